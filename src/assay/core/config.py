@@ -1,0 +1,225 @@
+"""Configs: frozen, typed, validated when made; families of kinds found by their files.
+
+A *family* is an abstract config (`MixerConfig`), a *kind* one of its leaves (`FullConfig`, `kind = "full"`). A field typed
+with a family accepts a kind's name, a mapping with `kind`, or a mapping without it, which then changes the field's default.
+A *preset* is a named, complete config of a family and is written where a kind's name could stand.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from assay.core.discover import import_package, import_plugins
+from assay.errors import ConfigError, nearest
+
+Tree = dict[str, Any]
+Bite = Literal["output", "training", "cost", "data", "report"]
+
+
+def setting(default: Any, description: str, *, other: Any = None, bites: Bite = "output", **rules: Any) -> Any:
+    """A documented config field.
+
+    `bites` declares what another value must change (the property suite checks it): the `output` at initialisation, the
+    weights after two `training` steps, the `cost` or the parameter count, the `data`, or only what is written down
+    (`report`). `other` is a second legal value for that test.
+    """
+    return Field(default, description=description, json_schema_extra={"bites": bites, "other": other}, **rules)
+
+
+class Family:
+    """The kinds and presets that may stand in one place of a config."""
+
+    def __init__(self, name: str, package: str, base: "type[Config]") -> None:
+        self.name, self.package, self.base = name, package, base
+        self._kinds: dict[str, type[Config]] = {}
+        self._presets: dict[str, Callable[[], Config]] = {}
+
+    def add(self, kind: str, leaf: "type[Config]") -> None:
+        known = self._kinds.get(kind)
+        if known is not None and (known.__module__, known.__qualname__) != (leaf.__module__, leaf.__qualname__):
+            raise ConfigError(self.name, f"kind '{kind}' is defined by both {known.__module__} and {leaf.__module__}")
+        self._kinds[kind] = leaf
+
+    def add_preset(self, name: str, make: "Callable[[], Config]") -> None:
+        self._presets[name] = make
+
+    @property
+    def kinds(self) -> "dict[str, type[Config]]":
+        self._discover()
+        return dict(sorted(self._kinds.items()))
+
+    @property
+    def presets(self) -> "dict[str, Callable[[], Config]]":
+        self._discover()
+        return dict(sorted(self._presets.items()))
+
+    def _discover(self) -> None:
+        import_package(self.package)
+        import_plugins()
+
+    def make(self, value: Any) -> "Config":
+        """The config that a kind's name, a preset's name or a mapping with `kind` stands for."""
+        tree: Tree = {"kind": value} if isinstance(value, str) else dict(value)
+        kind = tree.get("kind")
+        if kind is None:
+            raise ConfigError("kind", f"is missing; {nearest('', self.kinds)}")
+        if kind in self.presets:
+            base = self.presets[kind]()
+            return self.make(merge(base.tree(), {**tree, "kind": base.tree()["kind"]}))
+        if kind not in self.kinds:
+            raise ConfigError("", f"unknown kind '{kind}'; {nearest(str(kind), [*self.kinds, *self.presets])}")
+        return self.kinds[kind].make(tree)
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+class Config(BaseModel):
+    """A frozen part of an experiment. Unknown keys are refused; every error names its place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    family: ClassVar[Family | None] = None
+
+    def __init_subclass__(cls, family: str | None = None, package: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, family: str | None = None, package: str | None = None, **rest: Any) -> None:
+        super().__pydantic_init_subclass__(**rest)
+        if family is not None and package is not None:
+            cls.family = FAMILIES[family] = Family(family, package, cls)
+        elif cls.family is not None and "kind" in cls.model_fields:
+            cls.family.add(cls.model_fields["kind"].default, cls)
+
+    @classmethod
+    def make(cls, tree: Mapping[str, Any]) -> Self:
+        """Validate a mapping. Raises ConfigError with the path of the first thing that is wrong."""
+        try:
+            return cls.model_validate(dict(tree))
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            path = ".".join(str(part) for part in first["loc"])
+            reason = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+            given = f" (given: {first['input']!r})" if first["type"] not in ("missing", "value_error") else ""
+            raise ConfigError(path, reason[:1].lower() + reason[1:] + given) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        resolved: Tree = {}
+        for key, value in data.items():
+            field = cls.model_fields.get(key)
+            if field is None:
+                raise ConfigError(str(key), f"unknown key; {nearest(str(key), cls.model_fields)}")
+            try:
+                resolved[key] = _resolve_value(value, field.annotation, field)
+            except ConfigError as error:
+                raise error.under(key) from None
+        return resolved
+
+    def tree(self) -> Tree:
+        """The config as plain nested dicts, lists and scalars; None means absent."""
+        return _without_none(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        """sha256 of the canonical JSON of the resolved config."""
+        return digest(self.tree())
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with some fields replaced, validated again."""
+        return type(self).make({**{name: getattr(self, name) for name in type(self).model_fields}, **values})
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON of plain data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def config_class(annotation: Any) -> type[Config] | None:
+    """The Config class inside an annotation such as `SerializeAsAny[X]`, `X | None`, or None."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return annotation if issubclass(annotation, Config) else None
+    if get_origin(annotation) in (tuple, dict):
+        return None
+    return next(filter(None, (config_class(argument) for argument in get_args(annotation))), None)
+
+
+def is_family(cls: type[Config]) -> bool:
+    """Whether a config class is the abstract base of a family rather than a kind."""
+    return cls.family is not None and cls.family.base is cls
+
+
+def _resolve_value(value: Any, annotation: Any, field: FieldInfo | None) -> Any:
+    target = config_class(annotation)
+    if target is not None and isinstance(value, Mapping | str):
+        if isinstance(value, Mapping) and "kind" not in value and field is not None:
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if isinstance(default, Config):
+                value = merge(default.tree(), value)
+        if is_family(target):
+            assert target.family is not None
+            return target.family.make(value)
+        if isinstance(value, str):
+            raise ConfigError("", f"expects a table of keys, not '{value}'")
+        return target.make(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """`over` laid on `base`. A table of another kind replaces the old one whole, so that no stale key survives."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, str) and isinstance(value, Mapping) and "kind" not in value:
+            old = {"kind": old}
+        if isinstance(old, Mapping) and isinstance(value, str) and old.get("kind") == value:
+            continue
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("kind", old.get("kind")) == old.get("kind"):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a config tree as (dotted path, value)."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from flatten(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list | tuple) and any(isinstance(item, Mapping) for item in tree):
+        for index, item in enumerate(tree):
+            yield from flatten(item, f"{path}.{index}")
+    else:
+        yield path, tree
+
+
+C = TypeVar("C", bound="Config")
+
+
+def preset(name: str) -> Callable[[Callable[[], C]], Callable[[], C]]:
+    """Register a function without arguments as the maker of a named config of its family."""
+
+    def register(make: Callable[[], C]) -> Callable[[], C]:
+        made = make.__annotations__["return"]
+        assert made.family is not None, f"preset {name}: annotate the family's config as the return type"
+        made.family.add_preset(name, make)
+        return make
+
+    return register
+
+
+__all__ = ["FAMILIES", "Config", "Family", "SerializeAsAny", "digest", "flatten", "merge", "preset", "setting"]

@@ -1,0 +1,90 @@
+"""The values that flow between the parts: a batch, a mean, a prediction, an output, the progress of a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+State = Any  # a pytree of tensors; None = start at position 0 and keep nothing
+
+
+class Mean(NamedTuple):
+    """A sum and the count it is to be divided by: the only way in which a loss or a metric travels."""
+
+    total: Tensor  # []
+    count: Tensor  # []
+
+    def plus(self, other: "Mean") -> "Mean":
+        """Sums and counts added; never a mean of means."""
+        return Mean(self.total + other.total, self.count + other.count)
+
+    def value(self) -> Tensor:
+        """total / count, and 0 where nothing was counted."""
+        return torch.where(self.count > 0, self.total / self.count.clamp_min(1e-30), self.total * 0)
+
+
+def add_means(left: Mapping[str, Mean], right: Mapping[str, Mean]) -> dict[str, Mean]:
+    """Two collections of means added by name."""
+    merged = dict(left)
+    for name, mean in right.items():
+        merged[name] = merged[name].plus(mean) if name in merged else mean
+    return merged
+
+
+class Term(NamedTuple):
+    """One part of the training loss: `scale * mean.value()` enters the total."""
+
+    scale: float
+    mean: Mean
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of tokens; `tokens[:, :-1]` is read, `tokens[:, 1:]` is predicted."""
+
+    tokens: Tensor  # [B, T+1] int64
+    weight: Tensor  # [B, T] of each target: 1 counts, 0 is padding
+    documents: Tensor | None  # [B, T] which document of the row a target belongs to; None: documents are not masked
+    fresh: Tensor  # [B] bool: this row begins a new stream, whatever state is carried
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
+        documents = None if self.documents is None else move(self.documents)
+        return Batch(move(self.tokens), move(self.weight), documents, move(self.fresh))
+
+
+class Prediction(NamedTuple):
+    """`hidden[:, t]`, read by `readout`, predicts `tokens[t + offset]`."""
+
+    name: str
+    hidden: Tensor  # [B, T, D]
+    readout: Callable[[Tensor], Tensor]
+    offset: int
+
+
+@dataclass(slots=True)
+class Output:
+    """What a model returns: its predictions (the first one is the model's), its state, and what its layers report."""
+
+    predictions: tuple[Prediction, ...]
+    state: State
+    losses: dict[str, Mean]
+    stats: dict[str, Mean]
+
+    @property
+    def logits(self) -> Tensor:
+        """[B, T, V] of the first prediction. Computed when asked for: training never holds them whole."""
+        first = self.predictions[0]
+        return first.readout(first.hidden)
+
+
+class Progress(NamedTuple):
+    """Where a run stands, and what the whole global batch counts: the divisors of this step's losses."""
+
+    step: int
+    fraction: float  # of the budget, in [0, 1)
+    targets: float  # weighted targets in the global batch
+    rows: int  # rows with at least one weighted target in the global batch

@@ -1,0 +1,64 @@
+"""Errors for people: one sentence with the place, the cause and the remedy.
+
+AssayError           failed while doing what was asked          exit code 1
+├── UserError        what was asked cannot be done as asked     exit code 2
+│   ├── ConfigError  a key, a kind or a value of a config
+│   ├── DataError    a text that is missing, changed or unreadable
+│   └── RunError     a run directory or checkpoint that cannot be used
+├── NonFiniteLoss    the loss became NaN or infinite
+└── Interrupted      Ctrl-C or a signal; everything is saved    exit code 130
+"""
+
+from difflib import get_close_matches
+from collections.abc import Iterable
+
+
+class AssayError(Exception):
+    """Something went wrong while doing what was asked."""
+
+    exit_code = 1
+
+
+class UserError(AssayError):
+    """What was asked cannot be done as asked; the message says what to change."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A wrong key, kind or value, with its dotted path in the config."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}" if path else reason)
+
+    def under(self, key: str) -> "ConfigError":
+        """The same error seen from one level further up."""
+        return ConfigError(f"{key}.{self.path}" if self.path else key, self.reason)
+
+
+class DataError(UserError):
+    """A text that is missing, changed or unreadable."""
+
+
+class RunError(UserError):
+    """A run directory or checkpoint that cannot be used."""
+
+
+class NonFiniteLoss(AssayError):
+    """The loss became NaN or infinite."""
+
+
+class Interrupted(AssayError):
+    """Stopped by Ctrl-C or a signal after saving."""
+
+    exit_code = 130
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest known word, else the list of what is known."""
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known are: {', '.join(words)}" if words else "nothing is known here"
