@@ -188,7 +188,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
             old = {"kind": old}
         if isinstance(old, Mapping) and isinstance(value, str) and old.get("kind") == value:
             continue
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("kind", old.get("kind")) == old.get("kind"):
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        ):
             merged[key] = merge(old, value)
         else:
             merged[key] = value

@@ -26,7 +26,9 @@ def find(recipe: str, beside: Path | None = None) -> Path:
     if path.suffix == ".toml":
         path = beside / path if beside is not None and not path.is_absolute() else path
         if not path.is_file():
-            raise ConfigError("", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(names())}")
+            raise ConfigError(
+                "", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(names())}"
+            )
         return path
     shipped = Path(str(RECIPES / f"{recipe}.toml"))
     if not shipped.is_file():

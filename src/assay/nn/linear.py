@@ -1,0 +1,56 @@
+"""The linear map that every matrix of a model goes through, and the roles of parameters.
+
+An optimiser chooses its groups by a parameter's *role*, which the type of the owning module gives, never by its name.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+Role = Literal["matrix", "embedding", "vector", "head"]
+
+
+class Linear(nn.Linear):
+    """y = x W^T + b, x [..., D_in], y [..., D_out].
+
+    `parts` are the heights of the matrices that are fused in W (query, key and value, for instance), so that an optimiser that
+    works on whole matrices can take them apart. `residual` marks a map whose output is added to the residual stream.
+    """
+
+    def __init__(
+        self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False
+    ):
+        self.parts, self.residual = parts or (width_out,), residual
+        super().__init__(width_in, width_out, bias=bias)
+
+
+class Parameter(NamedTuple):
+    """A parameter of a model with what an optimiser and a report need to know of it."""
+
+    name: str
+    tensor: nn.Parameter
+    role: Role
+    parts: tuple[int, ...]  # heights of the fused matrices; empty unless the role is matrix
+
+
+def role_of_matrix(module: nn.Module) -> Role | None:
+    """The role of the matrices that `module` owns directly, None if it owns none: `module.role` where stated, else by its type."""
+    if all(tensor.ndim < 2 for tensor in module.parameters(recurse=False)):
+        return None
+    if isinstance(module, nn.Embedding):
+        return "embedding"
+    stated: Role = getattr(module, "role", "matrix")
+    return stated
+
+
+def parameters_by_role(model: nn.Module) -> Iterator[Parameter]:
+    """Every parameter once, in the order of the module tree; a tied weight appears where it is first owned."""
+    seen: set[int] = set()
+    for path, module in model.named_modules():
+        for name, tensor in module.named_parameters(recurse=False):
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                role = (role_of_matrix(module) if tensor.ndim > 1 else None) or "vector"
+                parts = getattr(module, "parts", (tensor.shape[0],)) if role == "matrix" else ()
+                yield Parameter(f"{path}.{name}" if path else name, tensor, role, parts)

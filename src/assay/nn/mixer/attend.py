@@ -1,0 +1,59 @@
+"""Softmax attention over a causal past: one function for every mixer that needs it."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from assay.nn.dropout import dropout
+
+
+def causal_mask(
+    queries: int, keys: int, document: Tensor | None, key_document: Tensor | None, device: torch.device
+) -> Tensor:
+    """[T, S] or [B, 1, T, S] bool: may query t (the last T of S positions) see key s; never another document's."""
+    query = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)  # [T, 1]
+    mask = query >= torch.arange(keys, device=device)  # [T, S]
+    if document is None or key_document is None:
+        return mask
+    return mask & (document.unsqueeze(-1) == key_document.unsqueeze(-2)).unsqueeze(1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float) -> Tensor:
+    """softmax(q k^T / sqrt(K) + bias, where mask) v, with q [B, H, T, K], k and v [B, H_k, S, K] -> [B, H, T, K].
+
+    `mask=None` means causal with T = S. H is a multiple of H_k: each key head serves H / H_k query heads (Ainslie et al.,
+    arXiv 2305.13245). A query that may see nothing gives 0. `drop` is the dropout rate of the attention weights.
+
+    In bfloat16 on a CPU the explicit form is faster than the fused one, and dropout takes the fused one off its fast path; which form
+    is taken depends on device, type and dropout only, so that a run repeats bit for bit.
+    """
+    explicit = q.device.type == "cpu" and (drop > 0 or q.dtype == torch.bfloat16)
+    if explicit:
+        return _attend_explicitly(q, k, v, mask, bias, drop)
+    if bias is not None:
+        mask = _as_bias(mask, bias, q.shape[-2], k.shape[-2])
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=drop, enable_gqa=q.shape[1] != k.shape[1]
+    )
+
+
+def _as_bias(mask: Tensor | None, bias: Tensor, queries: int, keys: int) -> Tensor:
+    visible = causal_mask(queries, keys, None, None, bias.device) if mask is None else mask
+    return bias.masked_fill(~visible, -math.inf)
+
+
+def _attend_explicitly(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float
+) -> Tensor:
+    heads, key_heads, keys = q.shape[1], k.shape[1], k.shape[-2]
+    if heads != key_heads:
+        k, v = (x.repeat_interleave(heads // key_heads, dim=1) for x in (k, v))
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)  # [B, H, T, S]
+    if bias is not None:
+        scores = scores + bias
+    visible = causal_mask(q.shape[-2], keys, None, None, q.device) if mask is None else mask
+    scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+    weights = dropout(scores.softmax(-1), drop, training=True)
+    return (weights @ v) * visible.any(-1, keepdim=True) if mask is not None else weights @ v

@@ -1,0 +1,86 @@
+"""What a mixer is: the part of a block in which positions exchange information."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from assay.core.config import Config
+from assay.core.types import Mean, State
+from assay.nn.position.base import Position
+
+
+class Extras(NamedTuple):
+    """What a layer reports besides its output: losses by name (they may enter the total) and statistics (they never do)."""
+
+    losses: Mapping[str, Mean]
+    stats: Mapping[str, Mean]
+
+
+NOTHING = Extras({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where the T positions of this call stand in their texts. Made once by the trunk, read by every layer."""
+
+    stream: int  # position of the first token in its stream, common to all rows: segment boundaries come from it
+    position: Tensor  # [1 or B, T] position in the text; restarts at each document where documents are masked
+    document: Tensor | None  # [B, T] running number of the document; None: documents are not masked
+    encoding: Position  # how positions enter
+    rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine of the rotary angles, [1 or B, T, 1, K/2]
+    embedding: Tensor | None = None  # [B, T, D] x0, for the ideas that look back to the first layer
+
+    def with_embedding(self, embedding: Tensor) -> "Where":
+        """The same place with the embedded tokens attached."""
+        return replace(self, embedding=embedding)
+
+
+Documents = Literal["masked", "whole_rows"]
+Accepts = Literal["embed", "block_input", "rotate", "bias"]
+
+
+class Mixer(nn.Module):
+    """y, state', extras = mixer(x, state, where) with x and y [B, T, D].
+
+    A mixer obeys split invariance: feeding a text in any pieces, each with the state that the last one returned, gives the outputs of
+    feeding it whole. A state is never changed in place. `state=None` starts at position 0 and keeps nothing.
+    """
+
+    accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input"})  # ways in which a position may enter
+    documents: ClassVar[Documents] = "masked"  # whether documents inside a row can be isolated
+    reports: ClassVar[
+        Mapping[str, float]
+    ] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
+    deviates: ClassVar[Mapping[str, str]] = {}  # property of the suite that cannot hold -> reason
+
+    @property
+    def reach(self) -> int | None:
+        """How many positions back an output can depend on inputs through this layer; None: all of them."""
+        return None
+
+    def init_state(self, batch: int, like: Tensor) -> State:
+        """The state before position 0, on the device and in the type of `like`."""
+        raise TypeError(f"{type(self).__name__} does not define init_state")
+
+    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
+        """Mix the positions of x."""
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+
+class MixerConfig(Config, family="mixer", package="assay.nn.mixer"):
+    """The part of a block in which positions exchange information."""
+
+    def check(self, width: int) -> None:
+        """Raise ConfigError where the settings cannot hold together in a model of this width."""
+
+    def build(self, width: int) -> Mixer:
+        """The module for a residual stream of size `width`."""
+        raise TypeError(f"{type(self).__name__} does not define build")
+
+
+def empty(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+    """A tensor without elements along some axis, for a state that holds nothing yet."""
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)

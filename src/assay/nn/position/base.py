@@ -1,0 +1,44 @@
+"""How the order of the tokens enters a model."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from assay.core.config import Config
+
+
+class Position(nn.Module):
+    """A way for positions to enter. A kind sets what it uses in `enters` and defines the method of that name.
+
+    Positions count from 0 at the start of a text, or of a document where documents are masked.
+    """
+
+    enters: ClassVar[frozenset[str]] = frozenset()  # of: embed, block_input, rotate, bias
+    reach: int | None = None  # the longest text that has positions; None: unlimited
+
+    def embed(self, position: Tensor) -> Tensor:
+        """[1 or B, T] -> [1 or B, T, D], added to the embedded tokens."""
+        raise TypeError(f"{type(self).__name__} does not enter at the embedding")
+
+    def block_input(self, position: Tensor, layer: int) -> Tensor:
+        """[1 or B, T] -> [1 or B, T, D], added to the input of a block."""
+        raise TypeError(f"{type(self).__name__} does not enter at the blocks")
+
+    def angles(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """[1 or B, T] -> cosine and sine [1 or B, T, 1, K'/2] by which the first K' features of queries and keys are rotated."""
+        raise TypeError(f"{type(self).__name__} does not rotate")
+
+    def bias(self, query: Tensor, key: Tensor) -> Tensor:
+        """Positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S], added to the attention logits."""
+        raise TypeError(f"{type(self).__name__} does not bias the attention logits")
+
+
+class PositionConfig(Config, family="position", package="assay.nn.position"):
+    """How the order of the tokens enters a model."""
+
+    def check(self, head_size: int) -> None:
+        """Raise ConfigError where the settings do not fit heads of this size."""
+
+    def build(self, width: int, head_size: int | None) -> Position:
+        """The module for a residual stream of size `width` and heads of size `head_size` (None: no heads)."""
+        raise TypeError(f"{type(self).__name__} does not define build")

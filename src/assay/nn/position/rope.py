@@ -1,0 +1,63 @@
+"""Rotary positions (Su et al., RoFormer, arXiv 2104.09864).
+
+Features m and m + K'/2 of a query or key at position t form a pair that is rotated by t * base^(-2m/K'), so that q_i . k_j depends on
+i - j alone. The pairs are halves apart (as in GPT-NeoX), not adjacent as in LLaMA's own code: the same function up to a permutation of
+features, but the weights of the two are not interchangeable.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from assay.core.config import setting
+from assay.errors import ConfigError
+from assay.nn.position.base import Position, PositionConfig
+
+
+class RopeConfig(PositionConfig):
+    """Queries and keys are rotated by angles proportional to their position."""
+
+    kind: Literal["rope"] = "rope"
+    base: float = setting(10_000.0, "period of the slowest rotation, divided by 2 pi", other=100.0, gt=1)
+    fraction: float = setting(1.0, "share of each head's features that is rotated", other=0.5, gt=0, le=1)
+
+    def check(self, head_size: int) -> None:
+        rotated = head_size * self.fraction
+        if rotated != int(rotated) or int(rotated) % 2:
+            raise ConfigError(
+                "fraction",
+                f"rotates {rotated:g} of {head_size} features a head; choose it so that this is an even number",
+            )
+
+    def build(self, width: int, head_size: int | None) -> Position:
+        assert head_size is not None
+        return Rope(int(head_size * self.fraction), self.base)
+
+
+class Rope(Position):
+    """Angles t * base^(-2m/K') for m < K'/2, with K' the rotated features."""
+
+    enters: ClassVar[frozenset[str]] = frozenset({"rotate"})
+
+    def __init__(self, rotated: int, base: float) -> None:
+        super().__init__()
+        self.rotated, self.base = rotated, base
+
+    def angles(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        exponent = torch.arange(0, self.rotated, 2, device=position.device, dtype=torch.float64) / self.rotated
+        angle = position.to(torch.float64).unsqueeze(-1).unsqueeze(-1) * self.base**-exponent  # [1 or B, T, 1, K'/2]
+        return angle.cos(), angle.sin()
+
+    def extra_repr(self) -> str:
+        return f"rotated={self.rotated}, base={self.base:g}"
+
+
+def rotate(x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+    """x [B, T, H, K] with its first K' features rotated, K'/2 being the last size of cosine and sine."""
+    if rotation is None:
+        return x
+    cosine, sine = rotation
+    half = cosine.shape[-1]
+    first, second, rest = x.split((half, half, x.shape[-1] - 2 * half), dim=-1)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine, rest), dim=-1)
