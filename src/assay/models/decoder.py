@@ -164,6 +164,10 @@ class Decoder(Model):
         self, tokens: Tensor, state: DecoderState | None, documents: Tensor | None
     ) -> tuple[Where, Tensor | None, Tensor | None]:
         """Where the tokens stand, and the document and offset at which the stream goes on after them."""
+        if documents is not None and not self.masks_documents:
+            raise ConfigError(
+                "model", "has a mixer that cannot isolate documents inside a row; choose another or do not mask documents"
+            )
         stream = 0 if state is None else state.stream
         time = torch.arange(tokens.shape[1], device=tokens.device)
         if documents is None:

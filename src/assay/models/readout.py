@@ -104,11 +104,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 logits = nn.functional.linear(h, cast, None if bias is None else bias.to(dtype)).to(weight.dtype)
                 logits = _capped(logits, soft_cap)
                 slope = None if soft_cap is None or not learning else 1 - (logits / soft_cap).square()
-                log_probability = logits.log_softmax(-1)
-                values.append(-log_probability.gather(-1, t.unsqueeze(-1)).squeeze(-1))
+                # exp and sum by hand: torch's log_softmax takes three times as long on a CPU
+                logits.sub_(logits.amax(-1, keepdim=True))
+                at_target = logits.gather(-1, t.unsqueeze(-1))
+                d_logits = logits.exp_()
+                mass = d_logits.sum(-1, keepdim=True)
+                values.append((mass.log() - at_target).squeeze(-1))
                 if d_matrix is None:
                     continue
-                d_logits = log_probability.exp_()
+                d_logits.mul_(mass.reciprocal_())
                 d_logits.scatter_add_(-1, t.unsqueeze(-1), d_logits.new_full((t.shape[0], 1), -1.0))
                 d_logits.mul_(w.unsqueeze(-1))
                 if slope is not None:

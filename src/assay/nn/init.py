@@ -33,7 +33,7 @@ class NormalConfig(InitConfig):
     )
 
     def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
-        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * layers), "zero": 0.0}[self.outputs]
+        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
         with torch.no_grad():
             for module in model.modules():
                 if isinstance(module, nn.Embedding) or role_of_matrix(module) == "head":
@@ -49,14 +49,16 @@ class FanInConfig(InitConfig):
     """Uniform weights of variance gain^2 / fan_in, zero biases, normal embeddings: activations keep their scale in any width."""
 
     kind: Literal["fan_in"] = "fan_in"
-    gain: float = setting(1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, gt=0)
+    gain: float = setting(
+        1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, bites="training", gt=0
+    )  # the output is that of embedding and head alone where `outputs` is zero
     embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
     outputs: Literal["plain", "scaled", "zero"] = setting(
         "zero", "the maps that write to the residual stream", other="plain"
     )
 
     def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
-        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * layers), "zero": 0.0}[self.outputs]
+        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
         with torch.no_grad():
             for module in model.modules():
                 if isinstance(module, nn.Embedding) or role_of_matrix(module) == "head":

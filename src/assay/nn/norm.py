@@ -22,7 +22,7 @@ class LayerNormConfig(NormConfig):
 
     kind: Literal["layer_norm"] = "layer_norm"
     eps: float = setting(1e-5, "added to the variance", other=1e-2, gt=0)
-    bias: bool = setting(True, "whether b is learned or absent", other=False)
+    bias: bool = setting(True, "whether b is learned or absent", other=False, bites="cost")
 
     def build(self, width: int) -> nn.Module:
         return nn.LayerNorm(width, eps=self.eps, bias=self.bias)
@@ -33,7 +33,7 @@ class RmsNormConfig(NormConfig):
 
     kind: Literal["rms_norm"] = "rms_norm"
     eps: float = setting(1e-5, "added to the mean square", other=1e-2, gt=0)
-    learned: bool = setting(True, "whether g is learned or 1", other=False)
+    learned: bool = setting(True, "whether g is learned or 1", other=False, bites="cost")
 
     def build(self, width: int) -> nn.Module:
         return RmsNorm(width, self.eps, self.learned)

@@ -1,0 +1,49 @@
+"""`assay train RECIPE --dry-run`: steps, memory and time, from a few real steps that are thrown away."""
+
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from assay.cli.options import print_json
+from assay.describe import of_experiment
+from assay.experiment import Experiment
+from assay.track.console import duration
+from assay.train.step import train_step
+
+WARM, MEASURED = 3, 7  # steps
+
+
+def dry_run(experiment: Experiment, out: Console, *, as_json: bool) -> None:
+    """Print what training would take."""
+    plan, config, state = experiment.setup.plan, experiment.config, experiment.state
+    for _ in range(WARM):
+        train_step(state, experiment.setup)
+    began = time.perf_counter()
+    for _ in range(MEASURED):
+        train_step(state, experiment.setup)
+    per_step = (time.perf_counter() - began) / MEASURED
+    steps = state.steps if state.steps is not None else experiment.setup.budget.steps_from_time(0, 0.0, per_step)
+    shown = of_experiment(config, experiment.prepared.tokenizer.size)
+    facts = {
+        "steps": steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+        "tokens_per_epoch": plan.targets_per_epoch,
+        "epochs": steps / plan.steps_per_epoch,
+        "tokens_per_second": plan.targets_per_epoch / plan.steps_per_epoch / per_step,
+        "seconds_of_training": steps * per_step,
+        "parameters": shown.total,
+        "flops_per_token": shown.flops_training,
+        "memory_bytes": shown.memory["training, about"],
+    }
+    if as_json:
+        print_json(facts)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("steps", f"{steps:,} ({facts['epochs']:.2f} epochs of {plan.steps_per_epoch:,} steps)")
+    table.add_row("tokens an epoch", f"{plan.targets_per_epoch:,}")
+    table.add_row("speed", f"{facts['tokens_per_second']:,.0f} tokens/s, measured over {MEASURED} steps")
+    table.add_row("training, about", f"{duration(steps * per_step)} besides validation and samples")
+    table.add_row("memory, about", f"{shown.memory['training, about'] / 2**20:,.0f} MiB")
+    table.add_row("parameters", f"{shown.total:,}")
+    out.print(table)

@@ -1,0 +1,69 @@
+"""`assay score RUN`: bits per byte over every byte of a split."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_json
+from assay.errors import UserError, nearest
+from assay.core.devices import resolve
+from assay.evaluate.score import Score
+from assay.experiment import build_model, load_data, make_scorer
+from assay.fit import read_config
+from assay.runs.store import find, runs_folder
+from assay.text.tokenizer import load_tokenizer
+from assay.train import checkpoint as checkpoints
+
+
+def score(
+    run: RunName,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time; the number does not depend on it.")] = 32,
+    stride: Annotated[int | None, typer.Option(min=1, help="New targets a window (absent: disjoint windows).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")] = None,
+    runs_dir: RunsDir = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score every byte of a split once, and keep the figures with their protocol in the run."""
+    directory = find(run, runs_folder(runs_dir))
+    config = read_config(directory)
+    prepared = load_data(config, data_dir)
+    if split not in prepared.parts:
+        raise UserError(f"--split: no part '{split}'; {nearest(split, prepared.parts)}")
+    if prepared.parts[split].target_count == 0:
+        raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
+    if load_tokenizer(directory.path / "tokenizer.json").digest != prepared.tokenizer.digest:
+        raise UserError(f"{directory.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
+    path = checkpoints.locate(directory.checkpoints, checkpoint)
+    step = int(path.name.removeprefix("step-"))
+    model = build_model(config, prepared.tokenizer.size)
+    checkpoints.load_weights(path, model)
+    target = resolve(device or config.train.device)
+    label = f"{checkpoint}, step {step}"
+    scorer = make_scorer(config, prepared, prepared.parts[split], (split, label), target, stride)
+    result = replace(scorer, batch_size=batch_size).score(model.to(target))
+    stored = directory.write_json(f"scores/{split}-{checkpoint}-step{step}-stride{scorer.protocol.stride}.json", result.tree())
+    if as_json:
+        print_json({**result.tree(), "stored": str(stored)})
+    else:
+        _print(result)
+
+
+def _print(result: Score) -> None:
+    tree = result.tree()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    rows = {
+        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f} (standard error over {tree['units']:,} documents or blocks)",
+        "bits per character": f"{tree['bits_per_character']:.5f}",
+        "nats per token": f"{tree['nats_per_token']:.5f}",
+        "perplexity per token": f"{tree['perplexity']:.3f}",
+        "scored": f"{tree['bytes_scored']:,} of {tree['bytes_in_split']:,} bytes, {tree['tokens_scored']:,} tokens",
+        "protocol": result.protocol.describe(),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console().print(table, highlight=False)

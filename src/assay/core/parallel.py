@@ -1,0 +1,55 @@
+"""The processes of a run: one, or those that torchrun started."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """This process among `world` processes that train one model together."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place, on every one of them."""
+        if self.world > 1:
+            distributed.all_reduce(tensor)
+        return tensor
+
+    def first(self, text: str) -> str:
+        """The main process's text on every process."""
+        box = [text]
+        if self.world > 1:
+            distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world > 1:
+            distributed.barrier()
+
+
+def start() -> Parallel:
+    """Join the processes that torchrun started, or be alone. NCCL where there are GPUs, gloo elsewhere."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Parallel()
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Parallel(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def finish() -> None:
+    """Leave the group of processes, if there is one."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()

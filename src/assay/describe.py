@@ -1,0 +1,143 @@
+"""What exactly a recipe, a preset or a run is: its config, shapes, parameters by role, FLOPs and memory."""
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from assay.core import recipe
+from assay.core.config import Tree, flatten
+from assay.core.types import Batch, Progress
+from assay.errors import ConfigError, RunError, nearest
+from assay.experiment import ExperimentConfig
+from assay.models.base import ModelConfig
+from assay.nn.linear import Role, parameters_by_role
+from assay.objective.base import ObjectiveConfig
+from assay.objective.next_token import NextTokenConfig
+from assay.runs.store import find, runs_folder
+from assay.text.tokenizer import load_tokenizer
+from assay.train.learner import Learner
+
+PRESET_VOCABULARY, PRESET_WINDOW = 50_257, 1024  # GPT-2's, for a preset that stands alone
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Something that can be shown and compared."""
+
+    config: Tree
+    vocabulary: int
+    rows: int
+    window: int
+    parameters: tuple[tuple[str, Role, tuple[int, ...], int], ...]  # name, role, shape, count
+    flops_forward: int  # a token, in windows of this length
+    flops_training: int
+    memory: dict[str, int]  # bytes
+
+    @property
+    def total(self) -> int:
+        """All parameters, tied ones once."""
+        return sum(count for *_, count in self.parameters)
+
+    @property
+    def by_role(self) -> dict[str, int]:
+        """Parameters of each role."""
+        counts: Counter[str] = Counter()
+        for _, role, _, count in self.parameters:
+            counts[role] += count
+        return dict(counts)
+
+    def tree(self) -> Tree:
+        """As plain values."""
+        return {
+            "config": self.config,
+            "vocabulary": self.vocabulary,
+            "rows": self.rows,
+            "window": self.window,
+            "parameters": [{"name": n, "role": r, "shape": list(s), "count": c} for n, r, s, c in self.parameters],
+            "parameters_by_role": self.by_role,
+            "parameters_total": self.total,
+            "flops_per_token_forward": self.flops_forward,
+            "flops_per_token_training": self.flops_training,
+            "memory_bytes": self.memory,
+        }
+
+
+def subject(what: str, overrides: list[str], runs_dir: Path | None) -> Subject:
+    """The recipe, preset or run called `what`. Raises ConfigError if it is none of them."""
+    family = ModelConfig.family
+    assert family is not None
+    if what.endswith(".toml") or what in recipe.names():
+        return of_experiment(ExperimentConfig.load(what, overrides))
+    if what in family.presets:
+        model = family.make(recipe.override({"model": family.presets[what]().tree()}, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])
+        assert isinstance(model, ModelConfig)
+        window = PRESET_WINDOW
+        length = model.build(2, torch.Generator().manual_seed(0)).length
+        return describe(model, NextTokenConfig(), model.tree(), PRESET_VOCABULARY, (1, min(window, length or window)), 8)
+    try:
+        run = find(what, runs_folder(runs_dir))
+    except RunError:
+        known = [*recipe.names(), *family.presets]
+        raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {nearest(what, known)}") from None
+    config = ExperimentConfig.make(recipe.override(tomllib.loads(run.config_text()), overrides))
+    return of_experiment(config, load_tokenizer(run.path / "tokenizer.json").size)
+
+
+def of_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> Subject:
+    """An experiment; the vocabulary is the one asked for unless it is known."""
+    size = vocabulary or config.tokenizer.expected_size
+    rows = -(-config.plan.batch // config.train.accumulation)
+    return describe(config.model, config.objective, config.tree(), size, (rows, config.plan.window), config.optimizer.bytes_per_parameter)
+
+
+def describe(
+    config: ModelConfig, objective: ObjectiveConfig, tree: Tree, vocabulary: int, shape: tuple[int, int], optimizer_bytes: int
+) -> Subject:
+    """Build a model, and trace one forward and backward pass of it without doing the arithmetic."""
+    model = config.build(vocabulary, torch.Generator().manual_seed(0))
+    listed = tuple((p.name, p.role, tuple(p.tensor.shape), p.tensor.numel()) for p in parameters_by_role(model))
+    total = sum(count for *_, count in listed)
+    forward, training, kept = trace(Learner(model.to("meta"), objective), vocabulary, shape)
+    tokens = shape[0] * shape[1]
+    memory = {"weights": 4 * total, "gradients": 4 * total, "optimiser": optimizer_bytes * total, "activations, about": kept}
+    return Subject(tree, vocabulary, *shape, listed, forward // tokens, training // tokens, {**memory, "training, about": sum(memory.values())})
+
+
+def trace(learner: Learner, vocabulary: int, shape: tuple[int, int]) -> tuple[int, int, int]:
+    """FLOPs of a forward pass, FLOPs of forward and backward, and bytes kept between them, for a learner on the meta device."""
+    rows, window = shape
+    tokens = torch.zeros(rows, window + 1, dtype=torch.int64, device="meta")
+    batch = Batch(tokens, torch.ones(rows, window, device="meta"), None, torch.ones(rows, dtype=torch.bool, device="meta"))
+    weights = {parameter.untyped_storage()._cdata for parameter in learner.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with FlopCounterMode(display=False) as both, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        learned = learner(batch, Progress(0, 0.0, float(rows * window), rows))
+        learned.total.backward()
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        learner.model(tokens[:, :-1]).logits  # noqa: B018 (the property computes)
+    return forward.get_total_flops(), both.get_total_flops(), sum(kept.values())
+
+
+def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:
+    """Every key and count in which two subjects differ; None where it is absent."""
+    rows = []
+    for one in (left, right):
+        counts = {f"parameters, {role}": count for role, count in one.by_role.items()}
+        flops = {"FLOPs a token, forward": one.flops_forward, "FLOPs a token, forward and backward": one.flops_training}
+        rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, "parameters, all": one.total, **flops})
+    a, b = rows
+    return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}
+
+

@@ -1,0 +1,54 @@
+"""Windows over a text for scoring: every token is a target exactly once, whatever its length, the context and the stride."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from assay.text.store import Part
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows of a part's token stream: window i scores targets [i s, i s + s) and reads at most T tokens before the last of them.
+
+    The stream is the end token followed by all tokens, so that token 0 has something before it and is scored too. Source of the
+    arithmetic: the sliding window of arXiv 1808.04444, section 3.2, with any stride.
+    """
+
+    part: Part
+    end: int
+    context: int  # T
+    stride: int  # s
+    document_mask: bool
+
+    def __len__(self) -> int:
+        return -(-self.part.target_count // self.stride)
+
+    def batches(self, chosen: Ints, size: int) -> Iterator[tuple[Ints, npt.NDArray[np.bool_], Ints | None, Ints]]:
+        """tokens [B, T+1], scored [B, T], documents [B, T] or None and the index of each target [B, T], for `size` windows at a time."""
+        for at in range(0, len(chosen), size):
+            yield self.rows(chosen[at : at + size])
+
+    def rows(self, chosen: Ints) -> tuple[Ints, npt.NDArray[np.bool_], Ints | None, Ints]:
+        """The rows of some windows; short ones are padded on the right with the end token and not scored there."""
+        total = self.part.target_count
+        begin = chosen * self.stride  # first target to score
+        stop = np.minimum(begin + self.stride, total)
+        first = np.maximum(stop - self.context, 0)  # first target in the row
+        length = min(self.context, int((stop - first).max()))
+        index = first[:, None] + np.arange(length)  # [B, T] target index
+        inside = index < stop[:, None]
+        index = np.minimum(index, total - 1)
+        tokens = np.full((len(chosen), length + 1), self.end, dtype=np.int64)
+        tokens[:, 1:] = np.where(inside, self.part.tokens[index], self.end)
+        tokens[:, 0] = np.where(first > 0, self.part.tokens[np.maximum(first - 1, 0)], self.end)
+        documents = self.document_of(index) if self.document_mask else None
+        return tokens, inside & (index >= begin[:, None]), documents, index
+
+    def document_of(self, index: Ints) -> Ints:
+        """The document that each target belongs to; its end token belongs to it."""
+        return np.searchsorted(self.part.offsets, index, side="right") - 1

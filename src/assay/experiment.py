@@ -1,0 +1,171 @@
+"""An experiment, whole: the top-level config, and the parts that it describes put together."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from assay.core import recipe
+from assay.core.config import Config, SerializeAsAny, setting
+from assay.core.devices import keep_freed_memory, resolve
+from assay.core.parallel import Parallel
+from assay.core.seeds import torch_stream
+from assay.data.plan import Plan, PlanConfig
+from assay.data.prepare import Prepared, prepare
+from assay.data.split import PartName, SplitConfig
+from assay.errors import ConfigError
+from assay.evaluate.protocol import Protocol
+from assay.evaluate.score import Scorer
+from assay.evaluate.windows import Windows
+from assay.models.base import Model, ModelConfig
+from assay.nn.linear import parameters_by_role
+from assay.objective.base import ObjectiveConfig
+from assay.optim.base import OptimizerConfig
+from assay.optim.schedule import ScheduleConfig
+from assay.runs.provenance import code_version
+from assay.text.corpus import CorpusConfig
+from assay.text.store import Part
+from assay.text.tokenizer import TokenizerConfig
+from assay.train.budget import Budget
+from assay.train.learner import Learner
+from assay.train.precision import Precision, weight_type
+from assay.train.state import Setup, TrainState
+from assay.train.wrap import wrap
+
+
+class TrainConfig(Config):
+    """How long, how exactly and where to train, and what to do meanwhile."""
+
+    budget: str = setting("3epochs", "how long: 300steps, 3epochs, 10Mtokens or 5min", other="1epoch", bites="report")
+    seed: int = setting(0, "decides initial weights, data order, dropout and samples", other=1, bites="output", ge=0)
+    accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", other=2, bites="cost", ge=1)
+    clip: float = setting(1.0, "largest norm of the whole gradient; 0: no limit", other=0.01, bites="training", ge=0)
+    precision: Precision = setting("float32", "number format of the matrix products in training", other="bf16", bites="training")
+    device: str = setting("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one", other="cpu", bites="report")
+    compile: bool = setting(False, "torch.compile each block; pays on a GPU, seldom on a CPU", other=True, bites="cost")
+    log_every: str = setting("50steps", "rhythm of the metrics", other="5steps", bites="report")
+    validate_every: str = setting("0.5epochs", "rhythm of scoring the validation split", other="5steps", bites="report")
+    validation_bytes: int = setting(8_000_000, "a larger split is scored on a spread sample while training", other=1000, bites="report", ge=1)
+    sample_every: str = setting("1epoch", "rhythm of the samples", other="5steps", bites="report")
+    samples: int = setting(2, "texts in a sample", other=1, bites="report", ge=0)
+    save_every: str = setting("200steps", "rhythm of the checkpoints", other="5steps", bites="report")
+
+    def model_post_init(self, context: object) -> None:
+        Budget.parse(self.budget)
+        for name in ("log_every", "validate_every", "sample_every", "save_every"):
+            if Budget.parse(getattr(self, name)).unit == "minutes":
+                raise ConfigError(name, "cannot be in minutes, which would not repeat; write steps, epochs or tokens")
+
+
+class ExperimentConfig(Config):
+    """Everything that decides the outcome of a run. The digest of this tree is the identity of the experiment."""
+
+    corpus: SerializeAsAny[CorpusConfig]
+    split: SerializeAsAny[SplitConfig]
+    tokenizer: SerializeAsAny[TokenizerConfig]
+    plan: SerializeAsAny[PlanConfig]
+    model: SerializeAsAny[ModelConfig]
+    objective: SerializeAsAny[ObjectiveConfig]
+    optimizer: SerializeAsAny[OptimizerConfig]
+    schedule: SerializeAsAny[ScheduleConfig]
+    train: TrainConfig = TrainConfig()
+
+    @classmethod
+    def load(cls, name: str, overrides: list[str] | None = None) -> Self:
+        """The recipe called `name` (or in that TOML file) with overrides applied. Raises ConfigError."""
+        return cls.make(recipe.override(recipe.load(name), overrides or []))
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """The parts of an experiment, ready to train."""
+
+    config: ExperimentConfig
+    prepared: Prepared
+    state: TrainState
+    setup: Setup
+
+    def rhythm(self, text: str) -> int:
+        """A rhythm such as `0.5epochs` in steps, at least one."""
+        steps = steps_of(text, self.setup.plan, self.config.plan)
+        assert steps is not None
+        return max(1, steps)
+
+    def scorer(self, split: PartName, checkpoint: str, *, sampled: bool = False) -> Scorer:
+        """Scores one split in disjoint windows of the training length; `sampled`: only as much as the config allows while training."""
+        part = self.prepared.parts[split]
+        scorer = make_scorer(self.config, self.prepared, part, (split, checkpoint), self.setup.device)
+        sample = min(1.0, self.config.train.validation_bytes / part.bytes) if sampled else 1.0
+        return replace(scorer, parallel=self.setup.parallel, sample=sample)
+
+
+def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -> Experiment:
+    """Build model, objective, optimiser and plan, and connect them."""
+    keep_freed_memory()
+    device = resolve(config.train.device)
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", parallel.local_rank)
+    model = build_model(config, prepared.tokenizer.size).to(device)
+    learner = Learner(model, config.objective)
+    optimizer = config.optimizer.build(list(parameters_by_role(learner)))
+    plan = config.plan.build(prepared.parts["train"], prepared.tokenizer.end, config.train.seed, prepared.fingerprint)
+    setup = Setup(
+        plan=plan,
+        schedule=config.schedule,
+        budget=Budget.parse(config.train.budget),
+        wrapped=wrap(learner, device, parallel, compiled=config.train.compile),
+        device=device,
+        parallel=parallel,
+        precision=config.train.precision,
+        seed=config.train.seed,
+        accumulation=config.train.accumulation,
+        clip=config.train.clip or None,
+    )
+    return Experiment(config, prepared, TrainState(learner, optimizer, steps=steps_of(config.train.budget, plan, config.plan)), setup)
+
+
+def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
+    """The model of an experiment with its weights as they begin. Raises ConfigError where plan and model do not fit."""
+    model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
+    if config.plan.document_mask and not model.masks_documents:
+        raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false")
+    longest = model.length
+    if longest is not None and config.plan.window > longest:
+        raise ConfigError("plan.window", f"{config.plan.window} tokens exceed the model's {longest} positions; lower it or raise model.position.length")
+    return model.to(weight_type(config.train.precision))
+
+
+def load_data(config: ExperimentConfig, data_dir: Path | None) -> Prepared:
+    """The tokens of an experiment, from the cache or made now."""
+    return prepare(config.corpus, config.split, config.tokenizer, data_dir)
+
+
+def steps_of(text: str, plan: Plan, config: PlanConfig) -> int | None:
+    """A budget as steps of a plan; None for minutes."""
+    return Budget.parse(text).steps(plan.steps_per_epoch, plan.targets_per_epoch, config.window * config.batch)
+
+
+def make_scorer(
+    config: ExperimentConfig, prepared: Prepared, part: Part, labels: tuple[str, str], device: torch.device, stride: int | None = None
+) -> Scorer:
+    """The scorer of one part of the text under the experiment's own context length and document mask; labels: split, checkpoint."""
+    context = config.plan.window
+    stride = stride or context
+    if stride > context:
+        raise ConfigError("stride", f"{stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
+    protocol = Protocol(
+        split=labels[0],
+        text_sha256=part.sha256,
+        split_sha256=prepared.split_sha256,
+        tokenizer=prepared.tokenizer.digest,
+        context=context,
+        stride=stride,
+        document_mask=config.plan.document_mask,
+        memory="none",
+        dtype="float64" if config.train.precision == "float64" else "float32",
+        checkpoint=labels[1],
+        code=code_version(),
+    )
+    windows = Windows(part, prepared.tokenizer.end, context, stride, config.plan.document_mask)
+    return Scorer(windows, prepared.tokenizer, protocol, device)

@@ -1,0 +1,248 @@
+"""From an experiment to a finished run: the hooks, the run directory, the figures at the end, and going on after a stop."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomllib
+
+from assay.core import recipe
+from assay.core.config import flatten
+from assay.core.parallel import Parallel
+from assay.core.seeds import numpy_stream
+from assay.data.prepare import Prepared
+from assay.errors import AssayError, Interrupted, RunError
+from assay.evaluate.score import Score
+from assay.experiment import Experiment, ExperimentConfig, assemble, load_data, make_scorer
+from assay.generate.decode import stream, texts
+from assay.generate.sampling import Sampling
+from assay.runs.provenance import provenance
+from assay.runs.store import CONFIG, METRICS, TIMINGS, Run
+from assay.text.store import Part
+from assay.track.base import Pace, Tracker
+from assay.train import checkpoint
+from assay.train.eta import Clock
+from assay.train.hooks import Every, Log, Sample, Save, Stop, Validate
+from assay.train.loop import Hook, train, work_left
+from assay.train.state import TrainState
+from assay.train.step import fraction
+
+SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
+
+
+def write_run(run: Run, config: ExperimentConfig, prepared: Prepared) -> None:
+    """Fill a new run directory with all that describes the run."""
+    (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
+    facts = {
+        "corpus": prepared.corpus.__dict__,
+        "fingerprint": prepared.fingerprint,
+        "split_sha256": prepared.split_sha256,
+        "parts": {name: {"documents": p.documents, "bytes": p.bytes, "tokens": p.target_count, "sha256": p.sha256} for name, p in prepared.parts.items()},
+        "tokenizer": prepared.tokenizer.digest,
+    }
+    run.write_json("provenance.json", {**provenance(), "config": config.digest(), "data": facts})
+    prepared.tokenizer.save(run.path / "tokenizer.json")
+    run.set_status(state="created", step=0)
+
+
+class Fit:
+    """One run being trained."""
+
+    def __init__(self, run: Run, experiment: Experiment, tracker: Tracker, clock: Clock) -> None:
+        self.run, self.experiment, self.tracker, self.clock = run, experiment, tracker, clock
+        self.state, self.setup = experiment.state, experiment.setup
+        self.parallel: Parallel = experiment.setup.parallel
+        self.hooks: list[Hook] = self._hooks()
+
+    def _hooks(self) -> list[Hook]:
+        config, state = self.experiment.config.train, self.state
+        rhythm = self.experiment.rhythm
+        log = Log(Every(rhythm(config.log_every), state, at_end=True), self._metrics, self.parallel, self._rates)
+        validate = Validate(Every(rhythm(config.validate_every), state, at_end=True), self._validate, self._validation)
+        sample = Sample(Every(rhythm(config.sample_every) if config.samples else None, state, at_end=config.samples > 0), self._sample)
+        save = Save(Every(rhythm(config.save_every), state, at_end=True), validate, self.save)
+        return [log, validate, sample, save, Stop(self.save, self.parallel, f"assay resume {self.run.path}")]
+
+    def to_the_end(self) -> dict[str, Any]:
+        """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
+        try:
+            self._status(state="running", step=self.state.step, steps=self.state.steps)
+            train(self.state, self.setup, self.hooks, self.clock)
+            figures = self._final()
+        except Interrupted:
+            self._status(state="interrupted", step=self.state.step, steps=self.state.steps)
+            raise
+        except AssayError as failed:
+            self._status(state="failed", step=self.state.step, error=str(failed))
+            raise
+        finally:
+            self.tracker.end()
+        self._status(state="finished", step=self.state.step, steps=self.state.steps, **figures)
+        return figures
+
+    def save(self) -> None:
+        """Write a checkpoint; every process keeps its own share of what hooks remember, the main one writes."""
+        if self.parallel.main:
+            hooks = {hook.name: hook.state_dict() for hook in self.hooks}
+            extra = {"hooks": hooks, "clock": self.clock.state_dict(), "world": self.parallel.world,
+                     "fingerprint": self.setup.plan.fingerprint, "config": self.experiment.config.digest()}  # fmt: skip
+            checkpoint.save(self.run.checkpoints, self.state, extra)
+            best = None if self.state.best is None else self.state.best._asdict()
+            self._status(step=self.state.step, steps=self.state.steps, best=best)
+        self.parallel.barrier()
+
+    def resume(self) -> None:
+        """Bring everything to where the last checkpoint stands. Raises RunError if the data is not the same."""
+        path = checkpoint.locate(self.run.checkpoints, "last")
+        budget = self.state.steps
+        extra = checkpoint.load(path, self.state)
+        if extra["fingerprint"] != self.setup.plan.fingerprint:
+            raise RunError(f"{path}: was trained on other data, another split, tokenizer or order; resume needs the same")
+        if extra["world"] != self.parallel.world:
+            self.tracker.note(f"resuming with {self.parallel.world} processes what {extra['world']} began: the same batches, other rounding")
+        self.clock.load_state_dict(extra["clock"])
+        for hook in self.hooks:
+            hook.load_state_dict(extra["hooks"][hook.name])
+        self._total_steps(budget)
+        if self.parallel.main:
+            self.run.rewind(self.state.step)
+
+    def _total_steps(self, budget: int | None) -> None:
+        """The budget that now holds: as configured, or, for minutes, as measured before or (extended) from the pace so far."""
+        status = self.run.status()
+        if budget is not None:
+            self.state.steps = budget
+        elif status.get("budget_minutes") == self.setup.budget.amount:
+            self.state.steps = status["budget_steps"]
+        elif self.state.steps is not None:
+            spent = self.clock.spent["step"] + self.clock.spent.get("warm-up", 0.0)
+            self.state.steps = self.setup.budget.steps_from_time(self.state.step, spent, self.clock.recent["step"])
+
+    def _status(self, **values: Any) -> None:
+        if self.parallel.main:
+            if self.state.steps is not None and self.setup.budget.unit == "minutes":
+                values |= {"budget_minutes": self.setup.budget.amount, "budget_steps": self.state.steps}
+            self.run.set_status(**values)
+
+    def _rates(self, state: TrainState) -> Mapping[str, float]:
+        step = state.step - 1
+        return state.optimizer.rates(self.setup.schedule.factor(step, fraction(step, state, self.setup)))
+
+    def _metrics(self, line: dict[str, Any]) -> None:
+        if not self.parallel.main:
+            return
+        line = {**line, "epoch": round(self.setup.plan.epoch(self.state.step), 6)}
+        pace = self._pace()
+        if self.state.steps is not None and "budget_steps" not in self.run.status():
+            self._status(steps=self.state.steps)
+        self.run.append(METRICS, line)
+        timing = {"step": self.state.step, "tokens_per_second": pace.tokens_per_second, "run_left": pace.run_left}
+        self.run.append(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})
+        self.tracker.metrics(line, pace)
+
+    def _pace(self) -> Pace:
+        state, plan, clock = self.state, self.setup.plan, self.clock
+        per_step = plan.targets_per_epoch / plan.steps_per_epoch
+        speed = per_step / clock.recent["step"]
+        epoch_end = (state.step // plan.steps_per_epoch + 1) * plan.steps_per_epoch
+        run_left = None if state.steps is None else clock.predict(work_left(state, self.hooks, state.steps))
+        until = min(epoch_end, state.steps or epoch_end)
+        return Pace(state.step, state.steps, plan.epoch(state.step), speed, clock.left(work_left(state, self.hooks, until)), run_left)
+
+    def _validate(self) -> dict[str, Any]:
+        scorer = self.experiment.scorer("validation", f"step {self.state.step}", sampled=True)
+        return summary(scorer.score(self.state.learner.model))
+
+    def _validation(self, line: dict[str, Any]) -> None:
+        if self.parallel.main:
+            best = self.state.best is not None and self.state.best.step == self.state.step
+            self.run.append(METRICS, line)
+            self.tracker.validation(line, best)
+
+    def _sample(self, step: int) -> None:
+        if not self.parallel.main:
+            return
+        tokenizer = self.experiment.prepared.tokenizer
+        count = self.experiment.config.train.samples
+        seed = self.experiment.config.train.seed
+        steps = stream(self.state.learner.model, [], count, SAMPLE_TOKENS, Sampling(), seed, end=tokenizer.end)
+        written = texts(steps, tokenizer.decode, tokenizer.end)
+        folder = self.run.path / "samples"
+        folder.mkdir(exist_ok=True)
+        (folder / f"step-{step:08d}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
+        self.tracker.sample(step, written)
+
+    def _final(self) -> dict[str, Any]:
+        """Best and last on the whole validation split, and the last on as much training text, without dropout."""
+        model, folder, prepared = self.state.learner.model, self.run.checkpoints, self.experiment.prepared
+        scores = {"last": self.experiment.scorer("validation", f"last, step {self.state.step}").score(model)}
+        sampled = sample_documents(prepared.parts["train"], prepared.parts["validation"].bytes, self.setup.seed)
+        labels = ("train, a sample of documents", f"last, step {self.state.step}")
+        training = make_scorer(self.experiment.config, prepared, sampled, labels, self.setup.device)
+        scores["training"] = replace(training, parallel=self.parallel).score(model)
+        best = self.state.best
+        if best is not None and best.step != self.state.step:
+            checkpoint.load_weights(checkpoint.locate(folder, "best"), model)
+            scores["best"] = self.experiment.scorer("validation", f"best, step {best.step}").score(model)
+            checkpoint.load_weights(checkpoint.locate(folder, "last"), model)
+        else:
+            scores["best"] = scores["last"]
+        if self.parallel.main:
+            for name, score in scores.items():
+                self.run.write_json(f"scores/end-{name}.json", score.tree())
+        return {
+            "bits_per_byte": scores["best"].bits_per_byte,
+            "scores": {name: summary(score) for name, score in scores.items()},
+            "time_left_error": self.clock.error(),
+            "seconds": dict(self.clock.spent),
+        }
+
+
+def summary(score: Score) -> dict[str, Any]:
+    """The figures of a score that a line of metrics carries."""
+    tree = score.tree()
+    return {name: tree[name] for name in ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")}
+
+
+def sample_documents(part: Part, size: int, seed: int) -> Part:
+    """About `size` bytes of a part's documents, drawn at random, in their order."""
+    order = numpy_stream(seed, "evaluation").permutation(part.documents)
+    count = max(1, int(np.searchsorted(np.cumsum(part.sizes[order]), size)))
+    chosen = np.sort(order[:count])
+    tokens = [part.document(index) for index in chosen]
+    offsets = np.cumsum([0, *map(len, tokens)])
+    return Part(np.concatenate(tokens), offsets, part.sizes[chosen], None, part.sha256)
+
+
+def read_config(run: Run) -> ExperimentConfig:
+    """The config of a run. Raises ConfigError if it was changed into something wrong."""
+    return ExperimentConfig.make(tomllib.loads(run.config_text()))
+
+
+def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
+    """A run where it stopped. Of the config only `train.budget` and what merely observes may change; changes are recorded."""
+    old = read_config(run)
+    config = ExperimentConfig.make(recipe.override(old.tree(), overrides))
+    changed = changes(old, config)
+    free = ("train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.sample_every", "train.samples", "train.save_every")
+    for key in changed:
+        if key not in free:
+            raise RunError(f"{key}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {', '.join(free)}")
+    prepared = load_data(config, data_dir)
+    fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock())
+    fit.resume()
+    if changed and parallel.main:
+        run.append("changes.jsonl", {"step": fit.state.step, "changes": changed})
+        (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
+        tracker.note("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
+    return fit
+
+
+def changes(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+    """Every key that differs, with both values; None where it is absent."""
+    left, right = dict(flatten(old.tree())), dict(flatten(new.tree()))
+    keys = sorted(left.keys() | right.keys())
+    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
+

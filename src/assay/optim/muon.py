@@ -1,0 +1,95 @@
+"""Muon (Jordan et al. 2024, github.com/KellerJordan/Muon): momentum whose singular values are all set to about one.
+
+m <- m + (1 - b)(g - m);  u = g + b (m - g);  X = u / |u|_F;  five times X <- a X + (b' A + c A^2) X with A = X X^T;
+w <- (1 - lr decay) w - lr sqrt(max(1, rows / columns)) X.
+
+For the hidden matrices only: embeddings, head, biases and gains go to AdamW. Matrices that are fused in one parameter (query, key, value)
+are taken apart first. Matrices of one shape are iterated together as a batch; the iteration runs in bfloat16 where training does, which
+the coefficients are made for: singular values end between about 0.7 and 1.1, not at 1.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from assay.core.config import setting
+from assay.nn.linear import Parameter
+from assay.optim.adamw import AdamwConfig
+from assay.optim.base import Optimizer, OptimizerConfig
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the authors' muon.py
+
+
+def orthogonalized(u: Tensor, iterations: int) -> Tensor:
+    """The nearest semi-orthogonal matrices, roughly, of a batch u [N, R, C] with R <= C."""
+    a, b, c = COEFFICIENTS
+    x = u / (u.float().norm(dim=(-2, -1), keepdim=True).to(u.dtype) + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+class MuonConfig(OptimizerConfig):
+    """Muon for the hidden matrices, AdamW for all else."""
+
+    kind: Literal["muon"] = "muon"
+    lr: float = setting(0.02, "learning rate of the hidden matrices", other=0.05, bites="training", gt=0)
+    momentum: float = setting(0.95, "decay b of the mean gradient", other=0.5, bites="training", ge=0, lt=1)
+    iterations: int = setting(5, "steps of the orthogonalising iteration", other=2, bites="training", ge=1)
+    weight_decay: float = setting(0.0, "decoupled decay of the hidden matrices", other=0.5, bites="training", ge=0)
+    precision: Literal["bf16", "float32"] = setting("bf16", "arithmetic of the iteration", other="float32", bites="training")
+    rest: AdamwConfig = setting(AdamwConfig(), "the optimiser of all other parameters", other={"lr": 3e-3}, bites="training")
+
+    def build(self, parameters: Sequence[Parameter]) -> Optimizer:
+        matrices = [parameter for parameter in parameters if parameter.role == "matrix"]
+        others = [parameter for parameter in parameters if parameter.role != "matrix"]
+        parts: dict[str, torch.optim.Optimizer] = {}
+        if matrices:
+            parts["muon"] = Muon(matrices, self)
+        if others:
+            parts["adamw"] = self.rest.torch_optimizer(others)
+        return Optimizer(parts)
+
+
+class Muon(torch.optim.Optimizer):
+    """The update above for parameters of role `matrix`."""
+
+    def __init__(self, parameters: Sequence[Parameter], config: MuonConfig) -> None:
+        self.heights = {parameter.tensor: parameter.parts for parameter in parameters}
+        self.iterations = config.iterations
+        self.dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+        defaults = {"lr": config.lr, "momentum": config.momentum, "weight_decay": config.weight_decay}
+        super().__init__([parameter.tensor for parameter in parameters], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            by_shape: defaultdict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    update = self._momentum(parameter, group["momentum"])
+                    heights = self.heights[parameter]
+                    for target, piece in zip(parameter.split(heights), update.split(heights), strict=True):
+                        by_shape[tuple(piece.shape)].append((target, piece))
+            for (rows, columns), pairs in by_shape.items():
+                stacked = torch.stack([piece for _, piece in pairs]).to(self.dtype)
+                tall = rows > columns
+                flat = orthogonalized(stacked.mT if tall else stacked, self.iterations)
+                step = (flat.mT if tall else flat).to(pairs[0][0].dtype)
+                for (target, _), change in zip(pairs, step, strict=True):
+                    target.mul_(1 - group["lr"] * group["weight_decay"])
+                    target.sub_(change, alpha=group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+    def _momentum(self, parameter: Tensor, decay: float) -> Tensor:
+        gradient = parameter.grad
+        assert gradient is not None
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(parameter)
+        mean: Tensor = state["momentum"].lerp_(gradient, 1 - decay)
+        return gradient.lerp(mean, decay)

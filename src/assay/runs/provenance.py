@@ -1,0 +1,53 @@
+"""What a run was made with: code, versions, machine."""
+
+import hashlib
+import os
+import platform
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import assay
+
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "pythonbible-akjv")
+
+
+@cache
+def code_hash() -> str:
+    """sha256 over every source file of the installed package, in order of their names."""
+    digest = hashlib.sha256()
+    root = Path(assay.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def code_version() -> str:
+    """The package's version and the first digits of its code hash."""
+    return f"{assay.__version__}+{code_hash()[:8]}"
+
+
+def provenance() -> dict[str, Any]:
+    """Code, versions and machine as plain values."""
+    return {
+        "assay": assay.__version__,
+        "code": code_hash(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "command": sys.argv[1:],
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,128 @@
+"""A run is a directory: append-only, complete, self-describing, never overwritten, and still whole after it was moved.
+
+config.toml        the resolved config          provenance.json  code, versions, machine, data
+tokenizer.json     bytes <-> ids                status.json      where the run stands
+metrics.jsonl      what the numbers were        timings.jsonl    how fast it was
+checkpoints/       weights and training state   samples/  scores/  what it wrote, how good it is
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import RunError, nearest
+
+CONFIG, STATUS, METRICS, TIMINGS = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl"
+
+
+def runs_folder(given: Path | None) -> Path:
+    """Where runs are kept: as given, else ASSAY_RUNS, else ./runs."""
+    return given or Path(os.environ.get("ASSAY_RUNS") or "runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The directory of one run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    def config_text(self) -> str:
+        """config.toml as written."""
+        return (self.path / CONFIG).read_text(encoding="utf-8")
+
+    def status(self) -> dict[str, Any]:
+        """Where the run stands, as last written."""
+        try:
+            status: dict[str, Any] = json.loads((self.path / STATUS).read_text())
+        except (OSError, ValueError):
+            return {"state": "unknown"}
+        return status
+
+    def set_status(self, **values: Any) -> None:
+        """Change some values of the status."""
+        self.write_json(STATUS, {**self.status(), **values})
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
+        """Write a JSON file whole: readers see the old one or the new one."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps(value, indent=1) + "\n")
+        partial.rename(path)
+        return path
+
+    def append(self, name: str, line: Mapping[str, Any]) -> None:
+        """Add one line to a .jsonl file."""
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """The lines of a .jsonl file; a last line that was cut off is left out."""
+        path = self.path / name
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+    def rewind(self, step: int) -> None:
+        """Drop the lines of metrics and timings that lie beyond `step`, which will be computed again."""
+        for name in (METRICS, TIMINGS):
+            kept = [line for line in self.lines(name) if line["step"] <= step]
+            partial = self.path / f".{name}.partial"
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            partial.rename(self.path / name)
+
+    def scores(self) -> list[dict[str, Any]]:
+        """Every stored score, oldest first."""
+        files = sorted((self.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        return [json.loads(file.read_text()) for file in files]
+
+
+def create(folder: Path, name: str, digest: str, seed: int) -> Run:
+    """A new directory `<name>-<digest>-s<seed>`, with -2, -3, ... appended if that exists."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = f"{name}-{digest[:8]}-s{seed}"
+    number = 1
+    while True:
+        path = folder / (base if number == 1 else f"{base}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        return Run(path)
+
+
+def all_runs(folder: Path) -> list[Run]:
+    """The runs in a folder, the one that began last at the end."""
+    paths = [path.parent for path in folder.glob(f"*/{CONFIG}")]
+    return [Run(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime_ns)]
+
+
+def find(reference: str, folder: Path) -> Run:
+    """The run that a directory, a run's name or `last` means. Raises RunError."""
+    if (Path(reference) / CONFIG).is_file():
+        return Run(Path(reference).resolve())
+    if (folder / reference / CONFIG).is_file():
+        return Run((folder / reference).resolve())
+    runs = all_runs(folder)
+    if reference == "last" and runs:
+        return Run(runs[-1].path.resolve())
+    if not runs:
+        raise RunError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
+    raise RunError(f"no run '{reference}' in {folder}; {nearest(reference, [run.name for run in runs])}")

@@ -1,0 +1,88 @@
+"""The Bible in the American King James Version: 31,102 verses in 66 books, one document a verse.
+
+The text is that of the package `pythonbible-akjv`. Its conversion lost the s of possessives ("my brother' keeper") and
+the space after plurals ("fathers'houses"); both are put back by rule, and the whole is checked against a known hash.
+"""
+
+import hashlib
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from assay.core.config import setting
+from assay.errors import DataError
+from assay.text.corpus import Corpus, CorpusConfig
+
+PACKAGE = "pythonbible-akjv"
+REMEDY = f"run: pip install '{PACKAGE}==0.0.2'"
+# of the repaired text, rendered as `Genesis 1:1<TAB>In the beginning ...<NEWLINE>`, 4,511,940 bytes
+REFERENCE = "85ae37ef34b348cea31caccb632404b6822364a069346eb2abe488caacc8d5b4"
+
+
+class Verse(NamedTuple):
+    """One verse and its place."""
+
+    book: str
+    chapter: int
+    number: int
+    text: str
+
+
+class BibleConfig(CorpusConfig):
+    """The Bible, one document a verse, grouped by book; with `book_name`, `Genesis: In the beginning ...`."""
+
+    kind: Literal["bible"] = "bible"
+    book_name: bool = setting(False, "put the name of its book before each verse", other=True, bites="data")
+
+    def load(self, data_dir: Path | None) -> Corpus:
+        """Raises DataError when the package is missing or its text is not the known one."""
+        verses = read_verses()
+        check(verses)
+        texts = [f"{verse.book}: {verse.text}" if self.book_name else verse.text for verse in verses]
+        return Corpus(
+            name="bible",
+            documents=[text.encode() for text in texts],
+            groups=[verse.book for verse in verses],
+            licence="public domain (American King James Version); package MIT",
+            source=f"PyPI {PACKAGE} {self.version(data_dir)}",
+        )
+
+    def version(self, data_dir: Path | None) -> str:
+        """The version of the package that holds the text."""
+        try:
+            return version(PACKAGE)
+        except PackageNotFoundError:
+            raise DataError(f"corpus bible: the package {PACKAGE} is not installed; {REMEDY}") from None
+
+
+def read_verses() -> list[Verse]:
+    """The repaired verses in order. A verse's id in the package is book * 10^6 + chapter * 10^3 + number."""
+    try:
+        from pythonbible_akjv.plain_text_readers_bible import bible  # noqa: PLC0415  6 MB, needed here only
+    except ImportError as missing:
+        raise DataError(f"corpus bible: the package {PACKAGE} cannot be imported ({missing}); {REMEDY}") from None
+    titles = list(bible.short_titles.values())
+    content, ends = bible.scripture_content, bible.verse_end_indices
+    return [
+        Verse(
+            titles[place // 10**6 - 1], place // 1000 % 1000, place % 1000, repair(content[start : ends[place]].strip())
+        )
+        for place, start in bible.verse_start_indices.items()
+    ]
+
+
+def repair(text: str) -> str:
+    """`fathers'houses` becomes `fathers' houses`, `brother' keeper` becomes `brother's keeper`; `sons' ` is whole."""
+    return re.sub(r"'(\w)|(?<!sons)'", lambda found: f"' {found[1]}" if found[1] else "'s", text)
+
+
+def check(verses: list[Verse]) -> None:
+    """Raises DataError unless the verses, rendered with their places, have the known hash."""
+    rendered = "".join(f"{verse.book} {verse.chapter}:{verse.number}\t{verse.text}\n" for verse in verses)
+    found = hashlib.sha256(rendered.encode()).hexdigest()
+    if found != REFERENCE:
+        raise DataError(
+            f"corpus bible: the installed {PACKAGE} holds another text "
+            f"(sha256 {found[:12]}, expected {REFERENCE[:12]}); {REMEDY}"
+        )

@@ -1,0 +1,90 @@
+"""Tokens on disk: one part of a split as a flat array that is mapped into memory, not read.
+
+`NAME.tokens` holds every document's ids followed by the end token; `NAME.offsets.npy` where each document begins;
+`NAME.sizes.npy` the bytes of raw text each one is; `NAME.groups.npy`, if any, the group each one belongs to.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from assay.core.config import Tree
+from assay.text.corpus import raw_sha256
+from assay.text.tokenizer import Ids, Tokenizer
+
+CHUNK = 4096  # documents whose ids are held in memory while writing
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a split, N tokens in D documents."""
+
+    tokens: Ids  # [N] all documents, each followed by its end token
+    offsets: npt.NDArray[np.int64]  # [D+1] where documents begin in `tokens`, and N
+    sizes: npt.NDArray[np.int64]  # [D] bytes of raw text, the newline that the end token stands for included
+    groups: npt.NDArray[np.int64] | None  # [D] index of the group
+    sha256: str  # of the raw text
+
+    @property
+    def documents(self) -> int:
+        """D."""
+        return len(self.sizes)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of raw text: what bits per byte divides by."""
+        return int(self.sizes.sum())
+
+    @property
+    def target_count(self) -> int:
+        """N: every token is a target once, the end tokens included."""
+        return len(self.tokens)
+
+    def document(self, index: int) -> Ids:
+        """The ids of one document, its end token included."""
+        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+
+
+def write_part(
+    folder: Path, name: str, documents: Sequence[bytes], groups: Sequence[int] | None, tokenizer: Tokenizer
+) -> Tree:
+    """Write one part; the plain data that `read_part` needs besides the files."""
+    end = tokenizer.dtype.type(tokenizer.end).tobytes()
+    lengths: list[int] = []
+    with (folder / f"{name}.tokens").open("wb") as file:
+        for ids in _encoded(documents, tokenizer):
+            file.write(ids.tobytes())
+            file.write(end)
+            lengths.append(len(ids) + 1)
+    _save(folder / f"{name}.offsets.npy", np.cumsum([0, *lengths]))
+    _save(folder / f"{name}.sizes.npy", [len(document) + 1 for document in documents])
+    if groups is not None:
+        _save(folder / f"{name}.groups.npy", groups)
+    return {"sha256": raw_sha256(documents), "dtype": tokenizer.dtype.str}
+
+
+def read_part(folder: Path, name: str, facts: Tree) -> Part:
+    """A part as it was written; only its tokens stay on disk."""
+    path, dtype = folder / f"{name}.tokens", np.dtype(facts["dtype"])
+    tokens: Any = np.memmap(path, dtype, mode="r") if path.stat().st_size else np.empty(0, dtype)
+    groups = folder / f"{name}.groups.npy"
+    return Part(
+        tokens=tokens,
+        offsets=np.load(folder / f"{name}.offsets.npy"),
+        sizes=np.load(folder / f"{name}.sizes.npy"),
+        groups=np.load(groups) if groups.exists() else None,
+        sha256=facts["sha256"],
+    )
+
+
+def _encoded(documents: Sequence[bytes], tokenizer: Tokenizer) -> Iterator[Ids]:
+    for start in range(0, len(documents), CHUNK):
+        yield from tokenizer.encode(documents[start : start + CHUNK])
+
+
+def _save(path: Path, values: npt.ArrayLike) -> None:
+    np.save(path, np.asarray(values, dtype=np.int64))

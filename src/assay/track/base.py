@@ -1,0 +1,39 @@
+"""What follows a run while it happens. The run directory is the record; trackers are mirrors of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a run goes and how long it will take."""
+
+    step: int
+    steps: int | None  # None while a budget in minutes is still being measured
+    epoch: float
+    tokens_per_second: float
+    epoch_left: float | None  # seconds
+    run_left: float | None  # seconds
+
+
+class Tracker(Protocol):
+    """Receives everything that is written to a run directory."""
+
+    def begin(self, title: str, facts: Mapping[str, str]) -> None:
+        """The run is about to start."""
+
+    def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        """A line of metrics.jsonl."""
+
+    def validation(self, line: Mapping[str, Any], best: bool) -> None:
+        """A validation was scored."""
+
+    def sample(self, step: int, texts: Sequence[str]) -> None:
+        """The model wrote something."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should know."""
+
+    def end(self) -> None:
+        """The run has ended, however it did."""

@@ -1,0 +1,148 @@
+"""Checkpoints: a folder a step, complete or absent, checked by hash, readable without running anybody's code."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from assay.errors import RunError
+from assay.train.state import Best, TrainState
+
+WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
+
+
+def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
+    """Write `folder/step-N` so that it either exists whole or not at all, then drop what is neither last nor best.
+
+    Raises RunError if the disk is full; the checkpoints before it stay.
+    """
+    target = folder / f"step-{state.step:08d}"
+    partial = folder / f".partial-{os.getpid()}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file(weights(state.learner.model), partial / WEIGHTS, metadata={"format": "pt", "step": str(state.step)})
+        torch.save({**state.values(), "extra": dict(extra)}, partial / STATE)
+        manifest = {name: _sha256(partial / name) for name in (WEIGHTS, STATE)}
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        for name in (WEIGHTS, STATE, MANIFEST):
+            _flush(partial / name)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+        _flush(folder)
+        if state.best is not None:
+            write_best(folder, state.best)
+    except OSError as failed:
+        shutil.rmtree(partial, ignore_errors=True)
+        cause = "the disk is full" if failed.errno == errno.ENOSPC else str(failed)
+        raise RunError(f"{target}: cannot be written because {cause}; make room, then go on with `assay resume`") from None
+    _prune(folder)
+    return target
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights by name, each once, on the CPU."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, ascending."""
+    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+
+
+def locate(folder: Path, which: str) -> Path:
+    """The checkpoint called `last`, `best` or by its step. Raises RunError."""
+    saved = steps(folder)
+    if not saved:
+        raise RunError(f"{folder}: holds no checkpoint yet; train longer, or lower train.save_every")
+    if which == "best":
+        best = read_best(folder)
+        which = "last" if best is None else str(best.step)
+    step = saved[-1] if which == "last" else int(which) if which.isdigit() else -1
+    if step not in saved:
+        raise RunError(f"{folder}: no checkpoint '{which}'; there are best, last, {', '.join(map(str, saved))}")
+    return folder / f"step-{step:08d}"
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Fill `model` with the weights of a checkpoint; every name and shape must fit. Raises RunError."""
+    verify(path)
+    try:
+        model.load_state_dict(load_file(path / WEIGHTS))
+    except (RuntimeError, SafetensorError) as broken:
+        reason = str(broken).splitlines()[-1].strip()
+        raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
+
+
+def load(path: Path, state: TrainState) -> dict[str, Any]:
+    """Bring `state` to where a checkpoint stands; the rest of what was saved is returned. Raises RunError."""
+    load_weights(path, state.learner.model)
+    values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
+    extra: dict[str, Any] = values.pop("extra")
+    state.restore(values)
+    return extra
+
+
+def peek(path: Path) -> dict[str, Any]:
+    """The saved values of a checkpoint without a model to put them into."""
+    verify(path)
+    values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
+    return values
+
+
+def verify(path: Path) -> None:
+    """Raise RunError unless every file of a checkpoint is as it was written."""
+    try:
+        manifest: dict[str, str] = json.loads((path / MANIFEST).read_text())
+        damaged = [name for name, digest in manifest.items() if _sha256(path / name) != digest]
+    except (OSError, ValueError):
+        damaged = [MANIFEST]
+    if damaged:
+        raise RunError(f"{path}: {damaged[0]} is damaged or missing; delete this folder to fall back to the checkpoint before it")
+
+
+def write_best(folder: Path, best: Best) -> None:
+    """Note which checkpoint is best."""
+    partial = folder / f"{BEST}.partial"
+    partial.write_text(json.dumps(best._asdict()))
+    partial.rename(folder / BEST)
+
+
+def read_best(folder: Path) -> Best | None:
+    """The best checkpoint, if one was noted and is still there."""
+    try:
+        best = Best(**json.loads((folder / BEST).read_text()))
+    except FileNotFoundError:
+        return None
+    return best if best.step in steps(folder) else None
+
+
+def _prune(folder: Path) -> None:
+    saved = steps(folder)
+    best = read_best(folder)
+    keep = {saved[-1], best.step if best else saved[-1]}
+    for step in saved:
+        if step not in keep:
+            shutil.rmtree(folder / f"step-{step:08d}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

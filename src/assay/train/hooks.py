@@ -1,0 +1,171 @@
+"""What happens besides steps: log, validate, sample, save, stop."""
+
+import signal
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import torch
+
+from assay.core.parallel import Parallel
+from assay.core.types import Mean, Term, add_means
+from assay.errors import Interrupted, NonFiniteLoss
+from assay.train.state import Best, StepResult, TrainState
+from assay.train.step import add_terms, refuse_non_finite
+
+
+class Every:
+    """A rhythm in steps: every `n` of them, and at the end where asked."""
+
+    def __init__(self, n: int | None, state: TrainState, *, at_end: bool) -> None:
+        self.n, self.state, self.at_end = n, state, at_end
+
+    def due(self, step: int) -> bool:
+        """Whether step falls on the rhythm."""
+        return (self.n is not None and step % self.n == 0) or (self.at_end and step == self.state.steps)
+
+
+class Stateless:
+    """A hook that has nothing to remember."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to do."""
+
+
+class Log:
+    """Every n steps: the token-weighted means since the last line, the learning rates, the gradient norms by layer."""
+
+    name = "log"
+
+    def __init__(self, every: Every, write: Callable[[dict[str, Any]], None], parallel: Parallel, rates: Callable[[TrainState], Mapping[str, float]]):
+        self.every, self.write, self.parallel, self.rates = every, write, parallel, rates
+        self.terms: dict[str, Term] = {}
+        self.stats: dict[str, Mean] = {}
+
+    def due(self, step: int) -> bool:
+        return self.every.due(step)
+
+    def __call__(self, state: TrainState, result: StepResult) -> None:
+        self.terms = add_terms(self.terms, result.terms) if self.terms else dict(result.terms)
+        self.stats = add_means(self.stats, result.stats)
+        if not self.due(state.step):
+            return
+        refuse_non_finite(state, result.norms)
+        means = {name: term.mean for name, term in self.terms.items()} | self.stats
+        values = {name: self._global(mean) for name, mean in means.items()}
+        if not all(value == value and abs(value) != float("inf") for value in values.values()):
+            raise NonFiniteLoss(f"step {state.step}: the loss is {values}; lower the learning rate or lengthen the warm-up")
+        self.terms, self.stats = {}, {}
+        norms = layer_norms(state, result)
+        self.write(
+            {"step": state.step, "targets": int(state.targets), **values, "lr": dict(self.rates(state)),
+             "gradient_norm": float(result.total_norm), "gradient_norms": norms}
+        )  # fmt: skip
+
+    def _global(self, mean: Mean) -> float:
+        pair = self.parallel.sum(torch.stack([mean.total.double(), mean.count.double()]))
+        return float(pair[0] / pair[1])
+
+    def state_dict(self) -> dict[str, Any]:
+        terms = {name: (t.scale, t.mean.total, t.mean.count) for name, t in self.terms.items()}
+        return {"terms": terms, "stats": {name: tuple(mean) for name, mean in self.stats.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.terms = {name: Term(scale, Mean(total, count)) for name, (scale, total, count) in state["terms"].items()}
+        self.stats = {name: Mean(*pair) for name, pair in state["stats"].items()}
+
+
+def layer_norms(state: TrainState, result: StepResult) -> dict[str, float]:
+    """The gradient norm of each layer: blocks one by one, everything else by its first name."""
+    squares: dict[str, float] = {}
+    for (name, _), norm in zip(state.learner.named_parameters(), result.norms.tolist(), strict=True):
+        parts = name.removeprefix("model.").split(".")
+        layer = ".".join(parts[:2]) if parts[0] == "blocks" else parts[0]
+        squares[layer] = squares.get(layer, 0.0) + norm**2
+    return {layer: square**0.5 for layer, square in squares.items()}
+
+
+class Validate(Stateless):
+    """Now and then: the score on the validation split, by the same function as `assay score`; the lowest figure is the best."""
+
+    name = "validate"
+
+    def __init__(self, every: Every, score: Callable[[], dict[str, Any]], write: Callable[[dict[str, Any]], None]) -> None:
+        self.every, self.score, self.write = every, score, write
+        self.improved = False
+
+    def due(self, step: int) -> bool:
+        return self.every.due(step)
+
+    def __call__(self, state: TrainState, result: StepResult) -> None:
+        self.improved = False
+        if not self.due(state.step):
+            return
+        figures = self.score()
+        self.improved = state.best is None or figures["bits_per_byte"] < state.best.bits_per_byte
+        if self.improved:
+            state.best = Best(state.step, figures["bits_per_byte"])
+        self.write({"step": state.step, "validation": figures})
+
+
+class Sample(Stateless):
+    """Now and then: what the model writes."""
+
+    name = "sample"
+
+    def __init__(self, every: Every, write: Callable[[int], None]) -> None:
+        self.every, self.write = every, write
+
+    def due(self, step: int) -> bool:
+        return self.every.due(step)
+
+    def __call__(self, state: TrainState, result: StepResult) -> None:
+        if self.due(state.step):
+            self.write(state.step)
+
+
+class Save(Stateless):
+    """Every n steps, when a validation was the best so far, and at the end: a checkpoint."""
+
+    name = "save"
+
+    def __init__(self, every: Every, validate: Validate, save: Callable[[], None]) -> None:
+        self.every, self.validate, self.save = every, validate, save
+
+    def due(self, step: int) -> bool:
+        return self.every.due(step) or self.validate.due(step)
+
+    def __call__(self, state: TrainState, result: StepResult) -> None:
+        if self.every.due(state.step) or self.validate.improved:
+            self.save()
+
+
+class Stop(Stateless):
+    """Ctrl-C or a termination signal: finish the step, save, say how to go on. A second Ctrl-C stops at once."""
+
+    name = "stop"
+
+    def __init__(self, save: Callable[[], None], parallel: Parallel, how_to_resume: str) -> None:
+        self.save, self.parallel, self.how_to_resume = save, parallel, how_to_resume
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def due(self, step: int) -> bool:
+        return False
+
+    def __call__(self, state: TrainState, result: StepResult) -> None:
+        asked = self.asked
+        if self.parallel.world > 1:  # all processes stop after the same step
+            asked = bool(self.parallel.sum(torch.tensor(float(asked), device=result.norms.device)) > 0)
+        if asked and not state.finished:
+            self.save()
+            raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.how_to_resume}")

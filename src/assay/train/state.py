@@ -1,0 +1,77 @@
+"""What changes while a model is trained, and what does not."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from assay.core.parallel import Parallel
+from assay.core.types import Mean, Term
+from assay.data.plan import Plan
+from assay.optim.base import Optimizer
+from assay.optim.schedule import ScheduleConfig
+from assay.train.budget import Budget
+from assay.train.learner import Learner
+from assay.train.precision import Precision
+
+
+class Best(NamedTuple):
+    """The checkpoint with the lowest validation figure so far."""
+
+    step: int
+    bits_per_byte: float
+
+
+@dataclass(slots=True)
+class TrainState:
+    """Where a run stands. Data order and random streams are functions of `step`, so these few values are all of it."""
+
+    learner: Learner
+    optimizer: Optimizer
+    step: int = 0
+    targets: float = 0.0  # scored in the loss so far
+    steps: int | None = None  # the whole budget; None while a budget in minutes is still being measured
+    best: Best | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is used up."""
+        return self.steps is not None and self.step >= self.steps
+
+    def values(self) -> dict[str, Any]:
+        """The plain values and the optimiser, for a checkpoint; the weights are saved beside them."""
+        best = None if self.best is None else tuple(self.best)
+        optimizer = self.optimizer.state_dict()
+        return {"step": self.step, "targets": self.targets, "steps": self.steps, "best": best, "optimizer": optimizer}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from saved values."""
+        self.step, self.targets, self.steps = values["step"], values["targets"], values["steps"]
+        self.best = None if values["best"] is None else Best(*values["best"])
+        self.optimizer.load_state_dict(values["optimizer"])
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What stays the same while a model is trained."""
+
+    plan: Plan
+    schedule: ScheduleConfig
+    budget: Budget
+    wrapped: nn.Module  # the learner, compiled and distributed as asked
+    device: torch.device
+    parallel: Parallel
+    precision: Precision
+    seed: int
+    accumulation: int
+    clip: float | None
+
+
+class StepResult(NamedTuple):
+    """What one step gave on this process: loss terms and statistics as sums, and gradient norms before clipping."""
+
+    terms: dict[str, Term]
+    stats: dict[str, Mean]
+    norms: Tensor  # [P], of each parameter in the learner's order
+    total_norm: Tensor  # []

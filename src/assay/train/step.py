@@ -1,0 +1,85 @@
+"""One optimiser step: micro-batches in, an update out, and nothing that makes the host wait for the device."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from assay.core.seeds import derive
+from assay.core.types import Mean, Progress, Term, add_means
+from assay.data.plan import share
+from assay.errors import NonFiniteLoss
+from assay.train.budget import CALIBRATION_STEPS
+from assay.train.precision import arithmetic
+from assay.train.state import Setup, StepResult, TrainState
+
+
+def train_step(state: TrainState, setup: Setup) -> StepResult:
+    """Advance `state` by one step of the plan.
+
+    Gradients are sums over micro-batches and processes of terms that are already divided by the global count, so any split of the
+    global batch gives the same update. Dropout draws from a stream that is a function of (seed, step, process, micro-batch).
+    """
+    rows = setup.plan.rows(state.step)
+    at = Progress(state.step, fraction(state.step, state, setup), rows.targets, rows.row_count)
+    parallel = setup.parallel
+    micro_batches = share(rows, parallel.rank, parallel.world, setup.accumulation)
+    terms: dict[str, Term] = {}
+    stats: dict[str, Mean] = {}
+    for index, batch in enumerate(micro_batches):
+        torch.manual_seed(derive(setup.seed, "dropout", state.step, parallel.rank, index))
+        last = index == len(micro_batches) - 1
+        wrapped = setup.wrapped
+        with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
+            with arithmetic(setup.precision, setup.device):
+                learned = wrapped(batch.to(setup.device), at)
+            (learned.total * parallel.world).backward()  # DDP averages over processes; the sum is wanted
+        terms = add_terms(terms, learned.terms)
+        stats = add_means(stats, learned.stats)
+    norms, total_norm = gradient_norms(state)
+    if setup.device.type == "cpu":  # looking at a value is free here; on a GPU it would wait, so the log line looks
+        refuse_non_finite(state, norms)
+    if setup.clip is not None:
+        clip_gradients(state, total_norm, setup.clip)
+    state.optimizer.step(setup.schedule.factor(state.step, at.fraction))
+    state.optimizer.zero_grad()
+    state.step += 1
+    state.targets += rows.targets
+    return StepResult(terms, stats, norms, total_norm)
+
+
+def fraction(step: int, state: TrainState, setup: Setup) -> float:
+    """step / steps, and 0 as long as a budget in minutes is measured, whether or not its steps are known by now."""
+    measuring = setup.budget.unit == "minutes" and step < CALIBRATION_STEPS
+    return 0.0 if state.steps is None or measuring else step / state.steps
+
+
+def add_terms(left: dict[str, Term], right: dict[str, Term]) -> dict[str, Term]:
+    """Terms added by name."""
+    return {name: Term(t.scale, left[name].mean.plus(t.mean)) if name in left else t for name, t in right.items()}
+
+
+def gradient_norms(state: TrainState) -> tuple[Tensor, Tensor]:
+    """The Euclidean norm of each parameter's gradient [P], in the learner's order, and of all of them []."""
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in state.learner.parameters()]
+    norms = torch.stack(torch._foreach_norm(gradients))
+    return norms, torch.linalg.vector_norm(norms)
+
+
+def clip_gradients(state: TrainState, total_norm: Tensor, limit: float) -> None:
+    """Scale all gradients by min(1, limit / total norm) (Pascanu et al., arXiv 1211.5063), as torch's clip_grad_norm_ does."""
+    gradients = [p.grad for p in state.learner.parameters() if p.grad is not None]
+    torch._foreach_mul_(gradients, (limit / (total_norm + 1e-6)).clamp(max=1.0))
+
+
+def refuse_non_finite(state: TrainState, norms: Tensor) -> None:
+    """Raise NonFiniteLoss if any gradient is not finite, naming the first such layer on the way back from the loss."""
+    if torch.isfinite(norms).all():
+        return
+    names = [name for name, _ in state.learner.named_parameters()]
+    broken = [name for name, fine in zip(names, torch.isfinite(norms).tolist(), strict=True) if not fine]
+    raise NonFiniteLoss(
+        f"step {state.step}: the gradient is not finite, first at {broken[-1].removeprefix('model.')} on the way back from the loss "
+        f"({len(broken)} of {len(names)} parameters); lower the learning rate, lengthen the warm-up or use train.precision=float32"
+    )
