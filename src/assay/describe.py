@@ -74,7 +74,9 @@ def subject(what: str, overrides: list[str], runs_dir: Path | None) -> Subject:
     if what.endswith(".toml") or what in recipe.names():
         return of_experiment(ExperimentConfig.load(what, overrides))
     if what in family.presets:
-        model = family.make(recipe.override({"model": family.presets[what]().tree()}, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])
+        model = family.make(
+            recipe.override({"model": family.presets[what]().tree()}, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"]
+        )
         assert isinstance(model, ModelConfig)
         window = PRESET_WINDOW
         length = model.build(2, torch.Generator().manual_seed(0)).length
@@ -105,7 +107,9 @@ def describe(
     forward, training, kept = trace(Learner(model.to("meta"), objective), vocabulary, shape)
     tokens = shape[0] * shape[1]
     memory = {"weights": 4 * total, "gradients": 4 * total, "optimiser": optimizer_bytes * total, "activations, about": kept}
-    return Subject(tree, vocabulary, *shape, listed, forward // tokens, training // tokens, {**memory, "training, about": sum(memory.values())})
+    return Subject(
+        tree, vocabulary, *shape, listed, forward // tokens, training // tokens, {**memory, "training, about": sum(memory.values())}
+    )
 
 
 def trace(learner: Learner, vocabulary: int, shape: tuple[int, int]) -> tuple[int, int, int]:
@@ -139,5 +143,3 @@ def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:
         rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, "parameters, all": one.total, **flops})
     a, b = rows
     return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}
-
-

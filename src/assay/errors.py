@@ -9,8 +9,8 @@ AssayError           failed while doing what was asked          exit code 1
 └── Interrupted      Ctrl-C or a signal; everything is saved    exit code 130
 """
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class AssayError(Exception):

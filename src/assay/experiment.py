@@ -46,7 +46,9 @@ class TrainConfig(Config):
     compile: bool = setting(False, "torch.compile each block; pays on a GPU, seldom on a CPU", other=True, bites="cost")
     log_every: str = setting("50steps", "rhythm of the metrics", other="5steps", bites="report")
     validate_every: str = setting("0.5epochs", "rhythm of scoring the validation split", other="5steps", bites="report")
-    validation_bytes: int = setting(8_000_000, "a larger split is scored on a spread sample while training", other=1000, bites="report", ge=1)
+    validation_bytes: int = setting(
+        8_000_000, "a larger split is scored on a spread sample while training", other=1000, bites="report", ge=1
+    )
     sample_every: str = setting("1epoch", "rhythm of the samples", other="5steps", bites="report")
     samples: int = setting(2, "texts in a sample", other=1, bites="report", ge=0)
     save_every: str = setting("200steps", "rhythm of the checkpoints", other="5steps", bites="report")
@@ -132,7 +134,9 @@ def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
         raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false")
     longest = model.length
     if longest is not None and config.plan.window > longest:
-        raise ConfigError("plan.window", f"{config.plan.window} tokens exceed the model's {longest} positions; lower it or raise model.position.length")
+        raise ConfigError(
+            "plan.window", f"{config.plan.window} tokens exceed the model's {longest} positions; lower it or raise model.position.length"
+        )
     return model.to(weight_type(config.train.precision))
 
 

@@ -1,12 +1,12 @@
 """From an experiment to a finished run: the hooks, the run directory, the figures at the end, and going on after a stop."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomllib
 
 from assay.core import recipe
 from assay.core.config import flatten
@@ -39,7 +39,10 @@ def write_run(run: Run, config: ExperimentConfig, prepared: Prepared) -> None:
         "corpus": prepared.corpus.__dict__,
         "fingerprint": prepared.fingerprint,
         "split_sha256": prepared.split_sha256,
-        "parts": {name: {"documents": p.documents, "bytes": p.bytes, "tokens": p.target_count, "sha256": p.sha256} for name, p in prepared.parts.items()},
+        "parts": {
+            name: {"documents": p.documents, "bytes": p.bytes, "tokens": p.target_count, "sha256": p.sha256}
+            for name, p in prepared.parts.items()
+        },
         "tokenizer": prepared.tokenizer.digest,
     }
     run.write_json("provenance.json", {**provenance(), "config": config.digest(), "data": facts})
@@ -101,7 +104,9 @@ class Fit:
         if extra["fingerprint"] != self.setup.plan.fingerprint:
             raise RunError(f"{path}: was trained on other data, another split, tokenizer or order; resume needs the same")
         if extra["world"] != self.parallel.world:
-            self.tracker.note(f"resuming with {self.parallel.world} processes what {extra['world']} began: the same batches, other rounding")
+            self.tracker.note(
+                f"resuming with {self.parallel.world} processes what {extra['world']} began: the same batches, other rounding"
+            )
         self.clock.load_state_dict(extra["clock"])
         for hook in self.hooks:
             hook.load_state_dict(extra["hooks"][hook.name])
@@ -203,7 +208,9 @@ class Fit:
 def summary(score: Score) -> dict[str, Any]:
     """The figures of a score that a line of metrics carries."""
     tree = score.tree()
-    return {name: tree[name] for name in ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")}
+    return {
+        name: tree[name] for name in ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")
+    }
 
 
 def sample_documents(part: Part, size: int, seed: int) -> Part:
@@ -226,10 +233,21 @@ def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Para
     old = read_config(run)
     config = ExperimentConfig.make(recipe.override(old.tree(), overrides))
     changed = changes(old, config)
-    free = ("train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.sample_every", "train.samples", "train.save_every")
+    free = (
+        "train.budget",
+        "train.device",
+        "train.compile",
+        "train.log_every",
+        "train.validate_every",
+        "train.sample_every",
+        "train.samples",
+        "train.save_every",
+    )
     for key in changed:
         if key not in free:
-            raise RunError(f"{key}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {', '.join(free)}")
+            raise RunError(
+                f"{key}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {', '.join(free)}"
+            )
     prepared = load_data(config, data_dir)
     fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock())
     fit.resume()
@@ -245,4 +263,3 @@ def changes(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any
     left, right = dict(flatten(old.tree())), dict(flatten(new.tree()))
     keys = sorted(left.keys() | right.keys())
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
-

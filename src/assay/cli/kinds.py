@@ -11,7 +11,9 @@ from assay.core.config import FAMILIES, Config, Family
 from assay.errors import UserError, nearest
 
 
-def kinds(family: Annotated[str | None, typer.Argument(help="mixer, feed, position, ... or recipe.")] = None, as_json: AsJson = False) -> None:
+def kinds(
+    family: Annotated[str | None, typer.Argument(help="mixer, feed, position, ... or recipe.")] = None, as_json: AsJson = False
+) -> None:
     """List the kinds of every family, or those of one with their settings."""
     known = {**{name: [*part.kinds, *part.presets] for name, part in sorted(FAMILIES.items())}, "recipe": recipe.names()}
     if family is not None and family not in known:
@@ -37,7 +39,11 @@ def _settings(leaf: type[Config]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 4))
     for key, field in leaf.model_fields.items():
         if key != "kind":
-            table.add_row(key, _shown(field.get_default(call_default_factory=True, validated_data={}), required=field.is_required()), field.description or "")
+            table.add_row(
+                key,
+                _shown(field.get_default(call_default_factory=True, validated_data={}), required=field.is_required()),
+                field.description or "",
+            )
     return table
 
 
@@ -56,5 +62,3 @@ def _presets(family: Family) -> None:
 
 def _first_line(text: str | None) -> str:
     return (text or "").strip().splitlines()[0] if text else ""
-
-

@@ -13,12 +13,14 @@ from assay.track.console import duration
 def opening(experiment: Experiment, run: Run) -> dict[str, str]:
     """What a person wants to know before the first step."""
     prepared, setup, config = experiment.prepared, experiment.setup, experiment.config
+    corpus, plan, kind = prepared.corpus, setup.plan, config.tokenizer.tree()["kind"]
     count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
     parts = ", ".join(f"{name} {part.documents:,}" for name, part in prepared.parts.items())
     return {
-        "text": f"{prepared.corpus.name}: {prepared.corpus.bytes:,} bytes, {prepared.corpus.documents:,} documents ({parts}); {prepared.corpus.licence}",
-        "tokens": f"{config.tokenizer.tree()['kind']}, vocabulary {prepared.tokenizer.size:,}; {setup.plan.targets_per_epoch:,} an epoch, {setup.plan.steps_per_epoch:,} steps",
-        "model": f"{count:,} parameters, {setup.precision} on {setup.device}" + (f", {setup.parallel.world} processes" if setup.parallel.world > 1 else ""),
+        "text": f"{corpus.name}: {corpus.bytes:,} bytes, {corpus.documents:,} documents ({parts}); {corpus.licence}",
+        "tokens": f"{kind}, vocabulary {prepared.tokenizer.size:,}; {plan.targets_per_epoch:,} an epoch, {plan.steps_per_epoch:,} steps",
+        "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
+        + (f", {setup.parallel.world} processes" if setup.parallel.world > 1 else ""),
         "budget": config.train.budget,
         "run": str(run.path),
     }
@@ -34,7 +36,9 @@ def finished(out: Console, run: Run, figures: dict[str, Any]) -> None:
     for label, key in rows.items():
         score = scores[key]
         bytes_scored = f"{score['bytes_scored']:,}"
-        table.add_row(label, f"{score['bits_per_byte']:.4f}", f"{score['standard_error']:.4f}", f"{score['nats_per_token']:.4f}", bytes_scored)
+        table.add_row(
+            label, f"{score['bits_per_byte']:.4f}", f"{score['standard_error']:.4f}", f"{score['nats_per_token']:.4f}", bytes_scored
+        )
     out.print(table)
     gap = scores["last"]["bits_per_byte"] - scores["training"]["bits_per_byte"]
     out.print(f"gap between validation and training text, both without dropout: {gap:+.4f} bits per byte", highlight=False)

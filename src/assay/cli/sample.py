@@ -26,7 +26,9 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token.")] = 1.0,
     top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k likeliest.")] = None,
     top_p: Annotated[float | None, typer.Option(min=1e-9, max=1.0, help="Draw from the smallest set with this mass.")] = None,
-    min_p: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Drop what is less likely than this share of the likeliest.")] = None,
+    min_p: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Drop what is less likely than this share of the likeliest.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides all draws.")] = 0,
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")] = None,
@@ -65,5 +67,3 @@ def _print_while_writing(prompt: str, steps: Iterator[Tensor], tokenizer: Tokeni
             out.print(decoder.decode(tokenizer.decode([token])), end="", markup=False, highlight=False, soft_wrap=True)
             out.file.flush()
     out.print(decoder.decode(b"", final=True), markup=False, highlight=False)
-
-

@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_json
-from assay.errors import UserError, nearest
 from assay.core.devices import resolve
+from assay.errors import UserError, nearest
 from assay.evaluate.score import Score
 from assay.experiment import build_model, load_data, make_scorer
 from assay.fit import read_config
@@ -57,7 +57,7 @@ def _print(result: Score) -> None:
     tree = result.tree()
     table = Table(box=None, pad_edge=False, show_header=False)
     rows = {
-        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f} (standard error over {tree['units']:,} documents or blocks)",
+        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f} (standard error over {tree['units']:,} {result.unit})",
         "bits per character": f"{tree['bits_per_character']:.5f}",
         "nats per token": f"{tree['nats_per_token']:.5f}",
         "perplexity per token": f"{tree['perplexity']:.3f}",

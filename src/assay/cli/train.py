@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from assay.cli.dry_run import dry_run
 from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console, print_json
 from assay.cli.report import finished, opening
 from assay.core import parallel as processes
 from assay.core.devices import resolve
 from assay.experiment import ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
-from assay.cli.dry_run import dry_run
 from assay.runs.store import Run, create, runs_folder
 from assay.track.console import ConsoleTracker
 from assay.train.eta import Clock
@@ -66,5 +66,3 @@ def train(
 
 def _waiting(out: Console, text: str):  # type: ignore[no-untyped-def]
     return out.status(text) if out.is_terminal else out.capture()
-
-

@@ -125,7 +125,8 @@ class Config(BaseModel):
 
     def tree(self) -> Tree:
         """The config as plain nested dicts, lists and scalars; None means absent."""
-        return _without_none(self.model_dump(mode="json"))
+        tree: Tree = _without_none(self.model_dump(mode="json"))
+        return tree
 
     def digest(self) -> str:
         """sha256 of the canonical JSON of the resolved config."""
@@ -188,11 +189,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
             old = {"kind": old}
         if isinstance(old, Mapping) and isinstance(value, str) and old.get("kind") == value:
             continue
-        if (
-            isinstance(old, Mapping)
-            and isinstance(value, Mapping)
-            and value.get("kind", old.get("kind")) == old.get("kind")
-        ):
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("kind", old.get("kind")) == old.get("kind"):
             merged[key] = merge(old, value)
         else:
             merged[key] = value

@@ -26,9 +26,7 @@ def find(recipe: str, beside: Path | None = None) -> Path:
     if path.suffix == ".toml":
         path = beside / path if beside is not None and not path.is_absolute() else path
         if not path.is_file():
-            raise ConfigError(
-                "", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(names())}"
-            )
+            raise ConfigError("", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(names())}")
         return path
     shipped = Path(str(RECIPES / f"{recipe}.toml"))
     if not shipped.is_file():
@@ -61,9 +59,7 @@ _BARE_WORD = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.+-])([A-Za-z_][\w.-]*)(?!\
 
 def parse_value(text: str) -> Any:
     """The value of an override: TOML where it parses, bare words as strings (also inside lists and tables)."""
-    quoted = _BARE_WORD.sub(
-        lambda m: m[1] if m[1] else (m[2] if m[2] in ("true", "false", "inf", "nan") else f'"{m[2]}"'), text
-    )
+    quoted = _BARE_WORD.sub(lambda m: m[1] if m[1] else (m[2] if m[2] in ("true", "false", "inf", "nan") else f'"{m[2]}"'), text)
     for attempt in (text, quoted):
         try:
             return tomllib.loads(f"value = {attempt}")["value"]

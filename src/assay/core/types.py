@@ -14,7 +14,7 @@ class Mean(NamedTuple):
     """A sum and the count it is to be divided by: the only way in which a loss or a metric travels."""
 
     total: Tensor  # []
-    count: Tensor  # []
+    count: Tensor  # type: ignore[assignment]  # [], hides tuple.count
 
     def plus(self, other: "Mean") -> "Mean":
         """Sums and counts added; never a mean of means."""
@@ -51,9 +51,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
-        documents = None if self.documents is None else move(self.documents)
-        return Batch(move(self.tokens), move(self.weight), documents, move(self.fresh))
+        documents = None if self.documents is None else self.documents.to(device, non_blocking=True)
+        tokens, weight, fresh = (x.to(device, non_blocking=True) for x in (self.tokens, self.weight, self.fresh))
+        return Batch(tokens, weight, documents, fresh)
 
 
 class Prediction(NamedTuple):

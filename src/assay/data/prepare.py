@@ -49,9 +49,7 @@ class Prepared:
             yield self.tokenizer.decode(tokens.document(index)[:-1])
 
 
-def prepare(
-    corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerConfig, data_dir: Path | None = None
-) -> Prepared:
+def prepare(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerConfig, data_dir: Path | None = None) -> Prepared:
     """The tokens of a text, made once and mapped from the cache afterwards.
 
     Raises DataError when the text cannot be had, a part would be empty, or the cache cannot be written.

@@ -24,6 +24,7 @@ from assay.text.tokenizer import Tokenizer
 Floats = npt.NDArray[np.float64]
 BLOCK_BYTES = 1 << 16  # the unit of the standard error where there are few documents
 FEW_DOCUMENTS = 30
+ALONE = Parallel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Score:
     bytes_in_split: int
     characters: int
     standard_error: float  # of bits per byte, over documents or 64-KiB blocks
-    units: int  # documents or blocks that the standard error is over
+    units: int  # how many independent pieces the standard error is over
+    unit: str  # what such a piece is
     protocol: Protocol
 
     @property
@@ -66,6 +68,7 @@ class Score:
             "tokens_in_split": self.tokens_in_split,
             "coverage": self.bytes_scored / self.bytes_in_split,
             "units": self.units,
+            "unit": self.unit,
             "protocol": self.protocol.tree(),
         }
 
@@ -79,7 +82,7 @@ class Scorer:
     protocol: Protocol
     device: torch.device
     batch_size: int = 32
-    parallel: Parallel = Parallel()
+    parallel: Parallel = ALONE
     sample: float = 1.0  # share of the windows, spread evenly; 1: all of them
 
     def score(self, model: Model) -> Score:
@@ -95,9 +98,10 @@ class Scorer:
         index = np.nonzero(scored)[0]
         tokens = np.asarray(part.tokens[index])
         sizes = self.tokenizer.byte_lengths[tokens]
-        if self.sample >= 1 and (int(sizes.sum()) != part.bytes or len(index) != part.target_count or scored.max() != 1):
-            raise AssayError(f"scored {int(sizes.sum())} of {part.bytes} bytes of {self.protocol.split}: this is a bug, please report it")
-        unit = self._units(index, sizes)
+        bytes_scored, once = int(sizes.sum()), int(scored.max()) == 1 and len(index) == len(np.unique(index))
+        if not once or (self.sample >= 1 and (bytes_scored != part.bytes or len(index) != part.target_count)):
+            raise AssayError(f"scored {bytes_scored} of {part.bytes} bytes of {self.protocol.split}: this is a bug, please report it")
+        unit, name = self._units(index, sizes)
         return Score(
             nats=math.fsum(nats[index]),
             tokens_scored=len(index),
@@ -105,8 +109,9 @@ class Scorer:
             bytes_scored=int(sizes.sum()),
             bytes_in_split=part.bytes,
             characters=int(character_counts(self.tokenizer)[tokens].sum()),
-            standard_error=standard_error(np.bincount(unit, nats[index]) / math.log(2), np.bincount(unit, sizes)),
+            standard_error=standard_error(np.bincount(unit, nats[index]) / math.log(2), np.bincount(unit, sizes.astype(float))),
             units=len(np.unique(unit)),
+            unit=name,
             protocol=self.protocol,
         )
 
@@ -134,14 +139,13 @@ class Scorer:
     def _summed(self, values: torch.Tensor) -> torch.Tensor:
         return self.parallel.sum(values.to(self.device)).cpu()
 
-    def _units(self, index: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The unit of the standard error that each scored token belongs to: its document, a block, or (in a sample) its window."""
+    def _units(self, index: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], str]:
+        """Which piece each scored token belongs to, and what the pieces are: documents, blocks, or (in a sample) windows."""
         if self.sample < 1:
-            return np.unique(index // self.windows.stride, return_inverse=True)[1]
-        if len(self.windows.part.sizes) >= FEW_DOCUMENTS:
-            return self.windows.document_of(index)
-        block: npt.NDArray[np.int64] = (np.cumsum(sizes) - sizes) // BLOCK_BYTES
-        return block
+            return np.unique(index // self.windows.stride, return_inverse=True)[1], "windows"
+        if self.windows.part.documents >= FEW_DOCUMENTS:
+            return self.windows.document_of(index), "documents"
+        return (np.cumsum(sizes) - sizes) // BLOCK_BYTES, "blocks of 64 KiB"
 
 
 def standard_error(bits: Floats, sizes: Floats) -> float:

@@ -1,5 +1,6 @@
 """Windows over a text for scoring: every token is a target exactly once, whatever its length, the context and the stride."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Windows:
     document_mask: bool
 
     def __len__(self) -> int:
-        return -(-self.part.target_count // self.stride)
+        return math.ceil(self.part.target_count / self.stride)
 
     def batches(self, chosen: Ints, size: int) -> Iterator[tuple[Ints, npt.NDArray[np.bool_], Ints | None, Ints]]:
         """tokens [B, T+1], scored [B, T], documents [B, T] or None and the index of each target [B, T], for `size` windows at a time."""

@@ -12,9 +12,7 @@ from assay.models.base import Model
 
 
 @torch.inference_mode()
-def stream(
-    model: Model, prompt: Sequence[int], count: int, limit: int, sampling: Sampling, seed: int, *, end: int
-) -> Iterator[Tensor]:
+def stream(model: Model, prompt: Sequence[int], count: int, limit: int, sampling: Sampling, seed: int, *, end: int) -> Iterator[Tensor]:
     """Continue `prompt` `count` times, yielding the new tokens [count] of each step; a text that has ended goes on yielding `end`.
 
     Every text begins with the end token, as in training. Stops when all have ended, or after `limit` tokens. The text may not become

@@ -12,7 +12,7 @@ from assay.core.types import Mean, Output, Prediction, State, add_means
 from assay.errors import ConfigError
 from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
-from assay.nn.block import BlockConfig
+from assay.nn.block import Block, BlockConfig
 from assay.nn.dropout import Dropout
 from assay.nn.init import InitConfig, NormalConfig
 from assay.nn.mixer.base import Where
@@ -54,13 +54,9 @@ class DecoderConfig(ModelConfig):
 
     def model_post_init(self, context: Any) -> None:
         if self.norm is not None and self.block.placement == "post":
-            raise ConfigError(
-                "norm", "is not used with block.placement = 'post', whose blocks end in a norm; leave it out"
-            )
+            raise ConfigError("norm", "is not used with block.placement = 'post', whose blocks end in a norm; leave it out")
         if len(self.pattern) > self.depth:
-            raise ConfigError(
-                "pattern", f"has {len(self.pattern)} entries for {self.depth} layers; the last ones would not be used"
-            )
+            raise ConfigError("pattern", f"has {len(self.pattern)} entries for {self.depth} layers; the last ones would not be used")
         for layer in self.layers():
             self._check(layer)
 
@@ -70,7 +66,7 @@ class DecoderConfig(ModelConfig):
                 part.check(self.width)
             except ConfigError as error:
                 raise error.under(f"block.{name}") from None
-        size = getattr(layer.mixer, "size_of_head", lambda width: None)(self.width)
+        size = layer.mixer.size_of_head(self.width)
         if size is not None:
             try:
                 self.position.check(size)
@@ -101,7 +97,7 @@ class Decoder(Model):
         self.vocabulary, self.width = vocabulary, config.width
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.scale = math.sqrt(config.width) if config.embedding_scale else 1.0
-        sizes = {getattr(layer.mixer, "size_of_head", lambda width: None)(config.width) for layer in layers} - {None}
+        sizes = {size for layer in layers if (size := layer.mixer.size_of_head(config.width)) is not None}
         self.position = config.position.build(config.width, max(sizes, default=None))
         self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(layer.build(config.width) for layer in layers)
@@ -111,7 +107,7 @@ class Decoder(Model):
         self._refuse_unheard_positions()
 
     def _refuse_unheard_positions(self) -> None:
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.layers):
             unheard = self.position.enters - block.mixer.accepts
             if unheard:
                 name = type(block.mixer).__name__
@@ -121,25 +117,28 @@ class Decoder(Model):
                 )
 
     @property
+    def layers(self) -> list[Block]:
+        """The blocks, typed."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    @property
     def length(self) -> int | None:
         return self.position.reach
 
     @property
     def masks_documents(self) -> bool:
-        return all(block.mixer.documents == "masked" for block in self.blocks)
+        return all(block.mixer.documents == "masked" for block in self.layers)
 
     @property
     def reports(self) -> Mapping[str, float]:
-        return {
-            name: weight
-            for block in self.blocks
-            for part in (block.mixer, block.feed)
-            for name, weight in part.reports.items()
-        }
+        found: dict[str, float] = {}
+        for block in self.layers:
+            found |= {**block.mixer.reports, **block.feed.reports}
+        return found
 
     def init_state(self, batch: int) -> DecoderState:
         like = self.embedding.weight
-        return DecoderState(0, None, None, tuple(block.mixer.init_state(batch, like) for block in self.blocks))
+        return DecoderState(0, None, None, tuple(block.mixer.init_state(batch, like) for block in self.layers))
 
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
         where, document, offset = self._place(tokens, state, documents)
@@ -151,7 +150,7 @@ class Decoder(Model):
         losses: dict[str, Mean] = {}
         stats: dict[str, Mean] = {}
         kept = []
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.layers):
             if "block_input" in self.position.enters:
                 x = x + self.position.block_input(where.position, index)
             x, layer_state, extras = block(x, None if state is None else state.layers[index], where)
@@ -160,14 +159,10 @@ class Decoder(Model):
         after = None if state is None else DecoderState(state.stream + tokens.shape[1], document, offset, tuple(kept))
         return Output((Prediction("next", x, self.readout, 1),), after, losses, stats)
 
-    def _place(
-        self, tokens: Tensor, state: DecoderState | None, documents: Tensor | None
-    ) -> tuple[Where, Tensor | None, Tensor | None]:
+    def _place(self, tokens: Tensor, state: DecoderState | None, documents: Tensor | None) -> tuple[Where, Tensor | None, Tensor | None]:
         """Where the tokens stand, and the document and offset at which the stream goes on after them."""
         if documents is not None and not self.masks_documents:
-            raise ConfigError(
-                "model", "has a mixer that cannot isolate documents inside a row; choose another or do not mask documents"
-            )
+            raise ConfigError("model", "has a mixer that cannot isolate documents inside a row; choose another or do not mask documents")
         stream = 0 if state is None else state.stream
         time = torch.arange(tokens.shape[1], device=tokens.device)
         if documents is None:

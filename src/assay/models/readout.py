@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from assay.core.config import Config, setting
 from assay.core.types import Mean
 
-CHUNK_ELEMENTS = (
-    1 << 22
-)  # logits held at a time (16 MB in float32): large enough for the matrix unit, small enough for a cache
+CHUNK_ELEMENTS = 1 << 22  # logits held at a time (16 MB in float32): large enough for the matrix unit, small enough for a cache
 
 
 class HeadConfig(Config):
@@ -18,9 +16,7 @@ class HeadConfig(Config):
 
     tied: bool = setting(True, "the embedding table is the output matrix too", other=False, bites="cost")
     bias: bool = setting(False, "a bias for each token", other=True, bites="cost")
-    soft_cap: float | None = setting(
-        None, "s in s tanh(z / s), which bounds the logits (absent: unbounded)", other=0.1, gt=0
-    )
+    soft_cap: float | None = setting(None, "s in s tanh(z / s), which bounds the logits (absent: unbounded)", other=0.1, gt=0)
 
 
 class Readout(nn.Module):
@@ -35,7 +31,7 @@ class Readout(nn.Module):
         super().__init__()
         vocabulary, width = embedding.weight.shape
         self.norm, self.soft_cap = norm, config.soft_cap
-        self._tied = (embedding,) if config.tied else ()  # a tuple hides it from the module tree
+        self._tied: tuple[nn.Embedding, ...] = (embedding,) if config.tied else ()  # a tuple hides it from the module tree
         self.weight = None if config.tied else nn.Parameter(torch.zeros(vocabulary, width))
         self.bias = nn.Parameter(torch.zeros(vocabulary)) if config.bias else None
 
@@ -81,7 +77,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0913 (autograd functions take tensors one by one)
         ctx: Any,
         hidden: Tensor,  # [N, D]
         matrix: Tensor,  # [V, D]
@@ -99,8 +95,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             values, d_hidden = [], []
             d_matrix = torch.zeros_like(matrix) if learning else None
             d_bias = torch.zeros_like(bias) if learning and bias is not None else None
-            for h, t, w in zip(hidden.split(rows), target.split(rows), weight.split(rows), strict=True):
-                h = h.to(dtype)
+            for rows_of_hidden, t, w in zip(hidden.split(rows), target.split(rows), weight.split(rows), strict=True):
+                h = rows_of_hidden.to(dtype)
                 logits = nn.functional.linear(h, cast, None if bias is None else bias.to(dtype)).to(weight.dtype)
                 logits = _capped(logits, soft_cap)
                 slope = None if soft_cap is None or not learning else 1 - (logits / soft_cap).square()

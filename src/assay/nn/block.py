@@ -19,12 +19,8 @@ class BlockConfig(Config):
 
     mixer: SerializeAsAny[MixerConfig] = setting(FullConfig(), "how positions exchange information", other={"heads": 4})
     feed: SerializeAsAny[FeedConfig] = setting(MlpConfig(), "what each position does alone", other="glu")
-    norm: SerializeAsAny[NormConfig] = setting(
-        LayerNormConfig(), "the norm at the mixer and at the feed-forward", other="rms_norm"
-    )
-    placement: Literal["pre", "post"] = setting(
-        "pre", "norm of what enters a branch, or of the sum after it", other="post"
-    )
+    norm: SerializeAsAny[NormConfig] = setting(LayerNormConfig(), "the norm at the mixer and at the feed-forward", other="rms_norm")
+    placement: Literal["pre", "post"] = setting("pre", "norm of what enters a branch, or of the sum after it", other="post")
     mixer_dropout: float = setting(0.0, "dropout of the mixer's output", other=0.5, bites="training", ge=0, lt=1)
     feed_dropout: float = setting(0.0, "dropout of the feed-forward's output", other=0.5, bites="training", ge=0, lt=1)
 

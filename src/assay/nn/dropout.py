@@ -8,9 +8,7 @@ from torch.nn import functional as F
 def byte_mask(like: Tensor, keep: int) -> Tensor:
     """A tensor shaped and typed as `like`: 256/keep where kept, 0 where dropped; each byte is kept with probability keep/256."""
     words = torch.empty((like.numel() + 7) // 8, dtype=torch.int64, device=like.device)
-    words.random_(
-        torch.iinfo(torch.int64).min, None
-    )  # the full range: the default one leaves every eighth byte's top bit 0
+    words.random_(torch.iinfo(torch.int64).min, None)  # the full range: the default one leaves every eighth byte's top bit 0
     bytes_ = words.view(torch.uint8)[: like.numel()].view(like.shape)
     return (bytes_ < keep).to(like.dtype).mul_(256 / keep)
 

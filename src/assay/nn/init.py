@@ -18,6 +18,13 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
         raise TypeError(f"{type(self).__name__} does not define fill")
 
 
+def _table(module: nn.Module) -> tuple[nn.Parameter, ...]:
+    """The table of an embedding or of an untied head."""
+    if role_of_matrix(module) in ("embedding", "head"):
+        return tuple(tensor for tensor in module.parameters(recurse=False) if tensor.ndim == 2)
+    return ()
+
+
 class NormalConfig(InitConfig):
     """Normal weights, zero biases, unit gains (GPT-2; Radford et al. 2019).
 
@@ -28,16 +35,14 @@ class NormalConfig(InitConfig):
     kind: Literal["normal"] = "normal"
     std: float = setting(0.02, "standard deviation of the matrices", other=0.1, gt=0)
     embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
-    outputs: Literal["plain", "scaled", "zero"] = setting(
-        "scaled", "the maps that write to the residual stream", other="plain"
-    )
+    outputs: Literal["plain", "scaled", "zero"] = setting("scaled", "the maps that write to the residual stream", other="plain")
 
     def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
         outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
         with torch.no_grad():
             for module in model.modules():
-                if isinstance(module, nn.Embedding) or role_of_matrix(module) == "head":
-                    module.weight.normal_(0, self.embedding_std, generator=generator)
+                if table := _table(module):
+                    table[0].normal_(0, self.embedding_std, generator=generator)
                 elif isinstance(module, Linear):
                     scale = outputs if module.residual else 1.0
                     module.weight.normal_(0, self.std, generator=generator).mul_(scale)
@@ -53,16 +58,14 @@ class FanInConfig(InitConfig):
         1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, bites="training", gt=0
     )  # the output is that of embedding and head alone where `outputs` is zero
     embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
-    outputs: Literal["plain", "scaled", "zero"] = setting(
-        "zero", "the maps that write to the residual stream", other="plain"
-    )
+    outputs: Literal["plain", "scaled", "zero"] = setting("zero", "the maps that write to the residual stream", other="plain")
 
     def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
         outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
         with torch.no_grad():
             for module in model.modules():
-                if isinstance(module, nn.Embedding) or role_of_matrix(module) == "head":
-                    module.weight.normal_(0, self.embedding_std, generator=generator)
+                if table := _table(module):
+                    table[0].normal_(0, self.embedding_std, generator=generator)
                 elif isinstance(module, Linear):
                     bound = self.gain * math.sqrt(3 / module.in_features) * (outputs if module.residual else 1.0)
                     module.weight.uniform_(-bound, bound, generator=generator)

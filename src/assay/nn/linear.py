@@ -6,7 +6,7 @@ An optimiser chooses its groups by a parameter's *role*, which the type of the o
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 Role = Literal["matrix", "embedding", "vector", "head"]
 
@@ -18,9 +18,7 @@ class Linear(nn.Linear):
     works on whole matrices can take them apart. `residual` marks a map whose output is added to the residual stream.
     """
 
-    def __init__(
-        self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False
-    ):
+    def __init__(self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False):
         self.parts, self.residual = parts or (width_out,), residual
         super().__init__(width_in, width_out, bias=bias)
 

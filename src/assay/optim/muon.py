@@ -26,7 +26,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the a
 def orthogonalized(u: Tensor, iterations: int) -> Tensor:
     """The nearest semi-orthogonal matrices, roughly, of a batch u [N, R, C] with R <= C."""
     a, b, c = COEFFICIENTS
-    x = u / (u.float().norm(dim=(-2, -1), keepdim=True).to(u.dtype) + 1e-7)
+    x: Tensor = u / (u.float().norm(dim=(-2, -1), keepdim=True).to(u.dtype) + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -65,9 +65,7 @@ def read_verses() -> list[Verse]:
     titles = list(bible.short_titles.values())
     content, ends = bible.scripture_content, bible.verse_end_indices
     return [
-        Verse(
-            titles[place // 10**6 - 1], place // 1000 % 1000, place % 1000, repair(content[start : ends[place]].strip())
-        )
+        Verse(titles[place // 10**6 - 1], place // 1000 % 1000, place % 1000, repair(content[start : ends[place]].strip()))
         for place, start in bible.verse_start_indices.items()
     ]
 
@@ -83,6 +81,5 @@ def check(verses: list[Verse]) -> None:
     found = hashlib.sha256(rendered.encode()).hexdigest()
     if found != REFERENCE:
         raise DataError(
-            f"corpus bible: the installed {PACKAGE} holds another text "
-            f"(sha256 {found[:12]}, expected {REFERENCE[:12]}); {REMEDY}"
+            f"corpus bible: the installed {PACKAGE} holds another text (sha256 {found[:12]}, expected {REFERENCE[:12]}); {REMEDY}"
         )

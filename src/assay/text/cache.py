@@ -43,9 +43,7 @@ def cached(group: str, key: str, build: Callable[[Path], None]) -> Path:
         if error.errno not in (*FULL, *CLOSED):
             raise
         cause = "has no room left" if error.errno in FULL else "may not be written"
-        raise DataError(
-            f"the cache folder {cache_root()} {cause}; free some space, or name another folder with ASSAY_CACHE=DIR"
-        ) from error
+        raise DataError(f"the cache folder {cache_root()} {cause}; free some space, or name another folder with ASSAY_CACHE=DIR") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder

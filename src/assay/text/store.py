@@ -49,9 +49,7 @@ class Part:
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
 
-def write_part(
-    folder: Path, name: str, documents: Sequence[bytes], groups: Sequence[int] | None, tokenizer: Tokenizer
-) -> Tree:
+def write_part(folder: Path, name: str, documents: Sequence[bytes], groups: Sequence[int] | None, tokenizer: Tokenizer) -> Tree:
     """Write one part; the plain data that `read_part` needs besides the files."""
     end = tokenizer.dtype.type(tokenizer.end).tobytes()
     lengths: list[int] = []

@@ -26,9 +26,7 @@ class TextConfig(CorpusConfig):
     """
 
     kind: Literal["text"] = "text"
-    path: str = setting(
-        ..., "the file, or its name somewhere in the data folder; .xz and .gz are found too", bites="data"
-    )
+    path: str = setting(..., "the file, or its name somewhere in the data folder; .xz and .gz are found too", bites="data")
     document: Literal["line", "paragraph", "file"] = setting("line", "what one document is", other="file", bites="data")
     licence: str = setting("unknown", "under which the text may be used", other="public domain", bites="report")
     sha256: str | None = setting(None, "which the unpacked file must have", bites="report")
@@ -39,9 +37,7 @@ class TextConfig(CorpusConfig):
         data = read(file)
         found = hashlib.sha256(data).hexdigest()
         if self.sha256 is not None and found != self.sha256.lower():
-            raise DataError(
-                f"corpus.sha256: {file} is {found}, not {self.sha256}; get the right file, or correct the setting"
-            )
+            raise DataError(f"corpus.sha256: {file} is {found}, not {self.sha256}; get the right file, or correct the setting")
         documents = cut(data, self.document)
         if not documents:
             raise DataError(f"corpus.path: {file} has no text in it; name a file with at least one {self.document}")
@@ -82,17 +78,14 @@ def find(path: str, data_dir: Path | None) -> Path:
     name = Path(path).name
     found = [] if data_dir is None else _named(data_dir, name)
     if not found:
-        searched = f"the folder {Path.cwd()}" + (
-            f" and {data_dir} with its sub-folders" if data_dir is not None else ""
-        )
+        searched = f"the folder {Path.cwd()}" + (f" and {data_dir} with its sub-folders" if data_dir is not None else "")
         raise DataError(
             f"corpus.path: no file {path} (nor {name}.xz, {name}.gz) in {searched}; "
             "name the folder that holds it with --data-dir DIR, or the file with corpus.path=FILE"
         )
     if len({file.parent for file in found}) > 1:
         raise DataError(
-            f"corpus.path: several files are called {name}: {', '.join(map(str, found))}; "
-            "name one of them with corpus.path=FILE"
+            f"corpus.path: several files are called {name}: {', '.join(map(str, found))}; name one of them with corpus.path=FILE"
         )
     return found[0]
 

@@ -35,7 +35,9 @@ class ConsoleTracker:
         self.bar: Progress | None = None
         if console.is_terminal:
             short, wide = "[progress.description]{task.description}", "[progress.percentage]{task.percentage:>3.0f}%"
-            self.bar = Progress(TextColumn(wide), BarColumn(bar_width=None if console.width >= 100 else 12), TextColumn(short), console=console)
+            self.bar = Progress(
+                TextColumn(wide), BarColumn(bar_width=None if console.width >= 100 else 12), TextColumn(short), console=console
+            )
             self.task = self.bar.add_task("measuring", total=None)
 
     def begin(self, title: str, facts: Mapping[str, str]) -> None:

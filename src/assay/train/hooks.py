@@ -1,5 +1,6 @@
 """What happens besides steps: log, validate, sample, save, stop."""
 
+import math
 import signal
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -12,6 +13,8 @@ from assay.core.types import Mean, Term, add_means
 from assay.errors import Interrupted, NonFiniteLoss
 from assay.train.state import Best, StepResult, TrainState
 from assay.train.step import add_terms, refuse_non_finite
+
+Rates = Callable[[TrainState], Mapping[str, float]]  # the learning rates of the step that was just made
 
 
 class Every:
@@ -41,7 +44,7 @@ class Log:
 
     name = "log"
 
-    def __init__(self, every: Every, write: Callable[[dict[str, Any]], None], parallel: Parallel, rates: Callable[[TrainState], Mapping[str, float]]):
+    def __init__(self, every: Every, write: Callable[[dict[str, Any]], None], parallel: Parallel, rates: "Rates") -> None:
         self.every, self.write, self.parallel, self.rates = every, write, parallel, rates
         self.terms: dict[str, Term] = {}
         self.stats: dict[str, Mean] = {}
@@ -57,7 +60,7 @@ class Log:
         refuse_non_finite(state, result.norms)
         means = {name: term.mean for name, term in self.terms.items()} | self.stats
         values = {name: self._global(mean) for name, mean in means.items()}
-        if not all(value == value and abs(value) != float("inf") for value in values.values()):
+        if not all(math.isfinite(value) for value in values.values()):
             raise NonFiniteLoss(f"step {state.step}: the loss is {values}; lower the learning rate or lengthen the warm-up")
         self.terms, self.stats = {}, {}
         norms = layer_norms(state, result)

@@ -39,7 +39,5 @@ class Learner(nn.Module):
         for name, mean in output.losses.items():
             terms[name] = Term(self.layer_weights[name], mean)
             total = total + self.layer_weights[name] * mean.total / at.rows
-        detached = {
-            name: Term(t.scale, Mean(t.mean.total.detach(), t.mean.count.detach())) for name, t in terms.items()
-        }
+        detached = {name: Term(t.scale, Mean(t.mean.total.detach(), t.mean.count.detach())) for name, t in terms.items()}
         return Learned(total, detached, output.stats, output.state)

@@ -12,9 +12,7 @@ from assay.nn.mixer.base import Extras
 class Feed(nn.Module):
     """y, extras = feed(x), x and y [B, T, D], each position by itself."""
 
-    reports: ClassVar[
-        Mapping[str, float]
-    ] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
+    reports: ClassVar[Mapping[str, float]] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
     deviates: ClassVar[Mapping[str, str]] = {}  # property of the suite that cannot hold -> reason
 
     def forward(self, x: Tensor) -> tuple[Tensor, Extras]:

@@ -9,9 +9,7 @@ from torch.nn import functional as F
 from assay.nn.dropout import dropout
 
 
-def causal_mask(
-    queries: int, keys: int, document: Tensor | None, key_document: Tensor | None, device: torch.device
-) -> Tensor:
+def causal_mask(queries: int, keys: int, document: Tensor | None, key_document: Tensor | None, device: torch.device) -> Tensor:
     """[T, S] or [B, 1, T, S] bool: may query t (the last T of S positions) see key s; never another document's."""
     query = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)  # [T, 1]
     mask = query >= torch.arange(keys, device=device)  # [T, S]
@@ -44,9 +42,7 @@ def _as_bias(mask: Tensor | None, bias: Tensor, queries: int, keys: int) -> Tens
     return bias.masked_fill(~visible, -math.inf)
 
 
-def _attend_explicitly(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float
-) -> Tensor:
+def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float) -> Tensor:
     heads, key_heads, keys = q.shape[1], k.shape[1], k.shape[-2]
     if heads != key_heads:
         k, v = (x.repeat_interleave(heads // key_heads, dim=1) for x in (k, v))

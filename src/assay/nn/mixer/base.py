@@ -51,9 +51,7 @@ class Mixer(nn.Module):
 
     accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input"})  # ways in which a position may enter
     documents: ClassVar[Documents] = "masked"  # whether documents inside a row can be isolated
-    reports: ClassVar[
-        Mapping[str, float]
-    ] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
+    reports: ClassVar[Mapping[str, float]] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
     deviates: ClassVar[Mapping[str, str]] = {}  # property of the suite that cannot hold -> reason
 
     @property
@@ -72,6 +70,10 @@ class Mixer(nn.Module):
 
 class MixerConfig(Config, family="mixer", package="assay.nn.mixer"):
     """The part of a block in which positions exchange information."""
+
+    def size_of_head(self, width: int) -> int | None:
+        """Features a head in a model of this width, which rotary positions need; None: there are no heads."""
+        return None
 
     def check(self, width: int) -> None:
         """Raise ConfigError where the settings cannot hold together in a model of this width."""

@@ -27,9 +27,7 @@ class FullConfig(MixerConfig):
 
     kind: Literal["full"] = "full"
     heads: int = setting(8, "query heads H", other=4, ge=1)
-    key_heads: int | None = setting(
-        None, "key and value heads H_k (absent: as many as query heads)", other=1, bites="cost", ge=1
-    )
+    key_heads: int | None = setting(None, "key and value heads H_k (absent: as many as query heads)", other=1, bites="cost", ge=1)
     head_size: int | None = setting(None, "features a head K (absent: width / heads)", other=6, bites="cost", ge=1)
     bias: bool = setting(True, "biases in the projections", other=False, bites="cost")
     qk_norm: bool = setting(False, "queries and keys divided by their root mean square", other=True)
@@ -41,9 +39,7 @@ class FullConfig(MixerConfig):
 
     def check(self, width: int) -> None:
         if self.head_size is None and width % self.heads:
-            raise ConfigError(
-                "heads", f"{self.heads} heads do not divide the width {width}; choose another number or set head_size"
-            )
+            raise ConfigError("heads", f"{self.heads} heads do not divide the width {width}; choose another number or set head_size")
         if self.key_heads is not None and self.heads % self.key_heads:
             raise ConfigError("key_heads", f"{self.key_heads} key heads do not divide the {self.heads} query heads")
 
@@ -75,9 +71,7 @@ class Full(Mixer):
         qk, v = qkv.split((H + self.key_heads, self.key_heads), dim=2)
         if self.qk_norm:
             qk = F.rms_norm(qk, (K,), eps=1e-6)
-        q, k = (
-            part.transpose(1, 2) for part in rotate(qk, where.rotation).split((H, self.key_heads), dim=2)
-        )  # [B, H, T, K]
+        q, k = (part.transpose(1, 2) for part in rotate(qk, where.rotation).split((H, self.key_heads), dim=2))  # [B, H, T, K]
         q, k, v = q.to(v.dtype), k.to(v.dtype), v.transpose(1, 2)
         drop = self.dropout.p if self.training else 0.0
         if state is not None:

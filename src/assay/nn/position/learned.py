@@ -12,9 +12,7 @@ class LearnedConfig(PositionConfig):
     """A table of one vector a position, added to the embedded tokens. A text longer than the table is refused, never clamped."""
 
     kind: Literal["learned"] = "learned"
-    length: int = setting(
-        1024, "positions in the table: the longest text the model can read", other=96, bites="cost", ge=1
-    )
+    length: int = setting(1024, "positions in the table: the longest text the model can read", other=96, bites="cost", ge=1)
 
     def build(self, width: int, head_size: int | None) -> Position:
         return Learned(width, self.length)

@@ -1,0 +1,204 @@
+"""Plans: every token is a target once an epoch, rows are a pure function of the step, shares join to the whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.config import FAMILIES
+from assay.data.plan import Plan, Rows, share
+from assay.data.windows import WindowsConfig, WindowsPlan
+from assay.errors import ConfigError, DataError
+from assay.text.byte import ByteTokenizer
+from assay.text.store import Part, read_part, write_part
+
+END = ByteTokenizer().end
+LENGTHS = [3, 0, 11, 1, 7, 0, 25, 4, 4, 13]
+
+
+def part_of(tmp_path: Path, documents: list[bytes]) -> Part:
+    return read_part(tmp_path, "train", write_part(tmp_path, "train", documents, None, ByteTokenizer()))
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    """Documents whose bytes are all different, so that each token tells its place: N = 78 with the end tokens."""
+    places = iter(range(250))
+    return part_of(tmp_path, [bytes(next(places) for _ in range(length)) for length in LENGTHS])
+
+
+def build(part: Part, window: int = 5, batch: int = 3, seed: int = 1, document_mask: bool = False) -> WindowsPlan:
+    config = WindowsConfig(window=window, batch=batch, document_mask=document_mask)
+    plan = config.build(part, END, seed, "prepared")
+    assert isinstance(plan, WindowsPlan)
+    return plan
+
+
+def epoch_rows(plan: Plan, epoch: int = 0) -> list[Rows]:
+    return [plan.rows(step) for step in range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch)]
+
+
+def targets(rows: list[Rows]) -> list[int]:
+    return [int(token) for each in rows for token in each.tokens[:, 1:][each.weight > 0]]
+
+
+def shapes() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("window", "batch"), [(1, 1), (5, 3), (13, 2), (6, 13), (78, 1), (200, 4)])
+
+
+@shapes()
+def test_every_token_is_a_target_exactly_once_an_epoch(part: Part, window: int, batch: int) -> None:
+    plan = build(part, window, batch)
+    for epoch in range(3):
+        assert sorted(targets(epoch_rows(plan, epoch))) == sorted(part.tokens.tolist())
+
+
+@shapes()
+def test_the_targets_are_the_documents_in_a_shuffled_order(part: Part, window: int, batch: int) -> None:
+    plan = build(part, window, batch)
+    documents = sorted(part.document(index).tolist() for index in range(part.documents))
+    found: list[list[int]] = [[]]
+    for token in targets(epoch_rows(plan)):
+        found[-1].append(token)
+        if token == END:
+            found.append([])
+    assert found.pop() == []
+    assert sorted(found) == documents
+
+
+@shapes()
+def test_the_input_is_the_target_before_and_the_stream_begins_with_the_end_token(part: Part, window: int, batch: int) -> None:
+    rows = epoch_rows(build(part, window, batch))
+    before = [int(token) for each in rows for token in each.tokens[:, :-1][each.weight > 0]]
+    assert before == [END, *targets(rows)[:-1]]
+
+
+@shapes()
+def test_padding_is_only_at_the_end_of_the_last_row(part: Part, window: int, batch: int) -> None:
+    rows = epoch_rows(build(part, window, batch))
+    weight = np.concatenate([each.weight.ravel() for each in rows])
+    assert weight.sum() == part.target_count
+    assert (np.diff(weight) <= 0).all()
+    padded = rows[-1].tokens[:, 1:][rows[-1].weight == 0]
+    assert (padded == END).all()
+    assert len(padded) < window
+
+
+def test_the_last_partial_batch_is_kept(part: Part) -> None:
+    plan = build(part, window=5, batch=3)  # 16 rows, the last of 3 targets
+    rows = epoch_rows(plan)
+    assert [len(each.tokens) for each in rows] == [3, 3, 3, 3, 3, 1]
+    assert rows[-1].targets == 3.0
+    assert (plan.steps_per_epoch, plan.targets_per_epoch) == (6, 78)
+
+
+def test_rows_do_not_depend_on_which_were_asked_for_before(part: Part) -> None:
+    forward = build(part)
+    backward = build(part)
+    steps = list(range(4 * forward.steps_per_epoch))
+    there = {step: forward.rows(step).tokens for step in steps}
+    back = {step: backward.rows(step).tokens for step in reversed(steps)}
+    assert all((there[step] == back[step]).all() for step in steps)
+    assert (forward.rows(0).tokens == there[0]).all()
+
+
+def test_epochs_and_seeds_have_different_orders(part: Part) -> None:
+    plan = build(part)
+    assert targets(epoch_rows(plan, 0)) != targets(epoch_rows(plan, 1))
+    assert targets(epoch_rows(plan, 0)) != targets(epoch_rows(build(part, seed=2), 0))
+
+
+def test_the_batch_size_does_not_change_the_stream(part: Part) -> None:
+    assert targets(epoch_rows(build(part, batch=1))) == targets(epoch_rows(build(part, window=9, batch=7)))
+
+
+def test_every_row_is_fresh(part: Part) -> None:
+    assert all(each.fresh.all() and each.fresh.shape == (len(each.tokens),) for each in epoch_rows(build(part)))
+
+
+def test_document_indices_follow_the_target_and_the_end_token_before_it(part: Part) -> None:
+    for each in epoch_rows(build(part, window=9, batch=2, document_mask=True)):
+        assert each.documents is not None
+        assert (each.documents[:, 0] == 0).all()
+        closes = (each.tokens[:, 1:-1] == END) & (each.weight[:, 1:] > 0)  # an input in the row that ends a document
+        assert (np.diff(each.documents, axis=1) == closes).all()
+
+
+def test_without_a_mask_there_are_no_document_indices(part: Part) -> None:
+    assert build(part).rows(0).documents is None
+
+
+def test_the_mask_changes_nothing_but_the_document_indices(part: Part) -> None:
+    assert (build(part).rows(1).tokens == build(part, document_mask=True).rows(1).tokens).all()
+
+
+@pytest.mark.parametrize(("world", "micro"), [(1, 1), (1, 3), (2, 1), (2, 2), (3, 4)])
+def test_the_shares_joined_are_the_global_batch(part: Part, world: int, micro: int) -> None:
+    plan = build(part, window=5, batch=7, document_mask=True)
+    for rows in epoch_rows(plan):
+        batches = [batch for rank in range(world) for batch in share(rows, rank, world, micro)]
+        assert len(batches) == world * micro
+        real = [batch for batch in batches if batch.weight.any()]
+        assert (torch.cat([batch.tokens for batch in real]).numpy() == rows.tokens).all()
+        assert (torch.cat([batch.weight for batch in real]).numpy() == rows.weight).all()
+        assert (torch.cat([batch.documents for batch in real if batch.documents is not None]).numpy() == rows.documents).all()
+        assert sum(float(batch.weight.sum()) for batch in batches) == rows.targets
+
+
+def test_a_rank_without_rows_gets_one_row_of_weight_0(part: Part) -> None:
+    rows = build(part, window=5, batch=2).rows(0)
+    empty = share(rows, rank=3, world=4, micro_batches=1)[0]
+    assert empty.tokens.shape == (1, 6)
+    assert empty.weight.sum() == 0
+    assert empty.fresh.all()
+    assert rows.row_count == 2
+    assert rows.weight.sum() == 10
+
+
+def test_batches_have_the_declared_types(part: Part) -> None:
+    batch = share(build(part, document_mask=True).rows(0), 0, 1, 1)[0]
+    assert batch.documents is not None
+    assert [batch.tokens.dtype, batch.weight.dtype, batch.documents.dtype, batch.fresh.dtype] == [
+        torch.int64,
+        torch.float32,
+        torch.int64,
+        torch.bool,
+    ]
+
+
+def test_the_fingerprint_changes_with_everything_that_orders_the_data(part: Part, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = part_of(tmp_path / "other", [b"other"])
+    config = WindowsConfig(window=5, batch=3)
+    prints = {
+        build(part).fingerprint,
+        build(part, window=6).fingerprint,
+        build(part, batch=4).fingerprint,
+        build(part, seed=2).fingerprint,
+        build(part, document_mask=True).fingerprint,
+        build(other).fingerprint,
+        config.build(part, END, 1, "another text").fingerprint,
+    }
+    assert len(prints) == 7
+    assert build(part).fingerprint == build(part).fingerprint
+
+
+def test_epochs_are_counted_in_fractions(part: Part) -> None:
+    plan = build(part)
+    assert plan.epoch(0) == 0.0
+    assert plan.epoch(9) == 1.5
+
+
+def test_an_empty_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"plan: .* is empty"):
+        build(part_of(tmp_path, []))
+
+
+def test_a_window_of_no_targets_is_refused() -> None:
+    with pytest.raises(ConfigError, match="window"):
+        WindowsConfig.make({"window": 0})
+
+
+def test_the_test_covers_every_plan() -> None:
+    assert set(FAMILIES["plan"].kinds) == {"windows"}

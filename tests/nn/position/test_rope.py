@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from assay.errors import ConfigError
+from assay.models.decoder import DecoderConfig
+from assay.nn.position.rope import Rope, RopeConfig, rotate
+
+K = 8
+GENERATOR = torch.Generator().manual_seed(0)
+Q, KEY = (torch.randn(1, 1, 1, K, dtype=torch.float64, generator=GENERATOR) for _ in range(2))
+
+
+def product(i: int, j: int, rope: Rope) -> float:
+    q, k = (rotate(x, rope.angles(torch.tensor([[t]]))) for x, t in ((Q, i), (KEY, j)))
+    return float((q * k).sum())
+
+
+@pytest.mark.parametrize("rotated", [K, 4])
+def test_a_product_depends_on_the_distance_alone(rotated: int) -> None:
+    rope = Rope(rotated, 100.0)
+    for distance in (0, 1, 5):
+        products = [product(t + distance, t, rope) for t in (0, 3, 50)]
+        assert products == pytest.approx([products[0]] * 3, abs=1e-12)
+    assert product(5, 0, rope) != pytest.approx(product(0, 0, rope), abs=1e-3)
+
+
+def test_rotation_keeps_lengths_and_the_start() -> None:
+    rope = Rope(K, 10_000.0)
+    turned = rotate(Q, rope.angles(torch.tensor([[7]])))
+    assert float(turned.norm()) == pytest.approx(float(Q.norm()), abs=1e-12)
+    assert not torch.allclose(turned, Q)
+    torch.testing.assert_close(rotate(Q, rope.angles(torch.tensor([[0]]))), Q)
+
+
+def test_pairs_are_halves_apart_and_turn_by_their_frequency() -> None:
+    cosine, sine = Rope(K, 100.0).angles(torch.tensor([[3]]))
+    for m in range(K // 2):
+        angle = torch.tensor(3 * 100.0 ** (-2 * m / K), dtype=torch.float64)
+        torch.testing.assert_close(cosine[0, 0, 0, m], angle.cos())
+        torch.testing.assert_close(sine[0, 0, 0, m], angle.sin())
+        unit = torch.zeros(1, 1, 1, K, dtype=torch.float64)
+        unit[..., m] = 1
+        turned = rotate(unit, (cosine, sine))[0, 0, 0]
+        assert sorted(turned.nonzero().flatten().tolist()) == [m, m + K // 2]
+
+
+def test_features_beyond_the_fraction_stay() -> None:
+    turned = rotate(Q, Rope(4, 100.0).angles(torch.tensor([[9]])))
+    assert torch.equal(turned[..., 4:], Q[..., 4:])
+    assert not torch.allclose(turned[..., :4], Q[..., :4])
+
+
+def test_a_far_position_is_exact() -> None:
+    cosine, _ = Rope(K, 10_000.0).angles(torch.tensor([[2**24 + 1]]))
+    assert float(cosine[0, 0, 0, 0]) == pytest.approx(float(torch.tensor(2.0**24 + 1, dtype=torch.float64).cos()))
+
+
+@pytest.mark.parametrize(("heads", "fraction"), [(4, 0.3), (32, 1.0), (8, 0.25)])
+def test_an_odd_number_of_rotated_features_is_refused(heads: int, fraction: float) -> None:
+    with pytest.raises(ConfigError, match=r"position\.fraction: rotates .* choose it so that this is an even number"):
+        DecoderConfig.make({"width": 32, "block": {"mixer": {"heads": heads}}, "position": {"kind": "rope", "fraction": fraction}})
+
+
+def test_the_settings_reach_the_module() -> None:
+    assert RopeConfig(base=50.0, fraction=0.5).build(32, 8).extra_repr() == "rotated=4, base=50"

@@ -1,0 +1,9 @@
+import pytest
+
+from properties import learning
+from properties.kinds import Variation
+
+
+@pytest.mark.property("settings bite")
+def test_another_value_of_a_setting_changes_what_it_declares(variation: Variation) -> None:
+    learning.settings_bite(variation)
