@@ -56,8 +56,9 @@ def score(
 def _print(result: Score) -> None:
     tree = result.tree()
     table = Table(box=None, pad_edge=False, show_header=False)
+    over = f"(standard error over {tree['units']:,} {result.unit})"
     rows = {
-        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f} (standard error over {tree['units']:,} {result.unit})",
+        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f} {over}",
         "bits per character": f"{tree['bits_per_character']:.5f}",
         "nats per token": f"{tree['nats_per_token']:.5f}",
         "perplexity per token": f"{tree['perplexity']:.3f}",

@@ -109,7 +109,7 @@ class Scorer:
             bytes_scored=int(sizes.sum()),
             bytes_in_split=part.bytes,
             characters=int(character_counts(self.tokenizer)[tokens].sum()),
-            standard_error=standard_error(np.bincount(unit, nats[index]) / math.log(2), np.bincount(unit, sizes.astype(float))),
+            standard_error=standard_error(np.bincount(unit, nats[index]) / math.log(2), np.bincount(unit, sizes.astype(np.float64))),
             units=len(np.unique(unit)),
             unit=name,
             protocol=self.protocol,
@@ -148,7 +148,7 @@ class Scorer:
         return (np.cumsum(sizes) - sizes) // BLOCK_BYTES, "blocks of 64 KiB"
 
 
-def standard_error(bits: Floats, sizes: Floats) -> float:
+def standard_error(bits: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> float:
     """The standard error of R = sum b / sum n over K units: sqrt(K / (K - 1) sum (b_u - R n_u)^2) / sum n; 0 for one unit."""
     units = int((sizes > 0).sum())
     if units < 2:
