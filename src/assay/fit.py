@@ -57,6 +57,7 @@ class Fit:
         self.run, self.experiment, self.tracker, self.clock = run, experiment, tracker, clock
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
+        self.stop = Stop(self.save, self.parallel, f"assay resume {run.path}")
         self.hooks: list[Hook] = self._hooks()
 
     def _hooks(self) -> list[Hook]:
@@ -66,13 +67,14 @@ class Fit:
         validate = Validate(Every(rhythm(config.validate_every), state, at_end=True), self._validate, self._validation)
         sample = Sample(Every(rhythm(config.sample_every) if config.samples else None, state, at_end=config.samples > 0), self._sample)
         save = Save(Every(rhythm(config.save_every), state, at_end=True), validate, self.save)
-        return [log, validate, sample, save, Stop(self.save, self.parallel, f"assay resume {self.run.path}")]
+        return [log, validate, sample, save, self.stop]
 
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
         try:
             self._status(state="running", step=self.state.step, steps=self.state.steps)
-            train(self.state, self.setup, self.hooks, self.clock)
+            with self.stop.listening():
+                train(self.state, self.setup, self.hooks, self.clock)
             figures = self._final()
         except Interrupted:
             self._status(state="interrupted", step=self.state.step, steps=self.state.steps)
@@ -122,8 +124,8 @@ class Fit:
         elif status.get("budget_minutes") == self.setup.budget.amount:
             self.state.steps = status["budget_steps"]
         elif self.state.steps is not None:
-            spent = self.clock.spent["step"] + self.clock.spent.get("warm-up", 0.0)
-            self.state.steps = self.setup.budget.steps_from_time(self.state.step, spent, self.clock.recent["step"])
+            spent = self.clock.spent.get("step", 0.0) + self.clock.spent["warm-up"]
+            self.state.steps = self.setup.budget.steps_from_time(self.state.step, spent, self.clock.step)
 
     def _status(self, **values: Any) -> None:
         if self.parallel.main:
@@ -150,7 +152,7 @@ class Fit:
     def _pace(self) -> Pace:
         state, plan, clock = self.state, self.setup.plan, self.clock
         per_step = plan.targets_per_epoch / plan.steps_per_epoch
-        speed = per_step / clock.recent["step"]
+        speed = per_step / clock.step
         epoch_end = (state.step // plan.steps_per_epoch + 1) * plan.steps_per_epoch
         run_left = None if state.steps is None else clock.predict(work_left(state, self.hooks, state.steps))
         until = min(epoch_end, state.steps or epoch_end)

@@ -8,6 +8,7 @@ checkpoints/       weights and training state   samples/  scores/  what it wrote
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,9 @@ class Run:
 
 
 def create(folder: Path, name: str, digest: str, seed: int) -> Run:
-    """A new directory `<name>-<digest>-s<seed>`, with -2, -3, ... appended if that exists."""
+    """A new directory `<name>-<digest>-s<seed>`, with -2, -3, ... appended if that exists. Raises RunError."""
+    if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        raise RunError(f"'{name}' cannot be a run's name; use letters, digits, '.', '_' and '-'")
     folder.mkdir(parents=True, exist_ok=True)
     base = f"{name}-{digest[:8]}-s{seed}"
     number = 1

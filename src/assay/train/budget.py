@@ -32,8 +32,8 @@ class Budget(NamedTuple):
             amount = float(match[1].replace("_", "")) * FACTORS[match[2]]
         except ValueError:
             raise ConfigError("train.budget", f"'{match[1]}' in '{text}' is not a number; write it like 300steps") from None
-        if amount <= 0:
-            raise ConfigError("train.budget", f"'{text}' is no training at all; give a positive amount")
+        if not 0 < amount < math.inf:
+            raise ConfigError("train.budget", f"'{text}' is not an amount of training; give a positive amount")
         return cls(amount, UNITS[match[3]])
 
     def steps(self, steps_per_epoch: int, targets_per_epoch: int, targets_per_step: int) -> int | None:

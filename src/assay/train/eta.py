@@ -41,7 +41,12 @@ class Clock:
 
     def left(self, work: Mapping[str, int]) -> float:
         """Seconds for so many pieces of each kind of work. A kind that has not happened yet is taken as one step."""
-        return sum(count * self.recent.get(kind, self.recent.get("step", 0.0)) for kind, count in work.items())
+        return sum(count * self.recent.get(kind, self.step) for kind, count in work.items())
+
+    @property
+    def step(self) -> float:
+        """Seconds a step now takes: the first ones (memory, caches, compilation) count only until there are others."""
+        return self.recent.get("step", self.recent.get("warm-up", 0.0))
 
     def predict(self, work: Mapping[str, int]) -> float:
         """`left`, remembered so that the error can be told at the end."""

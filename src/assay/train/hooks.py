@@ -2,7 +2,8 @@
 
 import math
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -155,8 +156,16 @@ class Stop(Stateless):
     def __init__(self, save: Callable[[], None], parallel: Parallel, how_to_resume: str) -> None:
         self.save, self.parallel, self.how_to_resume = save, parallel, how_to_resume
         self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Heed signals inside, and leave them to whoever had them before afterwards."""
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

@@ -22,7 +22,8 @@ class Learned(NamedTuple):
 class Learner(nn.Module):
     """total = sum over terms of scale * sum / *global* count, so micro-batches and processes only have to be added.
 
-    Targets are counted in the global batch (`at.targets`); the losses that layers report are sums over rows (`at.rows`).
+    Targets are counted in the global batch (`at.targets`); the losses that layers report are sums over rows (`at.rows`), and what they
+    report of a micro-batch without any target, which a process gets for which no row is left, counts nothing.
     Compilation, DDP and FSDP wrap the learner, never the model, so every parameter is used in one forward pass.
     """
 
@@ -36,8 +37,11 @@ class Learner(nn.Module):
         output = self.model(batch.tokens[:, :-1], state, batch.documents)
         terms = self.objective(output, batch, at)
         total = torch.stack([term.scale * term.mean.total / at.targets for term in terms.values()]).sum()
-        for name, mean in output.losses.items():
+        live = (batch.weight > 0).any()
+        for name, reported in output.losses.items():
+            mean = Mean(reported.total * live, reported.count * live)
             terms[name] = Term(self.layer_weights[name], mean)
             total = total + self.layer_weights[name] * mean.total / at.rows
         detached = {name: Term(t.scale, Mean(t.mean.total.detach(), t.mean.count.detach())) for name, t in terms.items()}
-        return Learned(total, detached, output.stats, output.state)
+        stats = {name: Mean((mean.total * live).detach(), (mean.count * live).detach()) for name, mean in output.stats.items()}
+        return Learned(total, detached, stats, output.state)

@@ -1,6 +1,7 @@
 """The loop."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 from assay.core.devices import synchronize
@@ -30,33 +31,24 @@ class Hook(Protocol):
 
 def train(state: TrainState, setup: Setup, hooks: Sequence[Hook], clock: Clock) -> None:
     """Steps until the budget is used up, each followed by every hook in order."""
+    began = state.step
     while not state.finished:
-        with clock.measure("step"):
+        with clock.measure("warm-up" if state.step < began + WARM_STEPS else "step"):
             result = train_step(state, setup)
-            if state.step <= CALIBRATION_STEPS:
+            if state.step <= began + CALIBRATION_STEPS:
                 synchronize(setup.device)
-        if state.steps is None:
-            measure_budget(state, setup, clock)
+        if state.steps is None and state.step >= CALIBRATION_STEPS:
+            state.steps = measured_budget(state, setup, clock)
         for hook in hooks:
-            if hook.due(state.step):
-                with clock.measure(hook.name):
-                    hook(state, result)
-            else:
+            with clock.measure(hook.name) if hook.due(state.step) else nullcontext():
                 hook(state, result)
 
 
-def measure_budget(state: TrainState, setup: Setup, clock: Clock) -> None:
-    """Turn a budget in minutes into steps once enough steps are measured: schedules depend on steps only, so resume stays exact."""
-    if state.step == WARM_STEPS:
-        clock.add("warm-up", clock.spent["step"])
-        clock.spent["step"], clock.counts["step"] = 0.0, 0
-    if state.step < CALIBRATION_STEPS:
-        return
-    measured = CALIBRATION_STEPS - WARM_STEPS
-    per_step = clock.spent["step"] / measured
+def measured_budget(state: TrainState, setup: Setup, clock: Clock) -> int:
+    """A budget in minutes as steps, now that enough are measured: schedules depend on steps only, so resume stays exact."""
     spent = clock.spent["step"] + clock.spent["warm-up"]
-    steps = setup.budget.steps_from_time(state.step, spent, per_step)
-    state.steps = int(setup.parallel.first(str(steps)))
+    steps = setup.budget.steps_from_time(state.step, spent, clock.spent["step"] / clock.counts["step"])
+    return int(setup.parallel.first(str(steps)))
 
 
 def work_left(state: TrainState, hooks: Sequence[Hook], until: int) -> dict[str, int]:
