@@ -1,73 +1,21 @@
-"""Mixers that are wrong in one way each, and a sound one beside them: the suite must tell them apart.
+"""Mixers that are wrong in one way each: the suite must tell them from a sound one.
 
 The kind `toy` stays out of the registry, except inside `registered()`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from assay.core.config import setting
-from assay.core.types import Mean, State
+from assay.core.types import State
 from assay.nn.linear import Linear
-from assay.nn.mixer.base import NOTHING, Extras, Mixer, MixerConfig, Where
+from assay.nn.mixer.base import Mixer, MixerConfig, Where
 from properties.kinds import Case, case_of
-
-
-class Past(NamedTuple):
-    """What a sound average keeps: all of its past."""
-
-    x: Tensor  # [B, S, D]
-    document: Tensor | None  # [B, S]
-
-
-class Sound(Mixer):
-    """y_t = W sum_s softmax_s(slope (s - t)) x_s over s <= t in the same document."""
-
-    deviates: ClassVar[dict[str, str]] = {}
-
-    def __init__(self, slope: float, width: int) -> None:
-        super().__init__()
-        self.slope = slope
-        self.output = Linear(width, width, bias=True, residual=True)
-
-    def init_state(self, batch: int, like: Tensor) -> State:
-        return Past(like.new_empty(batch, 0, like.shape[-1]), None)
-
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        past = Past(x, where.document) if state is None else self.joined(state, x, where)
-        y = self.output(self.average(past, x.shape[1], where.document))
-        return y, None if state is None else self.kept(past, x.shape[1]), NOTHING
-
-    def joined(self, state: State, x: Tensor, where: Where) -> Past:
-        """The past and what is new."""
-        document = where.document
-        if document is not None and state.document is not None:
-            document = torch.cat([state.document, document], dim=1)
-        return Past(torch.cat([state.x, x], dim=1), document)
-
-    def kept(self, past: Past, new: int) -> Past:
-        """What the next call is given."""
-        return past
-
-    def average(self, past: Past, queries: int, document: Tensor | None) -> Tensor:
-        """The weighted mean of what each of the last `queries` positions may see."""
-        keys = past.x.shape[1]
-        time = torch.arange(keys, device=past.x.device)
-        gap = time[keys - queries :].unsqueeze(-1) - time  # [T, S]
-        mask = self.visible(gap).unsqueeze(0)
-        if document is not None and past.document is not None:
-            mask = mask & (document.unsqueeze(-1) == past.document.unsqueeze(-2))
-        scores = (-self.slope * gap.to(past.x.dtype)).masked_fill(~mask, -torch.inf)
-        weighted: Tensor = scores.softmax(-1) @ past.x
-        return weighted
-
-    def visible(self, gap: Tensor) -> Tensor:
-        """Whether a position may see another that lies `gap` before it."""
-        return gap >= 0
+from properties.sound import Past, Sound
 
 
 class LooksAhead(Sound):
@@ -212,17 +160,6 @@ class RoundsTooMuch(Sound):
         return (mean + 1000) - 1000
 
 
-class Reporting(Sound):
-    """Sound, and reports the energy of its output as a loss."""
-
-    reports: ClassVar[dict[str, float]] = {"energy": 0.5}
-
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        y, state, _ = super().forward(x, state, where)
-        energy = Mean(y.square().mean((-2, -1)).sum(), torch.tensor(float(len(y))))
-        return y, state, Extras({"energy": energy}, {})
-
-
 class Declining(LooksAhead):
     """Looks ahead, and says so."""
 
@@ -233,7 +170,7 @@ MIXERS: dict[str, type[Sound]] = {cls.__name__: cls for cls in (Sound, *Sound.__
 
 
 class ToyConfig(MixerConfig):
-    """One of the mixers above."""
+    """One of the mixers above, or a sound one."""
 
     kind: Literal["toy"] = "toy"
     slope: float = setting(0.1, "how fast the past fades", other=0.4)

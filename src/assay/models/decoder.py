@@ -167,7 +167,6 @@ class Decoder(Model):
         time = torch.arange(tokens.shape[1], device=tokens.device)
         if documents is None:
             position, number, offset = (time + stream).unsqueeze(0), None, None
-            longest = stream + tokens.shape[1]
         else:
             before = documents[:, :1] if state is None or state.document is None else state.document.unsqueeze(1)
             carried = torch.zeros_like(before) if state is None or state.offset is None else state.offset.unsqueeze(1)
@@ -175,7 +174,9 @@ class Decoder(Model):
             start = torch.where(begins, time, -carried).cummax(dim=1).values
             position = time - start
             number, offset = documents[:, -1], position[:, -1] + 1
-            longest = min(stream + tokens.shape[1], int(position.max()) + 1) if self.length is not None else 0
+        longest = stream + tokens.shape[1]
+        if self.length is not None and longest > self.length and documents is not None:
+            longest = min(longest, int(position.max()) + 1)  # waits for the device, so only where a document may still fit
         if self.length is not None and longest > self.length:
             raise ConfigError(
                 "model.position",

@@ -52,7 +52,8 @@ class Readout(nn.Module):
         """
         rows = self.norm(hidden).flatten(0, -2)
         matrix, bias = self.matrix, self.bias
-        learning = torch.is_grad_enabled() and (rows.requires_grad or matrix.requires_grad)
+        learners = (rows, matrix) if bias is None else (rows, matrix, bias)
+        learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learners)
         total, values = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             rows,
             matrix,

@@ -1,0 +1,18 @@
+import pytest
+
+from assay.errors import AssayError, ConfigError, DataError, Interrupted, NonFiniteLoss, RunError, UserError, nearest
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UserError, 2), (DataError, 2), (RunError, 2), (NonFiniteLoss, 1), (Interrupted, 130), (AssayError, 1)],
+)
+def test_an_error_has_the_exit_code_of_its_cause(error: type[AssayError], code: int) -> None:
+    assert error.exit_code == code
+    assert ConfigError("a", "b").exit_code == 2
+
+
+def test_the_nearest_word_is_named_or_else_all_of_them() -> None:
+    assert nearest("heds", ["heads", "bias"]) == "did you mean 'heads'?"
+    assert nearest("zzz", ["heads", "bias"]) == "known are: bias, heads"
+    assert nearest("x", []) == "nothing is known here"

@@ -1,0 +1,151 @@
+"""Merging, overrides and recipes that extend recipes."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.core import recipe
+from assay.core.config import merge
+from assay.core.recipe import dump, find, load, names, override, parse_value
+from assay.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "merged"),
+    [
+        ({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}}, {"a": {"x": 1, "y": 3}}),
+        ({"a": {"kind": "p", "x": 1}}, {"a": {"x": 2}}, {"a": {"kind": "p", "x": 2}}),
+        ({"a": {"kind": "p", "x": 1}}, {"a": {"kind": "p", "y": 2}}, {"a": {"kind": "p", "x": 1, "y": 2}}),
+        ({"a": {"kind": "p", "x": 1}}, {"a": {"kind": "q", "y": 2}}, {"a": {"kind": "q", "y": 2}}),
+        ({"a": {"kind": "p", "x": 1}}, {"a": "p"}, {"a": {"kind": "p", "x": 1}}),
+        ({"a": {"kind": "p", "x": 1}}, {"a": "q"}, {"a": "q"}),
+        ({"a": "p"}, {"a": {"x": 1}}, {"a": {"kind": "p", "x": 1}}),
+        ({"a": "p"}, {"a": {"kind": "q", "x": 1}}, {"a": {"kind": "q", "x": 1}}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+    ],
+)
+def test_a_merge_keeps_the_keys_of_the_same_kind_and_drops_those_of_another(
+    base: dict[str, Any], over: dict[str, Any], merged: dict[str, Any]
+) -> None:
+    before = repr(base)
+    assert merge(base, over) == merged
+    assert repr(base) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("1e-3", 1e-3),
+        ("true", True),
+        ("full", "full"),
+        ("gpt2-tiny", "gpt2-tiny"),
+        ("'a b'", "a b"),
+        ("[1, 2]", [1, 2]),
+        ("[full, local]", ["full", "local"]),
+        ("{kind = moe, experts = 8}", {"kind": "moe", "experts": 8}),
+        ("{kind='moe', deep = {x = true}}", {"kind": "moe", "deep": {"x": True}}),
+        ("[{feed = glu}, {}]", [{"feed": "glu"}, {}]),
+        ("runs/one.toml", "runs/one.toml"),
+    ],
+)
+def test_a_value_is_toml_and_bare_words_are_strings(text: str, value: object) -> None:
+    assert parse_value(text) == value
+
+
+@pytest.mark.parametrize(
+    ("assignments", "tree"),
+    [
+        (["a.b=1"], {"a": {"b": 1}}),
+        (["a.kind=q"], {"a": {"kind": "q"}}),
+        (["block.mixer=local", "block.mixer.window=64"], {"block": {"mixer": {"kind": "local", "window": 64}}}),
+        (["pattern.2.feed=glu"], {"pattern": [{}, {}, {"feed": "glu"}]}),
+        (["seed=1", "seed=2"], {"seed": 2}),
+        (["a = x = y"], {"a": "x = y"}),
+    ],
+)
+def test_overrides_are_applied_in_order(assignments: list[str], tree: dict[str, object]) -> None:
+    assert override({}, assignments) == tree
+
+
+def test_an_override_of_a_kind_drops_the_old_kind_s_keys() -> None:
+    tree = {"mixer": {"kind": "local", "window": 8}}
+    assert override(tree, ["mixer.kind=full"]) == {"mixer": {"kind": "full"}}
+    assert override(tree, ["mixer=full"]) == {"mixer": "full"}
+    assert override(tree, ["mixer.kind=local"]) == tree
+    assert tree == {"mixer": {"kind": "local", "window": 8}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("seed", "'seed' is not an override; write key=value"),
+        ("=3", "'=3' is not an override"),
+        ("a.b=[1, ", "a.b: cannot read '[1,'"),
+        ("width.x=3", "width.x: 'x' cannot be set inside the value 32"),
+        ("pattern.first=full", "pattern.first: a list is indexed by a number, not by 'first'"),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused_with_its_place(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        override({"width": 32, "pattern": []}, [assignment])
+    assert str(refused.value).startswith(message)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    mixer = "[model.block.mixer]\nkind = 'local'\nwindow = 8\n"
+    (tmp_path / "base.toml").write_text(f"seed = 1\n[model]\nkind = 'decoder'\nwidth = 32\n{mixer}")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "child.toml").write_text("extends = '../base.toml'\nseed = 2\n[model.block]\nmixer = 'full'\n")
+    return tmp_path
+
+
+def test_a_recipe_extends_another_beside_it(folder: Path) -> None:
+    tree = load(str(folder / "sub" / "child.toml"))
+    assert tree == {"seed": 2, "model": {"kind": "decoder", "width": 32, "block": {"mixer": "full"}}}
+
+
+def test_recipes_that_extend_each_other_are_refused(folder: Path) -> None:
+    (folder / "base.toml").write_text("extends = 'sub/child.toml'\n")
+    with pytest.raises(ConfigError, match="extends: goes in a circle: child -> base -> child"):
+        load(str(folder / "sub" / "child.toml"))
+
+
+def test_a_missing_recipe_is_refused_with_what_there_is(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no recipe file .*none\.toml; give the path of a TOML file or one of: "):
+        find(str(folder / "none.toml"))
+    shipped = names()[0]
+    with pytest.raises(ConfigError, match=f"unknown recipe '{shipped}x'; did you mean '{shipped}'"):
+        find(f"{shipped}x")
+
+
+def test_a_broken_file_is_refused_with_its_path(folder: Path) -> None:
+    (folder / "base.toml").write_bytes(b"seed = \n")
+    with pytest.raises(ConfigError, match=r"base\.toml is not valid TOML"):
+        load(str(folder / "base.toml"))
+    (folder / "base.toml").write_bytes(b"seed = '\xff'\n")
+    with pytest.raises(ConfigError, match=r"base\.toml is not valid TOML"):
+        load(str(folder / "base.toml"))
+
+
+def test_shipped_recipes_are_found_by_name() -> None:
+    assert names()
+    for name in names():
+        assert find(name).is_file()
+        assert find(name).parent == Path(str(recipe.RECIPES))
+
+
+SCALARS = st.one_of(st.booleans(), st.integers(-(2**50), 2**50), st.floats(allow_nan=False, width=64), st.text(max_size=9))
+TREES = st.dictionaries(
+    st.text(min_size=1, max_size=6), st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=6), max_size=5
+)
+
+
+@given(TREES)
+def test_a_tree_survives_its_file(tree: dict[str, object]) -> None:
+    assert tomllib.loads(dump(tree)) == tree

@@ -1,0 +1,96 @@
+"""The size and the cost of a model are those of closed formulas."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from assay.core.config import FAMILIES
+from assay.models.decoder import Decoder, DecoderConfig
+from assay.models.presets import gpt2, llama
+from assay.nn.linear import parameters_by_role
+
+
+def by_role(config: DecoderConfig, vocabulary: int) -> Counter[str]:
+    """Elements by role, from the built module; nothing is allocated."""
+    with torch.device("meta"):
+        model = Decoder(config, vocabulary)
+    counts: Counter[str] = Counter()
+    for parameter in parameters_by_role(model):
+        counts[parameter.role] += parameter.tensor.numel()
+    assert counts.total() == sum(parameter.numel() for parameter in model.parameters())
+    return counts
+
+
+def gpt2_formula(width: int, depth: int, length: int, vocabulary: int) -> dict[str, int]:
+    biases = 3 * width + width + 4 * width + width  # qkv, attention output, both maps of the perceptron
+    return {
+        "matrix": depth * 12 * width**2,
+        "embedding": (vocabulary + length) * width,
+        "vector": depth * (biases + 4 * width) + 2 * width,  # two norms a layer and one at the end, gain and bias
+    }
+
+
+def llama_formula(width: int, depth: int, hidden: int, vocabulary: int) -> dict[str, int]:
+    return {
+        "matrix": depth * (4 * width**2 + 3 * width * hidden),
+        "embedding": vocabulary * width,
+        "vector": (2 * depth + 1) * width,
+        "head": vocabulary * width,
+    }
+
+
+def test_gpt2_small_has_the_124_million_parameters_of_the_release() -> None:
+    config = FAMILIES["model"].make("gpt2-small")
+    assert isinstance(config, DecoderConfig)
+    counts = by_role(config, 50_257)
+    assert counts == gpt2_formula(768, 12, 1024, 50_257)
+    assert counts.total() == 124_439_808
+
+
+def test_llama_7b_has_the_parameters_of_the_release() -> None:
+    counts = by_role(llama(4096, 32, 32, hidden=11_008), 32_000)
+    assert counts == llama_formula(4096, 32, 11_008, 32_000)
+    assert counts.total() == 6_738_415_616
+
+
+@pytest.mark.parametrize(("preset", "length"), [("gpt2-tiny", 64), ("gpt2-small", 1024)])
+def test_gpt2_presets_have_gpt2_s_shape(preset: str, length: int) -> None:
+    config = FAMILIES["model"].make(preset)
+    assert isinstance(config, DecoderConfig)
+    assert by_role(config, 257) == gpt2_formula(config.width, config.depth, length, 257)
+
+
+@pytest.mark.parametrize(("preset", "hidden"), [("llama-tiny", 344), ("llama-small", 2048)])
+def test_llama_presets_have_llama_s_shape(preset: str, hidden: int) -> None:
+    config = FAMILIES["model"].make(preset)
+    assert isinstance(config, DecoderConfig)
+    assert by_role(config, 257) == llama_formula(config.width, config.depth, hidden, 257)
+
+
+def test_grouped_queries_shrink_the_key_and_value_maps_alone() -> None:
+    whole, grouped = by_role(llama(64, 2, 8, hidden=96), 257), by_role(llama(64, 2, 8, hidden=96, key_heads=2), 257)
+    assert whole["matrix"] - grouped["matrix"] == 2 * 2 * 64 * (64 - 16)
+
+
+def flops(config: DecoderConfig, batch: int, length: int, vocabulary: int) -> int:
+    """Counted by tracing. The fused attention of a CPU is not known to the counter, so the explicit one is traced."""
+    model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        _ = model(torch.zeros(batch, length, dtype=torch.int64)).logits
+    return counter.get_total_flops()
+
+
+def test_flops_are_twice_the_matrices_and_the_two_products_of_attention() -> None:
+    batch, length, vocabulary, depth = 2, 13, 23, 3
+    for config, matrices in (
+        (gpt2(32, depth, 4), 12 * 32**2),
+        (llama(32, depth, 4, hidden=40), 4 * 32**2 + 3 * 32 * 40),
+        (llama(32, depth, 4, hidden=40, key_heads=2), 3 * 32**2 + 3 * 32 * 40),
+    ):
+        attention = 2 * 2 * length**2 * 32  # scores and values, the masked half counted as well
+        formula = 2 * length * (depth * matrices + vocabulary * 32) + depth * attention
+        assert flops(config, batch, length, vocabulary) == batch * formula
