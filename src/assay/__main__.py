@@ -1,34 +1,77 @@
 """The command line. Errors become one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
 
+import errno
 import sys
 
+from assay.cli.welcome import WELCOME, version
 from assay.errors import AssayError, Interrupted
 
 OUT_OF_MEMORY = (
     "out of memory: lower plan.batch or plan.window, raise train.accumulation (the same update from smaller micro-batches), or take a "
     "smaller model.width; what was saved is kept"
 )
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators
+FOLDERS = {
+    errno.ENOSPC: "make room, then go on with `assay resume`",
+    errno.EDQUOT: "make room, then go on with `assay resume`",
+    errno.EACCES: "change its permissions, or name another place with --runs-dir or --data-dir",
+    errno.EPERM: "change its permissions, or name another place with --runs-dir or --data-dir",
+    errno.EROFS: "name another place with --runs-dir",
+    errno.ENOTDIR: "name a folder, not a file",
+    errno.EEXIST: "name a folder, not a file",
+}
+QUICK = {(): WELCOME, ("--version",): version()}  # answered without importing torch
 
 
 def main() -> None:
     """Run the command line and turn errors into messages."""
-    from assay.cli.main import app  # noqa: PLC0415 (torch is only imported when a command runs)
-
+    arguments = tuple(sys.argv[1:])
+    if arguments in QUICK:
+        print(QUICK[arguments])  # noqa: T201
+        return
     try:
-        app()
+        code = _run()
+    except KeyboardInterrupt:
+        code = Interrupted.exit_code
+    if code == Interrupted.exit_code:
+        _stop("interrupted", code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command; what went wrong is told here."""
+    import typer  # noqa: PLC0415 (only imported when a command runs)
+
+    from assay.cli.main import app  # noqa: PLC0415 (so is torch)
+
+    usage_error: type[Exception] = typer.BadParameter.__bases__[0]  # click's UsageError, of which some versions of typer carry a copy
+    try:
+        return app(prog_name="assay", standalone_mode=False) or 0
+    except typer.Abort:
+        return Interrupted.exit_code
     except Interrupted as stopped:
         _stop(str(stopped), stopped.exit_code)
     except AssayError as error:
         _stop(f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted", 130)
-    except BrokenPipeError:
-        sys.exit(0)
+    except OSError as error:
+        if error.errno not in FOLDERS:
+            raise
+        _stop(f"error: {error.filename or 'a file'}: {(error.strerror or '').lower()}; {FOLDERS[error.errno]}", 2)
     except (MemoryError, RuntimeError) as error:
-        lowered = str(error).lower()
-        if isinstance(error, MemoryError) or "out of memory" in lowered or "can't allocate memory" in lowered:
+        if isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS):
             _stop(f"error: {OUT_OF_MEMORY}", 1)
         raise
+    except usage_error as error:
+        _stop(f"error: {_usage(error)}", 2)
+    return 1
+
+
+def _usage(error: BaseException) -> str:
+    """A wrong command, option or argument in one sentence."""
+    message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "assay"
+    return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
 
 
 def _stop(message: str, code: int) -> None:

@@ -1,19 +1,23 @@
 """What exactly a recipe, a preset or a run is: its config, shapes, parameters by role, FLOPs and memory."""
 
-import tomllib
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.core.types import Batch, Progress
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment import ExperimentConfig
+from assay.fit import read_config
 from assay.models.base import ModelConfig
 from assay.nn.linear import Role, parameters_by_role
 from assay.objective.base import ObjectiveConfig
@@ -22,6 +26,7 @@ from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.train.learner import Learner
 
+Shape = tuple[int, ...]
 PRESET_VOCABULARY, PRESET_WINDOW = 50_257, 1024  # GPT-2's, for a preset that stands alone
 
 
@@ -80,13 +85,13 @@ def subject(what: str, overrides: list[str], runs_dir: Path | None) -> Subject:
         assert isinstance(model, ModelConfig)
         window = PRESET_WINDOW
         length = model.build(2, torch.Generator().manual_seed(0)).length
-        return describe(model, NextTokenConfig(), model.tree(), PRESET_VOCABULARY, (1, min(window, length or window)), 8)
+        return describe(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, (1, min(window, length or window)), 8)
     try:
         run = find(what, runs_folder(runs_dir))
     except RunError:
         known = [*recipe.names(), *family.presets]
         raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {nearest(what, known)}") from None
-    config = ExperimentConfig.make(recipe.override(tomllib.loads(run.config_text()), overrides))
+    config = ExperimentConfig.make(recipe.override(read_config(run).tree(), overrides))
     return of_experiment(config, load_tokenizer(run.path / "tokenizer.json").size)
 
 
@@ -100,11 +105,12 @@ def of_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> Su
 def describe(
     config: ModelConfig, objective: ObjectiveConfig, tree: Tree, vocabulary: int, shape: tuple[int, int], optimizer_bytes: int
 ) -> Subject:
-    """Build a model, and trace one forward and backward pass of it without doing the arithmetic."""
-    model = config.build(vocabulary, torch.Generator().manual_seed(0))
-    listed = tuple((p.name, p.role, tuple(p.tensor.shape), p.tensor.numel()) for p in parameters_by_role(model))
+    """Build a model, and trace one forward and backward pass of it without doing the arithmetic or holding the tensors."""
+    with FakeTensorMode():
+        model = config.build(vocabulary, torch.Generator().manual_seed(0))
+        listed = tuple((p.name, p.role, tuple(p.tensor.shape), p.tensor.numel()) for p in parameters_by_role(model))
+        forward, training, kept = trace(Learner(model, objective), shape)
     total = sum(count for *_, count in listed)
-    forward, training, kept = trace(Learner(model.to("meta"), objective), vocabulary, shape)
     tokens = shape[0] * shape[1]
     memory = {"weights": 4 * total, "gradients": 4 * total, "optimiser": optimizer_bytes * total, "activations, about": kept}
     return Subject(
@@ -112,11 +118,11 @@ def describe(
     )
 
 
-def trace(learner: Learner, vocabulary: int, shape: tuple[int, int]) -> tuple[int, int, int]:
-    """FLOPs of a forward pass, FLOPs of forward and backward, and bytes kept between them, for a learner on the meta device."""
+def trace(learner: Learner, shape: tuple[int, int]) -> tuple[int, int, int]:
+    """FLOPs of a forward pass, FLOPs of forward and backward, and bytes kept between them, for a learner of fake tensors."""
     rows, window = shape
-    tokens = torch.zeros(rows, window + 1, dtype=torch.int64, device="meta")
-    batch = Batch(tokens, torch.ones(rows, window, device="meta"), None, torch.ones(rows, dtype=torch.bool, device="meta"))
+    tokens = torch.zeros(rows, window + 1, dtype=torch.int64)
+    batch = Batch(tokens, torch.ones(rows, window), None, torch.ones(rows, dtype=torch.bool))
     weights = {parameter.untyped_storage()._cdata for parameter in learner.parameters()}
     kept: dict[int, int] = {}
 
@@ -126,12 +132,56 @@ def trace(learner: Learner, vocabulary: int, shape: tuple[int, int]) -> tuple[in
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    with FlopCounterMode(display=False) as both, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with _count_flops() as both, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         learned = learner(batch, Progress(0, 0.0, float(rows * window), rows))
         learned.total.backward()
-    with FlopCounterMode(display=False) as forward, torch.no_grad():
+    with _count_flops() as forward, torch.no_grad():
         learner.model(tokens[:, :-1]).logits  # noqa: B018 (the property computes)
     return forward.get_total_flops(), both.get_total_flops(), sum(kept.values())
+
+
+def _count_flops() -> FlopCounterMode:
+    """torch's counter, taught the fused attention of CPUs, which it leaves out. Attention counts as if it were not causal."""
+
+    def forward(q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
+        return sdpa_flop_count(q, k, v)  # type: ignore[no-any-return]
+
+    def backward(gradient: Shape, q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
+        return sdpa_backward_flop_count(gradient, q, k, v)  # type: ignore[no-any-return]
+
+    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    fused_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    return FlopCounterMode(display=False, custom_mapping={fused: forward, fused_backward: backward})
+
+
+class Fold(NamedTuple):
+    """A parameter, or the same one of several layers that follow each other: `blocks.0-3.mixer.output.weight`."""
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    total: int  # parameters in all of them
+
+
+def folded(parameters: Sequence[tuple[str, Role, tuple[int, ...], int]]) -> list[Fold]:
+    """The parameters in their order, those of identical layers in a row taken together."""
+    folds: list[Fold] = []
+    for prefix, listed in groupby(parameters, key=lambda parameter: _layer(parameter[0])[0]):
+        layers = {index: list(members) for index, members in groupby(listed, key=lambda parameter: _layer(parameter[0])[1])}
+        alike = groupby(layers, key=lambda index: [Fold(_layer(name)[2], role, shape, count) for name, role, shape, count in layers[index]])
+        for signature, members in alike:
+            indices = list(members)
+            span = indices[0] if len(indices) == 1 else f"{indices[0]}-{indices[-1]}"
+            for one in signature:
+                name = f"{prefix}.{span}.{one.name}" if span else one.name
+                folds.append(one._replace(name=name, total=one.total * len(indices)))
+    return folds
+
+
+def _layer(name: str) -> tuple[str, str, str]:
+    """`blocks.3.feed.weight` -> blocks, 3, feed.weight; a name without a number is all in the last."""
+    match = re.fullmatch(r"(.*?)\.(\d+)\.(.*)", name)
+    return (match[1], match[2], match[3]) if match else ("", "", name)
 
 
 def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:

@@ -54,9 +54,12 @@ class TrainConfig(Config):
     save_every: str = setting("200steps", "rhythm of the checkpoints", other="5steps", bites="report")
 
     def model_post_init(self, context: object) -> None:
-        Budget.parse(self.budget)
-        for name in ("log_every", "validate_every", "sample_every", "save_every"):
-            if Budget.parse(getattr(self, name)).unit == "minutes":
+        for name in ("budget", "log_every", "validate_every", "sample_every", "save_every"):
+            try:
+                unit = Budget.parse(getattr(self, name)).unit
+            except ConfigError as error:
+                raise error.under(name) from None
+            if unit == "minutes" and name != "budget":
                 raise ConfigError(name, "cannot be in minutes, which would not repeat; write steps, epochs or tokens")
 
 

@@ -13,7 +13,7 @@ from assay.core.config import flatten
 from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
-from assay.errors import AssayError, Interrupted, RunError
+from assay.errors import AssayError, ConfigError, Interrupted, RunError
 from assay.evaluate.score import Score
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data, make_scorer
 from assay.generate.decode import stream, texts
@@ -88,9 +88,9 @@ class Fit:
         return figures
 
     def save(self) -> None:
-        """Write a checkpoint; every process keeps its own share of what hooks remember, the main one writes."""
+        """Write a checkpoint: all processes gather what their hooks remember, the main one writes."""
+        hooks = {hook.name: hook.state_dict() for hook in self.hooks}
         if self.parallel.main:
-            hooks = {hook.name: hook.state_dict() for hook in self.hooks}
             extra = {"hooks": hooks, "clock": self.clock.state_dict(), "world": self.parallel.world,
                      "fingerprint": self.setup.plan.fingerprint, "config": self.experiment.config.digest()}  # fmt: skip
             checkpoint.save(self.run.checkpoints, self.state, extra)
@@ -226,8 +226,14 @@ def sample_documents(part: Part, size: int, seed: int) -> Part:
 
 
 def read_config(run: Run) -> ExperimentConfig:
-    """The config of a run. Raises ConfigError if it was changed into something wrong."""
-    return ExperimentConfig.make(tomllib.loads(run.config_text()))
+    """The config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
+    path = run.path / CONFIG
+    try:
+        return ExperimentConfig.make(tomllib.loads(run.config_text()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
+    except ConfigError as wrong:
+        raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
 
 
 def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:

@@ -1,11 +1,11 @@
 """`assay diff A B`: what differs between two recipes, presets or runs."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from assay.cli.options import AsJson, RunsDir, console, print_json
+from assay.cli.options import AsJson, RunsDir, console, print_json, print_table
+from assay.cli.show import shown
 from assay.describe import differences, subject
 
 
@@ -19,13 +19,13 @@ def diff(
     rows = differences(subject(left, [], runs_dir), subject(right, [], runs_dir))
     if as_json:
         print_json({key: {"left": a, "right": b} for key, (a, b) in rows.items()})
-        return
-    if not rows:
-        console().print(f"{left} and {right} do not differ", highlight=False)
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("", left, right):
-        table.add_column(column, overflow="fold")
-    for key, (a, b) in rows.items():
-        table.add_row(key, *("-" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in (a, b)))
-    console().print(table)
+    elif not rows:
+        console().print(f"{left} and {right} do not differ", markup=False, soft_wrap=True)
+    else:
+        print_table(console(), ("", left, right), [(key, _cell(a), _cell(b)) for key, (a, b) in rows.items()], words=3)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(value)

@@ -3,9 +3,8 @@
 import time
 
 from rich.console import Console
-from rich.table import Table
 
-from assay.cli.options import print_json
+from assay.cli.options import pairs, print_json
 from assay.describe import of_experiment
 from assay.experiment import Experiment
 from assay.track.console import duration
@@ -39,11 +38,15 @@ def dry_run(experiment: Experiment, out: Console, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("steps", f"{steps:,} ({facts['epochs']:.2f} epochs of {plan.steps_per_epoch:,} steps)")
-    table.add_row("tokens an epoch", f"{plan.targets_per_epoch:,}")
-    table.add_row("speed", f"{facts['tokens_per_second']:,.0f} tokens/s, measured over {MEASURED} steps")
-    table.add_row("training, about", f"{duration(steps * per_step)} besides validation and samples")
-    table.add_row("memory, about", f"{shown.memory['training, about'] / 2**20:,.0f} MiB")
-    table.add_row("parameters", f"{shown.total:,}")
-    out.print(table)
+    out.print(
+        pairs(
+            {
+                "steps": f"{steps:,} ({facts['epochs']:.2f} epochs of {plan.steps_per_epoch:,} steps)",
+                "tokens an epoch": f"{plan.targets_per_epoch:,}",
+                "speed": f"{facts['tokens_per_second']:,.0f} tokens/s, measured over {MEASURED} steps",
+                "training, about": f"{duration(steps * per_step)} besides validation and samples",
+                "memory, about": f"{shown.memory['training, about'] / 2**20:,.0f} MiB",
+                "parameters": f"{shown.total:,}",
+            }
+        )
+    )

@@ -4,46 +4,48 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from assay.cli.options import AsJson, console, print_json
+from assay.cli.options import AsJson, console, pairs, print_json
 from assay.core import recipe
-from assay.core.config import FAMILIES, Config, Family
+from assay.core.config import FAMILIES, Config
 from assay.errors import UserError, nearest
 
 
 def kinds(
-    family: Annotated[str | None, typer.Argument(help="mixer, feed, position, ... or recipe.")] = None, as_json: AsJson = False
+    family: Annotated[str | None, typer.Argument(help="mixer, feed, position, ...; also recipe and preset.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the kinds of every family, or those of one with their settings."""
-    known = {**{name: [*part.kinds, *part.presets] for name, part in sorted(FAMILIES.items())}, "recipe": recipe.names()}
+    families = {name: list(members.kinds) for name, members in sorted(FAMILIES.items())}
+    presets = {name: _first_line(make.__doc__) for members in FAMILIES.values() for name, make in members.presets.items()}
+    recipes = {name: _comment(name) for name in recipe.names()}
+    known = {**families, "preset": list(presets), "recipe": list(recipes)}
     if family is not None and family not in known:
         raise UserError(f"no family '{family}'; {nearest(family, known)}")
-    if as_json:
-        print_json(known if family is None else {family: known[family]})
-        return
     out = console()
-    if family is None or family == "recipe":
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for name, members in known.items():
-            if family in (None, name):
-                table.add_row(f"[bold]{name}[/bold]", ", ".join(members))
-        out.print(table)
-        return
-    for name, leaf in FAMILIES[family].kinds.items():
-        out.print(f"[bold]{name}[/bold]  {_first_line(leaf.__doc__)}", highlight=False)
-        out.print(_settings(leaf))
-    _presets(FAMILIES[family])
+    if as_json:
+        print_json(families if family is None else {family: known[family]})
+    elif family is None:
+        out.print(pairs({name: ", ".join(members) for name, members in known.items()}))
+        out.print("\n`assay kinds FAMILY` shows the settings of a family's kinds.")
+    elif family in ("preset", "recipe"):
+        out.print(pairs(presets if family == "preset" else recipes))
+    else:
+        for name, leaf in FAMILIES[family].kinds.items():
+            out.print(Text.assemble((name, "bold"), "  ", _first_line(leaf.__doc__)))
+            out.print(_settings(leaf))
 
 
 def _settings(leaf: type[Config]) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 4))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_column()
     for key, field in leaf.model_fields.items():
         if key != "kind":
-            table.add_row(
-                key,
-                _shown(field.get_default(call_default_factory=True, validated_data={}), required=field.is_required()),
-                field.description or "",
-            )
+            default = field.get_default(call_default_factory=True, validated_data={})
+            table.add_row(Text(f"  {key}"), Text(_shown(default, required=field.is_required())), Text(field.description or ""))
     return table
 
 
@@ -52,13 +54,16 @@ def _shown(value: Any, *, required: bool) -> str:
         return "(required)"
     if isinstance(value, Config):
         return str(value.tree().get("kind", "{...}"))
+    if isinstance(value, bool):
+        return str(value).lower()
     return "-" if value is None else str(value)
-
-
-def _presets(family: Family) -> None:
-    for name, make in family.presets.items():
-        console().print(f"[bold]{name}[/bold]  (preset) {_first_line(make.__doc__)}", highlight=False)
 
 
 def _first_line(text: str | None) -> str:
     return (text or "").strip().splitlines()[0] if text else ""
+
+
+def _comment(name: str) -> str:
+    """What the comment that a recipe begins with says first."""
+    first = recipe.find(name).read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

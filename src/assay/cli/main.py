@@ -1,28 +1,42 @@
 """`assay`: the commands, each in a file of its own."""
 
+from collections.abc import Callable
+from typing import Annotated
+
 import typer
 
 from assay.cli import compare_configs, kinds, resume, runs, sample, score, show, train, verify_resume
+from assay.cli.welcome import WELCOME, version
 
 app = typer.Typer(
     name="assay",
     help="Train, score and compare small language models, with numbers that can be trusted.",
-    no_args_is_help=True,
-    add_completion=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
-app.command("train")(train.train)
-app.command("resume")(resume.resume)
-app.command("score")(score.score)
-app.command("sample")(sample.sample)
-app.command("runs")(runs.runs)
-app.command("kinds")(kinds.kinds)
-app.command("show")(show.show)
-app.command("diff")(compare_configs.diff)
-app.command("verify-resume")(verify_resume.verify_resume)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train.train,
+    "resume": resume.resume,
+    "score": score.score,
+    "sample": sample.sample,
+    "runs": runs.runs,
+    "kinds": kinds.kinds,
+    "show": show.show,
+    "diff": compare_configs.diff,
+    "verify-resume": verify_resume.verify_resume,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name, short_help=_command.__doc__)(_command)
 
 
-@app.callback()
-def _root() -> None:
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context, tell_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False
+) -> None:
     """Start with `assay train bible`: a model of the Bible, verses it wrote, and one number, in five minutes."""
+    if tell_version:
+        print(version())
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(WELCOME)

@@ -1,28 +1,67 @@
 """The arguments that commands share, and how they print."""
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where runs are kept (default: ASSAY_RUNS, else ./runs).")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", envvar="ASSAY_DATA", help="Where raw text files are looked for, sub-folders included.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes of the config: model.width=128 plan.batch=8", metavar="[KEY=VALUE]...")
 ]
 RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
 
+WIDE = 200  # columns where nobody's window limits them: in a file or a pipe
+
 
 def console(*, as_json: bool = False) -> Console:
     """Where people read: standard output, or standard error when that is for JSON alone."""
-    return Console(stderr=as_json)
+    out = Console(stderr=as_json, highlight=False, emoji=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = WIDE
+    return out
 
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=1, default=str))
+
+
+def pairs(facts: Mapping[str, str]) -> Table:
+    """Names and what they stand for; only the latter is wrapped."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for name, fact in facts.items():
+        grid.add_row(Text(name), Text(fact))
+    return grid
+
+
+def print_table(out: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, spare: int | None = None) -> None:
+    """A table whose first `words` columns are words and the others figures, none of them ever cut.
+
+    Where it is too wide, the column `spare` is left out; where that does not help, each row becomes a paragraph.
+    """
+    columns = [index for index in range(len(head)) if index != spare]
+    for chosen in (range(len(head)), columns):
+        table = Table(box=None, pad_edge=False)
+        for index in chosen:
+            table.add_column(Text(head[index]), justify="left" if index < words else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(row[index]) for index in chosen))
+        if out.measure(table, options=out.options.update(width=WIDE * 10)).maximum <= out.width:
+            out.print(table)
+            return
+    for first, *rest in rows:
+        out.print(Text(first, style="bold"), soft_wrap=True)
+        out.print(Text("  " + "   ".join(f"{name} {cell}" for name, cell in zip(head[1:], rest, strict=True))), soft_wrap=True)

@@ -1,30 +1,26 @@
 """`assay runs`: what has been trained, with its scores."""
 
-from rich.table import Table
+from typing import Any
 
-from assay.cli.options import AsJson, RunsDir, console, print_json
+from assay.cli.options import AsJson, RunsDir, console, print_json, print_table
 from assay.runs.store import all_runs, runs_folder
 
 
 def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
-    """List the runs in a folder, oldest first."""
+    """List the runs in a folder, oldest first, with the best validation score of each."""
     folder = runs_folder(runs_dir)
     rows = [{"run": run.name, "path": str(run.path.resolve()), **run.status()} for run in all_runs(folder)]
     if as_json:
         print_json(rows)
-        return
-    out = console()
-    if not rows:
-        out.print(f"no runs in {folder.resolve()}; train one with: assay train bible", soft_wrap=True, highlight=False)
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("run", "state", "step", "validation bits/byte", "+-"):
-        table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
-    for row in rows:
-        best = row.get("scores", {}).get("best")
-        note = "" if best or not row.get("best") else " (best so far)"
-        figure = best["bits_per_byte"] if best else (row.get("best") or {}).get("bits_per_byte")
-        score = "-" if figure is None else f"{figure:.4f}{note}"
-        error = f"{best['standard_error']:.4f}" if best else "-"
-        table.add_row(row["run"], row["state"], f"{row.get('step', 0)}/{row.get('steps') or '?'}", score, error)
-    out.print(table)
+    elif not rows:
+        console().print(f"no runs in {folder.resolve()}; train one with: assay train bible", soft_wrap=True, markup=False)
+    else:
+        print_table(console(), ("run", "state", "step", "bits/byte", "+-"), [_cells(row) for row in rows], words=2)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    final = row.get("scores", {}).get("best")
+    so_far = row.get("best")
+    figure = f"{final['bits_per_byte']:.4f}" if final else f"{so_far['bits_per_byte']:.4f} so far" if so_far else "-"
+    error = f"{final['standard_error']:.4f}" if final else "-"
+    return row["run"], row["state"], f"{row.get('step', 0)}/{row.get('steps') or '?'}", figure, error

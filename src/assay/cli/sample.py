@@ -1,20 +1,19 @@
 """`assay sample RUN`: what the model writes."""
 
-import codecs
-from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated
 
 import typer
-from torch import Tensor
 
-from assay.cli.options import AsJson, RunName, RunsDir, console, print_json
+from assay.cli.options import AsJson, RunName, RunsDir, print_json
 from assay.core.devices import keep_freed_memory, resolve
 from assay.experiment import build_model
 from assay.fit import read_config
-from assay.generate.decode import stream, texts
+from assay.generate.decode import pieces, stream, texts
 from assay.generate.sampling import Sampling
 from assay.runs.store import find, runs_folder
-from assay.text.tokenizer import Tokenizer, load_tokenizer
+from assay.text.tokenizer import load_tokenizer
+from assay.track.console import visible
 from assay.train import checkpoint as checkpoints
 
 
@@ -46,24 +45,14 @@ def sample(
     start = tokenizer.encode([prompt.encode("utf-8", errors="surrogateescape")])[0].tolist()
     sampling = Sampling(temperature, top_k, top_p, min_p)
     steps = stream(model, start, count, tokens, sampling, seed, end=tokenizer.end)
-    if count == 1 and not as_json:
-        _print_while_writing(prompt, steps, tokenizer)
-        return
-    written = [prompt + text for text in texts(steps, tokenizer.decode, tokenizer.end)]
+    shown = tokenizer.decode(start).decode("utf-8", errors="replace")
     if as_json:
-        print_json({"run": directory.name, "prompt": prompt, "samples": written})
-        return
-    for text in written:
-        console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_while_writing(prompt: str, steps: Iterator[Tensor], tokenizer: Tokenizer) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    out = console()
-    out.print(prompt, end="", markup=False, highlight=False, soft_wrap=True)
-    for step in steps:
-        token = int(step[0])
-        if token != tokenizer.end:
-            out.print(decoder.decode(tokenizer.decode([token])), end="", markup=False, highlight=False, soft_wrap=True)
-            out.file.flush()
-    out.print(decoder.decode(b"", final=True), markup=False, highlight=False)
+        written = texts(steps, tokenizer.decode, tokenizer.end)
+        print_json({"run": directory.name, "prompt": shown, "samples": [shown + text for text in written]})
+    elif count == 1:
+        for piece in chain([shown], pieces(steps, tokenizer.decode, tokenizer.end)):
+            print(visible(piece), end="", flush=True)
+        print()
+    else:
+        for text in texts(steps, tokenizer.decode, tokenizer.end):
+            print(visible(shown + text))

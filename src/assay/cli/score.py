@@ -4,9 +4,8 @@ from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_json
+from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, pairs, print_json
 from assay.core.devices import resolve
 from assay.errors import UserError, nearest
 from assay.evaluate.score import Score
@@ -36,6 +35,9 @@ def score(
         raise UserError(f"--split: no part '{split}'; {nearest(split, prepared.parts)}")
     if prepared.parts[split].target_count == 0:
         raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
+    trained_on = directory.provenance().get("data", {}).get("parts", {}).get(split, {}).get("sha256")
+    if trained_on not in (None, prepared.parts[split].sha256):
+        raise UserError(f"{directory.name}: the {split} text is not the one that the run knows; the corpus has changed since, restore it")
     if load_tokenizer(directory.path / "tokenizer.json").digest != prepared.tokenizer.digest:
         raise UserError(f"{directory.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
     path = checkpoints.locate(directory.checkpoints, checkpoint)
@@ -50,21 +52,16 @@ def score(
     if as_json:
         print_json({**result.tree(), "stored": str(stored)})
     else:
-        _print(result)
+        console().print(pairs(_facts(result)))
 
 
-def _print(result: Score) -> None:
+def _facts(result: Score) -> dict[str, str]:
     tree = result.tree()
-    table = Table(box=None, pad_edge=False, show_header=False)
-    over = f"(standard error over {tree['units']:,} {result.unit})"
-    rows = {
-        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f} {over}",
-        "bits per character": f"{tree['bits_per_character']:.5f}",
-        "nats per token": f"{tree['nats_per_token']:.5f}",
-        "perplexity per token": f"{tree['perplexity']:.3f}",
+    return {
+        "bits per byte": f"{tree['bits_per_byte']:.5f} +- {tree['standard_error']:.5f}",
+        "bits per character": f"{tree['bits_per_character']:.5f} ({tree['nats_per_character']:.5f} nats)",
+        "nats per token": f"{tree['nats_per_token']:.5f} (perplexity {tree['perplexity']:,.3f})",
         "scored": f"{tree['bytes_scored']:,} of {tree['bytes_in_split']:,} bytes, {tree['tokens_scored']:,} tokens",
+        "standard error": f"over {tree['units']:,} {result.unit}; of the choice of text, not of the seed",
         "protocol": result.protocol.describe(),
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console().print(table, highlight=False)

@@ -1,49 +1,73 @@
 """`assay show RECIPE|PRESET|RUN`: what exactly is meant."""
 
-from typing import Annotated
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from assay.cli.options import AsJson, Overrides, RunsDir, console, print_json
+from assay.cli.options import AsJson, Overrides, RunsDir, console, pairs, print_json, print_table
 from assay.core import recipe
-from assay.describe import Subject, subject
+from assay.core.config import Tree
+from assay.describe import Subject, folded, subject
 
 
 def show(
     what: Annotated[str, typer.Argument(help="A recipe, a preset of a model, or a run.")],
     overrides: Overrides = None,
     runs_dir: RunsDir = None,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print the resolved config as a recipe and nothing else.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the resolved config, the modules with their shapes, parameters by role, FLOPs and memory."""
+    """Print the resolved config, the shapes, parameters by role, FLOPs and memory."""
     found = subject(what, overrides or [], runs_dir)
     if as_json:
         print_json(found.tree())
         return
     out = console()
-    out.print(recipe.dump(found.config), markup=False, highlight=False, soft_wrap=True)
-    out.print(_shapes(found))
-    out.print(_counts(found))
+    if as_toml:
+        print(recipe.dump(found.config), end="")
+        return
+    out.print(pairs(dict(config_lines(found.config))))
+    out.print()
+    rows = [(part.name, part.role, " x ".join(map(str, part.shape)), f"{part.total:,}") for part in folded(found.parameters)]
+    print_table(out, ("parameters", "role", "shape", "count"), rows, words=2, spare=1)
+    out.print()
+    out.print(pairs(totals(found)))
 
 
-def _shapes(found: Subject) -> Table:
-    table = Table(title="parameters", title_justify="left", box=None, pad_edge=False)
-    for column in ("name", "role", "shape", "count"):
-        table.add_column(column, justify="right" if column in ("shape", "count") else "left")
-    for name, role, shape, count in found.parameters:
-        table.add_row(name, role, " x ".join(map(str, shape)), f"{count:,}")
-    return table
+def config_lines(tree: Tree, indent: str = "") -> Iterator[tuple[str, str]]:
+    """A config, one line a table: its name, its kind, its settings; tables inside it follow, indented."""
+    for key, value in tree.items():
+        if not isinstance(value, dict):
+            yield f"{indent}{key}", shown(value)
+            continue
+        inner = {name: item for name, item in value.items() if isinstance(item, dict) and set(item) != {"kind"} and item}
+        plain = [f"{name}={shown(item)}" for name, item in value.items() if name not in inner and name != "kind"]
+        yield f"{indent}{key}", " ".join([str(value["kind"]), *plain] if "kind" in value else plain)
+        yield from config_lines(inner, indent + "  ")
 
 
-def _counts(found: Subject) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for role, count in found.by_role.items():
-        table.add_row(f"parameters, {role}", f"{count:,}")
-    table.add_row("parameters, all", f"{found.total:,}")
-    table.add_row("FLOPs a token, forward", f"{found.flops_forward:,}")
-    table.add_row("FLOPs a token, forward and backward", f"{found.flops_training:,}")
-    for name, size in found.memory.items():
-        table.add_row(f"memory, {name}", f"{size / 2**20:,.1f} MiB")
-    table.add_row("at", f"vocabulary {found.vocabulary:,}, {found.rows} rows of {found.window} tokens")
-    return table
+def shown(value: Any) -> str:
+    """A value as it is written in an override; a table with nothing but its kind as that."""
+    if isinstance(value, dict):
+        return str(value["kind"]) if set(value) == {"kind"} else "{" + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    if isinstance(value, str) and re.fullmatch(r"[\w./:-]+", value):
+        return value
+    return json.dumps(value)
+
+
+def totals(found: Subject) -> dict[str, str]:
+    """Parameters, FLOPs and memory in sentences."""
+    roles = ", ".join(f"{role} {count:,}" for role, count in found.by_role.items())
+    parts = {name.removesuffix(", about"): f"{size / 2**20:,.1f} MiB" for name, size in found.memory.items()}
+    training = parts.pop("training")
+    return {
+        "parameters": f"{found.total:,}: {roles}",
+        "FLOPs a token": f"{found.flops_forward:,} forward, {found.flops_training:,} forward and backward",
+        "memory": f"about {training} in training: " + ", ".join(f"{name} {size}" for name, size in parts.items()),
+        "at": f"vocabulary {found.vocabulary:,}, {found.rows} row{'s' * (found.rows != 1)} of {found.window} tokens",
+    }

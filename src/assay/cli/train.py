@@ -1,5 +1,6 @@
 """`assay train RECIPE`: from text to a scored model."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -64,5 +65,5 @@ def train(
         processes.finish()
 
 
-def _waiting(out: Console, text: str):  # type: ignore[no-untyped-def]
-    return out.status(text) if out.is_terminal else out.capture()
+def _waiting(out: Console, text: str) -> AbstractContextManager[object]:
+    return out.status(text) if out.is_terminal else nullcontext()

@@ -1,5 +1,6 @@
 """Generation through the model's state: each token is read once, many texts at a time."""
 
+import codecs
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -16,10 +17,10 @@ def stream(model: Model, prompt: Sequence[int], count: int, limit: int, sampling
     """Continue `prompt` `count` times, yielding the new tokens [count] of each step; a text that has ended goes on yielding `end`.
 
     Every text begins with the end token, as in training. Stops when all have ended, or after `limit` tokens. The text may not become
-    longer than the model can read. `seed` decides all draws.
+    longer than the model can read. `seed` and its number decide what a text draws, however many are written beside it.
     """
     device = next(model.parameters()).device
-    generator = torch_stream(seed, "sampling")
+    generators = [torch_stream(seed, "sampling", row) for row in range(count)]
     tokens = torch.tensor([[end, *prompt]], device=device).expand(count, -1)
     if model.length is not None:
         limit = min(limit, model.length - tokens.shape[1] + 1)
@@ -34,7 +35,7 @@ def stream(model: Model, prompt: Sequence[int], count: int, limit: int, sampling
             output = model(tokens, state)
             state = output.state
             first = output.predictions[0]
-            drawn = sampling.draw(first.readout(first.hidden[:, -1]), generator)
+            drawn = sampling.draw(first.readout(first.hidden[:, -1]), generators)
             drawn = torch.where(done, end, drawn)
             done = done | (drawn == end)
             yield drawn
@@ -43,6 +44,19 @@ def stream(model: Model, prompt: Sequence[int], count: int, limit: int, sampling
             tokens = drawn.unsqueeze(1)
     finally:
         model.train(training)
+
+
+def pieces(steps: Iterator[Tensor], decode: Callable[[Sequence[int]], bytes], end: int) -> Iterator[str]:
+    """The first text of a stream while it is being written; bytes wait until they complete a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    for step in steps:
+        token = int(step[0])
+        if token == end:
+            break
+        if piece := decoder.decode(decode([token])):
+            yield piece
+    if rest := decoder.decode(b"", final=True):
+        yield rest
 
 
 def texts(steps: Iterator[Tensor], decode: Callable[[Sequence[int]], bytes], end: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Choosing the next token from logits."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,8 +34,8 @@ class Sampling(NamedTuple):
             p = p * (p >= self.min_p * p.amax(-1, keepdim=True))
         return p / p.sum(-1, keepdim=True)
 
-    def draw(self, logits: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, V] -> [B], by inverting the cumulative distribution: one uniform number a row, whatever the filters."""
+    def draw(self, logits: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """[B, V] -> [B], by inverting the cumulative distribution: one uniform number a row from the row's own generator."""
         mass = self.probabilities(logits.double()).cumsum(-1)
-        uniform = torch.rand(logits.shape[0], 1, dtype=torch.float64, generator=generator).to(logits.device) * mass[:, -1:]
-        return (mass <= uniform).sum(-1).clamp(max=logits.shape[-1] - 1)
+        uniform = torch.stack([torch.rand(1, dtype=torch.float64, generator=generator) for generator in generators])
+        return (mass <= uniform.to(logits.device) * mass[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)

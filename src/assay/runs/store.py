@@ -16,7 +16,7 @@ from typing import Any
 
 from assay.errors import RunError, nearest
 
-CONFIG, STATUS, METRICS, TIMINGS = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl"
+CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
 
 
 def runs_folder(given: Path | None) -> Path:
@@ -43,6 +43,14 @@ class Run:
     def config_text(self) -> str:
         """config.toml as written."""
         return (self.path / CONFIG).read_text(encoding="utf-8")
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run was made with; empty where that was lost."""
+        try:
+            facts: dict[str, Any] = json.loads((self.path / PROVENANCE).read_text())
+        except (OSError, ValueError):
+            return {}
+        return facts
 
     def status(self) -> dict[str, Any]:
         """Where the run stands, as last written."""
@@ -128,4 +136,4 @@ def find(reference: str, folder: Path) -> Run:
         return Run(runs[-1].path.resolve())
     if not runs:
         raise RunError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
-    raise RunError(f"no run '{reference}' in {folder}; {nearest(reference, [run.name for run in runs])}")
+    raise RunError(f"no run '{reference}' in {folder}; {nearest(Path(reference).name, [run.name for run in runs])}")

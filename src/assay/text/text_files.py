@@ -30,10 +30,11 @@ class TextConfig(CorpusConfig):
     document: Literal["line", "paragraph", "file"] = setting("line", "what one document is", other="file", bites="data")
     licence: str = setting("unknown", "under which the text may be used", other="public domain", bites="report")
     sha256: str | None = setting(None, "which the unpacked file must have", bites="report")
+    source: str | None = setting(None, "where the file can be had", bites="report")
 
     def load(self, data_dir: Path | None) -> Corpus:
         """Raises DataError when the file is missing, unreadable, empty or not the one that `sha256` names."""
-        file = find(self.path, data_dir)
+        file = find(self.path, data_dir, self.source)
         data = read(file)
         found = hashlib.sha256(data).hexdigest()
         if self.sha256 is not None and found != self.sha256.lower():
@@ -42,11 +43,11 @@ class TextConfig(CorpusConfig):
         if not documents:
             raise DataError(f"corpus.path: {file} has no text in it; name a file with at least one {self.document}")
         name = Path(self.path).name.removesuffix(".xz").removesuffix(".gz")
-        return Corpus(name, documents, groups=None, licence=self.licence, source=self.path)
+        return Corpus(name, documents, groups=None, licence=self.licence, source=self.source or self.path)
 
     def version(self, data_dir: Path | None) -> str:
         """sha256 of the file as it lies there."""
-        file = find(self.path, data_dir)
+        file = find(self.path, data_dir, self.source)
         try:
             with file.open("rb") as opened:
                 return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -66,7 +67,7 @@ def cut(data: bytes, document: Literal["line", "paragraph", "file"]) -> list[byt
     return [piece for piece in pieces if piece]
 
 
-def find(path: str, data_dir: Path | None) -> Path:
+def find(path: str, data_dir: Path | None, source: str | None = None) -> Path:
     """The file at `path`, else in the data folder by that path or, anywhere inside, by its name alone.
 
     Raises DataError when there is none, or when several files of that name are in different sub-folders.
@@ -79,9 +80,10 @@ def find(path: str, data_dir: Path | None) -> Path:
     found = [] if data_dir is None else _named(data_dir, name)
     if not found:
         searched = f"the folder {Path.cwd()}" + (f" and {data_dir} with its sub-folders" if data_dir is not None else "")
+        get = f"get it from {source} and " if source is not None else ""
         raise DataError(
             f"corpus.path: no file {path} (nor {name}.xz, {name}.gz) in {searched}; "
-            "name the folder that holds it with --data-dir DIR, or the file with corpus.path=FILE"
+            f"{get}name the folder that holds it with --data-dir DIR, or the file with corpus.path=FILE"
         )
     if len({file.parent for file in found}) > 1:
         raise DataError(

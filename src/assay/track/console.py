@@ -1,13 +1,21 @@
 """What a person sees while a model trains: a live bar in a terminal, plain lines elsewhere."""
 
+import re
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from assay.track.base import Pace
+
+REFRESH = 2  # a second: the time left counts down and nothing else moves between two lines of metrics
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them
 
 
 def duration(seconds: float | None) -> str:
@@ -19,12 +27,57 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
-def pace_line(pace: Pace, loss: float) -> str:
-    """The state of a run in one line of plain text."""
+def visible(text: str) -> str:
+    """`text` with control characters spelt out, so that what a young model writes cannot command a terminal."""
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def pace_parts(pace: Pace, loss: float) -> tuple[str, str]:
+    """The state of a run in two pieces of plain text: where it stands, and what is left."""
     return (
-        f"step {pace.step}/{pace.steps or '?'}  epoch {pace.epoch:.2f}  loss {loss:.4f} nats/token  "
-        f"{pace.tokens_per_second:,.0f} tokens/s  left: epoch {duration(pace.epoch_left)}, run {duration(pace.run_left)}"
+        f"step {pace.step}/{pace.steps or '?'}  epoch {pace.epoch:.2f}  loss {loss:.4f} nats/token  {pace.tokens_per_second:,.0f} tokens/s",
+        f"left: epoch {duration(pace.epoch_left)}, run {duration(pace.run_left)}",
     )
+
+
+class Bar:
+    """A bar as wide as the terminal, and the figures under it in as many lines as they need."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.pace: Pace | None = None
+        self.loss = 0.0
+        self.at = 0.0
+        self.live = Live(console=console, get_renderable=self.render, refresh_per_second=REFRESH)
+
+    def update(self, pace: Pace, loss: float) -> None:
+        """Show new figures."""
+        self.pace, self.loss, self.at = pace, loss, time.monotonic()
+        self.live.refresh()
+
+    def render(self) -> RenderableType:
+        """What is on the screen now; the time left goes on counting down."""
+        width = self.console.width
+        pace = self.pace
+        if pace is None:
+            return _rows(ProgressBar(total=None, width=width, pulse=True), Text("first steps"))
+        since = time.monotonic() - self.at
+        epoch_left, run_left = (None if left is None else max(0.0, left - since) for left in (pace.epoch_left, pace.run_left))
+        parts = pace_parts(replace(pace, epoch_left=epoch_left, run_left=run_left), self.loss)
+        if pace.steps is not None and pace.step >= pace.steps:
+            parts = (parts[0], "scoring the whole split")
+        joined = "  ".join(parts)
+        lines = [joined] if len(joined) <= width else [part if len(part) <= width else part.replace(" nats/token", "") for part in parts]
+        bar = ProgressBar(total=pace.steps, completed=pace.step, width=width, pulse=pace.steps is None)
+        return _rows(bar, *map(Text, lines))
+
+
+def _rows(*parts: RenderableType) -> Table:
+    """The parts below each other; a grid, because a bar does not end its own line."""
+    grid = Table.grid()
+    for part in parts:
+        grid.add_row(part)
+    return grid
 
 
 class ConsoleTracker:
@@ -32,31 +85,27 @@ class ConsoleTracker:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.bar: Progress | None = None
-        if console.is_terminal:
-            short, wide = "[progress.description]{task.description}", "[progress.percentage]{task.percentage:>3.0f}%"
-            self.bar = Progress(
-                TextColumn(wide), BarColumn(bar_width=None if console.width >= 100 else 12), TextColumn(short), console=console
-            )
-            self.task = self.bar.add_task("measuring", total=None)
+        self.bar = Bar(console) if console.is_terminal and not (console.is_dumb_terminal or console.quiet) else None
 
     def begin(self, title: str, facts: Mapping[str, str]) -> None:
-        self.console.print(f"[bold]{escape(title)}[/bold]", highlight=False, soft_wrap=True)
+        self._print(title, "bold")
+        if self.bar is None:
+            for name, fact in facts.items():
+                self._print(f"  {name:<11}{fact}")
+            return
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
         for name, fact in facts.items():
-            self.console.print(f"  [dim]{name:<11}[/dim]{escape(fact)}", highlight=False, soft_wrap=not self.console.is_terminal)
-        if self.bar is not None:
-            self.bar.start()
+            grid.add_row(Text(f"  {name}"), Text(fact))
+        self.console.print(grid)
+        self.bar.live.start()
 
     def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
         if self.bar is None:
-            self._print(pace_line(pace, line["loss"]))
-            return
-        left = f"left {duration(pace.run_left)}"
-        if self.console.width >= 100:
-            left = f"left: epoch {duration(pace.epoch_left)}, run {duration(pace.run_left)}"
-        speed = f"{pace.tokens_per_second:,.0f} tok/s " if self.console.width >= 70 else ""
-        text = f"step {pace.step}/{pace.steps or '?'} epoch {pace.epoch:.2f} loss {line['loss']:.3f} {speed}{left}"
-        self.bar.update(self.task, completed=pace.step, total=pace.steps, description=text)
+            self._print("  ".join(pace_parts(pace, line["loss"])))
+        else:
+            self.bar.update(pace, line["loss"])
 
     def validation(self, line: Mapping[str, Any], best: bool) -> None:
         figures = line["validation"]
@@ -69,14 +118,15 @@ class ConsoleTracker:
 
     def sample(self, step: int, texts: Sequence[str]) -> None:
         for text in texts:
-            self._print(f"step {step}  sample  |{text}|", "cyan")
+            self._print(f"step {step}  sample  |{visible(text)}|", "cyan")
 
     def note(self, text: str) -> None:
         self._print(text)
 
     def end(self) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            self.bar.live.transient = self.bar.pace is None  # a bar without figures leaves nothing behind
+            self.bar.live.stop()
 
-    def _print(self, text: str, style: str | None = None) -> None:
-        self.console.print(escape(text), style=style, highlight=False, soft_wrap=not self.console.is_terminal)
+    def _print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)

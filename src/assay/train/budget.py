@@ -27,13 +27,13 @@ class Budget(NamedTuple):
         """Read `300steps`, `3epochs`, `10Mtokens` or `5min`. Raises ConfigError."""
         match = re.fullmatch(r"\s*([\d._]+(?:e\d+)?)\s*([kKMGB]?)\s*([a-z]+)\s*", text)
         if not match or match[3] not in UNITS:
-            raise ConfigError("train.budget", f"cannot read '{text}'; write it like 300steps, 3epochs, 10Mtokens or 5min")
+            raise ConfigError("", f"cannot read '{text}'; write it like 300steps, 3epochs, 10Mtokens or 5min")
         try:
             amount = float(match[1].replace("_", "")) * FACTORS[match[2]]
         except ValueError:
-            raise ConfigError("train.budget", f"'{match[1]}' in '{text}' is not a number; write it like 300steps") from None
+            raise ConfigError("", f"'{match[1]}' in '{text}' is not a number; write it like 300steps") from None
         if not 0 < amount < math.inf:
-            raise ConfigError("train.budget", f"'{text}' is not an amount of training; give a positive amount")
+            raise ConfigError("", f"'{text}' is not an amount of training; give a positive amount")
         return cls(amount, UNITS[match[3]])
 
     def steps(self, steps_per_epoch: int, targets_per_epoch: int, targets_per_step: int) -> int | None:
@@ -41,7 +41,7 @@ class Budget(NamedTuple):
         if self.unit == "steps":
             return math.ceil(self.amount)
         if self.unit == "epochs":
-            return math.ceil(self.amount * steps_per_epoch - 1e-9)
+            return max(1, math.ceil(self.amount * steps_per_epoch - 1e-9))
         if self.unit == "tokens":
             epochs, rest = divmod(self.amount, targets_per_epoch)
             return int(epochs) * steps_per_epoch + min(steps_per_epoch, math.ceil(rest / targets_per_step))

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,35 +19,52 @@ from assay.errors import RunError
 from assay.train.state import Best, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
+PARTIAL = ".partial-"  # a checkpoint being written, by its process
 
 
 def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
     """Write `folder/step-N` so that it either exists whole or not at all, then drop what is neither last nor best.
 
-    Raises RunError if the disk is full; the checkpoints before it stay.
+    What a step saves is a function of the step, so a whole checkpoint that is there already stays; it is never replaced, which could
+    not be done at once. Raises RunError if the disk is full; the checkpoints before it stay.
     """
     target = folder / f"step-{state.step:08d}"
-    partial = folder / f".partial-{os.getpid()}"
+    partial = folder / f"{PARTIAL}{os.getpid()}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file(weights(state.learner.model), partial / WEIGHTS, metadata={"format": "pt", "step": str(state.step)})
-        torch.save({**state.values(), "extra": dict(extra)}, partial / STATE)
-        manifest = {name: _sha256(partial / name) for name in (WEIGHTS, STATE)}
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        for name in (WEIGHTS, STATE, MANIFEST):
-            _flush(partial / name)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-        _flush(folder)
+        if not (target.is_dir() and not damaged(target)):
+            _write(target, partial, state, extra)
         if state.best is not None:
             write_best(folder, state.best)
-    except OSError as failed:
+    except (OSError, SafetensorError, RuntimeError) as failed:
         shutil.rmtree(partial, ignore_errors=True)
-        cause = "the disk is full" if failed.errno == errno.ENOSPC else str(failed)
-        raise RunError(f"{target}: cannot be written because {cause}; make room, then go on with `assay resume`") from None
+        raise RunError(f"{target}: cannot be written because {_cause(failed)}; make room, then go on with `assay resume`") from None
     _prune(folder)
     return target
+
+
+def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, Any]) -> None:
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(weights(state.learner.model), partial / WEIGHTS, metadata={"format": "pt", "step": str(state.step)})
+    with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
+        torch.save({**state.values(), "extra": dict(extra)}, file)
+    manifest = {name: _sha256(partial / name) for name in (WEIGHTS, STATE)}
+    (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for name in (WEIGHTS, STATE, MANIFEST):
+        _flush(partial / name)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    _flush(target.parent)
+
+
+def _cause(failed: BaseException) -> str:
+    """What kept a file from being written: safetensors and torch hide a full disk in errors of their own."""
+    error: BaseException | None = failed
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            return "the disk is full"
+        error = error.__context__
+    return str(failed)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -86,7 +104,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def load(path: Path, state: TrainState) -> dict[str, Any]:
     """Bring `state` to where a checkpoint stands; the rest of what was saved is returned. Raises RunError."""
     load_weights(path, state.learner.model)
-    values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
+    values = _values(path)
     extra: dict[str, Any] = values.pop("extra")
     state.restore(values)
     return extra
@@ -95,19 +113,31 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
 def peek(path: Path) -> dict[str, Any]:
     """The saved values of a checkpoint without a model to put them into."""
     verify(path)
-    values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
+    return _values(path)
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as refused:
+        reason = str(refused).splitlines()[0]
+        raise RunError(f"{path}: {STATE} is not a training state that Assay saved ({reason}); delete this folder") from None
     return values
 
 
 def verify(path: Path) -> None:
     """Raise RunError unless every file of a checkpoint is as it was written."""
+    if broken := damaged(path):
+        raise RunError(f"{path}: {broken[0]} is damaged or missing; delete this folder to fall back to the checkpoint before it")
+
+
+def damaged(path: Path) -> list[str]:
+    """The files of a checkpoint that are not as they were written."""
     try:
         manifest: dict[str, str] = json.loads((path / MANIFEST).read_text())
-        damaged = [name for name, digest in manifest.items() if _sha256(path / name) != digest]
+        return [name for name, digest in manifest.items() if not (path / name).is_file() or _sha256(path / name) != digest]
     except (OSError, ValueError):
-        damaged = [MANIFEST]
-    if damaged:
-        raise RunError(f"{path}: {damaged[0]} is damaged or missing; delete this folder to fall back to the checkpoint before it")
+        return [MANIFEST]
 
 
 def write_best(folder: Path, best: Best) -> None:
@@ -133,6 +163,8 @@ def _prune(folder: Path) -> None:
     for step in saved:
         if step not in keep:
             shutil.rmtree(folder / f"step-{step:08d}")
+    for debris in folder.glob(f"{PARTIAL}*"):  # of processes that were killed while they saved
+        shutil.rmtree(debris, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

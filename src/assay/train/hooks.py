@@ -28,6 +28,12 @@ class Every:
         """Whether step falls on the rhythm."""
         return (self.n is not None and step % self.n == 0) or (self.at_end and step == self.state.steps)
 
+    def times(self, begin: int, end: int) -> int:
+        """How many of the steps begin + 1 to end fall on the rhythm."""
+        on_the_beat = 0 if self.n is None else end // self.n - begin // self.n
+        last = self.at_end and begin < end == self.state.steps and (self.n is None or end % self.n > 0)
+        return on_the_beat + last
+
 
 class Stateless:
     """A hook that has nothing to remember."""
@@ -53,6 +59,9 @@ class Log:
     def due(self, step: int) -> bool:
         return self.every.due(step)
 
+    def times(self, begin: int, end: int) -> int:
+        return self.every.times(begin, end)
+
     def __call__(self, state: TrainState, result: StepResult) -> None:
         self.terms = add_terms(self.terms, result.terms) if self.terms else dict(result.terms)
         self.stats = add_means(self.stats, result.stats)
@@ -75,10 +84,17 @@ class Log:
         return float(pair[0] / pair[1])
 
     def state_dict(self) -> dict[str, Any]:
-        terms = {name: (t.scale, t.mean.total, t.mean.count) for name, t in self.terms.items()}
-        return {"terms": terms, "stats": {name: tuple(mean) for name, mean in self.stats.items()}}
+        """The sums so far over all processes, which all have to ask."""
+        terms = {name: (t.scale, *map(self._summed, t.mean)) for name, t in self.terms.items()}
+        return {"terms": terms, "stats": {name: tuple(map(self._summed, mean)) for name, mean in self.stats.items()}}
+
+    def _summed(self, value: torch.Tensor) -> torch.Tensor:
+        return self.parallel.sum(value.clone())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; one process carries what all had summed."""
+        if not self.parallel.main:
+            return
         self.terms = {name: Term(scale, Mean(total, count)) for name, (scale, total, count) in state["terms"].items()}
         self.stats = {name: Mean(*pair) for name, pair in state["stats"].items()}
 
@@ -105,6 +121,9 @@ class Validate(Stateless):
     def due(self, step: int) -> bool:
         return self.every.due(step)
 
+    def times(self, begin: int, end: int) -> int:
+        return self.every.times(begin, end)
+
     def __call__(self, state: TrainState, result: StepResult) -> None:
         self.improved = False
         if not self.due(state.step):
@@ -127,6 +146,9 @@ class Sample(Stateless):
     def due(self, step: int) -> bool:
         return self.every.due(step)
 
+    def times(self, begin: int, end: int) -> int:
+        return self.every.times(begin, end)
+
     def __call__(self, state: TrainState, result: StepResult) -> None:
         if self.due(state.step):
             self.write(state.step)
@@ -142,6 +164,9 @@ class Save(Stateless):
 
     def due(self, step: int) -> bool:
         return self.every.due(step) or self.validate.due(step)
+
+    def times(self, begin: int, end: int) -> int:
+        return self.every.times(begin, end) + self.validate.times(begin, end)
 
     def __call__(self, state: TrainState, result: StepResult) -> None:
         if self.every.due(state.step) or self.validate.improved:
@@ -173,6 +198,9 @@ class Stop(Stateless):
 
     def due(self, step: int) -> bool:
         return False
+
+    def times(self, begin: int, end: int) -> int:
+        return 0
 
     def __call__(self, state: TrainState, result: StepResult) -> None:
         asked = self.asked

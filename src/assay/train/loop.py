@@ -19,6 +19,9 @@ class Hook(Protocol):
     def due(self, step: int) -> bool:
         """Whether the hook does its work, beyond bookkeeping, after this many steps."""
 
+    def times(self, begin: int, end: int) -> int:
+        """How often, about, it is due after steps begin + 1 to end: for the time left."""
+
     def __call__(self, state: TrainState, result: StepResult) -> None:
         """Called after every step."""
 
@@ -46,12 +49,13 @@ def train(state: TrainState, setup: Setup, hooks: Sequence[Hook], clock: Clock) 
 
 def measured_budget(state: TrainState, setup: Setup, clock: Clock) -> int:
     """A budget in minutes as steps, now that enough are measured: schedules depend on steps only, so resume stays exact."""
-    spent = clock.spent["step"] + clock.spent["warm-up"]
-    steps = setup.budget.steps_from_time(state.step, spent, clock.spent["step"] / clock.counts["step"])
+    spent = sum(clock.spent.get(kind, 0.0) for kind in ("warm-up", "step"))
+    measured = "step" in clock.counts  # not so where every start was interrupted before its warm-up ended
+    per_step = clock.spent["step"] / clock.counts["step"] if measured else clock.step
+    steps = setup.budget.steps_from_time(state.step, spent, per_step)
     return int(setup.parallel.first(str(steps)))
 
 
 def work_left(state: TrainState, hooks: Sequence[Hook], until: int) -> dict[str, int]:
     """How many steps, and how many times each hook's work, lie between now and step `until`."""
-    steps = range(state.step + 1, until + 1)
-    return {"step": len(steps), **{hook.name: sum(hook.due(step) for step in steps) for hook in hooks}}
+    return {"step": until - state.step, **{hook.name: hook.times(state.step, until) for hook in hooks}}

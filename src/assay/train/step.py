@@ -79,7 +79,10 @@ def refuse_non_finite(state: TrainState, norms: Tensor) -> None:
         return
     names = [name for name, _ in state.learner.named_parameters()]
     broken = [name for name, fine in zip(names, torch.isfinite(norms).tolist(), strict=True) if not fine]
+    where = f"first at {broken[-1].removeprefix('model.')} on the way back from the loss ({len(broken)} of {len(names)} parameters)"
+    if len(broken) == len(names):
+        where += ": the loss itself is not finite"
     raise NonFiniteLoss(
-        f"step {state.step}: the gradient is not finite, first at {broken[-1].removeprefix('model.')} on the way back from the loss "
-        f"({len(broken)} of {len(names)} parameters); lower the learning rate, lengthen the warm-up or use train.precision=float32"
+        f"step {state.step}: the gradient is not finite, {where}; lower the learning rate, lengthen the warm-up or use "
+        "train.precision=float32; the last checkpoint is kept"
     )

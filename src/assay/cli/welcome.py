@@ -1,0 +1,26 @@
+"""What `assay` alone and `assay --version` print. Nothing heavy is imported here, so both answer at once."""
+
+import assay
+
+WELCOME = """\
+Assay trains, scores and compares small language models.
+
+Start here:
+  assay train bible   a model of the Bible in 5 minutes
+  assay sample last   let it write
+  assay score last    its bits per byte, all text scored
+  assay runs          what was trained, with the scores
+
+Then:
+  assay show bible    what exactly a recipe or a run is
+  assay diff A B      what differs between two of them
+  assay kinds         what can stand in a config
+  assay train bible model.width=256 plan.batch=8
+
+`assay --help` lists all commands, `assay COMMAND --help`
+the options of one."""
+
+
+def version() -> str:
+    """The package's name and version."""
+    return f"assay {assay.__version__}"

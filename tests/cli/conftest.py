@@ -1,0 +1,43 @@
+"""One run, trained once, for every test that only looks at it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import trained
+from trained import Answer
+
+
+@dataclass
+class Lab:
+    """A folder with a text, a recipe and a finished run in it."""
+
+    folder: Path
+    recipe: Path
+    answer: Answer  # of `assay train --json`
+
+    @property
+    def run(self) -> Path:
+        return Path(self.answer.json["run"])
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_CACHE", str(folder / "cache"))
+        patch.setenv("ASSAY_RUNS", str(folder / "runs"))
+        patch.setenv("ASSAY_DATA", str(folder / "data"))
+        recipe = trained.lay(folder)
+        yield Lab(folder, recipe, trained.call("train", recipe, "--json"))
+
+
+@pytest.fixture(autouse=True)
+def _at_home(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command finds the lab's folders, and nothing of the person's who tests."""
+    for name in ("cache", "runs", "data"):
+        monkeypatch.setenv(f"ASSAY_{name.upper()}", str(lab.folder / name))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.chdir(lab.folder)

@@ -1,0 +1,76 @@
+"""The losses of the first ten steps are those that were written down: a change of the arithmetic is meant, or it is a mistake.
+
+Where it is meant, write them anew with
+
+    PYTHONPATH=tests python tests/golden/test_golden.py
+
+and say in the commit why they changed. Everything that a step uses takes part: split, plan, initial weights, model, dropout
+masks, loss, clipping, optimiser and schedule. In float64 machines agree to far better than the tolerance.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from assay.train.step import train_step
+from train.tiny import DROPOUT, build, write_text
+
+FILE = Path(__file__).with_name("losses.json")
+STEPS = 10
+COMMON = ["train.precision=float64", "train.budget=10steps", "model.depth=2"]
+CASES = {
+    "gpt2-like": ["model.position={kind='learned', length=16}"],
+    "llama-like": [
+        "model.block.norm=rms_norm", "model.block.feed=glu", "model.block.mixer.key_heads=1", "model.block.mixer.bias=false",
+        "model.head.tied=false", "model.init.outputs=plain", "train.clip=0.3", "optimizer.weight_decay=0.5",
+    ],
+    "bible-like": [
+        "model.block.norm={kind='rms_norm', learned=false}", "model.block.mixer.qk_norm=true", "model.init=fan_in",
+        "model.block.feed={kind='mlp', activation='relu2', bias=false}", "optimizer={kind='muon', precision='float32'}",
+        "schedule={kind='wsd', warmup=3, decay=0.6}",
+    ],
+    "dropout": DROPOUT,
+}  # fmt: skip
+
+
+def losses(text: Path, case: str) -> list[float]:
+    """The loss of each step in nats per token."""
+    experiment = build(text, *COMMON, *CASES[case])
+    results = [train_step(experiment.state, experiment.setup) for _ in range(STEPS)]
+    return [result.terms["loss"].mean.value().item() for result in results]
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    return write_text(tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ten_steps_lose_what_they_lost_when_they_were_written_down(text: Path, case: str) -> None:
+    assert losses(text, case) == pytest.approx(json.loads(FILE.read_text())[case], rel=1e-6)
+
+
+def test_the_cases_are_told_apart_and_learn() -> None:
+    golden = json.loads(FILE.read_text())
+    assert golden.keys() == CASES.keys()
+    assert len({round(values[-1], 4) for values in golden.values()}) == len(CASES)
+    assert all(values[-1] < values[0] - 0.1 for values in golden.values())
+
+
+def _write() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ASSAY_CACHE"] = folder
+        text = write_text(Path(folder))
+        FILE.write_text(json.dumps({case: losses(text, case) for case in CASES}, indent=1) + "\n")
+    print(f"wrote {FILE}")
+
+
+if __name__ == "__main__":
+    sys.exit(_write())

@@ -1,0 +1,186 @@
+"""Muon: what the update is invariant to, how long it is, and which parameters get it."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from assay.core.config import FAMILIES
+from assay.models.decoder import DecoderConfig
+from assay.models.readout import HeadConfig
+from assay.nn.linear import Parameter, parameters_by_role
+from assay.optim.adamw import AdamwConfig
+from assay.optim.base import Optimizer
+from assay.optim.muon import Muon, MuonConfig, orthogonalized
+
+SHAPES = [(8, 8), (32, 8), (8, 32), (128, 512)]
+EXACT = MuonConfig(precision="float32", lr=1.0)
+
+
+def gradient(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def updates(gradients: Sequence[Tensor], config: MuonConfig = EXACT, parts: tuple[int, ...] = ()) -> list[Tensor]:
+    """What each of a sequence of gradients changes in a matrix of zeros."""
+    weight = nn.Parameter(torch.zeros_like(gradients[0]))
+    optimizer = config.build([Parameter("w", weight, "matrix", parts or (len(weight),))])
+    changes = []
+    for each in gradients:
+        before = weight.detach().clone()
+        weight.grad = each.clone()
+        optimizer.step(1.0)
+        changes.append(weight.detach() - before)
+    return changes
+
+
+def test_every_optimizer_has_tests() -> None:
+    assert set(FAMILIES["optimizer"].kinds) == {"adamw", "muon"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_update_does_not_depend_on_the_length_of_the_gradient(shape: tuple[int, int]) -> None:
+    sequence = [gradient(*shape, seed=seed) for seed in range(3)]
+    for plain, long in zip(updates(sequence), updates([10 * each for each in sequence]), strict=True):
+        torch.testing.assert_close(plain, long, rtol=0, atol=2e-5)
+        assert plain.abs().max() > 0.01
+
+
+def test_three_steps_follow_the_equation() -> None:
+    sequence = [gradient(6, 4, seed=seed) for seed in range(3)]
+    m, b = torch.zeros(6, 4), 0.95
+    for g, change in zip(sequence, updates(sequence), strict=True):
+        m = m + (1 - b) * (g - m)
+        u = g + b * (m - g)
+        x = (u / (u.norm() + 1e-7)).T
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        torch.testing.assert_close(change, -((6 / 4) ** 0.5) * x.T, rtol=0, atol=1e-5)
+
+
+def test_tall_matrices_are_scaled_by_the_root_of_rows_over_columns() -> None:
+    g = gradient(32, 8)
+    (tall,), (wide,) = updates([g]), updates([g.T])
+    torch.testing.assert_close(tall, 2 * wide.T, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("shape", [(64, 128), (128, 512), (512, 128)])
+def test_the_singular_values_of_a_gaussian_update_are_about_one(shape: tuple[int, int], precision: str) -> None:
+    (change,) = updates([gradient(*shape)], MuonConfig.make({"lr": 1.0, "precision": precision}))
+    values = torch.linalg.svdvals(change / max(1, shape[0] / shape[1]) ** 0.5)
+    assert values.min() > 0.3
+    assert values.max() < 1.3
+
+
+def test_orthogonalizing_works_on_each_matrix_of_a_batch_alone() -> None:
+    batch = torch.stack([gradient(4, 6, seed=seed) * 10**seed for seed in range(3)])
+    for index, alone in enumerate(batch):
+        torch.testing.assert_close(orthogonalized(batch, 5)[index], orthogonalized(alone[None], 5)[0], rtol=0, atol=1e-5)
+
+
+def test_fused_matrices_are_taken_apart() -> None:
+    sequence = [gradient(16 + 8 + 8, 16, seed=seed) for seed in range(3)]
+    fused = updates(sequence, parts=(16, 8, 8))
+    apart = [updates([each.split((16, 8, 8))[part] for each in sequence]) for part in range(3)]
+    for step, change in enumerate(fused):
+        torch.testing.assert_close(change, torch.cat([pieces[step] for pieces in apart]), rtol=0, atol=1e-5)
+    whole = updates(sequence)[0]
+    assert (fused[0] - whole).abs().max() > 0.05  # and that is not the same
+
+
+def test_weight_decay_is_decoupled_and_scaled_by_the_rate() -> None:
+    weight = nn.Parameter(torch.full((4, 4), 2.0))
+    optimizer = MuonConfig(lr=0.1, weight_decay=0.5).build([Parameter("w", weight, "matrix", (4,))])
+    weight.grad = torch.zeros(4, 4)
+    optimizer.step(0.5)
+    assert torch.equal(weight, torch.full((4, 4), 2.0 * (1 - 0.1 * 0.5 * 0.5)))
+
+
+def owners(optimizer: Optimizer, parameters: list[Parameter]) -> dict[str, str]:
+    """Which part of an optimizer has each parameter."""
+    names = {id(parameter.tensor): parameter.name for parameter in parameters}
+    found = {}
+    for name, part in optimizer.parts.items():
+        for group in part.param_groups:
+            for tensor in group["params"]:
+                assert id(tensor) in names, "a parameter twice"
+                found[names.pop(id(tensor))] = name
+    assert not names, "parameters that no part has"
+    return found
+
+
+def test_hidden_matrices_go_to_muon_and_all_else_to_adamw() -> None:
+    model = DecoderConfig(width=16, depth=1, head=HeadConfig(tied=False, bias=True)).build(23, torch.Generator())
+    parameters = list(parameters_by_role(model))
+    optimizer = MuonConfig().build(parameters)
+    assert owners(optimizer, parameters) == {
+        "embedding.weight": "adamw",
+        "position.table.weight": "adamw",
+        "blocks.0.mixer_norm.weight": "adamw",
+        "blocks.0.mixer_norm.bias": "adamw",
+        "blocks.0.mixer.project.weight": "muon",
+        "blocks.0.mixer.project.bias": "adamw",
+        "blocks.0.mixer.output.weight": "muon",
+        "blocks.0.mixer.output.bias": "adamw",
+        "blocks.0.feed_norm.weight": "adamw",
+        "blocks.0.feed_norm.bias": "adamw",
+        "blocks.0.feed.expand.weight": "muon",
+        "blocks.0.feed.expand.bias": "adamw",
+        "blocks.0.feed.contract.weight": "muon",
+        "blocks.0.feed.contract.bias": "adamw",
+        "readout.norm.weight": "adamw",
+        "readout.norm.bias": "adamw",
+        "readout.weight": "adamw",
+        "readout.bias": "adamw",
+    }
+    muon = optimizer.parts["muon"]
+    assert isinstance(muon, Muon)
+    assert muon.heights[dict(model.named_parameters())["blocks.0.mixer.project.weight"]] == (16, 16, 16)
+
+
+def test_parts_without_parameters_are_left_out() -> None:
+    matrix = Parameter("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,))
+    vector = Parameter("b", nn.Parameter(torch.zeros(2)), "vector", ())
+    assert list(MuonConfig().build([matrix]).parts) == ["muon"]
+    assert list(MuonConfig().build([vector]).parts) == ["adamw"]
+
+
+def test_both_rates_follow_the_schedule() -> None:
+    matrix = Parameter("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,))
+    vector = Parameter("b", nn.Parameter(torch.zeros(2)), "vector", ())
+    optimizer = MuonConfig(lr=0.02, rest=AdamwConfig(lr=0.004)).build([matrix, vector])
+    assert optimizer.rates(0.5) == {"muon": 0.01, "adamw": 0.002}
+
+
+def test_a_loaded_state_goes_on_bit_for_bit() -> None:
+    def fresh() -> tuple[Any, Optimizer]:
+        model = DecoderConfig(width=16, depth=1).build(23, torch.Generator().manual_seed(0))
+        return model, MuonConfig().build(list(parameters_by_role(model)))
+
+    def step(model: nn.Module, optimizer: Optimizer, index: int) -> None:
+        generator = torch.Generator().manual_seed(index)
+        for tensor in model.parameters():
+            tensor.grad = torch.randn(tensor.shape, generator=generator)
+        optimizer.step(1 / (1 + index))
+
+    model, optimizer = fresh()
+    for index in range(3):
+        step(model, optimizer, index)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    other, resumed = fresh()
+    other.load_state_dict(weights)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for index in range(3, 6):
+        step(model, optimizer, index)
+        step(other, resumed, index)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+        assert not torch.equal(tensor, weights[name])

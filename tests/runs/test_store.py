@@ -1,0 +1,141 @@
+"""Run directories: their names, what they hold, how they are found again."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from assay.errors import RunError
+from assay.runs.provenance import code_hash, code_version, provenance
+from assay.runs.store import CONFIG, METRICS, STATUS, TIMINGS, Run, all_runs, create, find, runs_folder
+
+DIGEST = "0123456789abcdef"
+
+
+def made(folder: Path, name: str = "bible", at: int = 0) -> Run:
+    """A run whose config was written at a second of its own."""
+    run = create(folder, name, DIGEST, 0)
+    (run.path / CONFIG).write_text("")
+    os.utime(run.path / CONFIG, (at, at))
+    return run
+
+
+def test_a_name_tells_recipe_digest_and_seed_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    names = [create(tmp_path / "runs", "bible", DIGEST, 3).name for _ in range(3)]
+    assert names == ["bible-01234567-s3", "bible-01234567-s3-2", "bible-01234567-s3-3"]
+    assert create(tmp_path / "runs", "bible", DIGEST, 4).name == "bible-01234567-s4"
+
+
+@pytest.mark.parametrize("name", ["a/b", "../up", "", ".hidden", "two words", "tab\t"])
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="cannot be a run's name; use letters"):
+        create(tmp_path, name, DIGEST, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_found_by_path_name_and_as_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = made(tmp_path / "runs", at=200), made(tmp_path / "runs", at=100)
+    folder = tmp_path / "runs"
+    assert find(str(first.path), tmp_path / "elsewhere").path == first.path
+    assert find(second.name, folder).path == second.path
+    assert find("last", folder).path == first.path
+    assert [run.name for run in all_runs(folder)] == [second.name, first.name]
+    monkeypatch.chdir(folder)
+    assert find(first.name, tmp_path / "elsewhere").path == first.path
+
+
+def test_a_run_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+    made(tmp_path, "bible")
+    made(tmp_path, "shakespeare")
+    for wrong in ("bible-01234568-s0", str(tmp_path / "bible-01234568-s0")):
+        with pytest.raises(RunError, match="did you mean 'bible-01234567-s0'"):
+            find(wrong, tmp_path)
+    with pytest.raises(RunError, match=r"no runs in .*train one with `assay train bible`, or give --runs-dir"):
+        find("last", tmp_path / "none")
+
+
+def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
+    create(tmp_path, "begun", DIGEST, 0)
+    assert all_runs(tmp_path) == []
+
+
+def test_runs_are_kept_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_RUNS", raising=False)
+    assert runs_folder(None) == Path("runs")
+    monkeypatch.setenv("ASSAY_RUNS", str(tmp_path))
+    assert runs_folder(None) == tmp_path
+    assert runs_folder(Path("here")) == Path("here")
+
+
+def test_lines_come_back_and_a_half_written_last_one_is_left_out(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert list(run.lines(METRICS)) == []
+    lines = [{"step": step, "loss": 0.1 + step / 3} for step in (1, 2, 3)]
+    for line in lines:
+        run.append(METRICS, line)
+    with (tmp_path / METRICS).open("a") as file:
+        file.write('{"step": 4, "lo')
+    assert list(run.lines(METRICS)) == lines
+
+
+def test_rewind_drops_what_will_be_computed_again(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for step in (2, 4, 4, 6):
+        run.append(METRICS, {"step": step})
+        run.append(TIMINGS, {"step": step})
+    with (tmp_path / METRICS).open("a") as file:
+        file.write('{"step": 8')
+    run.rewind(4)
+    run.append(METRICS, {"step": 5})
+    assert [line["step"] for line in run.lines(METRICS)] == [2, 4, 4, 5]
+    assert [line["step"] for line in run.lines(TIMINGS)] == [2, 4, 4]
+    assert (tmp_path / METRICS).read_text().count("\n") == 4
+
+
+def test_status_changes_some_values_and_survives_damage(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.status() == {"state": "unknown"}
+    run.set_status(state="running", step=3)
+    run.set_status(step=4)
+    assert run.status() == {"state": "running", "step": 4}
+    (tmp_path / STATUS).write_text('{"state": "run')
+    assert run.status() == {"state": "unknown"}
+    assert run.provenance() == {}
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    run.write_json("scores/a.json", {"x": 1})
+    assert [path.name for path in (tmp_path / "scores").iterdir()] == ["a.json"]
+
+    def stopped(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run.write_json("scores/a.json", {"x": 2})
+    assert json.loads((tmp_path / "scores/a.json").read_text()) == {"x": 1}
+    assert run.scores() == [{"x": 1}]
+    with pytest.raises(TypeError):
+        run.write_json("scores/a.json", {"x": object()})
+    assert run.scores() == [{"x": 1}]
+
+
+def test_scores_are_listed_oldest_first(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for second, name in ((30, "a"), (10, "b"), (20, "c")):
+        os.utime(run.write_json(f"scores/{name}.json", {"name": name}), (second, second))
+    assert [score["name"] for score in run.scores()] == ["b", "c", "a"]
+    assert Run(tmp_path / "none").scores() == []
+
+
+def test_provenance_tells_code_versions_and_machine() -> None:
+    facts = provenance()
+    assert facts["code"] == code_hash()
+    assert len(code_hash()) == 64
+    assert code_version().endswith(code_hash()[:8])
+    assert facts["packages"]["torch"]
+    assert facts["cpus"] >= 1
+    json.dumps(facts)

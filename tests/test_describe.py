@@ -1,0 +1,116 @@
+"""Descriptions: counts, FLOPs and memory that follow from the config."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.core.recipe import names
+from assay.describe import PRESET_VOCABULARY, Fold, Subject, describe, differences, folded, subject
+from assay.models.base import ModelConfig
+from assay.models.decoder import DecoderConfig
+from assay.objective.next_token import NextTokenConfig
+
+
+def described(config: ModelConfig, vocabulary: int = 100, shape: tuple[int, int] = (2, 16)) -> Subject:
+    return describe(config, NextTokenConfig(), {"model": config.tree()}, vocabulary, shape, 8)
+
+
+def decoder(**settings: object) -> DecoderConfig:
+    return DecoderConfig.make({"kind": "decoder", "width": 32, "depth": 3, "block": {"mixer": {"heads": 4}}, **settings})
+
+
+def test_gpt2_small_has_its_known_number_of_parameters() -> None:
+    found = subject("gpt2-small", [], None)
+    assert found.total == 124_439_808
+    assert found.by_role["embedding"] == 768 * (50_257 + 1024)
+    assert sum(found.by_role.values()) == found.total
+
+
+@pytest.mark.parametrize("name", ["gpt2-small", "llama-small", "gpt2-tiny"])
+def test_flops_are_the_closed_formula(name: str) -> None:
+    found = subject(name, [], None)
+    model = found.config["model"]
+    attention = 4 * found.window * model["width"] * model["depth"]  # q k^T and weights v, as if not causal
+    maps = 2 * (found.by_role["matrix"] + PRESET_VOCABULARY * model["width"])
+    assert found.flops_forward == maps + attention
+    assert found.flops_training == pytest.approx(3 * found.flops_forward, rel=0.03)  # fused attention computes its scores twice
+
+
+@pytest.mark.parametrize(
+    "mixer", [{"heads": 4, "key_heads": 2}, {"heads": 4, "head_size": 16, "qk_norm": True}, {"heads": 4, "dropout": 0.1}]
+)
+def test_flops_of_the_other_attentions(mixer: dict[str, object]) -> None:
+    config = decoder(block={"mixer": mixer})
+    found = described(config)
+    features = 4 * config.block.mixer.size_of_head(32)
+    assert found.flops_forward == 2 * (found.by_role["matrix"] + 100 * 32) + 4 * 16 * features * 3
+
+
+def test_memory_is_the_sum_of_its_parts_and_of_a_sane_size() -> None:
+    memory = described(decoder(), shape=(8, 64)).memory
+    total = described(decoder()).total
+    assert memory["weights"] == memory["gradients"] == 4 * total
+    assert memory["optimiser"] == 8 * total
+    assert memory["training, about"] == sum(size for name, size in memory.items() if name != "training, about")
+    # a layer keeps a few dozen vectors of the width for each token: inputs of maps and norms, q k v, the activation's two sides
+    kept = memory["activations, about"] / (8 * 64 * 32 * 4 * 3)
+    assert 10 < kept < 60
+
+
+def test_activations_grow_with_the_rows_and_weights_do_not() -> None:
+    small, large = (described(decoder(), shape=(rows, 64)).memory for rows in (4, 16))
+    assert large["weights"] == small["weights"]
+    assert 3 < large["activations, about"] / small["activations, about"] <= 4
+
+
+def test_micro_batches_lower_the_activations() -> None:
+    whole, quarter = (subject("shakespeare", [f"train.accumulation={n}"], None) for n in (1, 4))
+    assert (whole.rows, quarter.rows) == (12, 3)
+    assert quarter.memory["activations, about"] < 0.5 * whole.memory["activations, about"]
+
+
+def test_a_thing_does_not_differ_from_itself() -> None:
+    for name in ("gpt2-tiny", "bible"):
+        assert differences(subject(name, [], None), subject(name, [], None)) == {}
+
+
+def test_what_differs_is_listed_from_both_sides() -> None:
+    left, right = subject("bible", [], None), subject("bible", ["model.block.feed=glu", "model.depth=3", "train.seed=4"], None)
+    found = differences(left, right)
+    assert found["train.seed"] == (0, 4)
+    assert found["model.block.feed.kind"] == ("mlp", "glu")
+    assert found["parameters, all"] == (left.total, right.total)
+    assert {key: (b, a) for key, (a, b) in found.items()} == differences(right, left)
+
+
+def test_a_preset_is_compared_with_the_model_of_a_recipe() -> None:
+    found = differences(subject("gpt2-tiny", [], None), subject("shakespeare", [], None))
+    assert "model.width" not in found
+    assert found["model.block.mixer.bias"] == (True, False)
+
+
+@pytest.mark.parametrize("override", ["width=64", "model.width=64"])
+def test_overrides_of_a_preset_may_leave_out_the_model(override: str) -> None:
+    assert subject("gpt2-tiny", [override], None).config["model"]["width"] == 64
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_can_be_described(name: str) -> None:
+    assert subject(name, [], None).total > 100_000
+
+
+def test_identical_layers_in_a_row_are_folded() -> None:
+    found = described(decoder(depth=5, pattern=[{}, {}, {"feed": {"kind": "glu"}}]))
+    folds = folded(found.parameters)
+    assert sum(fold.total for fold in folds) == found.total
+    assert [fold.name for fold in folds if fold.name.endswith("mixer.output.weight")] == [
+        "blocks.0-1.mixer.output.weight",
+        "blocks.2.mixer.output.weight",
+        "blocks.3-4.mixer.output.weight",
+    ]
+    assert folds[0] == Fold("embedding.weight", "embedding", (100, 32), 3200)
+
+
+def test_describing_costs_no_memory_of_the_models_size(tmp_path: Path) -> None:
+    found = described(decoder(width=65_536, depth=6, block={"mixer": {"heads": 64}}))
+    assert found.total > 3e11  # 1.2 terabytes

@@ -1,0 +1,98 @@
+"""An experiment put together: what fits, what is refused, and that the config alone decides it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import trained
+from assay.core.parallel import Parallel
+from assay.core.recipe import load, override
+from assay.data.prepare import Prepared
+from assay.errors import ConfigError
+from assay.experiment import Experiment, ExperimentConfig, assemble, build_model, load_data, make_scorer, steps_of
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    return trained.lay(tmp_path)
+
+
+def config_of(recipe: Path, *changes: str) -> ExperimentConfig:
+    return ExperimentConfig.load(str(recipe), list(changes))
+
+
+def prepared_of(recipe: Path, *changes: str) -> Prepared:
+    return load_data(config_of(recipe, *changes), recipe.parent / "data")
+
+
+def made(recipe: Path, *changes: str) -> Experiment:
+    return assemble(config_of(recipe, *changes), prepared_of(recipe, *changes), Parallel())
+
+
+def test_the_config_decides_the_weights(recipe: Path) -> None:
+    torch.manual_seed(1)
+    first = made(recipe).state.learner.state_dict()
+    torch.manual_seed(2)
+    second, other = made(recipe).state.learner.state_dict(), made(recipe, "train.seed=1").state.learner.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_digest_is_of_the_resolved_config(recipe: Path) -> None:
+    digest = config_of(recipe).digest()
+    assert config_of(recipe, "model.width=16").digest() == digest  # as it is
+    assert config_of(recipe, "model.width=32").digest() != digest
+    assert ExperimentConfig.make(override(load(str(recipe)), [])).digest() == digest
+
+
+@pytest.mark.parametrize("key", ["corpus", "split", "tokenizer", "plan", "model", "objective", "optimizer", "schedule"])
+def test_a_part_that_is_missing_is_named(recipe: Path, key: str) -> None:
+    tree = load(str(recipe))
+    del tree[key]
+    with pytest.raises(ConfigError, match=f"^{key}: "):
+        ExperimentConfig.make(tree)
+
+
+def test_a_window_longer_than_the_positions_is_refused(recipe: Path) -> None:
+    assert build_model(config_of(recipe, "plan.window=24"), 257).length == 24
+    with pytest.raises(ConfigError, match=r"plan.window: 25 tokens exceed the model's 24 positions; lower it or raise"):
+        build_model(config_of(recipe, "plan.window=25"), 257)
+
+
+@pytest.mark.parametrize(("text", "steps"), [("7steps", 7), ("2epochs", None), ("5min", None)])
+def test_a_budget_in_steps(recipe: Path, text: str, steps: int | None) -> None:
+    experiment = made(recipe, f"train.budget={text}")
+    plan = experiment.setup.plan
+    expected = 2 * plan.steps_per_epoch if text == "2epochs" else steps
+    assert experiment.state.steps == expected == steps_of(text, plan, experiment.config.plan)
+
+
+def test_a_rhythm_is_at_least_one_step(recipe: Path) -> None:
+    experiment = made(recipe)
+    assert experiment.rhythm("0.0001epochs") == 1
+    assert experiment.rhythm("3steps") == 3
+    assert experiment.rhythm("1epoch") == experiment.setup.plan.steps_per_epoch
+
+
+def test_the_scorer_follows_the_plan(recipe: Path) -> None:
+    experiment = made(recipe, "plan.document_mask=true", "train.precision=float64")
+    protocol = experiment.scorer("validation", "last").protocol
+    assert (protocol.context, protocol.stride, protocol.document_mask, protocol.dtype) == (16, 16, True, "float64")
+    prepared = experiment.prepared
+    assert protocol.text_sha256 == prepared.parts["validation"].sha256
+    assert protocol.split_sha256 == prepared.split_sha256
+    assert protocol.tokenizer == prepared.tokenizer.digest
+    with pytest.raises(ConfigError, match="stride: 17 exceeds the context of 16 tokens, so tokens would be left out; choose 1 to 16"):
+        make_scorer(experiment.config, prepared, prepared.parts["test"], ("test", "last"), CPU, stride=17)
+
+
+def test_a_large_split_is_sampled_while_training_and_only_then(recipe: Path) -> None:
+    experiment = made(recipe, "train.validation_bytes=200")
+    bytes_there = experiment.prepared.parts["validation"].bytes
+    assert experiment.scorer("validation", "x", sampled=True).sample == pytest.approx(200 / bytes_there)
+    assert experiment.scorer("validation", "x").sample == 1
+    assert made(recipe).scorer("validation", "x", sampled=True).sample == 1

@@ -1,0 +1,78 @@
+"""The package: a version, its recipes inside it, and nothing that happens at import."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from importlib.resources import files
+
+import pytest
+import tomli_w
+
+import assay
+from assay.core import recipe
+from assay.experiment import ExperimentConfig
+
+HEAVY = ("torch", "numpy", "pydantic", "typer", "rich", "tokenizers")
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert assay.__version__ == version("assay")
+    assert assay.__doc__
+
+
+def test_recipes_are_inside_the_package() -> None:
+    inside = {item.name for item in (files("assay") / "recipes").iterdir() if item.name.endswith(".toml")}
+    assert {"bible.toml", "bible-byte.toml", "shakespeare.toml"} <= inside
+    assert inside == {f"{name}.toml" for name in recipe.names()}
+    assert (files("assay") / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_is_valid_and_survives_being_written(name: str) -> None:
+    config = ExperimentConfig.load(name)
+    assert ExperimentConfig.make(config.tree()) == config
+    written = tomli_w.dumps(config.tree())
+    assert ExperimentConfig.make(recipe.tomllib.loads(written)).digest() == config.digest()
+    assert recipe.find(name).read_text(encoding="utf-8").startswith("# "), "a recipe begins with what it is"
+
+
+def test_bible_byte_is_the_bible_on_bytes() -> None:
+    left, right = ExperimentConfig.load("bible").tree(), ExperimentConfig.load("bible-byte").tree()
+    assert {key for key in left if left[key] != right[key]} == {"tokenizer", "plan"}
+    assert left["plan"]["window"] * left["plan"]["batch"] == right["plan"]["window"] * right["plan"]["batch"]
+
+
+def test_shakespeare_is_nanogpts_setting() -> None:
+    config = ExperimentConfig.load("shakespeare").tree()
+    assert (config["model"]["depth"], config["model"]["width"], config["model"]["block"]["mixer"]["heads"]) == (4, 128, 4)
+    assert (config["plan"]["window"], config["plan"]["batch"], config["train"]["budget"]) == (64, 12, "2000steps")
+    assert config["optimizer"] == {"kind": "adamw", "lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}
+
+
+WATCH = """
+import sys, os, torch, signal, threading
+before = (torch.get_rng_state().sum().item(), torch.get_default_dtype(), torch.get_num_threads(), dict(os.environ),
+          signal.getsignal(signal.SIGINT), threading.active_count(), os.getcwd())
+import pkgutil, importlib, assay
+for module in pkgutil.walk_packages(assay.__path__, "assay."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+after = (torch.get_rng_state().sum().item(), torch.get_default_dtype(), torch.get_num_threads(), dict(os.environ),
+         signal.getsignal(signal.SIGINT), threading.active_count(), os.getcwd())
+assert before == after, [(a, b) for a, b in zip(before, after) if a != b]
+assert torch.is_grad_enabled()
+"""
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_importing_assay_imports_nothing_heavy() -> None:
+    done = run(f"import sys, assay, assay.__main__; print([name for name in {HEAVY} if name in sys.modules])")
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_importing_every_module_does_no_work() -> None:
+    done = run(WATCH, "-W", "error")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

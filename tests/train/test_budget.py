@@ -1,0 +1,83 @@
+"""Budgets: what people write, as steps."""
+
+import re
+
+import pytest
+
+from assay.errors import ConfigError
+from assay.train.budget import Budget
+
+STEPS, TARGETS, BATCH = 10, 597, 64  # 9 batches of 64 targets and one of 21
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("300steps", 300, "steps"),
+        ("1step", 1, "steps"),
+        ("2ksteps", 2000, "steps"),
+        ("1e3steps", 1000, "steps"),
+        ("1_000 steps", 1000, "steps"),
+        ("3epochs", 3, "epochs"),
+        ("0.5epochs", 0.5, "epochs"),
+        ("1epoch", 1, "epochs"),
+        ("10Mtokens", 10e6, "tokens"),
+        ("1.5Ktokens", 1500, "tokens"),
+        ("2Gtokens", 2e9, "tokens"),
+        ("2Btokens", 2e9, "tokens"),
+        ("1token", 1, "tokens"),
+        ("5min", 5, "minutes"),
+        ("0.5minutes", 0.5, "minutes"),
+        (" 1 minute ", 1, "minutes"),
+    ],
+)
+def test_every_unit_is_read(text: str, amount: float, unit: str) -> None:
+    assert Budget.parse(text) == (amount, unit)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "300", "steps", "-3steps", "3 parsecs", "3Tsteps", "1.2.3steps", "_steps", "0epochs", "nansteps", "1e999steps"]
+)
+def test_what_is_no_amount_of_training_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"'{text}'") + r".*(write it like 300steps|give a positive amount)"):
+        Budget.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("7steps", 7),
+        ("6.5steps", 7),
+        ("1epoch", 10),
+        ("3epochs", 30),
+        ("0.25epochs", 3),
+        ("0.3epochs", 3),  # 0.3 * 10 is more than 3 in some orders of arithmetic
+        ("64tokens", 1),
+        ("65tokens", 2),
+        ("576tokens", 9),
+        ("577tokens", 10),
+        ("597tokens", 10),  # a whole epoch, whose last batch is short
+        ("598tokens", 11),
+        ("1194tokens", 20),
+        ("1258tokens", 21),
+        ("1259tokens", 22),
+        ("5min", None),
+    ],
+)
+def test_a_budget_is_so_many_steps(text: str, steps: int | None) -> None:
+    assert Budget.parse(text).steps(STEPS, TARGETS, BATCH) == steps
+
+
+def test_a_budget_in_tokens_scores_at_least_that_many_and_not_one_batch_more() -> None:
+    sizes = [BATCH] * 9 + [TARGETS - 9 * BATCH]
+    for amount in range(1, 3 * TARGETS):
+        steps = Budget(amount, "tokens").steps(STEPS, TARGETS, BATCH)
+        assert steps is not None
+        scored = [sizes[step % STEPS] for step in range(steps)]
+        assert sum(scored) >= amount > sum(scored[:-1])
+
+
+def test_minutes_become_the_steps_that_fit_into_what_is_left() -> None:
+    budget = Budget.parse("2min")
+    assert budget.steps_from_time(measured=50, spent=20.0, per_step=0.5) == 50 + 200
+    assert budget.steps_from_time(measured=50, spent=300.0, per_step=0.5) == 50  # never fewer than are done

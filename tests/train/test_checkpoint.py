@@ -1,0 +1,240 @@
+"""Checkpoints: whole or absent whatever happens while they are written, refused when damaged, complete when read."""
+
+import errno
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assay.cli.verify_resume import same
+from assay.errors import RunError
+from assay.experiment import Experiment
+from assay.train import checkpoint
+from assay.train.state import Best
+from assay.train.step import train_step
+from train.tiny import DROPOUT, build
+
+FILES = (checkpoint.WEIGHTS, checkpoint.STATE, checkpoint.MANIFEST)
+
+
+class CrashError(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def experiment(text: Path) -> Experiment:
+    return build(text, *DROPOUT)
+
+
+def advance(experiment: Experiment, steps: int) -> None:
+    for _ in range(steps):
+        train_step(experiment.state, experiment.setup)
+
+
+def save(folder: Path, experiment: Experiment, steps: int = 1, best: float | None = None) -> Path:
+    """Train some steps and save; `best` is a validation at that point."""
+    advance(experiment, steps)
+    if best is not None:
+        experiment.state.best = Best(experiment.state.step, best)
+    return checkpoint.save(folder, experiment.state, {"note": "kept"})
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("optimizer", ["optimizer=adamw", "optimizer=muon"])
+def test_a_loaded_checkpoint_is_the_state_that_was_saved_and_goes_on_bit_for_bit(text: Path, tmp_path: Path, optimizer: str) -> None:
+    straight, resumed = (build(text, *DROPOUT, optimizer) for _ in range(2))
+    path = save(tmp_path, straight, steps=3, best=2.5)
+    extra = checkpoint.load(path, resumed.state)
+    assert extra == {"note": "kept"}
+    assert same(straight.state.values(), resumed.state.values())
+    assert resumed.state.best == Best(3, 2.5)
+    advance(straight, 3)
+    advance(resumed, 3)
+    assert same(straight.state.values(), resumed.state.values())
+    assert same(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
+
+
+def test_a_checkpoint_is_three_files_that_run_nobodys_code(tmp_path: Path, experiment: Experiment) -> None:
+    path = save(tmp_path, experiment)
+    assert names(path) == sorted(FILES)
+    assert path.name == "step-00000001"
+    state = torch.load(path / checkpoint.STATE, weights_only=True)
+    assert state["step"] == 1
+    assert state["extra"] == {"note": "kept"}
+    assert same(checkpoint.peek(path), state)
+
+
+def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment) -> None:
+    path = save(tmp_path, experiment)
+    file = io.BytesIO()
+    torch.save({"step": 1, "extra": Path("a class of somebody's")}, file)
+    (path / checkpoint.STATE).write_bytes(file.getvalue())
+    manifest = json.loads((path / checkpoint.MANIFEST).read_text())
+    manifest[checkpoint.STATE] = checkpoint._sha256(path / checkpoint.STATE)
+    (path / checkpoint.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(Exception, match="Weights only load failed"):
+        checkpoint.load(path, experiment.state)
+
+
+def test_the_last_and_the_best_are_kept(tmp_path: Path, experiment: Experiment) -> None:
+    save(tmp_path, experiment, best=3.0)
+    save(tmp_path, experiment)
+    assert checkpoint.steps(tmp_path) == [1, 2]
+    save(tmp_path, experiment)
+    assert checkpoint.steps(tmp_path) == [1, 3]
+    save(tmp_path, experiment, best=2.0)
+    assert checkpoint.steps(tmp_path) == [4]
+    save(tmp_path, experiment)
+    assert checkpoint.steps(tmp_path) == [4, 5]
+    assert checkpoint.read_best(tmp_path) == Best(4, 2.0)
+    assert checkpoint.locate(tmp_path, "best").name == checkpoint.locate(tmp_path, "4").name == "step-00000004"
+    assert checkpoint.locate(tmp_path, "last").name == "step-00000005"
+
+
+def test_without_a_validation_best_is_the_last(tmp_path: Path, experiment: Experiment) -> None:
+    save(tmp_path, experiment)
+    save(tmp_path, experiment)
+    assert checkpoint.steps(tmp_path) == [2]
+    assert checkpoint.locate(tmp_path, "best") == checkpoint.locate(tmp_path, "last")
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path, experiment: Experiment) -> None:
+    with pytest.raises(RunError, match="holds no checkpoint yet"):
+        checkpoint.locate(tmp_path, "last")
+    save(tmp_path, experiment)
+    for which in ("7", "first"):
+        with pytest.raises(RunError, match=rf"no checkpoint '{which}'; there are best, last, 1"):
+            checkpoint.locate(tmp_path, which)
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def stop(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "survives"),
+    [
+        (checkpoint, "save_file", 1),
+        (torch, "save", 1),
+        (checkpoint, "_sha256", 1),
+        (checkpoint, "_flush", 1),
+        (Path, "rename", 1),
+        (checkpoint, "write_best", 2),
+        (checkpoint, "_prune", 2),
+    ],
+)
+def test_a_crash_while_saving_leaves_a_whole_checkpoint(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, survives: int
+) -> None:
+    save(tmp_path, experiment, best=3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, raising(CrashError()))
+        with pytest.raises(CrashError):
+            save(tmp_path, experiment, best=2.0)
+    last = checkpoint.locate(tmp_path, "last")
+    assert last.name == f"step-{survives:08d}"
+    checkpoint.verify(checkpoint.locate(tmp_path, "best"))
+    checkpoint.load(last, experiment.state)
+    assert experiment.state.step == survives
+    save(tmp_path, experiment, steps=2)
+    assert names(tmp_path) == sorted({"best.json", f"step-{survives:08d}", f"step-{survives + 2:08d}"})  # and no debris
+
+
+def test_saving_a_step_again_never_endangers_what_is_there(tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after a step that was just saved saves it again; a folder cannot be replaced by another at once."""
+    path = save(tmp_path, experiment)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", raising(CrashError()))
+        checkpoint.save(tmp_path, experiment.state, {"note": "kept"})
+    checkpoint.verify(path)
+    (path / checkpoint.WEIGHTS).write_bytes(b"rotten")
+    checkpoint.save(tmp_path, experiment.state, {"note": "kept"})
+    checkpoint.verify(path)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
+def test_a_damaged_file_is_named_and_nothing_is_loaded(tmp_path: Path, experiment: Experiment, file: str, damage: str) -> None:
+    path = save(tmp_path, experiment)
+    before = {name: tensor.clone() for name, tensor in experiment.state.learner.state_dict().items()}
+    advance(experiment, 1)
+    content = (path / file).read_bytes()
+    if damage == "delete":
+        (path / file).unlink()
+    else:
+        middle = len(content) // 2
+        (path / file).write_bytes(content[:middle] + (bytes([content[middle] ^ 1]) + content[middle + 1 :] if damage == "flip" else b""))
+    advanced = {name: tensor.clone() for name, tensor in experiment.state.learner.state_dict().items()}
+    for read in (checkpoint.peek, lambda path: checkpoint.load(path, experiment.state)):
+        with pytest.raises(RunError, match=r"step-00000001: .* is damaged or missing; delete this folder") as refused:
+            read(path)
+        assert file in str(refused.value) or file == checkpoint.MANIFEST
+    assert same(dict(experiment.state.learner.state_dict()), advanced)
+    assert not same(before, advanced)
+    assert experiment.state.step == 2
+
+
+@pytest.mark.parametrize("change", ["model.width=32", "model.depth=2", "model.head.tied=false"])
+def test_weights_of_another_shape_are_refused(text: Path, tmp_path: Path, experiment: Experiment, change: str) -> None:
+    path = save(tmp_path, experiment)
+    with pytest.raises(RunError, match=r"does not fit the model of this run .*; was config\.toml changed\?"):
+        checkpoint.load(path, build(text, change).state)
+
+
+def full_disk(kind: str) -> Exception:
+    """A full disk as each writer reports it: seen with a file system of one megabyte."""
+    if kind == "python":
+        return OSError(errno.ENOSPC, "No space left on device")
+    if kind == "safetensors":
+        return checkpoint.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    error = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+    error.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "kind"),
+    [
+        (checkpoint, "save_file", "safetensors"),
+        (torch, "save", "torch"),
+        (checkpoint, "save_file", "python"),
+        (checkpoint, "_flush", "python"),
+    ],
+)
+def test_a_full_disk_is_an_error_for_people_and_costs_nothing_that_was_saved(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, kind: str
+) -> None:
+    first = save(tmp_path, experiment)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, raising(full_disk(kind)))
+        with pytest.raises(RunError, match=r"step-00000002: cannot be written because the disk is full; make room, then .* `assay resume`"):
+            save(tmp_path, experiment)
+    assert names(tmp_path) == [first.name]
+    checkpoint.verify(first)
+
+
+def test_a_folder_that_may_not_be_written_is_named_with_the_cause(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "mkdir", raising(PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(RunError, match=r"cannot be written because .*Permission denied"):
+        save(tmp_path, experiment)
+
+
+def test_a_best_that_is_gone_falls_back_to_the_last(tmp_path: Path, experiment: Experiment) -> None:
+    best = save(tmp_path, experiment, best=1.0)
+    save(tmp_path, experiment)
+    shutil.rmtree(best)
+    assert checkpoint.read_best(tmp_path) is None
+    assert checkpoint.locate(tmp_path, "best") == checkpoint.locate(tmp_path, "last")

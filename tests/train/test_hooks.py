@@ -1,0 +1,202 @@
+"""Hooks: when they work, what they remember, what they write."""
+
+import io
+import json
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assay.core.parallel import Parallel
+from assay.core.types import Mean, Term
+from assay.errors import Interrupted, NonFiniteLoss
+from assay.experiment import Experiment
+from assay.train.hooks import Every, Log, Sample, Save, Stop, Validate
+from assay.train.state import Best, StepResult
+from assay.train.step import train_step
+from train.tiny import build
+
+Line = dict[str, Any]
+
+
+@pytest.fixture
+def experiment(text: Path) -> Experiment:
+    return build(text, "plan.batch=24")  # few steps in an epoch
+
+
+def step(experiment: Experiment) -> StepResult:
+    return train_step(experiment.state, experiment.setup)
+
+
+def log_of(experiment: Experiment, lines: list[Line], every: int = 4) -> Log:
+    return Log(Every(every, experiment.state, at_end=True), lines.append, Parallel(), lambda state: {"adamw": 0.5 / state.step})
+
+
+@pytest.mark.parametrize(
+    ("n", "at_end", "due"), [(3, False, [3, 6, 9]), (3, True, [3, 6, 9, 10]), (5, True, [5, 10]), (None, True, [10]), (None, False, [])]
+)
+def test_a_rhythm_is_every_n_steps_and_the_end_where_asked(experiment: Experiment, n: int | None, at_end: bool, due: list[int]) -> None:
+    experiment.state.steps = 10
+    every = Every(n, experiment.state, at_end=at_end)
+    assert [number for number in range(1, 11) if every.due(number)] == due
+
+
+def test_a_rhythm_follows_a_budget_that_becomes_known_later(experiment: Experiment) -> None:
+    experiment.state.steps = None
+    every = Every(4, experiment.state, at_end=True)
+    assert not every.due(7)
+    experiment.state.steps = 7
+    assert every.due(7)
+
+
+def test_a_log_line_is_the_mean_over_every_token_since_the_last_line(experiment: Experiment) -> None:
+    state, plan = experiment.state, experiment.setup.plan
+    lines: list[Line] = []
+    log = log_of(experiment, lines)
+    last = plan.steps_per_epoch
+    state.step, state.steps = last - 6, last + 3  # a ragged batch, then a line that ends early
+    results = []
+    while not state.finished:
+        results.append(step(experiment))
+        log(state, results[-1])
+    sizes = [result.terms["loss"].mean.count.item() for result in results]
+    assert sizes[5] < sizes[4]
+    ends = [end for end in range(last - 5, last + 4) if end % 4 == 0 or end == last + 3]
+    assert [line["step"] for line in lines] == ends
+    begin = last - 6
+    for line, end in zip(lines, ends, strict=True):
+        means = [result.terms["loss"].mean for result in results[begin - (last - 6) : end - (last - 6)]]
+        expected = sum(mean.total.item() for mean in means) / sum(mean.count.item() for mean in means)
+        assert line["loss"] == pytest.approx(expected, rel=1e-6)
+        assert line["lr"] == {"adamw": 0.5 / end}
+        begin = end
+    assert lines[-1]["targets"] == state.targets == sum(sizes)
+
+
+def test_the_gradient_norms_of_the_layers_make_up_the_whole(experiment: Experiment) -> None:
+    lines: list[Line] = []
+    log = log_of(experiment, lines, every=1)
+    result = step(experiment)
+    log(experiment.state, result)
+    norms = lines[0]["gradient_norms"]
+    assert set(norms) == {"embedding", "blocks.0", "readout"}
+    assert math.sqrt(sum(norm**2 for norm in norms.values())) == pytest.approx(float(result.total_norm), rel=1e-5)
+    assert lines[0]["gradient_norm"] == float(result.total_norm)
+    json.dumps(lines)
+
+
+def test_a_log_that_is_saved_between_lines_writes_the_same_lines(experiment: Experiment) -> None:
+    whole: list[Line] = []
+    resumed: list[Line] = []
+    log, before = log_of(experiment, whole), log_of(experiment, [])
+    for _ in range(6):
+        result = step(experiment)
+        log(experiment.state, result)
+        before(experiment.state, result)
+    file = io.BytesIO()
+    torch.save(before.state_dict(), file)
+    file.seek(0)
+    after = log_of(experiment, resumed)
+    after.load_state_dict(torch.load(file, weights_only=True))
+    for _ in range(2):
+        result = step(experiment)
+        log(experiment.state, result)
+        after(experiment.state, result)
+    assert resumed == whole[1:]
+    assert len(resumed) == 1
+
+
+def test_a_log_refuses_a_loss_that_is_not_finite(experiment: Experiment) -> None:
+    lines: list[Line] = []
+    log = log_of(experiment, lines, every=1)
+    result = step(experiment)
+    broken = {"loss": Term(1.0, Mean(torch.tensor(torch.inf), torch.tensor(4.0)))}
+    with pytest.raises(NonFiniteLoss, match=r"^step 1: the loss is .*inf"):
+        log(experiment.state, result._replace(terms=broken))
+    with pytest.raises(NonFiniteLoss, match=r"^step 1: the gradient is not finite"):
+        log(experiment.state, result._replace(norms=result.norms * torch.nan))
+    assert lines == []
+
+
+def validated(experiment: Experiment, figures: list[float]) -> tuple[Validate, list[Line]]:
+    """A validation every second step with these outcomes."""
+    lines: list[Line] = []
+    outcomes = iter(figures)
+    every = Every(2, experiment.state, at_end=False)
+    return Validate(every, lambda: {"bits_per_byte": next(outcomes)}, lines.append), lines
+
+
+def test_a_validation_sets_the_best_when_it_is_lower(experiment: Experiment) -> None:
+    validate, lines = validated(experiment, [5.0, 6.0, 4.0, 4.0])
+    seen = []
+    for _ in range(8):
+        result = step(experiment)
+        validate(experiment.state, result)
+        seen.append((validate.improved, experiment.state.best))
+    first, lower = Best(2, 5.0), Best(6, 4.0)
+    assert seen == [
+        (False, None), (True, first), (False, first), (False, first), (False, first), (True, lower), (False, lower), (False, lower),
+    ]  # fmt: skip
+    assert [(line["step"], line["validation"]["bits_per_byte"]) for line in lines] == [(2, 5.0), (4, 6.0), (6, 4.0), (8, 4.0)]
+
+
+def test_a_save_happens_on_its_rhythm_and_when_a_validation_improved(experiment: Experiment) -> None:
+    saved: list[int] = []
+    validate, _ = validated(experiment, [5.0, 6.0, 4.0, 4.5])
+    save = Save(Every(5, experiment.state, at_end=False), validate, lambda: saved.append(experiment.state.step))
+    for _ in range(8):
+        result = step(experiment)
+        validate(experiment.state, result)
+        save(experiment.state, result)
+    assert saved == [2, 5, 6]
+    assert [number for number in range(1, 9) if save.due(number)] == [2, 4, 5, 6, 8]  # for the clock: it may save then
+
+
+def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:
+    taken: list[int] = []
+    sample = Sample(Every(3, experiment.state, at_end=False), taken.append)
+    for _ in range(7):
+        sample(experiment.state, step(experiment))
+    assert taken == [3, 6]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_step_and_after_saving(experiment: Experiment, number: int) -> None:
+    saved: list[int] = []
+    stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
+    with stop.listening():
+        stop(experiment.state, step(experiment))
+        os.kill(os.getpid(), number)
+        assert saved == []
+        with pytest.raises(Interrupted, match=r"^stopped after step 2 and saved; go on with: assay resume here$") as stopped:
+            stop(experiment.state, step(experiment))
+    assert saved == [2]
+    assert stopped.value.exit_code == 130
+
+
+def test_a_second_ctrl_c_stops_at_once() -> None:
+    with Stop(lambda: None, Parallel(), "").listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_are_left_to_whoever_had_them_before() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with Stop(lambda: None, Parallel(), "").listening():
+        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+        os.kill(os.getpid(), signal.SIGINT)
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_signal_in_the_last_step_does_not_keep_the_run_from_finishing(experiment: Experiment) -> None:
+    experiment.state.steps = 1
+    stop = Stop(lambda: pytest.fail("saved"), Parallel(), "")
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        stop(experiment.state, step(experiment))
+    assert experiment.state.finished
