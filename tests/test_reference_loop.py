@@ -16,16 +16,16 @@ OVERRIDES = ["model.depth=2", "train.budget=14steps", "train.clip=0.5"]
 
 @pytest.fixture
 def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
-    """Training text of 4 steps: three of 64 targets, one of a single row with 8 targets and as much padding."""
+    """Training text of 4 steps: three of 64 targets, one of a single row with 16 targets."""
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    lines = [*(f"{n:02} in the beginning was a word" for n in range(6)), "and it was so", "v", "t"]
+    lines = [*(f"{n:02} in the beginning was a word" for n in range(6)), "and it was so at last", "v", "t"]
     text = write_text(tmp_path, lines)
     return build(text, *OVERRIDES, "split={kind='contiguous', validation=0.01, test=0.01}")
 
 
 def test_the_text_makes_ragged_batches_of_powers_of_two(experiment: Experiment) -> None:
     plan = experiment.setup.plan
-    assert [plan.rows(step).targets for step in range(plan.steps_per_epoch)] == [64, 64, 64, 8]
+    assert [plan.rows(step).targets for step in range(plan.steps_per_epoch)] == [64, 64, 64, 16]
     assert plan.rows(3).weight.shape == (1, 16)
     assert RECIPE.steps > 3 * plan.steps_per_epoch
 

@@ -53,6 +53,9 @@ def _run() -> int:
         _stop(str(stopped), stopped.exit_code)
     except AssayError as error:
         _stop(f"error: {error}", error.exit_code)
+    except BrokenPipeError:  # whoever read the output is gone, as with `| head`; what was saved is kept
+        sys.stderr.close()
+        return 1
     except OSError as error:
         if error.errno not in FOLDERS:
             raise

@@ -16,8 +16,7 @@ from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.core.types import Batch, Progress
 from assay.errors import ConfigError, RunError, nearest
-from assay.experiment import ExperimentConfig
-from assay.fit import read_config
+from assay.experiment import ExperimentConfig, read_config
 from assay.models.base import ModelConfig
 from assay.nn.linear import Role, parameters_by_role
 from assay.objective.base import ObjectiveConfig

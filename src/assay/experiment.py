@@ -1,8 +1,9 @@
 """An experiment, whole: the top-level config, and the parts that it describes put together."""
 
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 
@@ -24,9 +25,11 @@ from assay.objective.base import ObjectiveConfig
 from assay.optim.base import OptimizerConfig
 from assay.optim.schedule import ScheduleConfig
 from assay.runs.provenance import code_version
+from assay.runs.store import CONFIG, Run, find, runs_folder
 from assay.text.corpus import CorpusConfig
 from assay.text.store import Part
-from assay.text.tokenizer import TokenizerConfig
+from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
+from assay.train import checkpoint as checkpoints
 from assay.train.budget import Budget
 from assay.train.learner import Learner
 from assay.train.precision import Precision, weight_type
@@ -80,6 +83,13 @@ class ExperimentConfig(Config):
     def load(cls, name: str, overrides: list[str] | None = None) -> Self:
         """The recipe called `name` (or in that TOML file) with overrides applied. Raises ConfigError."""
         return cls.make(recipe.override(recipe.load(name), overrides or []))
+
+
+class Trained(NamedTuple):
+    """What a run has made."""
+
+    model: Model
+    tokenizer: Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +186,26 @@ def make_scorer(
     )
     windows = Windows(part, prepared.tokenizer.end, context, stride, config.plan.document_mask)
     return Scorer(windows, prepared.tokenizer, protocol, device)
+
+
+def read_config(run: Run) -> ExperimentConfig:
+    """The config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
+    path = run.path / CONFIG
+    try:
+        return ExperimentConfig.make(tomllib.loads(run.config_text()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
+    except ConfigError as wrong:
+        raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
+
+
+def load_model(reference: str | Path, *, checkpoint: str = "best", runs_dir: Path | None = None, device: str | None = None) -> Trained:
+    """The model and the tokenizer of a run: its directory, its name or `last`. Needs nothing but the directory.
+
+    `checkpoint` is `best`, `last` or a step; `device` is where the model goes, absent: as trained. Raises RunError or ConfigError.
+    """
+    run = find(str(reference), runs_folder(runs_dir))
+    config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
+    model = build_model(config, tokenizer.size)
+    checkpoints.load_weights(checkpoints.locate(run.checkpoints, checkpoint), model)
+    return Trained(model.to(resolve(device or config.train.device)), tokenizer)

@@ -1,21 +1,20 @@
 """From an experiment to a finished run: the hooks, the run directory, the figures at the end, and going on after a stop."""
 
-import tomllib
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from assay.core import recipe
-from assay.core.config import flatten
 from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
-from assay.errors import AssayError, ConfigError, Interrupted, RunError
-from assay.evaluate.score import Score
-from assay.experiment import Experiment, ExperimentConfig, assemble, load_data, make_scorer
+from assay.errors import Interrupted, RunError
+from assay.evaluate.score import Score, Scorer
+from assay.experiment import Experiment, ExperimentConfig, make_scorer
 from assay.generate.decode import stream, texts
 from assay.generate.sampling import Sampling
 from assay.runs.provenance import provenance
@@ -29,6 +28,7 @@ from assay.train.loop import Hook, train, work_left
 from assay.train.state import TrainState
 from assay.train.step import fraction
 
+FINAL_SCORES = 3  # last, best and training text, each about as long as a validation
 SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
 
 
@@ -72,14 +72,14 @@ class Fit:
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
         try:
-            self._status(state="running", step=self.state.step, steps=self.state.steps)
+            self._status(state="running", step=self.state.step, steps=self.state.steps, pid=os.getpid(), host=platform.node())
             with self.stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
             figures = self._final()
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             self._status(state="interrupted", step=self.state.step, steps=self.state.steps)
             raise
-        except AssayError as failed:
+        except Exception as failed:
             self._status(state="failed", step=self.state.step, error=str(failed))
             raise
         finally:
@@ -154,7 +154,10 @@ class Fit:
         per_step = plan.targets_per_epoch / plan.steps_per_epoch
         speed = per_step / clock.step
         epoch_end = (state.step // plan.steps_per_epoch + 1) * plan.steps_per_epoch
-        run_left = None if state.steps is None else clock.predict(work_left(state, self.hooks, state.steps))
+        run_left = None
+        if state.steps is not None:
+            work = work_left(state, self.hooks, state.steps)
+            run_left = clock.predict({**work, "validate": work["validate"] + FINAL_SCORES})
         until = min(epoch_end, state.steps or epoch_end)
         return Pace(state.step, state.steps, plan.epoch(state.step), speed, clock.left(work_left(state, self.hooks, until)), run_left)
 
@@ -175,7 +178,7 @@ class Fit:
         count = self.experiment.config.train.samples
         seed = self.experiment.config.train.seed
         steps = stream(self.state.learner.model, [], count, SAMPLE_TOKENS, Sampling(), seed, end=tokenizer.end)
-        written = texts(steps, tokenizer.decode, tokenizer.end)
+        written = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in texts(steps, tokenizer.decode, tokenizer.end)]
         folder = self.run.path / "samples"
         folder.mkdir(exist_ok=True)
         (folder / f"step-{step:08d}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
@@ -184,15 +187,15 @@ class Fit:
     def _final(self) -> dict[str, Any]:
         """Best and last on the whole validation split, and the last on as much training text, without dropout."""
         model, folder, prepared = self.state.learner.model, self.run.checkpoints, self.experiment.prepared
-        scores = {"last": self.experiment.scorer("validation", f"last, step {self.state.step}").score(model)}
+        scores = {"last": self._timed(self.experiment.scorer("validation", f"last, step {self.state.step}"))}
         sampled = sample_documents(prepared.parts["train"], prepared.parts["validation"].bytes, self.setup.seed)
         labels = ("train, a sample of documents", f"last, step {self.state.step}")
         training = make_scorer(self.experiment.config, prepared, sampled, labels, self.setup.device)
-        scores["training"] = replace(training, parallel=self.parallel).score(model)
+        scores["training"] = self._timed(replace(training, parallel=self.parallel))
         best = self.state.best
         if best is not None and best.step != self.state.step:
             checkpoint.load_weights(checkpoint.locate(folder, "best"), model)
-            scores["best"] = self.experiment.scorer("validation", f"best, step {best.step}").score(model)
+            scores["best"] = self._timed(self.experiment.scorer("validation", f"best, step {best.step}"))
             checkpoint.load_weights(checkpoint.locate(folder, "last"), model)
         else:
             scores["best"] = scores["last"]
@@ -205,6 +208,10 @@ class Fit:
             "time_left_error": self.clock.error(),
             "seconds": dict(self.clock.spent),
         }
+
+    def _timed(self, scorer: Scorer) -> Score:
+        with self.clock.measure("validate"):
+            return scorer.score(self.state.learner.model)
 
 
 def summary(score: Score) -> dict[str, Any]:
@@ -223,51 +230,3 @@ def sample_documents(part: Part, size: int, seed: int) -> Part:
     tokens = [part.document(index) for index in chosen]
     offsets = np.cumsum([0, *map(len, tokens)])
     return Part(np.concatenate(tokens), offsets, part.sizes[chosen], None, part.sha256)
-
-
-def read_config(run: Run) -> ExperimentConfig:
-    """The config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
-    path = run.path / CONFIG
-    try:
-        return ExperimentConfig.make(tomllib.loads(run.config_text()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
-    except ConfigError as wrong:
-        raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
-
-
-def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
-    """A run where it stopped. Of the config only `train.budget` and what merely observes may change; changes are recorded."""
-    old = read_config(run)
-    config = ExperimentConfig.make(recipe.override(old.tree(), overrides))
-    changed = changes(old, config)
-    free = (
-        "train.budget",
-        "train.device",
-        "train.compile",
-        "train.log_every",
-        "train.validate_every",
-        "train.sample_every",
-        "train.samples",
-        "train.save_every",
-    )
-    for key in changed:
-        if key not in free:
-            raise RunError(
-                f"{key}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {', '.join(free)}"
-            )
-    prepared = load_data(config, data_dir)
-    fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock())
-    fit.resume()
-    if changed and parallel.main:
-        run.append("changes.jsonl", {"step": fit.state.step, "changes": changed})
-        (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
-        tracker.note("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
-    return fit
-
-
-def changes(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
-    """Every key that differs, with both values; None where it is absent."""
-    left, right = dict(flatten(old.tree())), dict(flatten(new.tree()))
-    keys = sorted(left.keys() | right.keys())
-    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}

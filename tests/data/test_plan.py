@@ -39,6 +39,13 @@ def epoch_rows(plan: Plan, epoch: int = 0) -> list[Rows]:
     return [plan.rows(step) for step in range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch)]
 
 
+def in_stream_order(plan: WindowsPlan) -> tuple[np.ndarray, np.ndarray]:
+    """tokens [R, T+1] and weight [R, T] of all rows of the first epoch, as they lie in its stream."""
+    rows = epoch_rows(plan)
+    back = np.argsort(plan._row_order(0))
+    return np.concatenate([each.tokens for each in rows])[back], np.concatenate([each.weight for each in rows])[back]
+
+
 def targets(rows: list[Rows]) -> list[int]:
     return [int(token) for each in rows for token in each.tokens[:, 1:][each.weight > 0]]
 
@@ -55,11 +62,11 @@ def test_every_token_is_a_target_exactly_once_an_epoch(part: Part, window: int, 
 
 
 @shapes()
-def test_the_targets_are_the_documents_in_a_shuffled_order(part: Part, window: int, batch: int) -> None:
-    plan = build(part, window, batch)
+def test_the_rows_are_cut_from_the_documents_in_a_shuffled_order(part: Part, window: int, batch: int) -> None:
+    tokens, weight = in_stream_order(build(part, window, batch))
     documents = sorted(part.document(index).tolist() for index in range(part.documents))
     found: list[list[int]] = [[]]
-    for token in targets(epoch_rows(plan)):
+    for token in tokens[:, 1:][weight > 0].tolist():
         found[-1].append(token)
         if token == END:
             found.append([])
@@ -69,28 +76,34 @@ def test_the_targets_are_the_documents_in_a_shuffled_order(part: Part, window: i
 
 @shapes()
 def test_the_input_is_the_target_before_and_the_stream_begins_with_the_end_token(part: Part, window: int, batch: int) -> None:
-    rows = epoch_rows(build(part, window, batch))
-    before = [int(token) for each in rows for token in each.tokens[:, :-1][each.weight > 0]]
-    assert before == [END, *targets(rows)[:-1]]
+    tokens, weight = in_stream_order(build(part, window, batch))
+    before = tokens[:, :-1][weight > 0].tolist()
+    assert before == [END, *tokens[:, 1:][weight > 0].tolist()[:-1]]
 
 
 @shapes()
-def test_padding_is_only_at_the_end_of_the_last_row(part: Part, window: int, batch: int) -> None:
-    rows = epoch_rows(build(part, window, batch))
-    weight = np.concatenate([each.weight.ravel() for each in rows])
+def test_padding_is_only_at_the_end_of_the_stream(part: Part, window: int, batch: int) -> None:
+    tokens, weight = in_stream_order(build(part, window, batch))
     assert weight.sum() == part.target_count
-    assert (np.diff(weight) <= 0).all()
-    padded = rows[-1].tokens[:, 1:][rows[-1].weight == 0]
+    assert (np.diff(weight.ravel()) <= 0).all()
+    padded = tokens[:, 1:][weight == 0]
     assert (padded == END).all()
     assert len(padded) < window
 
 
 def test_the_last_partial_batch_is_kept(part: Part) -> None:
-    plan = build(part, window=5, batch=3)  # 16 rows, the last of 3 targets
+    plan = build(part, window=5, batch=3)  # 16 rows, one of 3 targets
     rows = epoch_rows(plan)
     assert [len(each.tokens) for each in rows] == [3, 3, 3, 3, 3, 1]
-    assert rows[-1].targets == 3.0
+    assert sum(each.targets for each in rows) == 78.0
     assert (plan.steps_per_epoch, plan.targets_per_epoch) == (6, 78)
+
+
+def test_the_rows_of_one_long_document_are_not_read_from_front_to_back(tmp_path: Path) -> None:
+    plan = build(part_of(tmp_path, [bytes(range(200))]), window=5, batch=4)
+    first = [[int(row[1]) for each in epoch_rows(plan, epoch) for row in each.tokens] for epoch in range(2)]
+    assert sorted(first[0]) == sorted(first[1]) == [*range(0, 200, 5), END]
+    assert first[0] != first[1] != sorted(first[1])
 
 
 def test_rows_do_not_depend_on_which_were_asked_for_before(part: Part) -> None:
@@ -110,7 +123,8 @@ def test_epochs_and_seeds_have_different_orders(part: Part) -> None:
 
 
 def test_the_batch_size_does_not_change_the_stream(part: Part) -> None:
-    assert targets(epoch_rows(build(part, batch=1))) == targets(epoch_rows(build(part, window=9, batch=7)))
+    one, other = (in_stream_order(build(part, window, batch)) for window, batch in ((5, 1), (9, 7)))
+    assert one[0][:, 1:][one[1] > 0].tolist() == other[0][:, 1:][other[1] > 0].tolist()
 
 
 def test_every_row_is_fresh(part: Part) -> None:

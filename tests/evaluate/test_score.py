@@ -147,7 +147,7 @@ def test_the_standard_error_of_a_score_is_over_documents() -> None:
 
 def test_few_documents_are_cut_into_blocks() -> None:
     score = scorer(part_of(["x" * 70_000]), 512, batch_size=16).score(decoder(depth=0, position="none"))
-    assert (score.unit, score.units) == ("blocks of 64 KiB", 2)
+    assert (score.unit, score.units) == ("blocks of 5,120 bytes", 14)  # ten contexts, because a thirtieth of the text is less
 
 
 def test_doubling_the_text_leaves_the_figure_and_shrinks_its_error() -> None:

@@ -76,7 +76,7 @@ def test_a_text_stops_at_the_end_token_and_all_stop_when_the_last_has() -> None:
     for row in rows:
         assert set(row[: row.index(END)]) <= {ord("a")}
         assert set(row[row.index(END) :]) == {END}
-    written = texts(stream(eager(1), [], 20, 500, Sampling(), 0, end=END), TOKENIZER.decode, END)
+    written = [text for text, _ in texts(stream(eager(1), [], 20, 500, Sampling(), 0, end=END), TOKENIZER.decode, END)]
     assert written == ["a" * row.index(END) for row in rows]
 
 
@@ -119,4 +119,4 @@ def test_pieces_wait_until_a_character_is_complete() -> None:
 def test_pieces_end_at_the_end_token_and_show_what_is_no_character() -> None:
     data = iter([*spelt(b"a\xff\xe8\xa8"), torch.tensor([END, 0]), *spelt(b"never")])
     assert "".join(pieces(data, TOKENIZER.decode, END)) == "a\ufffd\ufffd"
-    assert "never" not in texts(iter([*spelt(b"ab"), torch.tensor([END, 0]), *spelt(b"never")]), TOKENIZER.decode, END)[0]
+    assert "never" not in texts(iter([*spelt(b"ab"), torch.tensor([END, 0]), *spelt(b"never")]), TOKENIZER.decode, END)[0][0]

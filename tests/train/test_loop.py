@@ -32,6 +32,9 @@ class Note(Stateless):
         if state.step == self.until:
             raise KeyboardInterrupt
 
+    def times(self, begin: int, end: int) -> int:
+        return self.every.times(begin, end)
+
 
 def test_hooks_run_in_order_after_every_step_until_the_budget_is_used_up(text: Path) -> None:
     experiment = build(text, "train.budget=3steps")

@@ -8,7 +8,7 @@ from rich.console import Console
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_json
 from assay.cli.report import finished, opening
 from assay.core import parallel as processes
-from assay.fit import reopen
+from assay.reopen import reopen
 from assay.runs.store import find, runs_folder
 from assay.track.console import ConsoleTracker
 

@@ -6,15 +6,11 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson, RunName, RunsDir, print_json
-from assay.core.devices import keep_freed_memory, resolve
-from assay.experiment import build_model
-from assay.fit import read_config
+from assay.core.devices import keep_freed_memory
+from assay.experiment import load_model
 from assay.generate.decode import pieces, stream, texts
 from assay.generate.sampling import Sampling
-from assay.runs.store import find, runs_folder
-from assay.text.tokenizer import load_tokenizer
 from assay.track.console import visible
-from assay.train import checkpoint as checkpoints
 
 
 def sample(
@@ -36,23 +32,18 @@ def sample(
 ) -> None:
     """Let a trained model write; each text ends where the model ends it."""
     keep_freed_memory()
-    directory = find(run, runs_folder(runs_dir))
-    config = read_config(directory)
-    tokenizer = load_tokenizer(directory.path / "tokenizer.json")
-    model = build_model(config, tokenizer.size)
-    checkpoints.load_weights(checkpoints.locate(directory.checkpoints, checkpoint), model)
-    model = model.to(resolve(device or config.train.device))
+    model, tokenizer = load_model(run, checkpoint=checkpoint, runs_dir=runs_dir, device=device)
     start = tokenizer.encode([prompt.encode("utf-8", errors="surrogateescape")])[0].tolist()
     sampling = Sampling(temperature, top_k, top_p, min_p)
     steps = stream(model, start, count, tokens, sampling, seed, end=tokenizer.end)
     shown = tokenizer.decode(start).decode("utf-8", errors="replace")
     if as_json:
-        written = texts(steps, tokenizer.decode, tokenizer.end)
-        print_json({"run": directory.name, "prompt": shown, "samples": [shown + text for text in written]})
+        written = [text for text, _ in texts(steps, tokenizer.decode, tokenizer.end)]
+        print_json({"run": run, "prompt": shown, "samples": [shown + text for text in written]})
     elif count == 1:
         for piece in chain([shown], pieces(steps, tokenizer.decode, tokenizer.end)):
             print(visible(piece), end="", flush=True)
         print()
     else:
-        for text in texts(steps, tokenizer.decode, tokenizer.end):
+        for text, _ in texts(steps, tokenizer.decode, tokenizer.end):
             print(visible(shown + text))

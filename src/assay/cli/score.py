@@ -9,8 +9,7 @@ from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, pairs,
 from assay.core.devices import resolve
 from assay.errors import UserError, nearest
 from assay.evaluate.score import Score
-from assay.experiment import build_model, load_data, make_scorer
-from assay.fit import read_config
+from assay.experiment import build_model, load_data, make_scorer, read_config
 from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.train import checkpoint as checkpoints

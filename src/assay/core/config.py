@@ -104,7 +104,9 @@ class Config(BaseModel):
             first = invalid.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
             reason = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            given = f" (given: {first['input']!r})" if first["type"] not in ("missing", "value_error") else ""
+            if first["type"] == "missing":
+                raise ConfigError(path, "is missing; add it, or begin from a recipe that has it with extends") from None
+            given = f" (given: {first['input']!r})" if first["type"] != "value_error" else ""
             raise ConfigError(path, reason[:1].lower() + reason[1:] + given) from None
 
     @model_validator(mode="before")

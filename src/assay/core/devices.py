@@ -17,7 +17,10 @@ def resolve(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError("train.device", "no CUDA device is visible to torch; use train.device=cpu")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ConfigError("train.device", f"no device '{name}'; use auto, cpu, cuda or cuda:N") from None
 
 
 def keep_freed_memory() -> None:

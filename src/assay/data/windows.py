@@ -1,8 +1,8 @@
-"""Windows: in every epoch the documents are shuffled, joined and cut into rows of equal length.
+"""Windows: in every epoch the documents are shuffled, joined and cut into rows of equal length, and the rows are shuffled.
 
 The stream of an epoch is one end token and then every document with its end token, so that the first token is a target
-too: N targets, each once. Row i reads `stream[i T : i T + T + 1]`; the last row is padded with weight 0 and the last
-batch may have fewer rows, so nothing is dropped. `divmod(step, steps_per_epoch)` is the epoch and the batch in it.
+too: N targets, each once. Row i reads `stream[i T : i T + T + 1]`; the row with the end of the stream is padded with weight 0 and
+the last batch of an epoch may have fewer rows, so nothing is dropped. `divmod(step, steps_per_epoch)` is the epoch and the batch in it.
 """
 
 from functools import lru_cache
@@ -22,7 +22,7 @@ EPOCHS_HELD = 2  # orders kept in memory: a step and its neighbour are in at mos
 
 
 class WindowsConfig(PlanConfig):
-    """Shuffled documents, joined and cut."""
+    """Shuffled documents, joined and cut into rows, which are shuffled too."""
 
     kind: Literal["windows"] = "windows"
 
@@ -45,6 +45,7 @@ class WindowsPlan:
         self._offsets = part.offsets
         self._lengths = np.diff(part.offsets)
         self._order = lru_cache(maxsize=EPOCHS_HELD)(self._shuffled)
+        self._row_order = lru_cache(maxsize=EPOCHS_HELD)(self._shuffled_rows)
 
     def epoch(self, step: int) -> float:
         """Steps over steps per epoch."""
@@ -52,32 +53,32 @@ class WindowsPlan:
 
     def rows(self, step: int) -> Rows:
         """The rows of a step; only their tokens are read."""
-        config, window = self.config, self.config.window
         epoch, index = divmod(step, self.steps_per_epoch)
-        count = min(config.batch, self._rows_per_epoch - index * config.batch)
-        first = index * config.batch * window
-        real = min(count * window, self.targets_per_epoch - first)
-        places = np.arange(first - 1, first + real)  # of the tokens read, the first one only as input
-        tokens, slots = self._gather(epoch, places)
-        stream = np.full(count * window + 1, self.end, np.int64)
-        stream[: real + 1] = tokens
-        weight = np.zeros(count * window, np.float32)
-        weight[:real] = 1
+        chosen = self._row_order(epoch)[index * self.config.batch : (index + 1) * self.config.batch]
+        target = chosen[:, None] * self.config.window + np.arange(self.config.window)  # [B, T] places in the stream of the epoch
+        real = target < self.targets_per_epoch
+        places = np.concatenate([target[:, :1] - 1, np.minimum(target, self.targets_per_epoch - 1)], axis=1)  # [B, T+1]
+        tokens, slots = (found.reshape(places.shape) for found in self._gather(epoch, places.ravel()))
+        tokens[:, 1:][~real] = self.end
         return Rows(
-            tokens=np.lib.stride_tricks.sliding_window_view(stream, window + 1)[::window],
-            weight=weight.reshape(count, window),
-            documents=self._documents(slots[1:], count) if config.document_mask else None,
-            fresh=np.ones(count, np.bool_),
+            tokens=tokens,
+            weight=real.astype(np.float32),
+            documents=self._documents(slots[:, 1:]) if self.config.document_mask else None,
+            fresh=np.ones(len(chosen), np.bool_),
         )
 
-    def _documents(self, slots: Indices, count: int) -> Indices:
+    @staticmethod
+    def _documents(slots: Indices) -> Indices:
         """[B, T] of each target's document, from 0 in each row; padding continues the last document.
 
         The end token before a document is its beginning: as input it stands where the document's first token is the
         target, hence it belongs to that document, not to the one it closes.
         """
-        padded = np.pad(slots, (0, count * self.config.window - len(slots)), mode="edge").reshape(count, -1)
-        return padded - padded[:, :1]
+        return slots - slots[:, :1]
+
+    def _shuffled_rows(self, epoch: int) -> Indices:
+        """The rows of an epoch in the order they are read; without it a text of one document would be read from front to back."""
+        return numpy_stream(self.seed, "data", epoch, 1).permutation(self._rows_per_epoch)
 
     def _gather(self, epoch: int, places: Indices) -> tuple[Indices, Indices]:
         """The tokens at places of an epoch's joined documents, and which of these documents each is in.

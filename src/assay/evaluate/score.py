@@ -22,7 +22,7 @@ from assay.models.readout import Readout
 from assay.text.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]
-BLOCK_BYTES = 1 << 16  # the unit of the standard error where there are few documents
+BLOCK_BYTES = 1 << 16  # the unit of the standard error where there are few documents; less in a short text, but ten contexts
 FEW_DOCUMENTS = 30
 ALONE = Parallel()
 
@@ -37,7 +37,7 @@ class Score:
     bytes_scored: int
     bytes_in_split: int
     characters: int
-    standard_error: float  # of bits per byte, over documents or 64-KiB blocks
+    standard_error: float  # of bits per byte, over documents or blocks of text
     units: int  # how many independent pieces the standard error is over
     unit: str  # what such a piece is
     protocol: Protocol
@@ -145,7 +145,9 @@ class Scorer:
             return np.unique(index // self.windows.stride, return_inverse=True)[1], "windows"
         if self.windows.part.documents >= FEW_DOCUMENTS:
             return self.windows.document_of(index), "documents"
-        return (np.cumsum(sizes) - sizes) // BLOCK_BYTES, "blocks of 64 KiB"
+        longest_context = self.windows.context * sizes.mean()
+        size = math.ceil(max(10 * longest_context, min(BLOCK_BYTES, sizes.sum() / FEW_DOCUMENTS)))
+        return (np.cumsum(sizes) - sizes) // size, f"blocks of {size:,} bytes"
 
 
 def standard_error(bits: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> float:

@@ -59,8 +59,8 @@ def pieces(steps: Iterator[Tensor], decode: Callable[[Sequence[int]], bytes], en
         yield rest
 
 
-def texts(steps: Iterator[Tensor], decode: Callable[[Sequence[int]], bytes], end: int) -> list[str]:
-    """The texts that a stream of tokens spells, each cut at its end token; undecodable bytes are shown as U+FFFD."""
+def texts(steps: Iterator[Tensor], decode: Callable[[Sequence[int]], bytes], end: int) -> list[tuple[str, bool]]:
+    """The texts that a stream of tokens spells, and whether each ended by itself; undecodable bytes are shown as U+FFFD."""
     columns = torch.stack(list(steps), dim=1).tolist()
     cut = [row[: row.index(end)] if end in row else row for row in columns]
-    return [decode(row).decode("utf-8", errors="replace") for row in cut]
+    return [(decode(text).decode("utf-8", errors="replace"), end in row) for text, row in zip(cut, columns, strict=True)]

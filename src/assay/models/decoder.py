@@ -17,7 +17,7 @@ from assay.nn.dropout import Dropout
 from assay.nn.init import InitConfig, NormalConfig
 from assay.nn.mixer.base import Where
 from assay.nn.norm import NormConfig
-from assay.nn.position.base import PositionConfig
+from assay.nn.position.base import Position, PositionConfig
 from assay.nn.position.learned import LearnedConfig
 
 
@@ -79,6 +79,18 @@ class DecoderConfig(ModelConfig):
         return model
 
 
+def _build_position(config: DecoderConfig, sizes: set[int]) -> Position:
+    """The position for heads of the layers' one size. Raises ConfigError where they have several, or none and it needs one."""
+    try:
+        position = config.position.build(config.width, max(sizes, default=None))
+    except ConfigError as error:
+        raise error.under("position").under("model") from None
+    if "rotate" in position.enters and len(sizes) > 1:
+        found = ", ".join(map(str, sorted(sizes)))
+        raise ConfigError("model.position", f"rotates heads of one size, and those of the layers have {found} features; make them equal")
+    return position
+
+
 class DecoderState(NamedTuple):
     """What a decoder carries from one piece of a text to the next."""
 
@@ -98,7 +110,7 @@ class Decoder(Model):
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.scale = math.sqrt(config.width) if config.embedding_scale else 1.0
         sizes = {size for layer in layers if (size := layer.mixer.size_of_head(config.width)) is not None}
-        self.position = config.position.build(config.width, max(sizes, default=None))
+        self.position = _build_position(config, sizes)
         self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(layer.build(config.width) for layer in layers)
         ends_in_norm = config.block.placement == "post"

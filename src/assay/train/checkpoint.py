@@ -74,7 +74,7 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in a folder, ascending."""
-    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-" + "[0-9]" * 8))
 
 
 def locate(folder: Path, which: str) -> Path:
@@ -151,7 +151,7 @@ def read_best(folder: Path) -> Best | None:
     """The best checkpoint, if one was noted and is still there."""
     try:
         best = Best(**json.loads((folder / BEST).read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):
         return None
     return best if best.step in steps(folder) else None
 

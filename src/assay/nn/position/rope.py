@@ -31,7 +31,8 @@ class RopeConfig(PositionConfig):
             )
 
     def build(self, width: int, head_size: int | None) -> Position:
-        assert head_size is not None
+        if head_size is None:
+            raise ConfigError("", "rotates queries and keys, and no mixer of this model has any; choose another position")
         return Rope(int(head_size * self.fraction), self.base)
 
 

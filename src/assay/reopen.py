@@ -1,0 +1,50 @@
+"""Going on with a run that was stopped, or beyond the end of one that was not."""
+
+from pathlib import Path
+from typing import Any
+
+from assay.core import recipe
+from assay.core.config import flatten
+from assay.core.parallel import Parallel
+from assay.errors import RunError
+from assay.experiment import ExperimentConfig, assemble, load_data, read_config
+from assay.fit import Fit
+from assay.runs.store import CONFIG, Run
+from assay.track.base import Tracker
+from assay.train.eta import Clock
+
+FREE = (  # what may change in a run that has begun: how long, where, and what merely observes
+    "train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.validation_bytes",
+    "train.sample_every", "train.samples", "train.save_every",
+)  # fmt: skip
+
+
+def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
+    """A run where it stopped. Of the config only `train.budget` and what merely observes may change; changes are recorded."""
+    old = read_config(run)
+    config = ExperimentConfig.make(recipe.override(old.tree(), overrides))
+    changed = changes(old, config)
+    for key in changed:
+        if key not in FREE:
+            raise RunError(
+                f"{key}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {', '.join(FREE)}"
+            )
+    prepared = load_data(config, data_dir)
+    fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock())
+    fit.resume()
+    if fit.state.steps is not None and fit.state.steps < fit.state.step:
+        raise RunError(
+            f"train.budget: {config.train.budget} is {fit.state.steps} steps, and {fit.state.step} are made; give a larger total"
+        )
+    if changed and parallel.main:
+        run.append("changes.jsonl", {"step": fit.state.step, "changes": changed})
+        (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
+        tracker.note("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
+    return fit
+
+
+def changes(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+    """Every key that differs, with both values; None where it is absent."""
+    left, right = dict(flatten(old.tree())), dict(flatten(new.tree()))
+    keys = sorted(left.keys() | right.keys())
+    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
