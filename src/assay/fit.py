@@ -13,7 +13,7 @@ from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
 from assay.errors import Interrupted, RunError
-from assay.evaluate.score import Score, Scorer
+from assay.evaluate.score import FEW_DOCUMENTS, Score, Scorer
 from assay.experiment import Experiment, ExperimentConfig, make_scorer
 from assay.generate.decode import stream, texts
 from assay.generate.sampling import Sampling
@@ -186,12 +186,9 @@ class Fit:
 
     def _final(self) -> dict[str, Any]:
         """Best and last on the whole validation split, and the last on as much training text, without dropout."""
-        model, folder, prepared = self.state.learner.model, self.run.checkpoints, self.experiment.prepared
+        model, folder = self.state.learner.model, self.run.checkpoints
         scores = {"last": self._timed(self.experiment.scorer("validation", f"last, step {self.state.step}"))}
-        sampled = sample_documents(prepared.parts["train"], prepared.parts["validation"].bytes, self.setup.seed)
-        labels = ("train, a sample of documents", f"last, step {self.state.step}")
-        training = make_scorer(self.experiment.config, prepared, sampled, labels, self.setup.device)
-        scores["training"] = self._timed(replace(training, parallel=self.parallel))
+        scores["training"] = self._timed(self._training_scorer())
         best = self.state.best
         if best is not None and best.step != self.state.step:
             checkpoint.load_weights(checkpoint.locate(folder, "best"), model)
@@ -208,6 +205,18 @@ class Fit:
             "time_left_error": self.clock.error(),
             "seconds": dict(self.clock.spent),
         }
+
+    def _training_scorer(self) -> Scorer:
+        """As much training text as there is validation text: documents drawn at random or, where there are few, windows spread evenly."""
+        parts, config = self.experiment.prepared.parts, self.experiment.config
+        part, size, share = parts["train"], parts["validation"].bytes, 1.0
+        if part.documents >= FEW_DOCUMENTS:
+            part = sample_documents(part, size, self.setup.seed)
+        else:
+            share = min(1.0, size / part.bytes)
+        labels = ("train, a sample", f"last, step {self.state.step}")
+        scorer = make_scorer(config, self.experiment.prepared, part, labels, self.setup.device)
+        return replace(scorer, parallel=self.parallel, sample=share)
 
     def _timed(self, scorer: Scorer) -> Score:
         with self.clock.measure("validate"):

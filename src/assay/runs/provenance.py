@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 
-import assay
-
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "pythonbible-akjv")
 
 
@@ -20,7 +18,7 @@ PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "pythonbi
 def code_hash() -> str:
     """sha256 over every source file of the installed package, in order of their names."""
     digest = hashlib.sha256()
-    root = Path(assay.__file__).parent
+    root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -28,13 +26,13 @@ def code_hash() -> str:
 
 def code_version() -> str:
     """The package's version and the first digits of its code hash."""
-    return f"{assay.__version__}+{code_hash()[:8]}"
+    return f"{version('assay')}+{code_hash()[:8]}"
 
 
 def provenance() -> dict[str, Any]:
     """Code, versions and machine as plain values."""
     return {
-        "assay": assay.__version__,
+        "assay": version("assay"),
         "code": code_hash(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
