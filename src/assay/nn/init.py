@@ -4,18 +4,39 @@ import math
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from assay.core.config import Config, setting
 from assay.nn.linear import Linear, role_of_matrix
 
 
 class InitConfig(Config, family="init", package="assay.nn.init"):
-    """How the weights of a model begin."""
+    """How the weights of a model begin: a kind draws the matrices, the rest is common.
+
+    Biases begin at 0 and gains at 1. The maps that write to the residual stream begin as drawn, or smaller by sqrt(2 L), as the GPT-2
+    paper says in section 2.3 (its released code does not do it), or at zero, so that the network begins as embedding and head alone.
+    """
+
+    embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
+    outputs: Literal["plain", "scaled", "zero"] = setting("scaled", "the maps that write to the residual stream", other="plain")
+
+    def draw(self, weight: Tensor, generator: torch.Generator) -> None:
+        """Fill one matrix [D_out, D_in] in place."""
+        raise TypeError(f"{type(self).__name__} does not define draw")
 
     def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
         """Fill every parameter of `model` in place, in the order of the module tree."""
-        raise TypeError(f"{type(self).__name__} does not define fill")
+        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
+        with torch.no_grad():
+            for module in model.modules():
+                if table := _table(module):
+                    table[0].normal_(0, self.embedding_std, generator=generator)
+                elif isinstance(module, Linear):
+                    self.draw(module.weight, generator)
+                    if module.residual:
+                        module.weight.mul_(outputs)
+                    if module.bias is not None:
+                        module.bias.zero_()
 
 
 def _table(module: nn.Module) -> tuple[nn.Parameter, ...]:
@@ -26,48 +47,24 @@ def _table(module: nn.Module) -> tuple[nn.Parameter, ...]:
 
 
 class NormalConfig(InitConfig):
-    """Normal weights, zero biases, unit gains (GPT-2; Radford et al. 2019).
-
-    The maps that write to the residual stream begin smaller by sqrt(2 L), as the GPT-2 paper says in section 2.3 (its released code does
-    not do it), or at zero, so that the network begins as embedding and head alone.
-    """
+    """Normal weights of one standard deviation (GPT-2; Radford et al. 2019)."""
 
     kind: Literal["normal"] = "normal"
     std: float = setting(0.02, "standard deviation of the matrices", other=0.1, gt=0)
-    embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
-    outputs: Literal["plain", "scaled", "zero"] = setting("scaled", "the maps that write to the residual stream", other="plain")
 
-    def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
-        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
-        with torch.no_grad():
-            for module in model.modules():
-                if table := _table(module):
-                    table[0].normal_(0, self.embedding_std, generator=generator)
-                elif isinstance(module, Linear):
-                    scale = outputs if module.residual else 1.0
-                    module.weight.normal_(0, self.std, generator=generator).mul_(scale)
-                    if module.bias is not None:
-                        module.bias.zero_()
+    def draw(self, weight: Tensor, generator: torch.Generator) -> None:
+        weight.normal_(0, self.std, generator=generator)
 
 
 class FanInConfig(InitConfig):
-    """Uniform weights of variance gain^2 / fan_in, zero biases, normal embeddings: activations keep their scale in any width."""
+    """Uniform weights of variance gain^2 / fan_in: activations keep their scale in any width."""
 
     kind: Literal["fan_in"] = "fan_in"
     gain: float = setting(
         1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, bites="training", gt=0
     )  # the output is that of embedding and head alone where `outputs` is zero
-    embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
     outputs: Literal["plain", "scaled", "zero"] = setting("zero", "the maps that write to the residual stream", other="plain")
 
-    def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
-        outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
-        with torch.no_grad():
-            for module in model.modules():
-                if table := _table(module):
-                    table[0].normal_(0, self.embedding_std, generator=generator)
-                elif isinstance(module, Linear):
-                    bound = self.gain * math.sqrt(3 / module.in_features) * (outputs if module.residual else 1.0)
-                    module.weight.uniform_(-bound, bound, generator=generator)
-                    if module.bias is not None:
-                        module.bias.zero_()
+    def draw(self, weight: Tensor, generator: torch.Generator) -> None:
+        bound = self.gain * math.sqrt(3 / weight.shape[1])
+        weight.uniform_(-bound, bound, generator=generator)
