@@ -1,6 +1,7 @@
 """The command line. Errors become one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
 
 import errno
+import os
 import sys
 
 from assay.cli.welcome import WELCOME, version
@@ -35,6 +36,11 @@ def main() -> None:
         code = Interrupted.exit_code
     if code == Interrupted.exit_code:
         _stop("interrupted", code)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # threads of torch.distributed now and then abort a process that is being taken down, after all its work is done
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""From an experiment to a finished run: the hooks, the run directory, the figures at the end, and going on after a stop."""
+"""From an experiment to a finished run: the hooks, the run directory, the figures at the end."""
 
 import os
 import platform
@@ -72,7 +72,8 @@ class Fit:
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
         try:
-            self._status(state="running", step=self.state.step, steps=self.state.steps, pid=os.getpid(), host=platform.node())
+            process = {"pid": os.getpid(), "host": platform.node()}
+            self._status(state="running", step=self.state.step, steps=self.state.steps, error=None, scores=None, **process)
             with self.stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
             figures = self._final()

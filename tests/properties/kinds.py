@@ -14,6 +14,7 @@ import assay.objective.next_token  # noqa: F401  # the families register when th
 from assay.core.config import FAMILIES, Config, config_class, is_family, merge
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
+from assay.nn.position.base import Sizes
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 
@@ -101,7 +102,7 @@ def accepted_positions(mixer: Any) -> list[str]:
 @cache
 def _enters(kind: str) -> frozenset[str]:
     built: Any = tiny(FAMILIES["position"].kinds[kind])
-    enters: frozenset[str] = built.build(SMALL["width"], 8).enters
+    enters: frozenset[str] = built.build(Sizes(SMALL["width"], SMALL["depth"], 8)).enters
     return enters
 
 

@@ -13,10 +13,17 @@ from assay.errors import ConfigError, DataError
 from assay.text import bpe
 from assay.text.bpe import BpeConfig
 from assay.text.byte import ByteConfig
+from assay.text.char import CharConfig
 from assay.text.tokenizer import Tokenizer, load_tokenizer
+from assay.text.word import WordConfig
 
 TEXT = [b"the cat sat on the mat and the cat ate the rat", "größer als der Bär — 熊".encode()] * 20
-TOKENIZERS = {"byte": ByteConfig().train(TEXT), "bpe": BpeConfig(vocabulary=300).train(TEXT)}
+TOKENIZERS = {
+    "byte": ByteConfig().train(TEXT),
+    "bpe": BpeConfig(vocabulary=300).train(TEXT),
+    "char": CharConfig().train(TEXT),
+    "word": WordConfig(vocabulary=270).train(TEXT),
+}
 NASTY = [
     b"",
     b"\x00",

@@ -22,6 +22,8 @@ def dry_run(experiment: Experiment, out: Console, *, as_json: bool) -> None:
     for _ in range(MEASURED):
         train_step(state, experiment.setup)
     per_step = (time.perf_counter() - began) / MEASURED
+    if not experiment.setup.parallel.main:
+        return
     steps = state.steps if state.steps is not None else experiment.setup.budget.steps_from_time(0, 0.0, per_step)
     shown = of_experiment(config, experiment.prepared.tokenizer.size)
     facts = {

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from assay.cli.options import print_table
+from assay.cli.options import print_json, print_table
 from assay.experiment import Experiment
 from assay.runs.store import Run
 from assay.track.console import duration
@@ -24,6 +24,14 @@ def opening(experiment: Experiment, run: Run) -> dict[str, str]:
         "budget": config.train.budget,
         "run": str(run.path),
     }
+
+
+def report(out: Console, run: Run, figures: dict[str, Any], *, as_json: bool) -> None:
+    """The figures of a finished run, for a program or for people."""
+    if as_json:
+        print_json({"run": str(run.path), **figures})
+    else:
+        finished(out, run, figures)
 
 
 def finished(out: Console, run: Run, figures: dict[str, Any]) -> None:

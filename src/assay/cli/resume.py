@@ -1,15 +1,17 @@
 """`assay resume RUN`: go on bit for bit, or to a new total budget."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_json
-from assay.cli.report import finished, opening
+from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console
+from assay.cli.report import opening, report
 from assay.core import parallel as processes
+from assay.core.parallel import Parallel
 from assay.reopen import reopen
-from assay.runs.store import find, runs_folder
+from assay.runs.store import Run, find, runs_folder
 from assay.track.console import ConsoleTracker
 
 
@@ -23,16 +25,14 @@ def resume(
     """Go on with a run that was stopped, as if it had not been; or extend a finished one."""
     out = console(as_json=as_json)
     directory = find(run, runs_folder(runs_dir))
-    parallel = processes.start()
-    try:
-        tracker = ConsoleTracker(out if parallel.main else Console(quiet=True))
-        fit = reopen(directory, overrides or [], data_dir, parallel, tracker)
-        tracker.begin(f"assay resume {directory.name}, from step {fit.state.step}", opening(fit.experiment, directory))
-        figures = fit.to_the_end()
-        if parallel.main:
-            if as_json:
-                print_json({"run": str(directory.path), **figures})
-            else:
-                finished(out, directory, figures)
-    finally:
-        processes.finish()
+    with processes.joined() as parallel:
+        _resume(directory, overrides or [], data_dir, parallel, out, as_json=as_json)
+
+
+def _resume(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, *, as_json: bool) -> None:
+    tracker = ConsoleTracker(out if parallel.main else Console(quiet=True))
+    fit = reopen(run, overrides, data_dir, parallel, tracker)
+    tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))
+    figures = fit.to_the_end()
+    if parallel.main:
+        report(out, run, figures, as_json=as_json)

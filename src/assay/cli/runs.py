@@ -21,7 +21,7 @@ def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    final = row.get("scores", {}).get("best")
+    final = (row.get("scores") or {}).get("best")
     so_far = row.get("best")
     figure = f"{final['bits_per_byte']:.4f}" if final else f"{so_far['bits_per_byte']:.4f} so far" if so_far else "-"
     error = f"{final['standard_error']:.4f}" if final else "-"

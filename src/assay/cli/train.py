@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 
 from assay.cli.dry_run import dry_run
-from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console, print_json
-from assay.cli.report import finished, opening
+from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console
+from assay.cli.report import opening, report
 from assay.core import parallel as processes
 from assay.core.devices import resolve
-from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.core.parallel import Parallel
+from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
 from assay.runs.store import Run, create, runs_folder
 from assay.track.console import ConsoleTracker
@@ -33,36 +34,35 @@ def train(
     out = console(as_json=as_json)
     extra = [] if seed is None else [f"train.seed={seed}"]
     config = ExperimentConfig.load(recipe, [*(overrides or []), *extra])
-    parallel = processes.start()
-    try:
-        resolve(config.train.device)
-        if parallel.main:
-            with _waiting(out, "preparing the text"):
-                prepared = load_data(config, data_dir)
-        parallel.barrier()
-        if not parallel.main:
-            prepared = load_data(config, data_dir)
-        experiment = assemble(config, prepared, parallel)
+    with processes.joined() as parallel:
         if dry:
-            if parallel.main:
-                dry_run(experiment, out, as_json=as_json)
-            return
-        label = name or Path(recipe).stem
-        folder = runs_folder(runs_dir)
-        made = create(folder, label, config.digest(), config.train.seed).path if parallel.main else Path()
-        run = Run(Path(parallel.first(str(made))))
-        if parallel.main:
-            write_run(run, config, prepared)
-        tracker = ConsoleTracker(out if parallel.main else Console(quiet=True))
-        tracker.begin(f"assay train {label}", opening(experiment, run))
-        figures = Fit(run, experiment, tracker, Clock()).to_the_end()
-        if parallel.main:
-            if as_json:
-                print_json({"run": str(run.path), **figures})
-            else:
-                finished(out, run, figures)
-    finally:
-        processes.finish()
+            dry_run(_assembled(config, data_dir, parallel, out), out, as_json=as_json)
+        else:
+            _train(_assembled(config, data_dir, parallel, out), name or Path(recipe).stem, runs_folder(runs_dir), out, as_json=as_json)
+
+
+def _assembled(config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, out: Console) -> Experiment:
+    """The experiment; one process prepares the text, the others then find it in the cache."""
+    resolve(config.train.device)
+    if parallel.main:
+        with _waiting(out, "preparing the text"):
+            load_data(config, data_dir)
+    parallel.barrier()
+    return assemble(config, load_data(config, data_dir), parallel)
+
+
+def _train(experiment: Experiment, label: str, folder: Path, out: Console, *, as_json: bool) -> None:
+    """Give the experiment a run directory, and see it through to its figures."""
+    config, parallel = experiment.config, experiment.setup.parallel
+    made = create(folder, label, config.digest(), config.train.seed).path if parallel.main else Path()
+    run = Run(Path(parallel.first(str(made))))
+    if parallel.main:
+        write_run(run, config, experiment.prepared)
+    tracker = ConsoleTracker(out if parallel.main else Console(quiet=True))
+    tracker.begin(f"assay train {label}", opening(experiment, run))
+    figures = Fit(run, experiment, tracker, Clock()).to_the_end()
+    if parallel.main:
+        report(out, run, figures, as_json=as_json)
 
 
 def _waiting(out: Console, text: str) -> AbstractContextManager[object]:

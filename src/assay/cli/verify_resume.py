@@ -13,10 +13,11 @@ import typer
 from safetensors.torch import load_file
 
 from assay.cli.options import AsJson, DataDir, Overrides, console, print_json
-from assay.errors import AssayError
+from assay.errors import AssayError, ConfigError
 from assay.experiment import ExperimentConfig
 from assay.runs.store import METRICS, Run, all_runs
 from assay.train import checkpoint
+from assay.train.budget import Budget
 
 PATIENCE = 0.02  # seconds between looks at the run that is to be killed
 
@@ -32,6 +33,8 @@ def verify_resume(
     """Prove that a run killed at random moments and resumed equals one that was never stopped; exit 0 only if it does."""
     arguments = [recipe, *(overrides or []), "train.log_every=3steps"]
     config = ExperimentConfig.load(recipe, arguments[1:])
+    if Budget.parse(config.train.budget).unit == "minutes":
+        raise ConfigError("train.budget", f"{config.train.budget} is not the same number of steps twice; add train.budget=200steps")
     common = ["--data-dir", str(data_dir)] if data_dir else []
     out = console(as_json=as_json)
     draw = random.Random(seed)

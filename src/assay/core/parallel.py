@@ -1,6 +1,10 @@
 """The processes of a run: one, or those that torchrun started."""
 
+import gc
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +54,18 @@ def start() -> Parallel:
 
 
 def finish() -> None:
-    """Leave the group of processes, if there is one."""
+    """Leave the group of processes, if there is one: together, and after everything that holds on to it is gone."""
     if distributed.is_available() and distributed.is_initialized():
+        gc.collect()  # DDP's reducer lives in reference cycles; left to the end of the process it can outlive gloo's threads
+        if sys.exc_info()[0] is None:
+            distributed.barrier()
         distributed.destroy_process_group()
+
+
+@contextmanager
+def joined() -> Iterator[Parallel]:
+    """The processes of a command. What uses them belongs into a function of its own, so that it is gone when they part."""
+    try:
+        yield start()
+    finally:
+        finish()

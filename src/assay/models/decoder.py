@@ -17,7 +17,7 @@ from assay.nn.dropout import Dropout
 from assay.nn.init import InitConfig, NormalConfig
 from assay.nn.mixer.base import Where
 from assay.nn.norm import NormConfig
-from assay.nn.position.base import Position, PositionConfig
+from assay.nn.position.base import Position, PositionConfig, Sizes
 from assay.nn.position.learned import LearnedConfig
 
 
@@ -82,7 +82,7 @@ class DecoderConfig(ModelConfig):
 def _build_position(config: DecoderConfig, sizes: set[int]) -> Position:
     """The position for heads of the layers' one size. Raises ConfigError where they have several, or none and it needs one."""
     try:
-        position = config.position.build(config.width, max(sizes, default=None))
+        position = config.position.build(Sizes(config.width, config.depth, max(sizes, default=None)))
     except ConfigError as error:
         raise error.under("position").under("model") from None
     if "rotate" in position.enters and len(sizes) > 1:
@@ -156,7 +156,7 @@ class Decoder(Model):
         where, document, offset = self._place(tokens, state, documents)
         x = self.embedding(tokens) * self.scale  # [B, T, D]
         if "embed" in self.position.enters:
-            x = x + self.position.embed(where.position)
+            x = x + self.position.embed(where.position).to(x.dtype)
         x = self.dropout(x)
         where = where.with_embedding(x)
         losses: dict[str, Mean] = {}

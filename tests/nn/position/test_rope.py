@@ -3,6 +3,7 @@ import torch
 
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
+from assay.nn.position.base import Sizes
 from assay.nn.position.rope import Rope, RopeConfig, rotate
 
 K = 8
@@ -62,4 +63,4 @@ def test_an_odd_number_of_rotated_features_is_refused(heads: int, fraction: floa
 
 
 def test_the_settings_reach_the_module() -> None:
-    assert RopeConfig(base=50.0, fraction=0.5).build(32, 8).extra_repr() == "rotated=4, base=50"
+    assert RopeConfig(base=50.0, fraction=0.5).build(Sizes(32, 1, 8)).extra_repr() == "rotated=4, base=50"

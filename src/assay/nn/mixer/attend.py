@@ -27,6 +27,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | 
     In bfloat16 on a CPU the explicit form is faster than the fused one, and dropout takes the fused one off its fast path; which form
     is taken depends on device, type and dropout only, so that a run repeats bit for bit.
     """
+    bias = None if bias is None else bias.to(q.dtype)
     explicit = q.device.type == "cpu" and (drop > 0 or q.dtype == torch.bfloat16)
     if explicit:
         return _attend_explicitly(q, k, v, mask, bias, drop)

@@ -92,4 +92,4 @@ class Full(Mixer):
     def _bias(self, state: State, where: Where) -> Tensor | None:
         if "bias" not in where.encoding.enters:
             return None
-        return where.encoding.bias(where.position, where.position if state is None else state.position)
+        return where.encoding.bias(where.position, where.position if state is None else state.position, self.heads)

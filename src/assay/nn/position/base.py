@@ -1,10 +1,18 @@
 """How the order of the tokens enters a model."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from assay.core.config import Config
+
+
+class Sizes(NamedTuple):
+    """What a position has to know of the model it is for."""
+
+    width: int  # D
+    depth: int  # layers
+    head_size: int | None  # K; None: no mixer has heads
 
 
 class Position(nn.Module):
@@ -28,7 +36,7 @@ class Position(nn.Module):
         """[1 or B, T] -> cosine and sine [1 or B, T, 1, K'/2] by which the first K' features of queries and keys are rotated."""
         raise TypeError(f"{type(self).__name__} does not rotate")
 
-    def bias(self, query: Tensor, key: Tensor) -> Tensor:
+    def bias(self, query: Tensor, key: Tensor, heads: int) -> Tensor:
         """Positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S], added to the attention logits."""
         raise TypeError(f"{type(self).__name__} does not bias the attention logits")
 
@@ -39,6 +47,6 @@ class PositionConfig(Config, family="position", package="assay.nn.position"):
     def check(self, head_size: int) -> None:
         """Raise ConfigError where the settings do not fit heads of this size."""
 
-    def build(self, width: int, head_size: int | None) -> Position:
-        """The module for a residual stream of size `width` and heads of size `head_size` (None: no heads)."""
+    def build(self, sizes: Sizes) -> Position:
+        """The module for a model of these sizes. Raises ConfigError where they do not fit."""
         raise TypeError(f"{type(self).__name__} does not define build")

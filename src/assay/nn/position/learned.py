@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from assay.core.config import setting
-from assay.nn.position.base import Position, PositionConfig
+from assay.nn.position.base import Position, PositionConfig, Sizes
 
 
 class LearnedConfig(PositionConfig):
@@ -14,8 +14,8 @@ class LearnedConfig(PositionConfig):
     kind: Literal["learned"] = "learned"
     length: int = setting(1024, "positions in the table: the longest text the model can read", other=96, bites="cost", ge=1)
 
-    def build(self, width: int, head_size: int | None) -> Position:
-        return Learned(width, self.length)
+    def build(self, sizes: Sizes) -> Position:
+        return Learned(sizes.width, self.length)
 
 
 class Learned(Position):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from assay.nn.position.base import Position, PositionConfig
+from assay.nn.position.base import Position, PositionConfig, Sizes
 
 
 class NoPositionConfig(PositionConfig):
@@ -10,5 +10,5 @@ class NoPositionConfig(PositionConfig):
 
     kind: Literal["none"] = "none"
 
-    def build(self, width: int, head_size: int | None) -> Position:
+    def build(self, sizes: Sizes) -> Position:
         return Position()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from assay.core.config import setting
 from assay.errors import ConfigError
-from assay.nn.position.base import Position, PositionConfig
+from assay.nn.position.base import Position, PositionConfig, Sizes
 
 
 class RopeConfig(PositionConfig):
@@ -30,10 +30,10 @@ class RopeConfig(PositionConfig):
                 f"rotates {rotated:g} of {head_size} features a head; choose it so that this is an even number",
             )
 
-    def build(self, width: int, head_size: int | None) -> Position:
-        if head_size is None:
+    def build(self, sizes: Sizes) -> Position:
+        if sizes.head_size is None:
             raise ConfigError("", "rotates queries and keys, and no mixer of this model has any; choose another position")
-        return Rope(int(head_size * self.fraction), self.base)
+        return Rope(int(sizes.head_size * self.fraction), self.base)
 
 
 class Rope(Position):
