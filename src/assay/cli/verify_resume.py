@@ -12,7 +12,7 @@ import torch
 import typer
 from safetensors.torch import load_file
 
-from assay.cli.options import AsJson, DataDir, Overrides, console, print_json
+from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console, print_json
 from assay.errors import AssayError, ConfigError
 from assay.experiment import ExperimentConfig
 from assay.runs.store import METRICS, Run, all_runs
@@ -27,6 +27,7 @@ def verify_resume(
     overrides: Overrides = None,
     kills: Annotated[int, typer.Option(min=1, help="How often the second run is killed.")] = 3,
     seed: Annotated[int, typer.Option(help="Decides the moments.")] = 0,
+    runs_dir: RunsDir = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +39,9 @@ def verify_resume(
     common = ["--data-dir", str(data_dir)] if data_dir else []
     out = console(as_json=as_json)
     draw = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="assay-verify-") as folder:
+    if runs_dir is not None:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="assay-verify-", dir=runs_dir) as folder:
         straight, killed = (["--runs-dir", str(Path(folder) / name), *common] for name in ("straight", "killed"))
         _finish(_start(["train", *arguments, *straight]))
         whole = all_runs(Path(straight[1]))[0]
