@@ -82,9 +82,10 @@ def subject(what: str, overrides: list[str], runs_dir: Path | None) -> Subject:
             recipe.override({"model": family.presets[what]().tree()}, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"]
         )
         assert isinstance(model, ModelConfig)
-        window = PRESET_WINDOW
-        length = model.build(2, torch.Generator().manual_seed(0)).length
-        return describe(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, (1, min(window, length or window)), 8)
+        with FakeTensorMode():
+            length = model.build(2, torch.Generator().manual_seed(0)).length
+        shape = (1, min(PRESET_WINDOW, length or PRESET_WINDOW))
+        return describe(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, shape, 8)
     try:
         run = find(what, runs_folder(runs_dir))
     except RunError:

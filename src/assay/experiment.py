@@ -117,7 +117,6 @@ class Experiment:
 
 def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -> Experiment:
     """Build model, objective, optimiser and plan, and connect them."""
-    keep_freed_memory()
     device = resolve(config.train.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
@@ -142,6 +141,7 @@ def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -
 
 def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
     """The model of an experiment with its weights as they begin. Raises ConfigError where plan and model do not fit."""
+    keep_freed_memory()
     model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
     if config.plan.document_mask and not model.masks_documents:
         raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false")

@@ -100,7 +100,7 @@ class Fit:
         self.parallel.barrier()
 
     def resume(self) -> None:
-        """Bring everything to where the last checkpoint stands. Raises RunError if the data is not the same."""
+        """Bring everything to where the last checkpoint stands. Raises RunError if the data is not the same or the budget too small."""
         path = checkpoint.locate(self.run.checkpoints, "last")
         budget = self.state.steps
         extra = checkpoint.load(path, self.state)
@@ -114,6 +114,9 @@ class Fit:
         for hook in self.hooks:
             hook.load_state_dict(extra["hooks"][hook.name])
         self._total_steps(budget)
+        if self.state.steps is not None and self.state.steps < self.state.step:
+            text = self.experiment.config.train.budget
+            raise RunError(f"train.budget: {text} is {self.state.steps} steps, and {self.state.step} are made; give a larger total")
         if self.parallel.main:
             self.run.rewind(self.state.step)
 

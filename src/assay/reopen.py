@@ -32,10 +32,6 @@ def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Para
     prepared = load_data(config, data_dir)
     fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock())
     fit.resume()
-    if fit.state.steps is not None and fit.state.steps < fit.state.step:
-        raise RunError(
-            f"train.budget: {config.train.budget} is {fit.state.steps} steps, and {fit.state.step} are made; give a larger total"
-        )
     if changed and parallel.main:
         run.append("changes.jsonl", {"step": fit.state.step, "changes": changed})
         (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")

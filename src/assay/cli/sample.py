@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson, RunName, RunsDir, print_json
-from assay.core.devices import keep_freed_memory
 from assay.experiment import load_model
 from assay.generate.decode import pieces, stream, texts
 from assay.generate.sampling import Sampling
@@ -31,7 +30,6 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Let a trained model write; each text ends where the model ends it."""
-    keep_freed_memory()
     model, tokenizer = load_model(run, checkpoint=checkpoint, runs_dir=runs_dir, device=device)
     start = tokenizer.encode([prompt.encode("utf-8", errors="surrogateescape")])[0].tolist()
     sampling = Sampling(temperature, top_k, top_p, min_p)

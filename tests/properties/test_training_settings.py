@@ -1,0 +1,65 @@
+"""Settings bite, for the kinds that only training or the data shows: optimisers, schedules, plans, splits, tokenizers, corpora."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assay.core import recipe
+from assay.core.config import FAMILIES, Config, merge
+from assay.core.parallel import Parallel
+from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.train.eta import Clock
+from assay.train.loop import train
+from train.tiny import LINES, tree_of
+
+FAMILY_NAMES = ("optimizer", "schedule", "plan", "split", "tokenizer", "corpus")
+SMALL: dict[str, dict[str, Any]] = {"windows": {"window": 16, "batch": 4}, "bpe": {"vocabulary": 280}, "word": {"vocabulary": 270}}
+# second values that a field cannot give itself, as they depend on the text of this test
+OTHER: dict[str, Any] = {"corpus.text.path": "other.txt", "corpus.text.document": "paragraph"}
+
+
+def cases() -> list[Any]:
+    found = []
+    for family in FAMILY_NAMES:
+        for kind, leaf in FAMILIES[family].kinds.items():
+            for key, field in leaf.model_fields.items():
+                extra: Any = field.json_schema_extra or {}
+                if key != "kind" and extra.get("bites") != "report":
+                    found.append(pytest.param(family, leaf, key, extra, id=f"{family}/{kind}.{key}"))
+    return found
+
+
+def outcome(text: Path, family: str, settings: dict[str, Any], bites: str) -> Any:
+    """The fingerprint of the data, or all weights after 20 steps."""
+    tree = merge(tree_of(text), {family: settings})
+    config = ExperimentConfig.make(recipe.override(tree, ["train.budget=20steps"]))
+    prepared = load_data(config, text.parent)
+    if bites == "data":
+        return prepared.fingerprint
+    experiment = assemble(config, prepared, Parallel())
+    train(experiment.state, experiment.setup, [], Clock())
+    return torch.cat([parameter.detach().flatten() for parameter in experiment.state.learner.parameters()])
+
+
+@pytest.mark.parametrize(("family", "leaf", "key", "extra"), cases())
+def test_every_setting_changes_what_it_says(
+    family: str, leaf: type[Config], key: str, extra: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    for name, count in (("lines.txt", 120), ("other.txt", 90)):
+        lines = [f"{line} {chr(0x4E00 + index)}" for index, line in enumerate(LINES[:count])]  # each with a character of its own
+        pairs = ["\n".join(lines[index : index + 2]) for index in range(0, count, 2)]
+        (tmp_path / name).write_text("\n\n".join(pairs) + "\n", encoding="utf-8")
+    text = tmp_path / "lines.txt"
+    kind = leaf.model_fields["kind"].default
+    plain = {"kind": kind, **SMALL.get(kind, {}), **({"path": str(text)} if kind == "text" else {})}
+    other = OTHER.get(f"{family}.{kind}.{key}", extra["other"])
+    assert other is not None, f"{family}/{kind}.{key} has no second value; give setting(other=...)"
+    before, after = (outcome(text, family, settings, extra["bites"]) for settings in (plain, merge(plain, {key: other})))
+    if extra["bites"] == "data":
+        assert before != after, f"{key}={json.dumps(other, default=str)} changes nothing"
+    else:
+        assert not torch.equal(before, after), f"{key}={json.dumps(other, default=str)} changes nothing"
