@@ -242,4 +242,4 @@ def sample_documents(part: Part, size: int, seed: int) -> Part:
     chosen = np.sort(order[:count])
     tokens = [part.document(index) for index in chosen]
     offsets = np.cumsum([0, *map(len, tokens)])
-    return Part(np.concatenate(tokens), offsets, part.sizes[chosen], None, part.sha256)
+    return Part(np.concatenate(tokens), offsets, part.sizes[chosen], None, part.sha256, part.ends)

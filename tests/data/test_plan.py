@@ -216,3 +216,17 @@ def test_a_window_of_no_targets_is_refused() -> None:
 
 def test_the_test_covers_every_plan() -> None:
     assert set(FAMILIES["plan"].kinds) == {"windows"}
+
+
+def test_a_contiguous_text_keeps_its_order_from_another_document_each_epoch(tmp_path: Path) -> None:
+    documents = [bytes(range(start, start + 7)) for start in range(0, 70, 7)]
+    part = read_part(tmp_path, "train", write_part(tmp_path, "train", documents, None, ByteTokenizer(), b""))
+    assert (part.target_count, part.bytes, part.ends) == (70, 70, False)
+    plan = build(part, window=10, batch=7)
+    begins = []
+    for epoch in range(6):
+        order, _ = plan._shuffled(epoch)
+        begins.append(int(order[0]))
+        assert order.tolist() == [(order[0] + index) % 10 for index in range(10)]
+        assert sorted(targets(epoch_rows(plan, epoch))) == list(range(70))
+    assert len(set(begins)) > 1

@@ -126,7 +126,7 @@ def test_a_cut_never_falls_inside_a_character(text: str, validation: float, test
 @given(documents=st.lists(st.binary(max_size=40), min_size=1, max_size=12))
 def test_contiguous_pieces_joined_are_the_documents(documents: list[bytes]) -> None:
     pieces = [b""] * len(documents)
-    for _, origin, text in ContiguousConfig(validation=0.3, test=0.2).place(documents):
+    for _, origin, text in ContiguousConfig(validation=0.3, test=0.2).place(documents, b"\n"):
         pieces[origin] += text
     assert pieces == documents
 
@@ -145,3 +145,17 @@ def test_shares_that_leave_nothing_for_training_are_refused() -> None:
 def test_a_text_too_short_for_its_parts_is_refused_with_a_remedy(config: SplitConfig) -> None:
     with pytest.raises(DataError, match=r"split: 1 documents leave the \w+ part empty; .*split\.validation"):
         config.apply([b"a"])
+
+
+def test_an_exact_split_of_a_contiguous_text_is_its_bytes() -> None:
+    documents = [b"a" * 61, "é".encode() * 9, b"b" * 21]
+    split = ContiguousConfig(validation=0.05, test=0.26, exact=True).apply(documents, b"")
+    sizes = {part: sum(map(len, split.documents[part])) for part in ("train", "validation", "test")}
+    assert sizes == {"train": 69, "validation": 5, "test": 26}
+    assert b"".join(piece for part in ("train", "validation", "test") for piece in split.documents[part]) == b"".join(documents)
+
+
+def test_an_exact_cut_at_the_end_of_a_document_leaves_no_empty_one_behind() -> None:
+    split = ContiguousConfig(validation=0.5, test=0.0, exact=True).apply([b"aaa", b"bbb"], b"")
+    assert split.documents["train"] == [b"aaa"]
+    assert split.documents["validation"] == [b"bbb"]

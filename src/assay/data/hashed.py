@@ -18,7 +18,7 @@ class HashConfig(SplitConfig):
     kind: Literal["hash"] = "hash"
     salt: str = setting("", "another salt is another split", other="pepper", bites="data")
 
-    def place(self, documents: Sequence[bytes]) -> Iterator[Placed]:
+    def place(self, documents: Sequence[bytes], separator: bytes) -> Iterator[Placed]:
         """Each document by its own content alone."""
         for index, document in enumerate(documents):
             yield Placed(self._part(document), index, document)

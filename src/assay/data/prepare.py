@@ -12,7 +12,7 @@ from assay.text.corpus import Corpus, CorpusConfig
 from assay.text.store import Part, read_part, write_part
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
 
-FORMAT = 1  # raised when the files, or the rules that fill them, change
+FORMAT = 2  # raised when the files, or the rules that fill them, change
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class CorpusFacts:
     documents: int
     bytes: int  # of the raw text
     groups: tuple[str, ...]  # names of the groups that the parts' indices mean
+    notes: tuple[str, ...]  # what a person should know of how the text was had
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +44,11 @@ class Prepared:
         return digest([self.corpus.sha256, self.split_sha256, self.tokenizer.digest])
 
     def text(self, part: PartName) -> Iterator[bytes]:
-        """The documents of a part, without their newlines."""
+        """The documents of a part, without the newlines that end tokens stand for."""
         tokens = self.parts[part]
         for index in range(tokens.documents):
-            yield self.tokenizer.decode(tokens.document(index)[:-1])
+            document = tokens.document(index)
+            yield self.tokenizer.decode(document[:-1] if tokens.ends else document)
 
 
 def prepare(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerConfig, data_dir: Path | None = None) -> Prepared:
@@ -60,7 +62,7 @@ def prepare(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerConfig
 
 
 def _write(folder: Path, corpus: Corpus, split_config: SplitConfig, tokenizer_config: TokenizerConfig) -> None:
-    split = split_config.apply(corpus.documents)
+    split = split_config.apply(corpus.documents, corpus.separator)
     tokenizer = tokenizer_config.train(split.documents["train"])
     tokenizer.save(folder / "tokenizer.json")
     names = tuple(dict.fromkeys(corpus.groups or ()))
@@ -68,7 +70,7 @@ def _write(folder: Path, corpus: Corpus, split_config: SplitConfig, tokenizer_co
     parts: Tree = {}
     for part in PARTS:
         groups = None if corpus.groups is None else [number[corpus.groups[index]] for index in split.indices[part]]
-        parts[part] = write_part(folder, part, split.documents[part], groups, tokenizer)
+        parts[part] = write_part(folder, part, split.documents[part], groups, tokenizer, corpus.separator)
     facts = CorpusFacts(
         name=corpus.name,
         licence=corpus.licence,
@@ -77,6 +79,7 @@ def _write(folder: Path, corpus: Corpus, split_config: SplitConfig, tokenizer_co
         documents=len(corpus.documents),
         bytes=corpus.byte_count,
         groups=names,
+        notes=corpus.notes,
     )
     meta = {"corpus": asdict(facts), "split_sha256": split.sha256(), "parts": parts}
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
@@ -86,7 +89,7 @@ def _read(folder: Path) -> Prepared:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     facts = meta["corpus"]
     return Prepared(
-        corpus=CorpusFacts(**{**facts, "groups": tuple(facts["groups"])}),
+        corpus=CorpusFacts(**{**facts, "groups": tuple(facts["groups"]), "notes": tuple(facts["notes"])}),
         tokenizer=load_tokenizer(folder / "tokenizer.json"),
         parts={part: read_part(folder, part, meta["parts"][part]) for part in PARTS},
         split_sha256=meta["split_sha256"],

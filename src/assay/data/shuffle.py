@@ -14,7 +14,7 @@ class ShuffleConfig(SplitConfig):
     kind: Literal["shuffle"] = "shuffle"
     seed: int = setting(1337, "another seed is another split", other=1338, bites="data", ge=0)
 
-    def place(self, documents: Sequence[bytes]) -> Iterator[Placed]:
+    def place(self, documents: Sequence[bytes], separator: bytes) -> Iterator[Placed]:
         """Validation is the beginning of the shuffled contents, the test follows, training is the rest."""
         contents = list(dict.fromkeys(documents))
         validation = self._count(self.validation, len(contents))

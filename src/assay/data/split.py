@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from assay.core.config import Config, digest, setting
 from assay.errors import ConfigError, DataError
-from assay.text.corpus import raw_sha256
+from assay.text.corpus import SEPARATOR, raw_sha256
 
 PartName = Literal["train", "validation", "test"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
@@ -34,6 +34,7 @@ class Split:
 
     documents: dict[PartName, list[bytes]]
     indices: dict[PartName, list[int]]
+    separator: bytes  # after each document of the raw text
 
     def sha256(self) -> str:
         """sha256 of which document is in which part."""
@@ -41,7 +42,7 @@ class Split:
             {
                 part: [
                     hashlib.sha256(np.array(self.indices[part], "<i8").tobytes()).hexdigest(),
-                    raw_sha256(self.documents[part]),
+                    raw_sha256(self.documents[part], self.separator),
                 ]
                 for part in PARTS
             }
@@ -64,13 +65,13 @@ class SplitConfig(Config, family="split", package="assay.data"):
         return self
 
     @abstractmethod
-    def place(self, documents: Sequence[bytes]) -> Iterator[Placed]:
+    def place(self, documents: Sequence[bytes], separator: bytes) -> Iterator[Placed]:
         """Every document, or every piece of it, once, in the order of the corpus."""
 
-    def apply(self, documents: Sequence[bytes]) -> Split:
+    def apply(self, documents: Sequence[bytes], separator: bytes = SEPARATOR) -> Split:
         """The parts. Raises DataError when one that is asked for would be empty."""
-        split = Split({part: [] for part in PARTS}, {part: [] for part in PARTS})
-        for part, origin, text in self.place(documents):
+        split = Split({part: [] for part in PARTS}, {part: [] for part in PARTS}, separator)
+        for part, origin, text in self.place(documents, separator):
             split.documents[part].append(text)
             split.indices[part].append(origin)
         asked = {"train": 1.0, "validation": self.validation, "test": self.test}

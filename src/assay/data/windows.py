@@ -2,7 +2,8 @@
 
 The stream of an epoch is one end token and then every document with its end token, so that the first token is a target
 too: N targets, each once. Row i reads `stream[i T : i T + T + 1]`; the row with the end of the stream is padded with weight 0 and
-the last batch of an epoch may have fewer rows, so nothing is dropped. `divmod(step, steps_per_epoch)` is the epoch and the batch in it.
+the last batch of an epoch may have fewer rows, so nothing is dropped. A contiguous text has no end tokens between its documents
+and keeps its order: an epoch begins at one of its documents and goes round. `divmod(step, steps_per_epoch)` is the epoch and the batch in it.
 """
 
 from functools import lru_cache
@@ -42,7 +43,7 @@ class WindowsPlan:
         self._rows_per_epoch = -(-part.target_count // config.window)
         self.steps_per_epoch = -(-self._rows_per_epoch // config.batch)
         self._tokens = np.asarray(part.tokens)  # the same mapped memory without the cost of the memmap class
-        self._offsets = part.offsets
+        self._offsets, self._ends = part.offsets, part.ends
         self._lengths = np.diff(part.offsets)
         self._order = lru_cache(maxsize=EPOCHS_HELD)(self._shuffled)
         self._row_order = lru_cache(maxsize=EPOCHS_HELD)(self._shuffled_rows)
@@ -93,6 +94,7 @@ class WindowsPlan:
 
     def _shuffled(self, epoch: int) -> tuple[Indices, Indices]:
         """[D] the documents in the order of an epoch, and [D] where each begins among its tokens."""
-        order = numpy_stream(self.seed, "data", epoch).permutation(len(self._lengths))
+        draw, count = numpy_stream(self.seed, "data", epoch), len(self._lengths)
+        order = draw.permutation(count) if self._ends else np.roll(np.arange(count), -int(draw.integers(count)))
         lengths = self._lengths[order]
         return order, np.cumsum(lengths) - lengths

@@ -9,37 +9,42 @@ from pathlib import Path
 
 from assay.core.config import Config
 
-SEPARATOR = b"\n"  # follows every document of the raw text; the end token stands for it
+SEPARATOR = b"\n"  # follows every document of the raw text, unless that is contiguous; the end token stands for it
 
 
-def raw_sha256(documents: Iterable[bytes]) -> str:
-    """sha256 of the raw text: every document followed by one newline."""
+def raw_sha256(documents: Iterable[bytes], separator: bytes = SEPARATOR) -> str:
+    """sha256 of the raw text: every document followed by the separator."""
     raw = hashlib.sha256()
     for document in documents:
         raw.update(document)
-        raw.update(SEPARATOR)
+        raw.update(separator)
     return raw.hexdigest()
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents without their separators, and where they come from."""
+    """Documents without their separators, and where they come from.
+
+    A contiguous text (`separator` empty) is its documents joined, byte for byte, and has no end tokens.
+    """
 
     name: str
     documents: Sequence[bytes]
     groups: Sequence[str] | None  # what each document belongs to, such as its book
     licence: str
     source: str
+    separator: bytes = SEPARATOR
+    notes: tuple[str, ...] = ()  # what a person should know of how it was had, such as that there is less than was asked for
 
     @cached_property
     def sha256(self) -> str:
         """sha256 of the raw text."""
-        return raw_sha256(self.documents)
+        return raw_sha256(self.documents, self.separator)
 
     @property
     def byte_count(self) -> int:
-        """Bytes of the raw text: those of the documents, and one newline after each."""
-        return sum(map(len, self.documents)) + len(self.documents)
+        """Bytes of the raw text: those of the documents, and of the separator after each."""
+        return sum(map(len, self.documents)) + len(self.separator) * len(self.documents)
 
 
 class CorpusConfig(Config, family="corpus", package="assay.text"):

@@ -1,6 +1,6 @@
 """Tokens on disk: one part of a split as a flat array that is mapped into memory, not read.
 
-`NAME.tokens` holds every document's ids followed by the end token; `NAME.offsets.npy` where each document begins;
+`NAME.tokens` holds every document's ids, each followed by the end token unless the text is contiguous; `NAME.offsets.npy` where each document begins;
 `NAME.sizes.npy` the bytes of raw text each one is; `NAME.groups.npy`, if any, the group each one belongs to.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core.config import Tree
-from assay.text.corpus import raw_sha256
+from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.tokenizer import Ids, Tokenizer
 
 CHUNK = 4096  # documents whose ids are held in memory while writing
@@ -23,11 +23,12 @@ CHUNK = 4096  # documents whose ids are held in memory while writing
 class Part:
     """One part of a split, N tokens in D documents."""
 
-    tokens: Ids  # [N] all documents, each followed by its end token
+    tokens: Ids  # [N] all documents, each followed by its end token if they have one
     offsets: npt.NDArray[np.int64]  # [D+1] where documents begin in `tokens`, and N
-    sizes: npt.NDArray[np.int64]  # [D] bytes of raw text, the newline that the end token stands for included
+    sizes: npt.NDArray[np.int64]  # [D] bytes of raw text, the newline that an end token stands for included
     groups: npt.NDArray[np.int64] | None  # [D] index of the group
     sha256: str  # of the raw text
+    ends: bool = True  # whether every document is followed by an end token; not so in a contiguous text
 
     @property
     def documents(self) -> int:
@@ -41,28 +42,30 @@ class Part:
 
     @property
     def target_count(self) -> int:
-        """N: every token is a target once, the end tokens included."""
+        """N: every token is a target once, end tokens included."""
         return len(self.tokens)
 
     def document(self, index: int) -> Ids:
-        """The ids of one document, its end token included."""
+        """The ids of one document, its end token, if any, included."""
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
 
-def write_part(folder: Path, name: str, documents: Sequence[bytes], groups: Sequence[int] | None, tokenizer: Tokenizer) -> Tree:
+def write_part(
+    folder: Path, name: str, documents: Sequence[bytes], groups: Sequence[int] | None, tokenizer: Tokenizer, separator: bytes = SEPARATOR
+) -> Tree:
     """Write one part; the plain data that `read_part` needs besides the files."""
-    end = tokenizer.dtype.type(tokenizer.end).tobytes()
+    end = tokenizer.dtype.type(tokenizer.end).tobytes() if separator else b""
     lengths: list[int] = []
     with (folder / f"{name}.tokens").open("wb") as file:
         for ids in _encoded(documents, tokenizer):
             file.write(ids.tobytes())
             file.write(end)
-            lengths.append(len(ids) + 1)
+            lengths.append(len(ids) + bool(end))
     _save(folder / f"{name}.offsets.npy", np.cumsum([0, *lengths]))
-    _save(folder / f"{name}.sizes.npy", [len(document) + 1 for document in documents])
+    _save(folder / f"{name}.sizes.npy", [len(document) + len(separator) for document in documents])
     if groups is not None:
         _save(folder / f"{name}.groups.npy", groups)
-    return {"sha256": raw_sha256(documents), "dtype": tokenizer.dtype.str}
+    return {"sha256": raw_sha256(documents, separator), "dtype": tokenizer.dtype.str, "ends": bool(end)}
 
 
 def read_part(folder: Path, name: str, facts: Tree) -> Part:
@@ -76,6 +79,7 @@ def read_part(folder: Path, name: str, facts: Tree) -> Part:
         sizes=np.load(folder / f"{name}.sizes.npy"),
         groups=np.load(groups) if groups.exists() else None,
         sha256=facts["sha256"],
+        ends=facts["ends"],
     )
 
 
