@@ -12,12 +12,15 @@ from assay.core.config import Config, SerializeAsAny, setting
 from assay.core.devices import keep_freed_memory, resolve
 from assay.core.parallel import Parallel
 from assay.core.seeds import torch_stream
-from assay.data.plan import Plan, PlanConfig
+from assay.data.plan import Plan, PlanConfig, Policy
 from assay.data.prepare import Prepared, prepare
 from assay.data.split import PartName, SplitConfig
 from assay.errors import ConfigError
+from assay.evaluate.documents import Documents
 from assay.evaluate.protocol import Protocol
+from assay.evaluate.reading import Reading
 from assay.evaluate.score import Scorer
+from assay.evaluate.streams import Streams
 from assay.evaluate.windows import Windows
 from assay.models.base import Model, ModelConfig
 from assay.nn.linear import parameters_by_role
@@ -108,7 +111,7 @@ class Experiment:
         return max(1, steps)
 
     def scorer(self, split: PartName, checkpoint: str, *, sampled: bool = False) -> Scorer:
-        """Scores one split in disjoint windows of the training length; `sampled`: only as much as the config allows while training."""
+        """Scores one split read as in training; `sampled`: only as much as the config allows while training."""
         part = self.prepared.parts[split]
         scorer = make_scorer(self.config, self.prepared, part, (split, checkpoint), self.setup.device)
         sample = min(1.0, self.config.train.validation_bytes / part.bytes) if sampled else 1.0
@@ -117,6 +120,7 @@ class Experiment:
 
 def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -> Experiment:
     """Build model, objective, optimiser and plan, and connect them."""
+    _refuse_idle_lanes(config, parallel)
     device = resolve(config.train.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
@@ -139,12 +143,21 @@ def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -
     return Experiment(config, prepared, TrainState(learner, optimizer, steps=steps_of(config.train.budget, plan, config.plan)), setup)
 
 
+def _refuse_idle_lanes(config: ExperimentConfig, parallel: Parallel) -> None:
+    """Every micro-batch of every process has lanes of its own, whose state it carries."""
+    parts = parallel.world * config.train.accumulation
+    if config.plan.carries and config.plan.batch < parts:
+        raise ConfigError("plan.batch", f"{config.plan.batch} lanes are fewer than the {parts} micro-batches of all processes; raise it")
+
+
 def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
     """The model of an experiment with its weights as they begin. Raises ConfigError where plan and model do not fit."""
     keep_freed_memory()
     model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
-    if config.plan.document_mask and not model.masks_documents:
-        raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false")
+    if config.plan.masks and not model.masks_documents:
+        raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false, or use plan=documents")
+    if config.plan.carries:
+        refuse_growing_state(model, "plan")
     longest = model.length
     if longest is not None and config.plan.window > longest:
         raise ConfigError(
@@ -163,29 +176,54 @@ def steps_of(text: str, plan: Plan, config: PlanConfig) -> int | None:
     return Budget.parse(text).steps(plan.steps_per_epoch, plan.targets_per_epoch, config.window * config.batch)
 
 
+def refuse_growing_state(model: Model, place: str) -> None:
+    """Raise ConfigError for a model that cannot carry its state through a text of any length."""
+    if model.length is not None:
+        raise ConfigError(
+            place, f"carries state through the whole text and the model has {model.length} positions; set model.position=none"
+        )
+    if not model.bounded:
+        raise ConfigError(place, "carries state through the whole text and this model's state grows with it; use mixer lstm or windows")
+
+
 def make_scorer(
-    config: ExperimentConfig, prepared: Prepared, part: Part, labels: tuple[str, str], device: torch.device, stride: int | None = None
-) -> Scorer:
-    """The scorer of one part of the text under the experiment's own context length and document mask; labels: split, checkpoint."""
-    context = config.plan.window
-    stride = stride or context
-    if stride > context:
+    config: ExperimentConfig, prepared: Prepared, part: Part, labels: tuple[str, str], device: torch.device, policy: Policy | None = None,
+    stride: int | None = None,
+) -> Scorer:  # fmt: skip
+    """The scorer of one part of the text under the experiment's own context length; labels: split, checkpoint.
+
+    Without `policy` the text is read as the plan read it in training; a stride alone means strided windows. Raises ConfigError where
+    policy and stride do not go together.
+    """
+    context, end = config.plan.window, prepared.tokenizer.end
+    policy = policy or ("strided" if stride is not None else config.plan.policy)
+    if (policy == "strided") != (stride is not None):
+        raise ConfigError("stride", f"goes with the policy strided and only with it, and the policy is {policy}; give both or neither")
+    if stride is not None and stride > context:
         raise ConfigError("stride", f"{stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
+    masks = config.plan.masks and policy in ("disjoint", "strided")
+    reading: Reading
+    if policy == "carried":
+        reading = Streams(part, end, context)
+    elif policy == "documents":
+        reading = Documents(part, end, context)
+    else:
+        reading = Windows(part, end, context, stride or context, masks)
     protocol = Protocol(
         split=labels[0],
         text_sha256=part.sha256,
         split_sha256=prepared.split_sha256,
         tokenizer=prepared.tokenizer.digest,
+        policy=policy,
         context=context,
-        stride=stride,
-        document_mask=config.plan.document_mask,
-        memory="none",
+        stride=stride or context,
+        streams=len(reading) if reading.carries else 0,
+        document_mask=masks,
         dtype="float64" if config.train.precision == "float64" else "float32",
         checkpoint=labels[1],
         code=code_version(),
     )
-    windows = Windows(part, prepared.tokenizer.end, context, stride, config.plan.document_mask)
-    return Scorer(windows, prepared.tokenizer, protocol, device)
+    return Scorer(reading, prepared.tokenizer, protocol, device)
 
 
 def read_config(run: Run) -> ExperimentConfig:

@@ -91,8 +91,9 @@ class Fit:
     def save(self) -> None:
         """Write a checkpoint: all processes gather what their hooks remember, the main one writes."""
         hooks = {hook.name: hook.state_dict() for hook in self.hooks}
+        carry = self.state.carry.leaves(self.parallel)
         if self.parallel.main:
-            extra = {"hooks": hooks, "clock": self.clock.state_dict(), "world": self.parallel.world,
+            extra = {"hooks": hooks, "carry": carry, "clock": self.clock.state_dict(), "world": self.parallel.world,
                      "fingerprint": self.setup.plan.fingerprint, "config": self.experiment.config.digest()}  # fmt: skip
             checkpoint.save(self.run.checkpoints, self.state, extra)
             best = None if self.state.best is None else self.state.best._asdict()
@@ -110,6 +111,7 @@ class Fit:
             self.tracker.note(
                 f"resuming with {self.parallel.world} processes what {extra['world']} began: the same batches, other rounding"
             )
+        self.state.carry.restore(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
         for hook in self.hooks:
             hook.load_state_dict(extra["hooks"][hook.name])

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from assay.core.config import FAMILIES
+from assay.data.documents import DocumentsConfig
+from assay.data.lanes import LanesConfig
 from assay.data.plan import Plan, Rows, share
 from assay.data.windows import WindowsConfig, WindowsPlan
 from assay.errors import ConfigError, DataError
@@ -214,8 +216,35 @@ def test_a_window_of_no_targets_is_refused() -> None:
         WindowsConfig.make({"window": 0})
 
 
-def test_the_test_covers_every_plan() -> None:
-    assert set(FAMILIES["plan"].kinds) == {"windows"}
+PLANS = {"windows": WindowsConfig, "lanes": LanesConfig, "documents": DocumentsConfig}
+
+
+def test_the_tests_cover_every_plan() -> None:
+    assert FAMILIES["plan"].kinds == PLANS
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@shapes()
+def test_in_every_plan_each_token_has_weight_1_once_an_epoch(part: Part, kind: str, window: int, batch: int) -> None:
+    plan = PLANS[kind](window=window, batch=batch).build(part, END, 1, "prepared")
+    assert plan.targets_per_epoch == part.target_count
+    for epoch in range(3):
+        rows = epoch_rows(plan, epoch)
+        assert sorted(targets(rows)) == sorted(part.tokens.tolist())
+        assert sum(each.targets for each in rows) == part.target_count
+        assert all(set(np.unique(each.weight)) <= {0.0, 1.0} for each in rows)
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_in_every_plan_the_rows_are_a_function_of_the_step(part: Part, kind: str) -> None:
+    config = PLANS[kind](window=5, batch=3)
+    one, other = (config.build(part, END, 1, "prepared") for _ in range(2))
+    steps = range(3 * one.steps_per_epoch)
+    there = {step: one.rows(step) for step in steps}
+    back = {step: other.rows(step) for step in reversed(steps)}
+    assert all((there[step].tokens == back[step].tokens).all() and (there[step].fresh == back[step].fresh).all() for step in steps)
+    assert one.fingerprint == other.fingerprint != config.build(part, END, 2, "prepared").fingerprint
+    assert targets([there[step] for step in range(one.steps_per_epoch)]) != targets(epoch_rows(one, 1))
 
 
 def test_a_contiguous_text_keeps_its_order_from_another_document_each_epoch(tmp_path: Path) -> None:
@@ -225,7 +254,7 @@ def test_a_contiguous_text_keeps_its_order_from_another_document_each_epoch(tmp_
     plan = build(part, window=10, batch=7)
     begins = []
     for epoch in range(6):
-        order, _ = plan._shuffled(epoch)
+        order, _ = plan.stream.order(epoch)
         begins.append(int(order[0]))
         assert order.tolist() == [(order[0] + index) % 10 for index in range(10)]
         assert sorted(targets(epoch_rows(plan, epoch))) == list(range(70))

@@ -41,10 +41,17 @@ __main__.main()
 """
 
 
-def test_a_killed_run_goes_on_bit_for_bit(tiny: Path, tmp_path: Path) -> None:
+CARRIED = [
+    "plan={kind='lanes', window=16, batch=64}", "model={kind='recurrent', width=16, hidden=[24], dropout=0.2}", "optimizer=muon",
+    "train.accumulation=3", "train.validate_every=5steps", "train.sample_every=4steps", "train.samples=1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("everything", [EVERYTHING, CARRIED], ids=["windows", "lanes"])
+def test_a_killed_run_goes_on_bit_for_bit(tiny: Path, tmp_path: Path, everything: list[str]) -> None:
     """Saved after step 7, in the middle of an epoch and between two log lines; killed in step 10, after line 9 was written."""
-    straight = train(tiny, tmp_path / "straight", *EVERYTHING)
-    arguments = ("train", tiny, *EVERYTHING, "train.save_every=7steps", "--runs-dir", tmp_path / "killed")
+    straight = train(tiny, tmp_path / "straight", *everything)
+    arguments = ("train", tiny, *everything, "train.save_every=7steps", "--runs-dir", tmp_path / "killed")
     with started(*arguments, program=("-c", KILLED_IN_STEP_10)) as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL

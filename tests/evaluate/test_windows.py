@@ -19,8 +19,8 @@ def rows_of(count: int, context: int, stride: int, size: int = 3) -> list[tuple[
     """tokens, scored and index of every window of a numbered text, one row at a time."""
     windows = Windows(numbered(count), -1, context, stride, False)
     batches = list(windows.batches(np.arange(len(windows)), size))
-    assert all(documents is None for _, _, documents, _ in batches)
-    return [row for tokens, scored, _, index in batches for row in zip(tokens, scored, index, strict=True)]
+    assert all(piece.documents is None and piece.fresh for piece in batches)
+    return [row for piece in batches for row in zip(piece.tokens, piece.scored, piece.place, strict=True)]
 
 
 @st.composite
@@ -61,7 +61,7 @@ def test_the_context_of_a_target_is_between_the_two_that_the_protocol_states(sha
 def test_documents_number_each_target_and_the_end_token_closes_its_own() -> None:
     part = part_of(LINES)
     windows = Windows(part, END, 11, 4, True)
-    _, scored, documents, index = windows.rows(np.arange(len(windows)))
+    _, scored, documents, index, _ = windows.rows(np.arange(len(windows)))
     belongs = np.repeat(np.arange(part.documents), np.diff(part.offsets))
     assert documents is not None
     assert (documents[scored] == belongs[index[scored]]).all()
@@ -70,7 +70,7 @@ def test_documents_number_each_target_and_the_end_token_closes_its_own() -> None
 @pytest.mark.parametrize("count", [7, 12])
 def test_padding_is_the_end_token_and_not_scored(count: int) -> None:
     windows = Windows(numbered(count), -1, 5, 3, False)
-    tokens, scored, _, index = windows.rows(np.arange(len(windows)))
+    tokens, scored, _, index, _ = windows.rows(np.arange(len(windows)))
     beyond = tokens[:, 1:] != index
     assert not (scored & beyond).any()
     assert (tokens[:, 1:][beyond] == -1).all()

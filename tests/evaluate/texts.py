@@ -48,5 +48,6 @@ def unigram(logits: torch.Tensor) -> Model:
 def scorer(part: Part, context: int, stride: int | None = None, *, mask: bool = False, **rest: object) -> Scorer:
     """The scorer of a part, with a protocol that says no more than it must."""
     stride = stride or context
-    protocol = Protocol("validation", part.sha256, "", "", context, stride, mask, "none", "float64", "last", "")
+    policy = "disjoint" if stride == context else "strided"
+    protocol = Protocol("validation", part.sha256, "", "", policy, context, stride, 0, mask, "float64", "last", "")
     return Scorer(Windows(part, END, context, stride, mask), TOKENIZER, protocol, torch.device("cpu"), **rest)

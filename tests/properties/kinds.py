@@ -14,11 +14,12 @@ import assay.objective.next_token  # noqa: F401  # the families register when th
 from assay.core.config import FAMILIES, Config, config_class, is_family, merge
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
+from assay.models.recurrent import RecurrentConfig
 from assay.nn.position.base import Sizes
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 
-SIDE = ("mixer", "feed", "norm", "position", "activation", "init", "model", "objective")
+SIDE = ("mixer", "cell", "feed", "norm", "position", "activation", "init", "model", "objective")
 SMALL = {"width": 32, "depth": 2, "length": 64}
 PREFERRED = ("learned", "rope", "none")  # the position that stands beside a mixer: the first one it accepts
 
@@ -67,6 +68,8 @@ def _model(leaf: Config, decoder: Tree) -> ModelConfig:
         return leaf
     assert leaf.family is not None
     tree = leaf.tree()
+    if leaf.family.name == "cell":
+        return RecurrentConfig.make({**tiny(RecurrentConfig).tree(), "cell": tree})
     place: Mapping[str, Tree] = {
         "mixer": {"block": {"mixer": tree}},
         "feed": {"block": {"feed": tree}},

@@ -7,9 +7,11 @@ import typer
 
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, pairs, print_json
 from assay.core.devices import resolve
+from assay.data.plan import Policy
 from assay.errors import UserError, nearest
+from assay.evaluate.protocol import Protocol
 from assay.evaluate.score import Score
-from assay.experiment import build_model, load_data, make_scorer, read_config
+from assay.experiment import build_model, load_data, make_scorer, read_config, refuse_growing_state
 from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.train import checkpoint as checkpoints
@@ -20,7 +22,10 @@ def score(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time; the number does not depend on it.")] = 32,
-    stride: Annotated[int | None, typer.Option(min=1, help="New targets a window (absent: disjoint windows).")] = None,
+    policy: Annotated[
+        Policy | None, typer.Option(help="disjoint, strided, carried or documents (absent: as the text was read in training).")
+    ] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="New targets a window; alone it means --policy strided.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")] = None,
     runs_dir: RunsDir = None,
     data_dir: DataDir = None,
@@ -43,15 +48,22 @@ def score(
     step = int(path.name.removeprefix("step-"))
     model = build_model(config, prepared.tokenizer.size)
     checkpoints.load_weights(path, model)
+    if policy == "carried":
+        refuse_growing_state(model, "--policy")
     target = resolve(device or config.train.device)
     label = f"{checkpoint}, step {step}"
-    scorer = make_scorer(config, prepared, prepared.parts[split], (split, label), target, stride)
+    scorer = make_scorer(config, prepared, prepared.parts[split], (split, label), target, policy, stride)
     result = replace(scorer, batch_size=batch_size).score(model.to(target))
-    stored = directory.write_json(f"scores/{split}-{checkpoint}-step{step}-stride{scorer.protocol.stride}.json", result.tree())
+    stored = directory.write_json(f"scores/{split}-{checkpoint}-step{step}-{protocol_name(scorer.protocol)}.json", result.tree())
     if as_json:
         print_json({**result.tree(), "stored": str(stored)})
     else:
         console().print(pairs(_facts(result)))
+
+
+def protocol_name(protocol: Protocol) -> str:
+    """How the text was read, in a file's name."""
+    return f"stride{protocol.stride}" if protocol.policy == "strided" else protocol.policy
 
 
 def _facts(result: Score) -> dict[str, str]:

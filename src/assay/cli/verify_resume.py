@@ -72,6 +72,8 @@ def differences(left: Run, right: Run) -> list[str]:
     found += [f"weights {name}" for name in weights[0] if not same(weights[0][name], weights[1].get(name))]
     states = [checkpoint.peek(path) for path in (a, b)]
     found += [key for key in ("step", "targets", "optimizer", "best") if not same(states[0][key], states[1][key])]
+    if not same(states[0]["extra"]["carry"], states[1]["extra"]["carry"]):
+        found.append("carry")
     if list(left.lines(METRICS)) != list(right.lines(METRICS)):
         found.append(METRICS)
     return found

@@ -30,6 +30,14 @@ class Parallel:
             distributed.all_reduce(tensor)
         return tensor
 
+    def joined(self, tensor: Tensor) -> Tensor:
+        """The rows of all processes, in the order of the processes, on every one of them; how many a process has may differ."""
+        if self.world == 1:
+            return tensor
+        parts: list[Tensor] = [tensor] * self.world
+        distributed.all_gather_object(parts, tensor.cpu())
+        return torch.cat(parts)
+
     def first(self, text: str) -> str:
         """The main process's text on every process."""
         box = [text]

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,10 @@ import torch
 
 from assay.core.config import Config, setting
 from assay.core.types import Batch
+from assay.errors import DataError
 from assay.text.store import Part
+
+Policy = Literal["disjoint", "strided", "carried", "documents"]  # how scoring gives each target its context; see evaluate/policy.py
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +23,7 @@ class Rows:
     tokens: npt.NDArray[np.int64]  # [B, T+1]
     weight: npt.NDArray[np.float32]  # [B, T] of each target: 1 counts, 0 is padding
     documents: npt.NDArray[np.int64] | None  # [B, T] document of the row that a target belongs to; None: no mask
-    fresh: npt.NDArray[np.bool_]  # [B] the row begins a new stream
+    fresh: npt.NDArray[np.bool_]  # [B] the row begins a new stream, whatever was carried to it
 
     @property
     def targets(self) -> float:
@@ -36,6 +39,7 @@ class Rows:
 class Plan(Protocol):
     """The rows of every step of a run."""
 
+    carries: bool  # row b of a step goes on where row b of the step before stopped, unless it is fresh
     fingerprint: str  # of the text, its split, its tokenizer, the part, the plan's settings and the seed
     steps_per_epoch: int
     targets_per_epoch: int
@@ -52,11 +56,31 @@ class PlanConfig(Config, family="plan", package="assay.data"):
 
     window: int = setting(128, "targets in a row", other=64, bites="training", ge=1)
     batch: int = setting(16, "rows in the batch of one step, over all processes", other=8, bites="training", ge=1)
-    document_mask: bool = setting(False, "isolate the documents of a row from each other", other=True, bites="training")
+
+    @property
+    def masks(self) -> bool:
+        """Whether documents inside a row are isolated from each other."""
+        return False
+
+    @property
+    def carries(self) -> bool:
+        """Whether a row goes on with the state that the row before it left."""
+        return False
+
+    @property
+    def policy(self) -> Policy:
+        """How a model that was trained on such rows is scored unless asked otherwise: as it was trained."""
+        return "disjoint"
 
     @abstractmethod
     def build(self, part: Part, end: int, seed: int, fingerprint: str) -> Plan:
         """The plan for a part whose end token is `end`; `fingerprint` is that of the prepared text."""
+
+
+def refuse_empty(part: Part) -> None:
+    """Raise DataError for a part without targets."""
+    if part.target_count == 0:
+        raise DataError("plan: the part of the split to read is empty; give it a share above 0 in [split]")
 
 
 def share(rows: Rows, rank: int, world: int, micro_batches: int) -> list[Batch]:

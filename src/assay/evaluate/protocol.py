@@ -10,20 +10,27 @@ class Protocol(NamedTuple):
     text_sha256: str  # of the part's raw text
     split_sha256: str  # of which document went where
     tokenizer: str  # digest
-    context: int  # the longest context a target sees, in tokens
+    policy: str  # disjoint or strided windows, streams with carried state, or documents alone
+    context: int  # targets in a row: the longest context a target sees, in tokens, unless state is carried
     stride: int  # new targets a window
+    streams: int  # with carried state; 0 without
     document_mask: bool  # whether documents in a window are isolated from each other
-    memory: str  # what is carried between windows
     dtype: str
     checkpoint: str
     code: str
 
     def describe(self) -> str:
         """One line for people."""
-        least = self.context - self.stride + 1
-        sees = f"windows of {self.context} tokens, " + ("disjoint" if self.stride == self.context else f"stride {self.stride}")
         masked = ", documents isolated" if self.document_mask else ""
-        return f"{self.split}, {sees} (a target sees {least} to {self.context} tokens){masked}, {self.dtype}, {self.checkpoint}"
+        return f"{self.split}, {self._sees()}{masked}, {self.dtype}, {self.checkpoint}"
+
+    def _sees(self) -> str:
+        if self.policy == "carried":
+            return f"state carried through {self.streams} stream{'s' * (self.streams > 1)} (a target sees all of its stream before it)"
+        if self.policy == "documents":
+            return f"each document alone (a target sees its document, at most {self.context} tokens)"
+        how = "disjoint" if self.policy == "disjoint" else f"stride {self.stride}"
+        return f"windows of {self.context} tokens, {how} (a target sees {self.context - self.stride + 1} to {self.context} tokens)"
 
     def tree(self) -> dict[str, Any]:
         """As plain values."""

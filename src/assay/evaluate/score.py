@@ -16,7 +16,7 @@ import torch
 from assay.core.parallel import Parallel
 from assay.errors import AssayError
 from assay.evaluate.protocol import Protocol
-from assay.evaluate.windows import Windows
+from assay.evaluate.reading import Reading, document_of
 from assay.models.base import Model
 from assay.models.readout import Readout
 from assay.text.tokenizer import Tokenizer
@@ -75,19 +75,19 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Scores a model on the windows of one split, always the same way."""
+    """Scores a model on one split, always read the same way."""
 
-    windows: Windows
+    reading: Reading
     tokenizer: Tokenizer
     protocol: Protocol
     device: torch.device
     batch_size: int = 32
     parallel: Parallel = ALONE
-    sample: float = 1.0  # share of the windows, spread evenly; 1: all of them
+    sample: float = 1.0  # share of the reading's units, spread evenly; 1: all of them
 
     def score(self, model: Model) -> Score:
         """Score `model` in evaluation mode, and leave it in the mode it was in. Raises AssayError if anything was left out."""
-        part = self.windows.part
+        part = self.reading.part
         chosen = self._chosen()
         training = model.training
         model.eval()
@@ -116,23 +116,27 @@ class Scorer:
         )
 
     def _chosen(self) -> npt.NDArray[np.int64]:
-        count = max(1, round(len(self.windows) * self.sample))
-        return np.linspace(0, len(self.windows) - 1, count).round().astype(np.int64)
+        count = max(1, round(len(self.reading) * self.sample))
+        return np.linspace(0, len(self.reading) - 1, count).round().astype(np.int64)
 
     @torch.inference_mode()
     def _nats(self, model: Model, chosen: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
         """The nats of each target of the split, 0 where not scored, and how often each was scored."""
-        nats = torch.zeros(self.windows.part.target_count, dtype=torch.float64)
-        scored = torch.zeros(self.windows.part.target_count, dtype=torch.int64)
+        nats = torch.zeros(self.reading.part.target_count, dtype=torch.float64)
+        scored = torch.zeros(self.reading.part.target_count, dtype=torch.int64)
         mine = np.array_split(chosen, self.parallel.world)[self.parallel.rank]
-        for tokens, valid, documents, index in self.windows.batches(mine, self.batch_size):
-            row = torch.from_numpy(tokens).to(self.device)
-            output = model(row[:, :-1], None, None if documents is None else torch.from_numpy(documents).to(self.device))
+        state = None
+        for piece in self.reading.batches(mine, self.batch_size):
+            row = torch.from_numpy(piece.tokens).to(self.device)
+            if self.reading.carries and piece.fresh:
+                state = model.init_state(len(row))
+            output = model(row[:, :-1], state, None if piece.documents is None else torch.from_numpy(piece.documents).to(self.device))
+            state = output.state
             first = output.predictions[0]
             assert isinstance(first.readout, Readout)
             _, values = first.readout.nll(first.hidden, row[:, 1:], torch.ones_like(row[:, 1:], dtype=torch.float32))
-            where = torch.from_numpy(index[valid])
-            nats[where] = values.double().cpu()[torch.from_numpy(valid)]
+            where = torch.from_numpy(piece.place[piece.scored])
+            nats[where] = values.double().cpu()[torch.from_numpy(piece.scored)]
             scored[where] += 1
         return self._summed(nats).numpy(), self._summed(scored).numpy()
 
@@ -140,12 +144,12 @@ class Scorer:
         return self.parallel.sum(values.to(self.device)).cpu()
 
     def _units(self, index: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], str]:
-        """Which piece each scored token belongs to, and what the pieces are: documents, blocks, or (in a sample) windows."""
+        """Which piece each scored token belongs to, and what the pieces are: documents, blocks, or (in a sample) units of the reading."""
         if self.sample < 1:
-            return np.unique(index // self.windows.stride, return_inverse=True)[1], "windows"
-        if self.windows.part.documents >= FEW_DOCUMENTS:
-            return self.windows.document_of(index), "documents"
-        longest_context = self.windows.context * sizes.mean()
+            return np.unique(self.reading.unit_of(index), return_inverse=True)[1], self.reading.name
+        if self.reading.part.documents >= FEW_DOCUMENTS:
+            return document_of(self.reading.part, index), "documents"
+        longest_context = self.protocol.context * sizes.mean()
         size = math.ceil(max(10 * longest_context, min(BLOCK_BYTES, sizes.sum() / FEW_DOCUMENTS)))
         return (np.cumsum(sizes) - sizes) // size, f"blocks of {size:,} bytes"
 

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from assay.evaluate.reading import Ints, Piece, document_of
 from assay.text.store import Part
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +24,18 @@ class Windows:
     context: int  # T
     stride: int  # s
     document_mask: bool
+    name: ClassVar[str] = "windows"
+    carries: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return math.ceil(self.part.target_count / self.stride)
 
-    def batches(self, chosen: Ints, size: int) -> Iterator[tuple[Ints, npt.NDArray[np.bool_], Ints | None, Ints]]:
-        """tokens [B, T+1], scored [B, T], documents [B, T] or None and the index of each target [B, T], for `size` windows at a time."""
+    def batches(self, chosen: Ints, size: int) -> Iterator[Piece]:
+        """`size` windows at a time."""
         for at in range(0, len(chosen), size):
             yield self.rows(chosen[at : at + size])
 
-    def rows(self, chosen: Ints) -> tuple[Ints, npt.NDArray[np.bool_], Ints | None, Ints]:
+    def rows(self, chosen: Ints) -> Piece:
         """The rows of some windows; short ones are padded on the right with the end token and not scored there."""
         total = self.part.target_count
         begin = chosen * self.stride  # first target to score
@@ -47,9 +48,9 @@ class Windows:
         tokens = np.full((len(chosen), length + 1), self.end, dtype=np.int64)
         tokens[:, 1:] = np.where(inside, self.part.tokens[index], self.end)
         tokens[:, 0] = np.where(first > 0, self.part.tokens[np.maximum(first - 1, 0)], self.end)
-        documents = self.document_of(index) if self.document_mask else None
-        return tokens, inside & (index >= begin[:, None]), documents, index
+        documents = document_of(self.part, index) if self.document_mask else None
+        return Piece(tokens, inside & (index >= begin[:, None]), documents, index)
 
-    def document_of(self, index: Ints) -> Ints:
-        """The document that each target belongs to; its end token belongs to it."""
-        return np.searchsorted(self.part.offsets, index, side="right") - 1
+    def unit_of(self, place: Ints) -> Ints:
+        """The window that scores each target."""
+        return place // self.stride

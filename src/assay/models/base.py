@@ -31,6 +31,11 @@ class Model(nn.Module):
         return True
 
     @property
+    def bounded(self) -> bool:
+        """Whether the state stops growing, so that it can be carried through a text of any length."""
+        return False
+
+    @property
     def reports(self) -> Mapping[str, float]:
         """The losses that layers report, with the weight at which each enters the total unless the objective says otherwise."""
         return {}

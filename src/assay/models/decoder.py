@@ -142,6 +142,10 @@ class Decoder(Model):
         return all(block.mixer.documents == "masked" for block in self.layers)
 
     @property
+    def bounded(self) -> bool:
+        return all(block.mixer.bounded for block in self.layers)
+
+    @property
     def reports(self) -> Mapping[str, float]:
         found: dict[str, float] = {}
         for block in self.layers:

@@ -1,7 +1,7 @@
 """Tokens on disk: one part of a split as a flat array that is mapped into memory, not read.
 
-`NAME.tokens` holds every document's ids, each followed by the end token unless the text is contiguous; `NAME.offsets.npy` where each document begins;
-`NAME.sizes.npy` the bytes of raw text each one is; `NAME.groups.npy`, if any, the group each one belongs to.
+`NAME.tokens` holds every document's ids, followed by the end token unless the text is contiguous; `NAME.offsets.npy` where
+each document begins; `NAME.sizes.npy` the bytes of raw text each one is; `NAME.groups.npy`, if any, the group each belongs to.
 """
 
 from collections.abc import Iterator, Sequence

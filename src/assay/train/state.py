@@ -1,6 +1,6 @@
 """What changes while a model is trained, and what does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from assay.data.plan import Plan
 from assay.optim.base import Optimizer
 from assay.optim.schedule import ScheduleConfig
 from assay.train.budget import Budget
+from assay.train.carry import Carry
 from assay.train.learner import Learner
 from assay.train.precision import Precision
 
@@ -25,7 +26,10 @@ class Best(NamedTuple):
 
 @dataclass(slots=True)
 class TrainState:
-    """Where a run stands. Data order and random streams are functions of `step`, so these few values are all of it."""
+    """Where a run stands. Data order and random streams are functions of `step`, so these few values are all of it.
+
+    What a model carries from row to row is saved by `Carry`, which all processes have to be asked for.
+    """
 
     learner: Learner
     optimizer: Optimizer
@@ -33,6 +37,7 @@ class TrainState:
     targets: float = 0.0  # scored in the loss so far
     steps: int | None = None  # the whole budget; None while a budget in minutes is still being measured
     best: Best | None = None
+    carry: Carry = field(default_factory=Carry)
 
     @property
     def finished(self) -> bool:

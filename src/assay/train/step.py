@@ -2,15 +2,17 @@
 
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from assay.core.seeds import derive
 from assay.core.types import Mean, Progress, Term, add_means
-from assay.data.plan import share
+from assay.data.plan import Rows, share
 from assay.errors import NonFiniteLoss
 from assay.train.budget import CALIBRATION_STEPS
+from assay.train.carry import Place
 from assay.train.precision import arithmetic
 from assay.train.state import Setup, StepResult, TrainState
 
@@ -25,16 +27,20 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
     at = Progress(state.step, fraction(state.step, state, setup), rows.targets, rows.row_count)
     parallel = setup.parallel
     micro_batches = share(rows, parallel.rank, parallel.world, setup.accumulation)
+    carries = setup.plan.carries
     terms: dict[str, Term] = {}
     stats: dict[str, Mean] = {}
     for index, batch in enumerate(micro_batches):
         torch.manual_seed(derive(setup.seed, "dropout", state.step, parallel.rank, index))
         last = index == len(micro_batches) - 1
         wrapped = setup.wrapped
+        begun = state.carry.before(index, state.learner.model, batch, _place(rows, setup, index)) if carries else None
         with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
             with arithmetic(setup.precision, setup.device):
-                learned = wrapped(batch.to(setup.device), at)
+                learned = wrapped(batch.to(setup.device), at, begun)
             (learned.total * parallel.world).backward()  # DDP averages over processes; the sum is wanted
+        if carries:
+            state.carry.keep(index, learned.state)
         terms = add_terms(terms, learned.terms)
         stats = add_means(stats, learned.stats)
     norms, total_norm = gradient_norms(state)
@@ -47,6 +53,13 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
     state.step += 1
     state.targets += rows.targets
     return StepResult(terms, stats, norms, total_norm)
+
+
+def _place(rows: Rows, setup: Setup, index: int) -> Place:
+    """Which rows of the global batch micro-batch `index` of this process is."""
+    parts = np.array_split(np.arange(len(rows.tokens)), setup.parallel.world * setup.accumulation)
+    part = parts[setup.parallel.rank * setup.accumulation + index]
+    return Place(int(part[0]), int(part[-1]) + 1, len(rows.tokens))
 
 
 def fraction(step: int, state: TrainState, setup: Setup) -> float:

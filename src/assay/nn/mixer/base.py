@@ -51,6 +51,7 @@ class Mixer(nn.Module):
 
     accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input"})  # ways in which a position may enter
     documents: ClassVar[Documents] = "masked"  # whether documents inside a row can be isolated
+    bounded: ClassVar[bool] = False  # whether the state stops growing
     reports: ClassVar[Mapping[str, float]] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
     deviates: ClassVar[Mapping[str, str]] = {}  # property of the suite that cannot hold -> reason
 
