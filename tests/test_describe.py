@@ -8,6 +8,7 @@ from assay.core.recipe import names
 from assay.describe import PRESET_VOCABULARY, Fold, Subject, describe, differences, folded, subject
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
+from assay.models.recurrent import RecurrentConfig
 from assay.objective.next_token import NextTokenConfig
 
 
@@ -114,3 +115,11 @@ def test_identical_layers_in_a_row_are_folded() -> None:
 def test_describing_costs_no_memory_of_the_models_size(tmp_path: Path) -> None:
     found = described(decoder(width=65_536, depth=6, block={"mixer": {"heads": 64}}))
     assert found.total > 3e11  # 1.2 terabytes
+
+
+def test_the_flops_of_an_lstm_are_those_of_its_matrices() -> None:
+    config = RecurrentConfig(width=16, hidden=(24,))
+    shown = described(config, shape=(2, 64), vocabulary=50)
+    matrices = 4 * 24 * (16 + 24) + 4 * 16 * (24 + 16)
+    assert shown.flops_forward == 2 * (matrices + 50 * 16)
+    assert shown.flops_training == 3 * shown.flops_forward

@@ -71,12 +71,14 @@ class Subject:
         }
 
 
-def subject(what: str, overrides: list[str], runs_dir: Path | None) -> Subject:
+def subject(what: str, overrides: list[str], runs_dir: Path | None, scale: str | None = None) -> Subject:
     """The recipe, preset or run called `what`. Raises ConfigError if it is none of them."""
     family = ModelConfig.family
     assert family is not None
     if what.endswith(".toml") or what in recipe.names():
-        return of_experiment(ExperimentConfig.load(what, overrides))
+        return of_experiment(ExperimentConfig.load(what, overrides, scale))
+    if scale is not None:
+        raise ConfigError("--scale", f"is for recipes, and '{what}' is none; leave it out")
     if what in family.presets:
         model = family.make(
             recipe.override({"model": family.presets[what]().tree()}, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"]
@@ -141,7 +143,7 @@ def trace(learner: Learner, shape: tuple[int, int]) -> tuple[int, int, int]:
 
 
 def _count_flops() -> FlopCounterMode:
-    """torch's counter, taught the fused attention of CPUs, which it leaves out. Attention counts as if it were not causal."""
+    """torch's counter, taught the fused attention and the LSTM of CPUs, which it leaves out. Attention counts as if it were not causal."""
 
     def forward(q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
         return sdpa_flop_count(q, k, v)  # type: ignore[no-any-return]
@@ -149,9 +151,14 @@ def _count_flops() -> FlopCounterMode:
     def backward(gradient: Shape, q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
         return sdpa_backward_flop_count(gradient, q, k, v)  # type: ignore[no-any-return]
 
+    def recurrence(x: Shape, read: Shape, carried: Shape, *_: Any, **__: Any) -> int:
+        return 2 * x[0] * x[1] * (read[0] * read[1] + carried[0] * carried[1])  # x [T, B, D], W [4H, D], U [4H, H]
+
     fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     fused_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    return FlopCounterMode(display=False, custom_mapping={fused: forward, fused_backward: backward})
+    lstm, lstm_backward = torch.ops.aten.mkldnn_rnn_layer, torch.ops.aten.mkldnn_rnn_layer_backward
+    recurrences = {lstm: recurrence, lstm_backward: lambda *shapes, **rest: 2 * recurrence(*shapes, **rest)}
+    return FlopCounterMode(display=False, custom_mapping={fused: forward, fused_backward: backward, **recurrences})
 
 
 class Fold(NamedTuple):

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 
@@ -34,8 +34,9 @@ from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
 from assay.train import checkpoint as checkpoints
 from assay.train.budget import Budget
+from assay.train.feeder import Feeder
 from assay.train.learner import Learner
-from assay.train.precision import Precision, weight_type
+from assay.train.precision import Precision, usable, weight_type
 from assay.train.state import Setup, TrainState
 from assay.train.wrap import wrap
 
@@ -47,7 +48,10 @@ class TrainConfig(Config):
     seed: int = setting(0, "decides initial weights, data order, dropout and samples", other=1, bites="output", ge=0)
     accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", other=2, bites="cost", ge=1)
     clip: float = setting(1.0, "largest norm of the whole gradient; 0: no limit", other=0.01, bites="training", ge=0)
-    precision: Precision = setting("float32", "number format of the matrix products in training", other="bf16", bites="training")
+    precision: Precision | Literal["auto"] = setting(
+        "float32", "number format of the matrix products in training: float32, tf32, bf16, float64; auto: what the device is made for",
+        other="bf16", bites="training",
+    )  # fmt: skip
     device: str = setting("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one", other="cpu", bites="report")
     compile: bool = setting(False, "torch.compile each block; pays on a GPU, seldom on a CPU", other=True, bites="cost")
     log_every: str = setting("50steps", "rhythm of the metrics", other="5steps", bites="report")
@@ -83,9 +87,9 @@ class ExperimentConfig(Config):
     train: TrainConfig = TrainConfig()
 
     @classmethod
-    def load(cls, name: str, overrides: list[str] | None = None) -> Self:
-        """The recipe called `name` (or in that TOML file) with overrides applied. Raises ConfigError."""
-        return cls.make(recipe.override(recipe.load(name), overrides or []))
+    def load(cls, name: str, overrides: list[str] | None = None, scale: str | None = None) -> Self:
+        """The recipe called `name` (or in that TOML file), at a scale if asked for, with overrides applied. Raises ConfigError."""
+        return cls.make(recipe.override(recipe.load(name, scale), overrides or []))
 
 
 class Trained(NamedTuple):
@@ -129,13 +133,13 @@ def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -
     optimizer = config.optimizer.build(list(parameters_by_role(learner)))
     plan = config.plan.build(prepared.parts["train"], prepared.tokenizer.end, config.train.seed, prepared.fingerprint)
     setup = Setup(
-        plan=plan,
+        feeder=Feeder(plan, device, ahead=device.type == "cuda"),
         schedule=config.schedule,
         budget=Budget.parse(config.train.budget),
         wrapped=wrap(learner, device, parallel, compiled=config.train.compile),
         device=device,
         parallel=parallel,
-        precision=config.train.precision,
+        precision=usable(config.train.precision, device),
         seed=config.train.seed,
         accumulation=config.train.accumulation,
         clip=config.train.clip or None,

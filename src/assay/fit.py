@@ -93,7 +93,7 @@ class Fit:
         hooks = {hook.name: hook.state_dict() for hook in self.hooks}
         carry = self.state.carry.leaves(self.parallel)
         if self.parallel.main:
-            extra = {"hooks": hooks, "carry": carry, "clock": self.clock.state_dict(), "world": self.parallel.world,
+            extra = {"hooks": hooks, "carry": carry, "precision": self.setup.precision, "clock": self.clock.state_dict(), "world": self.parallel.world,
                      "fingerprint": self.setup.plan.fingerprint, "config": self.experiment.config.digest()}  # fmt: skip
             checkpoint.save(self.run.checkpoints, self.state, extra)
             best = None if self.state.best is None else self.state.best._asdict()
@@ -111,6 +111,8 @@ class Fit:
             self.tracker.note(
                 f"resuming with {self.parallel.world} processes what {extra['world']} began: the same batches, other rounding"
             )
+        if extra["precision"] != self.setup.precision:
+            self.tracker.note(f"resuming in {self.setup.precision} what began in {extra['precision']}, as this device is made for it")
         self.state.carry.restore(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
         for hook in self.hooks:

@@ -149,3 +149,21 @@ TREES = st.dictionaries(
 @given(TREES)
 def test_a_tree_survives_its_file(tree: dict[str, object]) -> None:
     assert tomllib.loads(dump(tree)) == tree
+
+
+def test_a_scale_is_laid_on_the_recipe_and_leaves_no_trace_without(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text("[model]\nwidth = 64\ndepth = 4\n[scales.tiny.model]\nwidth = 8\n[scales.huge.model]\ndepth = 99\n")
+    (tmp_path / "child.toml").write_text('extends = "base.toml"\n[model]\ndepth = 5\n[scales.tiny.model]\ndepth = 1\n')
+    assert recipe.load(str(tmp_path / "child.toml")) == {"model": {"width": 64, "depth": 5}}
+    assert recipe.load(str(tmp_path / "child.toml"), "tiny") == {"model": {"width": 8, "depth": 1}}
+    assert recipe.load(str(tmp_path / "child.toml"), "huge") == {"model": {"width": 64, "depth": 99}}
+
+
+def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text("[scales.tiny.model]\nwidth = 8\n")
+    with pytest.raises(ConfigError, match=r"one.toml has no scale 'tinny'; did you mean 'tiny'\?"):
+        recipe.load(str(file), "tinny")
+    file.write_text("[model]\nwidth = 8\n")
+    with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out --scale, or add a table \[scales.NAME\]"):
+        recipe.load(str(file), "tiny")

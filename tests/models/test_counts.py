@@ -7,16 +7,17 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from assay.core.config import FAMILIES
+from assay.core.config import FAMILIES, Config
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.presets import gpt2, llama
+from assay.models.recurrent import Recurrent
 from assay.nn.linear import parameters_by_role
 
 
-def by_role(config: DecoderConfig, vocabulary: int) -> Counter[str]:
+def by_role(config: Config, vocabulary: int) -> Counter[str]:
     """Elements by role, from the built module; nothing is allocated."""
     with torch.device("meta"):
-        model = Decoder(config, vocabulary)
+        model = Decoder(config, vocabulary) if isinstance(config, DecoderConfig) else Recurrent(config, vocabulary)
     counts: Counter[str] = Counter()
     for parameter in parameters_by_role(model):
         counts[parameter.role] += parameter.tensor.numel()
@@ -94,3 +95,27 @@ def test_flops_are_twice_the_matrices_and_the_two_products_of_attention() -> Non
         attention = 2 * 2 * length**2 * 32  # scores and values, the masked half counted as well
         formula = 2 * length * (depth * matrices + vocabulary * 32) + depth * attention
         assert flops(config, batch, length, vocabulary) == batch * formula
+
+
+@pytest.mark.parametrize(
+    ("name", "vocabulary", "parameters"),
+    [
+        ("gpt2-medium", 50_257, 354_823_168),
+        ("gpt2-large", 50_257, 774_030_080),
+        ("gpt2-xl", 50_257, 1_557_611_200),
+        ("llama-7b", 32_000, 6_738_415_616),
+    ],
+)
+def test_the_sizes_of_the_released_models(name: str, vocabulary: int, parameters: int) -> None:
+    assert by_role(FAMILIES["model"].make(name), vocabulary).total() == parameters
+
+
+@pytest.mark.parametrize(("name", "width"), [("lstm-tiny", 128), ("lstm-small", 200), ("lstm-medium", 650), ("lstm-large", 1500)])
+def test_an_lstm_has_four_gates_a_cell(name: str, width: int) -> None:
+    counts = by_role(FAMILIES["model"].make(name), 10_000)
+    assert counts == {
+        "embedding": 10_000 * width,
+        "matrix": 2 * 4 * width * (width + width),
+        "vector": 2 * 4 * width + 10_000,
+        "head": 10_000 * width,
+    }

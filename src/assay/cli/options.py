@@ -19,6 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document an
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes of the config: model.width=128 plan.batch=8", metavar="[KEY=VALUE]...")
 ]
+Scale = Annotated[str | None, typer.Option("--scale", help="A smaller or larger form that the recipe has, such as tiny.")]
 RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
 
 WIDE = 200  # columns where nobody's window limits them: in a file or a pipe

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from assay.cli.options import AsJson, Overrides, RunsDir, console, pairs, print_json, print_table
+from assay.cli.options import AsJson, Overrides, RunsDir, Scale, console, pairs, print_json, print_table
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.describe import Subject, folded, subject
@@ -16,12 +16,13 @@ from assay.describe import Subject, folded, subject
 def show(
     what: Annotated[str, typer.Argument(help="A recipe, a preset of a model, or a run.")],
     overrides: Overrides = None,
+    scale: Scale = None,
     runs_dir: RunsDir = None,
     as_toml: Annotated[bool, typer.Option("--toml", help="Print the resolved config as a recipe and nothing else.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the resolved config, the shapes, parameters by role, FLOPs and memory."""
-    found = subject(what, overrides or [], runs_dir)
+    found = subject(what, overrides or [], runs_dir, scale)
     if as_json:
         print_json(found.tree())
         return

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from assay.cli.dry_run import dry_run
-from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console
+from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, Scale, console
 from assay.cli.report import opening, report
 from assay.core import parallel as processes
 from assay.core.devices import resolve
@@ -26,19 +26,21 @@ def train(
     runs_dir: RunsDir = None,
     data_dir: DataDir = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Short for train.seed=N.")] = None,
+    scale: Scale = None,
     name: Annotated[str | None, typer.Option("--name", help="The run's name instead of the recipe's.")] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only tell steps, memory and time.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model as a recipe says, score it, and keep everything in a run directory."""
     out = console(as_json=as_json)
+    label = name or "-".join(filter(None, (Path(recipe).stem, scale)))
     extra = [] if seed is None else [f"train.seed={seed}"]
-    config = ExperimentConfig.load(recipe, [*(overrides or []), *extra])
+    config = ExperimentConfig.load(recipe, [*(overrides or []), *extra], scale)
     with processes.joined() as parallel:
         if dry:
             dry_run(_assembled(config, data_dir, parallel, out), out, as_json=as_json)
         else:
-            _train(_assembled(config, data_dir, parallel, out), name or Path(recipe).stem, runs_folder(runs_dir), out, as_json=as_json)
+            _train(_assembled(config, data_dir, parallel, out), label, runs_folder(runs_dir), out, as_json=as_json)
 
 
 def _assembled(config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, out: Console) -> Experiment:

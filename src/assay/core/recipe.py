@@ -1,4 +1,4 @@
-"""Config files and command-line overrides: TOML with `extends`, `a.b.c=value`."""
+"""Config files and command-line overrides: TOML with `extends` and `[scales.NAME]`, `a.b.c=value`."""
 
 import re
 import tomllib
@@ -34,8 +34,20 @@ def find(recipe: str, beside: Path | None = None) -> Path:
     return shipped
 
 
-def load(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) -> Tree:
-    """The tree of a recipe with everything it extends merged below it. Cycles are refused."""
+def load(recipe: str, scale: str | None = None) -> Tree:
+    """The tree of a recipe with everything it extends merged below it, and what it changes for `scale` above it. Raises ConfigError."""
+    tree = _merged(recipe)
+    scales = tree.pop("scales", {})
+    if scale is None:
+        return tree
+    if scale not in scales:
+        remedy = nearest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
+        raise ConfigError("", f"recipe {recipe} has no scale '{scale}'; {remedy}")
+    return merge(tree, scales[scale])
+
+
+def _merged(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) -> Tree:
+    """A recipe as it is written, laid on what it extends. Cycles are refused."""
     path = find(recipe, beside).resolve()
     if path in chain:
         raise ConfigError("extends", f"goes in a circle: {' -> '.join(item.stem for item in (*chain, path))}")
@@ -46,7 +58,7 @@ def load(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) 
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
-    return merge(load(parent, path.parent, (*chain, path)), tree)
+    return merge(_merged(parent, path.parent, (*chain, path)), tree)
 
 
 def dump(tree: Tree) -> str:

@@ -47,13 +47,18 @@ class Batch:
     tokens: Tensor  # [B, T+1] int64
     weight: Tensor  # [B, T] of each target: 1 counts, 0 is padding
     documents: Tensor | None  # [B, T] which document of the row a target belongs to; None: documents are not masked
-    fresh: Tensor  # [B] bool: this row begins a new stream, whatever state is carried
+    fresh: Tensor  # [B] bool, on the CPU: this row begins a new stream, whatever state is carried
+
+    def pinned(self) -> "Batch":
+        """The same batch in memory that a GPU can read by itself, so that copying to it does not wait."""
+        documents = None if self.documents is None else self.documents.pin_memory()
+        return Batch(self.tokens.pin_memory(), self.weight.pin_memory(), documents, self.fresh)  # fresh is looked at by the host
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         documents = None if self.documents is None else self.documents.to(device, non_blocking=True)
-        tokens, weight, fresh = (x.to(device, non_blocking=True) for x in (self.tokens, self.weight, self.fresh))
-        return Batch(tokens, weight, documents, fresh)
+        tokens, weight = (x.to(device, non_blocking=True) for x in (self.tokens, self.weight))
+        return Batch(tokens, weight, documents, self.fresh)
 
 
 class Prediction(NamedTuple):

@@ -4,6 +4,7 @@ from assay.core.config import preset
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig
+from assay.models.recurrent import RecurrentConfig
 from assay.nn.activation import GeluConfig
 from assay.nn.block import BlockConfig
 from assay.nn.feed.glu import GluConfig
@@ -50,6 +51,21 @@ def llama(width: int, depth: int, heads: int, hidden: int, *, key_heads: int | N
     )
 
 
+def lstm(width: int, *, depth: int = 2, dropout: float = 0.0) -> RecurrentConfig:
+    """The LSTM language model of Zaremba et al. (arXiv 1409.2329, section 4.1): cells as wide as the embedding, untied head with a bias.
+
+    Dropout is theirs: on what enters and leaves the cells, never on what they carry. Theirs has no forget bias and starts uniformly in
+    +-0.05 or so; here the cells begin by remembering and weights are scaled by their fan-in.
+    """
+    return RecurrentConfig(
+        width=width,
+        hidden=(width,) * (depth - 1),
+        head=HeadConfig(tied=False, bias=True),
+        embedding_dropout=dropout,
+        dropout=dropout,
+    )
+
+
 @preset("gpt2-tiny")
 def gpt2_tiny() -> ModelConfig:
     """GPT-2's shape at the size of nanoGPT's CPU configuration: 4 layers, 4 heads, width 128, context 64."""
@@ -62,6 +78,24 @@ def gpt2_small() -> ModelConfig:
     return gpt2(768, 12, 12)
 
 
+@preset("gpt2-medium")
+def gpt2_medium() -> ModelConfig:
+    """GPT-2 "355M": 24 layers, 16 heads, width 1,024, context 1,024."""
+    return gpt2(1024, 24, 16)
+
+
+@preset("gpt2-large")
+def gpt2_large() -> ModelConfig:
+    """GPT-2 "774M": 36 layers, 20 heads, width 1,280, context 1,024."""
+    return gpt2(1280, 36, 20)
+
+
+@preset("gpt2-xl")
+def gpt2_xl() -> ModelConfig:
+    """GPT-2 "1.5B": 48 layers, 25 heads, width 1,600, context 1,024."""
+    return gpt2(1600, 48, 25)
+
+
 @preset("llama-tiny")
 def llama_tiny() -> ModelConfig:
     """LLaMA's shape at about the size of gpt2-tiny."""
@@ -72,3 +106,39 @@ def llama_tiny() -> ModelConfig:
 def llama_small() -> ModelConfig:
     """LLaMA's shape at about the size of gpt2-small: 12 layers, 12 heads, width 768, SwiGLU of 2,048."""
     return llama(768, 12, 12, hidden=2048)
+
+
+@preset("llama-medium")
+def llama_medium() -> ModelConfig:
+    """LLaMA's shape at about the size of gpt2-medium: 24 layers, 16 heads, width 1,024, SwiGLU of 2,816."""
+    return llama(1024, 24, 16, hidden=2816)
+
+
+@preset("llama-7b")
+def llama_7b() -> ModelConfig:
+    """LLaMA 7B (arXiv 2302.13971, table 2): 32 layers, 32 heads, width 4,096, SwiGLU of 11,008; 6,738,415,616 with its 32,000 tokens."""
+    return llama(4096, 32, 32, hidden=11008)
+
+
+@preset("lstm-tiny")
+def lstm_tiny() -> ModelConfig:
+    """Two cells of width 128."""
+    return lstm(128)
+
+
+@preset("lstm-small")
+def lstm_small() -> ModelConfig:
+    """Zaremba's small LSTM: two cells of width 200, no dropout."""
+    return lstm(200)
+
+
+@preset("lstm-medium")
+def lstm_medium() -> ModelConfig:
+    """Zaremba's medium LSTM: two cells of width 650, dropout 0.5."""
+    return lstm(650, dropout=0.5)
+
+
+@preset("lstm-large")
+def lstm_large() -> ModelConfig:
+    """Zaremba's large LSTM: two cells of width 1,500, dropout 0.65."""
+    return lstm(1500, dropout=0.65)

@@ -13,6 +13,7 @@ from assay.optim.base import Optimizer
 from assay.optim.schedule import ScheduleConfig
 from assay.train.budget import Budget
 from assay.train.carry import Carry
+from assay.train.feeder import Feeder
 from assay.train.learner import Learner
 from assay.train.precision import Precision
 
@@ -61,7 +62,7 @@ class TrainState:
 class Setup:
     """What stays the same while a model is trained."""
 
-    plan: Plan
+    feeder: Feeder
     schedule: ScheduleConfig
     budget: Budget
     wrapped: nn.Module  # the learner, compiled and distributed as asked
@@ -71,6 +72,11 @@ class Setup:
     seed: int
     accumulation: int
     clip: float | None
+
+    @property
+    def plan(self) -> Plan:
+        """Which rows each step reads."""
+        return self.feeder.plan
 
 
 class StepResult(NamedTuple):

@@ -2,17 +2,15 @@
 
 from contextlib import nullcontext
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from assay.core.seeds import derive
 from assay.core.types import Mean, Progress, Term, add_means
-from assay.data.plan import Rows, share
 from assay.errors import NonFiniteLoss
 from assay.train.budget import CALIBRATION_STEPS
-from assay.train.carry import Place
+from assay.train.feeder import Share
 from assay.train.precision import arithmetic
 from assay.train.state import Setup, StepResult, TrainState
 
@@ -23,21 +21,19 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
     Gradients are sums over micro-batches and processes of terms that are already divided by the global count, so any split of the
     global batch gives the same update. Dropout draws from a stream that is a function of (seed, step, process, micro-batch).
     """
-    rows = setup.plan.rows(state.step)
-    at = Progress(state.step, fraction(state.step, state, setup), rows.targets, rows.row_count)
-    parallel = setup.parallel
-    micro_batches = share(rows, parallel.rank, parallel.world, setup.accumulation)
-    carries = setup.plan.carries
+    parallel, carries = setup.parallel, setup.plan.carries
+    fed = setup.feeder.take(Share(state.step, parallel.rank, parallel.world, setup.accumulation))
+    at = Progress(state.step, fraction(state.step, state, setup), fed.targets, fed.rows)
     terms: dict[str, Term] = {}
     stats: dict[str, Mean] = {}
-    for index, batch in enumerate(micro_batches):
+    for index, batch in enumerate(fed.batches):
         torch.manual_seed(derive(setup.seed, "dropout", state.step, parallel.rank, index))
-        last = index == len(micro_batches) - 1
+        last = index == len(fed.batches) - 1
         wrapped = setup.wrapped
-        begun = state.carry.before(index, state.learner.model, batch, _place(rows, setup, index)) if carries else None
+        begun = state.carry.before(index, state.learner.model, batch, fed.places[index]) if carries else None
         with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
             with arithmetic(setup.precision, setup.device):
-                learned = wrapped(batch.to(setup.device), at, begun)
+                learned = wrapped(batch, at, begun)
             (learned.total * parallel.world).backward()  # DDP averages over processes; the sum is wanted
         if carries:
             state.carry.keep(index, learned.state)
@@ -51,15 +47,8 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
     state.optimizer.step(setup.schedule.factor(state.step, at.fraction))
     state.optimizer.zero_grad()
     state.step += 1
-    state.targets += rows.targets
+    state.targets += fed.targets
     return StepResult(terms, stats, norms, total_norm)
-
-
-def _place(rows: Rows, setup: Setup, index: int) -> Place:
-    """Which rows of the global batch micro-batch `index` of this process is."""
-    parts = np.array_split(np.arange(len(rows.tokens)), setup.parallel.world * setup.accumulation)
-    part = parts[setup.parallel.rank * setup.accumulation + index]
-    return Place(int(part[0]), int(part[-1]) + 1, len(rows.tokens))
 
 
 def fraction(step: int, state: TrainState, setup: Setup) -> float:
