@@ -1,6 +1,7 @@
 """`python docs/make_pictures.py RUN`: the learning curve of a run, in bits per byte, beside what cheaper methods reach.
 
 Writes docs/pictures/bible.png and bible.svg. The same run gives the same svg, byte for byte. Needs matplotlib.
+A run that was trained before runs kept their yardsticks gets them by `assay score RUN`.
 """
 
 import argparse
@@ -15,12 +16,11 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from assay.cli.report import YARDSTICKS
+from assay.data.yardsticks import labels
+
 PICTURES = Path(__file__).parent / "pictures"
-YARDSTICKS = {  # bits per byte of the Bible's validation verses; see "what good looks like" in README.md
-    "xz, given the training text": 1.667,
-    "byte n-gram, 6 bytes of context (Witten-Bell)": 1.517,
-    "nanoGPT's model, 4.5 minutes": 1.376,
-}
+NANOGPT = {"nanoGPT's model, 4.5 minutes": 1.376}  # bits per byte; see "what good looks like" in README.md
 HIGHEST = 2.3  # above it lie the first steps, which tell nothing
 INK, GREY, RED = "#1b4965", "#6b6b6b", "#c1440e"
 
@@ -37,12 +37,20 @@ def score(run: Path, name: str) -> float:
     return float(stored["bits_per_byte"])
 
 
+def yardsticks(run: Path) -> dict[str, float]:
+    """Bits per byte that other means reach on the validation text of a run."""
+    stored: dict[str, float] = json.loads((run / YARDSTICKS).read_text(encoding="utf-8"))
+    names = labels(json.loads((run / "provenance.json").read_text(encoding="utf-8"))["data"]["parts"]["train"]["bytes"])
+    return {**{names[name]: stored[name] for name in ("xz", "ngram")}, **NANOGPT}
+
+
 def draw(axes: Axes, run: Path) -> None:
     """The curve, its end, the training text without dropout, and the yardsticks."""
+    lines = yardsticks(run)
     curve = validations(run)
     steps, bits = zip(*curve, strict=True)
     end, best, training = steps[-1], score(run, "best"), score(run, "training")
-    for name, value in YARDSTICKS.items():
+    for name, value in lines.items():
         axes.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(f"{name}: {value:.3f}", (end, value), (0, 3), textcoords="offset points", ha="right", color=GREY, fontsize=8)
     axes.plot(steps, bits, color=INK, marker="o", markersize=3.5, linewidth=1.6)
@@ -51,8 +59,8 @@ def draw(axes: Axes, run: Path) -> None:
     below = f"training text,\nwithout dropout: {training:.3f}"
     axes.annotate(below, (end, training), (8, -4), textcoords="offset points", color=RED, fontsize=9, va="top")
     shown = [value for value in bits if value <= HIGHEST]
-    low = min(*bits, training, *YARDSTICKS.values())
-    axes.set_ylim(low - 0.08, max([*shown, max(YARDSTICKS.values())]) + 0.08)
+    low = min(*bits, training, *lines.values())
+    axes.set_ylim(low - 0.08, max([*shown, max(lines.values())]) + 0.08)
     axes.set_xlim(0, end * 1.02)
     axes.set_xlabel("training steps")
     axes.set_ylabel("bits per byte (lower is better)")

@@ -7,7 +7,7 @@ import torch
 
 import trained
 from assay.core.parallel import Parallel
-from assay.core.recipe import load, override
+from assay.core.recipe import load, names, override
 from assay.data.prepare import Prepared
 from assay.errors import ConfigError
 from assay.experiment import Experiment, ExperimentConfig, assemble, build_model, load_data, make_scorer, steps_of
@@ -96,3 +96,10 @@ def test_a_large_split_is_sampled_while_training_and_only_then(recipe: Path) -> 
     assert experiment.scorer("validation", "x", sampled=True).sample == pytest.approx(200 / bytes_there)
     assert experiment.scorer("validation", "x").sample == 1
     assert made(recipe).scorer("validation", "x", sampled=True).sample == 1
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_has_a_tiny_scale_of_fewer_parameters(name: str) -> None:
+    whole, tiny = (ExperimentConfig.load(name, scale=scale) for scale in (None, "tiny"))
+    sizes = [sum(p.numel() for p in build_model(config, 300).parameters()) for config in (whole, tiny)]
+    assert sizes[1] < sizes[0] / 1.9

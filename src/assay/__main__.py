@@ -21,11 +21,16 @@ FOLDERS = {
     errno.ENOTDIR: "name a folder, not a file",
     errno.EEXIST: "name a folder, not a file",
 }
+COMPLETION = ("--install-completion", "--show-completion")
 QUICK = {(): WELCOME, ("--version",): version()}  # answered without importing torch
 
 
 def main() -> None:
     """Run the command line and turn errors into messages."""
+    if os.environ.get("_ASSAY_COMPLETE"):  # a shell asks what may come next
+        from assay.cli import completion  # noqa: PLC0415
+
+        completion.answer()
     arguments = tuple(sys.argv[1:])
     if arguments in QUICK:
         print(QUICK[arguments])  # noqa: T201
@@ -48,10 +53,14 @@ def _run() -> int:
     """The exit code of the command; what went wrong is told here."""
     import typer  # noqa: PLC0415 (only imported when a command runs)
 
-    from assay.cli.main import app  # noqa: PLC0415 (so is torch)
-
     usage_error: type[Exception] = typer.BadParameter.__bases__[0]  # click's UsageError, of which some versions of typer carry a copy
     try:
+        if sys.argv[1:2] and sys.argv[1] in COMPLETION:
+            from assay.cli.completion import set_up  # noqa: PLC0415
+
+            return set_up(*sys.argv[1:3])
+        from assay.cli.main import app  # noqa: PLC0415 (only now is torch imported)
+
         return app(prog_name="assay", standalone_mode=False) or 0
     except typer.Abort:
         return Interrupted.exit_code

@@ -44,6 +44,7 @@ def write_run(run: Run, config: ExperimentConfig, prepared: Prepared) -> None:
             for name, p in prepared.parts.items()
         },
         "tokenizer": prepared.tokenizer.digest,
+        "leakage": None if prepared.leakage is None else prepared.leakage.tree(),
     }
     run.write_json("provenance.json", {**provenance(), "config": config.digest(), "data": facts})
     prepared.tokenizer.save(run.path / "tokenizer.json")
@@ -93,8 +94,15 @@ class Fit:
         hooks = {hook.name: hook.state_dict() for hook in self.hooks}
         carry = self.state.carry.leaves(self.parallel)
         if self.parallel.main:
-            extra = {"hooks": hooks, "carry": carry, "precision": self.setup.precision, "clock": self.clock.state_dict(), "world": self.parallel.world,
-                     "fingerprint": self.setup.plan.fingerprint, "config": self.experiment.config.digest()}  # fmt: skip
+            extra = {
+                "hooks": hooks,
+                "carry": carry,
+                "clock": self.clock.state_dict(),
+                "precision": self.setup.precision,
+                "world": self.parallel.world,
+                "fingerprint": self.setup.plan.fingerprint,
+                "config": self.experiment.config.digest(),
+            }
             checkpoint.save(self.run.checkpoints, self.state, extra)
             best = None if self.state.best is None else self.state.best._asdict()
             self._status(step=self.state.step, steps=self.state.steps, best=best)

@@ -62,6 +62,13 @@ def test_the_validation_of_the_loop_is_what_score_computes(lab: Lab) -> None:
         assert last["validation"][name] == figures[name]
 
 
+def test_score_reads_each_document_alone_where_asked(lab: Lab) -> None:
+    told = call("score", "last", "--policy", "documents", "--json").json
+    assert (told["protocol"]["policy"], told["coverage"]) == ("documents", 1)
+    assert told["stored"].endswith("-documents.json")
+    assert "each document alone" in call("score", "last", "--policy", "documents").out
+
+
 def test_score_does_not_depend_on_the_batch_size_and_tells_the_stride(lab: Lab) -> None:
     one, other = (call("score", "last", "--batch-size", size, "--stride", 5, "--json").json for size in (3, 50))
     assert one["bits_per_byte"] == pytest.approx(other["bits_per_byte"], rel=1e-6)

@@ -48,3 +48,21 @@ def test_two_processes_equal_one_and_one_alone_writes(tiny: Path, tmp_path: Path
     assert main("resume", alone.path, "train.budget=16steps") == 0
     ours, theirs = (load_file(checkpoint.locate(run.checkpoints, "last") / checkpoint.WEIGHTS) for run in (alone, both))
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-10
+
+
+def test_what_two_processes_carry_one_goes_on_with(tiny: Path, tmp_path: Path) -> None:
+    """Five lanes in 2 x 2 micro-batches; saved in the middle of an epoch, then resumed by one process."""
+    lanes = ["train.precision=float64", "plan={kind='lanes', window=16, batch=5}", "model={kind='recurrent', width=16, hidden=[24]}"]
+    alone = train(tiny, tmp_path / "one", *lanes, "train.budget=6steps")
+    arguments = ("train", tiny, *lanes, "train.budget=6steps", "train.accumulation=2", "--runs-dir", tmp_path / "two")
+    with started(*arguments, program=TORCHRUN) as process:
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    both = only_run(tmp_path / "two")
+    carried = checkpoint.peek(checkpoint.locate(both.checkpoints, "last"))["extra"]["carry"]
+    assert [tuple(leaf.shape) for leaf in carried[1:]] == [(5, 24), (5, 24), (5, 16), (5, 16)]
+    assert carried[0] == 6 * 16
+    for run in (alone, both):
+        assert main("resume", run.path, "train.budget=9steps") == 0
+    ours, theirs = (load_file(checkpoint.locate(run.checkpoints, "last") / checkpoint.WEIGHTS) for run in (alone, both))
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-10

@@ -13,13 +13,18 @@ from assay.core.parallel import Parallel
 from assay.experiment import ExperimentConfig, assemble, load_data
 from assay.train.eta import Clock
 from assay.train.loop import train
-from train.tiny import LINES, tree_of
+from properties import corpora
+from train.tiny import tree_of
 
 FAMILY_NAMES = ("optimizer", "schedule", "plan", "split", "tokenizer", "corpus")
 ROWS = {"window": 16, "batch": 4}
-SMALL: dict[str, dict[str, Any]] = {"windows": ROWS, "lanes": ROWS, "documents": ROWS, "bpe": {"vocabulary": 280}, "word": {"vocabulary": 270}}
-# second values that a field cannot give itself, as they depend on the text of this test
-OTHER: dict[str, Any] = {"corpus.text.path": "other.txt", "corpus.text.document": "paragraph"}
+SMALL: dict[str, dict[str, Any]] = {
+    "windows": ROWS,
+    "lanes": ROWS,
+    "documents": ROWS,
+    "bpe": {"vocabulary": 280},
+    "word": {"vocabulary": 270},
+}
 
 
 def cases() -> list[Any]:
@@ -52,14 +57,15 @@ def test_every_setting_changes_what_it_says(
     family: str, leaf: type[Config], key: str, extra: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    for name, count in (("lines.txt", 120), ("other.txt", 90)):
-        lines = [f"{line} {chr(0x4E00 + index)}" for index, line in enumerate(LINES[:count])]  # each with a character of its own
-        pairs = ["\n".join(lines[index : index + 2]) for index in range(0, count, 2)]
-        (tmp_path / name).write_text("\n\n".join(pairs) + "\n", encoding="utf-8")
-    text = tmp_path / "lines.txt"
-    kind = leaf.model_fields["kind"].default
-    plain = {"kind": kind, **SMALL.get(kind, {}), **({"path": str(text)} if kind == "text" else {})}
-    other = OTHER.get(f"{family}.{kind}.{key}", extra["other"])
+    text = corpora.write(tmp_path)
+    corpora.know_enwik8(tmp_path, monkeypatch)
+    kind, needs, other = leaf.model_fields["kind"].default, {}, extra["other"]
+    if family == "corpus":
+        needs = corpora.settings(kind, key, tmp_path)
+        other = corpora.placed(corpora.OTHER.get(f"{kind}.{key}", other), tmp_path)
+        if key == "hub":
+            corpora.write_data_sets(tmp_path, monkeypatch)
+    plain = {"kind": kind, **SMALL.get(kind, {}), **needs}
     assert other is not None, f"{family}/{kind}.{key} has no second value; give setting(other=...)"
     before, after = (outcome(text, family, settings, extra["bites"]) for settings in (plain, merge(plain, {key: other})))
     if extra["bites"] == "data":

@@ -1,8 +1,20 @@
 """Characters and words as tokens: what has an id of its own, and what is spelt in bytes."""
 
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.text import chunks
 from assay.text.char import CharConfig
+from assay.text.piece import text_of
 from assay.text.tokenizer import Tokenizer
-from assay.text.word import WordConfig
+from assay.text.word import PIECE, WordConfig
+
+TEXT = ["and God said, naïve 日本".encode()] * 2
+CHARS, WORDS = CharConfig().train(TEXT), WordConfig(vocabulary=300).train(TEXT)
+WORDY = st.text(alphabet="anGod_ 1',. \n\t\x1c\x85\u00a0\u3000ï日語", max_size=60)
 
 
 def spelt(tokenizer: Tokenizer, text: str) -> list[bytes]:
@@ -44,3 +56,38 @@ def test_bytes_that_are_not_utf8_are_never_learnt() -> None:
     text = [b"\xff\xfe \xff\xfe" * 5]
     assert CharConfig().train(text).size == 257
     assert all(b"\xff" not in spelling for spelling in WordConfig(vocabulary=300).train(text).spellings[256:])
+
+
+def reference(tokenizer: Tokenizer, pieces: Iterable[str]) -> list[int]:
+    """One piece after the other."""
+    known = {spelling: token for token, spelling in enumerate(tokenizer.spellings[: tokenizer.end])}
+    spellings = (piece.encode("utf-8", "surrogateescape") for piece in pieces)
+    return [token for spelling in spellings for token in ([known[spelling]] if spelling in known else spelling)]
+
+
+@pytest.mark.parametrize(("tokenizer", "cut"), [(CHARS, list), (WORDS, PIECE.findall)], ids=["char", "word"])
+@given(documents=st.lists(st.binary(max_size=20) | WORDY.map(str.encode), max_size=5), size=st.sampled_from([3, 20, 1000]))
+def test_documents_in_chunks_have_the_ids_of_their_pieces(
+    tokenizer: Tokenizer, cut: Callable[[str], list[str]], documents: list[bytes], size: int
+) -> None:
+    expected = [reference(tokenizer, cut(text_of(document))) for document in documents]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK", size)
+        assert [ids.tolist() for ids in tokenizer.encode(documents)] == expected
+
+
+@given(text=WORDY)
+def test_what_is_learnt_does_not_depend_on_chunks(text: str) -> None:
+    documents = [text.encode(), b"\xff" + text.encode()]
+    whole = [config.train(documents).digest for config in (CharConfig(min_count=2), WordConfig(vocabulary=300))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK", 3)
+        assert [config.train(documents).digest for config in (CharConfig(min_count=2), WordConfig(vocabulary=300))] == whole
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["char", "word"])
+@pytest.mark.parametrize("unit", ["a", " ", "中", "\u3000"])
+def test_a_word_of_any_length_comes_back_exactly(tokenizer: Tokenizer, unit: str) -> None:
+    document = b"God " + unit.encode() * (3 * chunks.STRETCH // len(unit.encode())) + b" said"
+    (ids,) = tokenizer.encode([document])
+    assert tokenizer.decode(ids) == document

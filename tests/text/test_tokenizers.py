@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core.config import FAMILIES
-from assay.errors import ConfigError, DataError
-from assay.text import bpe
+from assay.errors import DataError
+from assay.text import tokenizer as module
 from assay.text.bpe import BpeConfig
 from assay.text.byte import ByteConfig
 from assay.text.char import CharConfig
@@ -76,6 +76,38 @@ def test_a_saved_tokenizer_is_the_same_tokenizer(tokenizer: Tokenizer, tmp_path:
     assert [ids.tolist() for ids in loaded.encode(TEXT)] == [ids.tolist() for ids in tokenizer.encode(TEXT)]
 
 
+@each
+@given(data=st.data())
+def test_decoding_an_array_gives_the_spellings_in_turn(tokenizer: Tokenizer, data: st.DataObject) -> None:
+    ids = data.draw(st.lists(st.integers(0, tokenizer.end), max_size=40)) * data.draw(st.sampled_from([1, 9]))
+    spelt = b"".join(tokenizer.spellings[token] for token in ids)
+    assert tokenizer.decode(ids) == tokenizer.decode(np.array(ids, tokenizer.dtype)) == spelt
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FEW", 0)
+        patch.setattr(module, "DECODED", 3)
+        assert tokenizer.decode(np.array(ids, np.int64)) == spelt
+
+
+@each
+def test_the_file_has_the_bytes_of_each_id(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "tokenizer.json")
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["byte_lengths"] == tokenizer.byte_lengths.tolist()
+
+
+@each
+def test_a_file_without_the_bytes_of_each_id_is_the_same_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer.tree()))
+    assert load_tokenizer(tmp_path / "tokenizer.json").digest == tokenizer.digest
+
+
+@each
+def test_a_file_whose_bytes_are_not_those_of_its_tokens_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tree = {**tokenizer.tree(), "byte_lengths": [*tokenizer.byte_lengths[:-1].tolist(), 2]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tree))
+    with pytest.raises(DataError, match=rf"damaged {tree['kind']} tokenizer .*copy tokenizer\.json"):
+        load_tokenizer(tmp_path / "tokenizer.json")
+
+
 def test_the_test_covers_every_tokenizer() -> None:
     assert set(FAMILIES["tokenizer"].kinds) == set(TOKENIZERS)
 
@@ -83,52 +115,6 @@ def test_the_test_covers_every_tokenizer() -> None:
 def test_bytes_have_257_ids() -> None:
     assert TOKENIZERS["byte"].size == 257
     assert TOKENIZERS["byte"].encode([b"\x00\xff"])[0].tolist() == [0, 255]
-
-
-def test_bpe_has_the_vocabulary_asked_for_when_the_text_gives_it() -> None:
-    words = [f"{left}{right}".encode() for left in "abcdefgh" for right in "stuvwxyz"] * 2
-    assert BpeConfig(vocabulary=300).train(words).size == 300
-    assert BpeConfig(vocabulary=257).train(words).size == 257
-
-
-def test_bpe_of_a_small_text_has_no_made_up_tokens() -> None:
-    assert BpeConfig(vocabulary=4096).train([b"abab"]).size < 262
-    assert BpeConfig(vocabulary=4096).train([]).size == 257
-
-
-def test_bpe_shortens_the_text_it_was_trained_on() -> None:
-    ids = TOKENIZERS["bpe"].encode(TEXT[:1])[0]
-    assert len(ids) < len(TEXT[0]) / 2
-
-
-def test_bpe_training_is_deterministic() -> None:
-    assert BpeConfig(vocabulary=290).train(TEXT).digest == BpeConfig(vocabulary=290).train(TEXT).digest
-
-
-def test_bpe_of_another_text_has_another_digest() -> None:
-    assert BpeConfig(vocabulary=290).train([b"other words, other words"]).digest != TOKENIZERS["bpe"].digest
-
-
-@given(text=st.text(alphabet="ab1'., \n\r\t\u00a0\u2003\u4e2d", max_size=80))
-def test_cutting_a_long_text_into_pieces_does_not_change_its_tokens(text: str) -> None:
-    document = text.encode()
-    (whole,) = TOKENIZERS["bpe"].encode([document])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bpe, "PIECE", 3)
-        patch.setattr(bpe, "BATCH", 10)
-        pieces = list(bpe.pieces(document))
-        (cut,) = TOKENIZERS["bpe"].encode([document])
-    assert b"".join(piece.encode() if isinstance(piece, str) else piece for piece in pieces) == document
-    assert cut.tolist() == whole.tolist()
-
-
-def test_a_long_text_is_cut_into_pieces() -> None:
-    assert len(list(bpe.pieces(b"some words " * (3 * bpe.PIECE // 10)))) > 2
-
-
-def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
-    with pytest.raises(ConfigError, match="vocabulary"):
-        BpeConfig.make({"vocabulary": 256})
 
 
 @pytest.mark.parametrize(

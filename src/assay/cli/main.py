@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from assay.cli import compare_configs, kinds, resume, runs, sample, score, show, train, verify_resume
+from assay.cli import bench, compare_configs, data, doctor, kinds, resume, runs, sample, score, show, train, verify_resume
+from assay.cli.completion import completing
 from assay.cli.welcome import WELCOME, version
 
 app = typer.Typer(
     name="assay",
     help="Train, score and compare small language models, with numbers that can be trusted.",
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -23,11 +24,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "runs": runs.runs,
     "kinds": kinds.kinds,
     "show": show.show,
+    "data": data.data,
     "diff": compare_configs.diff,
     "verify-resume": verify_resume.verify_resume,
+    "bench": bench.bench,
+    "doctor": doctor.doctor,
 }
 for _name, _command in COMMANDS.items():
-    app.command(_name, short_help=_command.__doc__)(_command)
+    app.command(_name, short_help=_command.__doc__)(completing(_command))
 
 
 @app.callback(invoke_without_command=True)

@@ -42,7 +42,7 @@ def pairs(facts: Mapping[str, str]) -> Table:
     """Names and what they stand for; only the latter is wrapped."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     for name, fact in facts.items():
         grid.add_row(Text(name), Text(fact))
     return grid

@@ -35,4 +35,4 @@ def _resume(run: Run, overrides: list[str], data_dir: Path | None, parallel: Par
     tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))
     figures = fit.to_the_end()
     if parallel.main:
-        report(out, run, figures, as_json=as_json)
+        report(out, run, figures, fit.experiment.prepared, as_json=as_json)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, pairs, print_json
+from assay.cli.report import YARDSTICKS, beside, measured
 from assay.core.devices import resolve
 from assay.data.plan import Policy
 from assay.errors import UserError, nearest
@@ -55,10 +56,18 @@ def score(
     scorer = make_scorer(config, prepared, prepared.parts[split], (split, label), target, policy, stride)
     result = replace(scorer, batch_size=batch_size).score(model.to(target))
     stored = directory.write_json(f"scores/{split}-{checkpoint}-step{step}-{protocol_name(scorer.protocol)}.json", result.tree())
+    out = console(as_json=as_json)
+    if not as_json:
+        out.print(pairs(_facts(result)))
+    found = measured(out, prepared, split)
+    if found is not None and split == "validation":
+        directory.write_json(YARDSTICKS, found)
     if as_json:
-        print_json({**result.tree(), "stored": str(stored)})
-    else:
-        console().print(pairs(_facts(result)))
+        print_json({**result.tree(), "stored": str(stored), "yardsticks": found})
+    elif found is not None:
+        beside(out, result.bits_per_byte, found, prepared.parts["train"].bytes)
+        if split == "train":
+            out.print("xz and the n-gram are left out: they would have read this very text", soft_wrap=True)
 
 
 def protocol_name(protocol: Protocol) -> str:

@@ -64,7 +64,7 @@ def _train(experiment: Experiment, label: str, folder: Path, out: Console, *, as
     tracker.begin(f"assay train {label}", opening(experiment, run))
     figures = Fit(run, experiment, tracker, Clock()).to_the_end()
     if parallel.main:
-        report(out, run, figures, as_json=as_json)
+        report(out, run, figures, experiment.prepared, as_json=as_json)
 
 
 def _waiting(out: Console, text: str) -> AbstractContextManager[object]:

@@ -6,6 +6,7 @@ WELCOME = """\
 Assay trains, scores and compares small language models.
 
 Start here:
+  assay doctor        is this machine ready?
   assay train bible   a model of the Bible in 5 minutes
   assay sample last   let it write
   assay score last    its bits per byte, all text scored
@@ -13,12 +14,15 @@ Start here:
 
 Then:
   assay show bible    what exactly a recipe or a run is
+  assay data bible    what a text is
   assay diff A B      what differs between two of them
   assay kinds         what can stand in a config
+  assay bench         how fast this machine trains
   assay train bible model.width=256 plan.batch=8
 
 `assay --help` lists all commands, `assay COMMAND --help`
-the options of one."""
+the options of one; `assay --install-completion` completes
+them with the tab key."""
 
 
 def version() -> str:

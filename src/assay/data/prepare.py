@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from assay.core.config import Tree, digest
+from assay.data.leakage import Leakage, cached_leakage
 from assay.data.split import PARTS, PartName, SplitConfig
 from assay.text.cache import cached
 from assay.text.corpus import Corpus, CorpusConfig
@@ -37,18 +40,22 @@ class Prepared:
     tokenizer: Tokenizer
     parts: dict[PartName, Part]
     split_sha256: str  # of which document is in which part
+    leakage: Leakage | None = None  # None where nothing was split
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the text, the assignment of its documents and the tokenizer."""
         return digest([self.corpus.sha256, self.split_sha256, self.tokenizer.digest])
 
+    def raw(self, part: PartName) -> bytes:
+        """The raw text of a part: its documents, each followed by the newline that its end token, if any, stands for."""
+        return self.tokenizer.decode(self.parts[part].tokens)
+
     def text(self, part: PartName) -> Iterator[bytes]:
         """The documents of a part, without the newlines that end tokens stand for."""
-        tokens = self.parts[part]
-        for index in range(tokens.documents):
-            document = tokens.document(index)
-            yield self.tokenizer.decode(document[:-1] if tokens.ends else document)
+        raw, stops = self.raw(part), np.cumsum(self.parts[part].sizes).tolist()
+        for start, stop in zip([0, *stops], stops, strict=False):
+            yield raw[start : stop - self.parts[part].ends]
 
 
 def prepare(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerConfig, data_dir: Path | None = None) -> Prepared:
@@ -58,7 +65,8 @@ def prepare(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerConfig
     """
     version = corpus.version(data_dir)
     key = digest([FORMAT, corpus.tree(), version, split.tree(), tokenizer.tree()])[:32]
-    return _read(cached("prepared", key, lambda folder: _write(folder, corpus.load(data_dir), split, tokenizer)))
+    prepared = _read(cached("prepared", key, lambda folder: _write(folder, corpus.load(data_dir), split, tokenizer)))
+    return replace(prepared, leakage=cached_leakage(digest([FORMAT, corpus.tree(), version, split.tree()]), prepared.text))
 
 
 def _write(folder: Path, corpus: Corpus, split_config: SplitConfig, tokenizer_config: TokenizerConfig) -> None:

@@ -1,28 +1,37 @@
 """Byte-level byte pair encoding: the most frequent pair of tokens becomes a token, again and again.
 
 Sennrich, Haddow and Birch 2016 (arXiv 1508.07909), on bytes and within the words of GPT-2's pattern (Radford et al.
-2019), by the `tokenizers` library. What differs: the library knows no special token (the end token is added here, so a
-text that spells `<|endoftext|>` is plain text), and bytes that are not UTF-8 are encoded one by one, without loss.
+2019). `tokenizers` finds the merges and `tiktoken` applies them. What differs: no text becomes a special token (one that
+spells `<|endoftext|>` is plain text), bytes that are not UTF-8 are encoded one by one, without loss, and a word longer than
+`chunks.STRETCH` is encoded in parts.
+
+To `tokenizers` the merges are a list of pairs; `tiktoken` joins any two neighbours that together are a token, the lowest id
+first. The ids are the same if every token is what the merges make of its own bytes: two neighbours that together are a token
+are then the pair that it is made of. Training gives such merges, and `check` holds those of a file to it.
 """
 
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
+import tiktoken
 import tokenizers
 
 from assay.core.config import Tree, setting
+from assay.text.chunks import SPACE, chunks, cores, encode_chunks, split_at
 from assay.text.tokenizer import Ids, Tokenizer, TokenizerConfig
 
 BYTES = range(256)
-PIECE = 2**16  # characters: a longer text goes to the library in pieces, whose memory is many times the text's
-BATCH = 2**20  # characters in one call of the library
+WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # GPT-2's, as `tokenizers` has it built in
+# No word goes on from an ASCII letter to an ASCII character that is none, or so from a digit.
+BOUNDARY = re.compile(SPACE + rb"|(?<=[A-Za-z])(?=[\x00-@\[-`{-\x7f])|(?<=[0-9])(?=[\x00-/:-\x7f])")
 NOT_UTF8 = re.compile("([\udc80-\udcff]+)")  # how `surrogateescape` decodes such bytes
-# Before a space or newline that follows something else the pattern always begins a new word, so a cut changes nothing.
-WORD_START = re.compile(r"(?<=\S)(?=[ \n])")
+LEARNT = 2**12  # bytes: longer words are cut for training, whose time grows with the square of a word's length
+BETWEEN = "\U0010ffff"  # between texts that are encoded at once: a code point that Unicode keeps free of characters
 
 
 def letters() -> list[str]:
@@ -32,32 +41,9 @@ def letters() -> list[str]:
     return [chr(byte if byte in printable else next(others)) for byte in BYTES]
 
 
-def pieces(document: bytes) -> Iterator[str | bytes]:
-    """A document as strings short enough for the library, and the bytes between them that are not UTF-8."""
-    for index, run in enumerate(NOT_UTF8.split(document.decode("utf-8", "surrogateescape"))):
-        if index % 2:
-            yield run.encode("utf-8", "surrogateescape")
-            continue
-        start = 0
-        while start < len(run):
-            found = WORD_START.search(run, start + PIECE)
-            stop = found.start() if found else len(run)
-            yield run[start:stop]
-            start = stop
-
-
-def batches(documents: Sequence[bytes]) -> Iterator[list[tuple[int, str | bytes]]]:
-    """The pieces of all documents with the index of the document each is of, in lists of about `BATCH` characters."""
-    batch: list[tuple[int, str | bytes]] = []
-    length = 0
-    for index, document in enumerate(documents):
-        for piece in pieces(document):
-            batch.append((index, piece))
-            length += len(piece)
-            if length >= BATCH:
-                yield batch
-                batch, length = [], 0
-    yield batch
+def runs(chunk: bytes) -> list[str]:
+    """A chunk as text that is UTF-8 and bytes that are not, in turn; the bytes are lone surrogates, the first run is text."""
+    return NOT_UTF8.split(chunk.decode("utf-8", "surrogateescape"))
 
 
 def library_tokenizer(tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> tokenizers.Tokenizer:
@@ -67,6 +53,22 @@ def library_tokenizer(tokens: Sequence[str], merges: Sequence[Sequence[str]]) ->
     made = tokenizers.Tokenizer(model)
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     return made
+
+
+def check(tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> None:
+    """Raises ValueError unless each merge makes the next token of earlier ones, and each token's bytes are encoded as the token."""
+    places = {token: index for index, token in enumerate(tokens)}
+    if sorted(tokens[:256]) != sorted(letters()) or len(places) != len(tokens):
+        raise ValueError("the tokens are not the 256 bytes and others, each once")
+    if list(tokens[256:]) != [left + right for left, right in merges]:
+        raise ValueError("the tokens are not what the merges make, in their order")
+    for token, pair in zip(tokens[256:], merges, strict=True):
+        if any(places.get(part, len(places)) >= places[token] for part in pair):
+            raise ValueError(f"the token {token!r} is made of tokens that come after it")
+    model = library_tokenizer(tokens, merges).model
+    for token in tokens:
+        if len(model.tokenize(token)) != 1:
+            raise ValueError(f"the merges before it keep the token {token!r} from being made")
 
 
 def allow_threads() -> None:
@@ -80,27 +82,36 @@ class BpeTokenizer(Tokenizer):
     def __init__(self, tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> None:
         byte_of = {letter: byte for byte, letter in enumerate(letters())}
         super().__init__([bytes(byte_of[letter] for letter in token) for token in tokens])
+        check(tokens, merges)
         self.tokens, self.merges = list(tokens), [list(pair) for pair in merges]
-        self._library = library_tokenizer(tokens, merges)
-        self._byte_ids = np.array([self.tokens.index(letter) for letter in letters()], dtype=self.dtype)
+        ranks = {spelling: index for index, spelling in enumerate(self.spellings[: self.end])}
+        self._library = tiktoken.Encoding("bpe", pat_str=WORDS, mergeable_ranks=ranks, special_tokens={BETWEEN: self.end})
+        self._byte_ids = np.array([ranks[bytes([byte])] for byte in BYTES], dtype=self.dtype)
 
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
-        """Strings by the library, in batches; bytes that are not UTF-8 by their own tokens."""
-        allow_threads()
-        encoded: list[list[Ids]] = [[np.empty(0, self.dtype)] for _ in documents]
-        for batch in batches(documents):
-            for (document, _), ids in zip(batch, self._encode_batch([piece for _, piece in batch]), strict=True):
-                encoded[document].append(ids)
-        return [np.concatenate(parts) for parts in encoded]
+        """Text by the library, on every core; bytes that are not UTF-8 by their own tokens."""
+        return encode_chunks(documents, BOUNDARY, self._encode, cores())
 
-    def _encode_batch(self, batch: Sequence[str | bytes]) -> Iterator[Ids]:
-        texts = [piece for piece in batch if isinstance(piece, str)]
-        found = iter(self._library.encode_batch_fast(texts, add_special_tokens=False))
-        for piece in batch:
-            if isinstance(piece, str):
-                yield np.array(next(found).ids, dtype=self.dtype)
-            else:
-                yield self._byte_ids[np.frombuffer(piece, np.uint8)]
+    def _encode(self, batch: Sequence[bytes]) -> list[Ids]:
+        try:
+            return self._encode_texts([chunk.decode() for chunk in batch])
+        except UnicodeDecodeError:
+            return [self._encode_runs(runs(chunk)) for chunk in batch]
+
+    def _encode_texts(self, texts: Sequence[str]) -> list[Ids]:
+        """Texts in one call of the library: its own overhead is that of a short text's encoding."""
+        joined = BETWEEN.join(texts)
+        if joined.count(BETWEEN) >= len(texts):  # one of them has it, as text
+            return [self._library.encode_to_numpy(text, disallowed_special=()).astype(self.dtype) for text in texts]
+        ids = self._library.encode_to_numpy(joined, allowed_special={BETWEEN}, disallowed_special=()).astype(self.dtype)
+        between = ids == self.end
+        ends = np.append(np.flatnonzero(between) - np.arange(len(texts) - 1), len(ids) - len(texts) + 1)
+        return split_at(ids[~between], ends)
+
+    def _encode_runs(self, found: Sequence[str]) -> Ids:
+        texts = self._encode_texts(found[::2])
+        others = [self._byte_ids[np.frombuffer(run.encode("utf-8", "surrogateescape"), np.uint8)] for run in found[1::2]]
+        return np.concatenate([*chain.from_iterable(zip(texts, others, strict=False)), texts[-1]])
 
     def tree(self) -> Tree:
         """The tokens in the order of their ids, and the merges in theirs."""
@@ -129,8 +140,7 @@ class BpeConfig(TokenizerConfig):
             special_tokens=[],
             show_progress=False,
         )
-        texts = (piece for document in documents for piece in pieces(document) if isinstance(piece, str))
-        learner.train_from_iterator(texts, trainer)
+        learner.train_from_iterator(training_texts(documents), trainer)
         model = json.loads(learner.to_str())["model"]
         return BpeTokenizer(sorted(model["vocab"], key=model["vocab"].__getitem__), model["merges"])
 
@@ -138,3 +148,10 @@ class BpeConfig(TokenizerConfig):
     def restore(cls, tree: Tree) -> Tokenizer:
         """The tokenizer of these tokens and merges."""
         return BpeTokenizer(tree["tokens"], tree["merges"])
+
+
+def training_texts(documents: Sequence[bytes]) -> Iterator[str]:
+    """What is UTF-8 of the documents, in strings that no word spans."""
+    for document in documents:
+        for chunk in chunks(document, BOUNDARY, LEARNT, LEARNT):
+            yield from runs(chunk)[::2]

@@ -19,6 +19,8 @@ from assay.errors import DataError, nearest
 from assay.text.corpus import SEPARATOR
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
+DECODED = 2**16  # ids that `decode` spells at once
+FEW = 128  # ids that are spelt sooner one by one
 
 
 class Tokenizer(ABC):
@@ -62,12 +64,28 @@ class Tokenizer(ABC):
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The bytes of some ids; the end token is a newline."""
-        plain = ids.tolist() if isinstance(ids, np.ndarray) else ids
-        return b"".join([self.spellings[token] for token in plain])
+        if isinstance(ids, np.ndarray):
+            if len(ids) > FEW:
+                return b"".join([self._spell(ids[start : start + DECODED]) for start in range(0, len(ids), DECODED)])
+            ids = ids.tolist()
+        return b"".join([self.spellings[token] for token in ids])
+
+    @cached_property
+    def _joined(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """All spellings one after the other, and where each begins."""
+        return np.frombuffer(b"".join(self.spellings), np.uint8), np.cumsum(self.byte_lengths) - self.byte_lengths
+
+    def _spell(self, ids: "npt.NDArray[np.integer[Any]]") -> bytes:
+        spelt, starts = self._joined
+        lengths = self.byte_lengths[ids]
+        begins = np.cumsum(lengths) - lengths
+        places = np.repeat(starts[ids] - begins, lengths)  # of each byte of the result in `spelt`, less its place in the result
+        places += np.arange(len(places))
+        return bytes(spelt[places])
 
     def save(self, path: Path) -> None:
         """Write a file from which `load_tokenizer` makes the same tokenizer, wherever it lies."""
-        path.write_text(json.dumps(self.tree()), encoding="utf-8")
+        path.write_text(json.dumps({**self.tree(), "byte_lengths": self.byte_lengths.tolist()}), encoding="utf-8")
 
 
 class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
@@ -104,7 +122,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise DataError(f"{path} holds a tokenizer of the unknown kind '{kind}'; {nearest(kind, kinds)}")
     config = kinds[kind]
     assert issubclass(config, TokenizerConfig)
+    lengths = tree.pop("byte_lengths", None)
     try:
-        return config.restore(tree)
+        restored = config.restore(tree)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} holds a damaged {kind} tokenizer ({error!r}); {remedy}") from None
+    if lengths is not None and lengths != restored.byte_lengths.tolist():
+        raise DataError(f"{path} holds a damaged {kind} tokenizer (its byte_lengths are not those of its tokens); {remedy}")
+    return restored

@@ -1,0 +1,109 @@
+"""Yardsticks are of the raw text, measured once, and an interrupt leaves nothing behind."""
+
+import lzma
+import math
+import random
+from collections import Counter
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from assay.data import yardsticks as module
+from assay.data.contiguous import ContiguousConfig
+from assay.data.ngram import bits_by_order
+from assay.data.prepare import Prepared, prepare
+from assay.data.yardsticks import labels, measure, seconds_needed, xz_bytes, yardsticks
+from assay.text.bpe import BpeConfig
+from assay.text.byte import ByteConfig
+from assay.text.text_files import TextConfig
+from assay.text.tokenizer import TokenizerConfig
+
+LINES = [f"line {number} — the answer is {number * number}".encode() for number in range(300)]
+
+
+@pytest.fixture(autouse=True)
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "text.txt"
+    file.write_bytes(b"\n".join(LINES) + b"\n")
+    return file
+
+
+def make(text: Path, tokenizer: TokenizerConfig | None = None) -> Prepared:
+    return prepare(TextConfig(path=str(text)), ContiguousConfig(validation=0.2, test=0.1), tokenizer or ByteConfig())
+
+
+def packed(data: bytes) -> int:
+    return len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+
+
+def test_they_are_of_the_raw_text_with_the_newlines_of_end_tokens(text: Path) -> None:
+    prepared = make(text)
+    training, validation = (b"".join(document + b"\n" for document in prepared.text(part)) for part in ("train", "validation"))
+    assert (len(training), len(validation)) == (prepared.parts["train"].bytes, prepared.parts["validation"].bytes)
+    found = yardsticks(prepared)
+    counts, different = Counter(training), len(set(training))
+    chances = [(counts[byte] + different / 256) / (len(training) + different) for byte in validation]
+    assert found["uniform"] == 8
+    assert found["unigram"] == pytest.approx(-sum(map(math.log2, chances)) / len(validation))
+    assert found["xz"] == 8 * (packed(training + validation) - packed(training)) / len(validation)
+    assert found["ngram"] == bits_by_order(training, validation, 6)[6] / len(validation)
+
+
+def test_they_do_not_depend_on_the_tokenizer_and_are_measured_once(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = make(text)
+    assert seconds_needed(prepared) > 0
+    found = yardsticks(prepared)
+    monkeypatch.setattr(module, "measure", None)
+    other = make(text, BpeConfig(vocabulary=280))
+    assert seconds_needed(other) == 0
+    assert yardsticks(other) == found
+    with pytest.raises(TypeError):
+        yardsticks(other, "test")
+
+
+def test_the_training_text_itself_has_only_those_that_cannot_recite_it(text: Path) -> None:
+    prepared = make(text)
+    found = yardsticks(prepared, "train")
+    assert found.keys() == {"uniform", "unigram"}
+    counts, size = Counter(prepared.raw("train")), prepared.parts["train"].bytes
+    entropy = -sum(count / size * math.log2(count / size) for count in counts.values())
+    assert entropy < found["unigram"] < entropy + 0.05
+
+
+def test_xz_reaches_back_over_the_whole_training_text() -> None:
+    noise = random.Random(0).randbytes(1 << 16)
+    assert xz_bytes(noise + bytes(1 << 20), noise) < 200
+    assert xz_bytes(bytes(1 << 20), noise) > 1 << 16
+
+
+def test_a_longer_training_text_counts_by_its_end(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = make(text)
+    monkeypatch.setattr(module, "LONGEST", 1000)
+    assert yardsticks(prepared) == measure(prepared.raw("train")[-1000:], prepared.raw("validation"))
+    assert "the last 1,000 bytes of the training text" in labels(1001)["xz"]
+    assert "last" not in labels(1000)["xz"]
+
+
+def test_an_interrupt_is_not_waited_for_and_leaves_nothing_in_the_cache(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = make(text)
+    asked: list[bool] = []
+
+    def slow(texts: list[bytes], stop: Event) -> int:
+        if len(texts) == 2:
+            raise KeyboardInterrupt
+        asked.append(stop.wait(timeout=60))
+        return 0
+
+    monkeypatch.setattr(module, "_packed", slow)
+    with pytest.raises(KeyboardInterrupt):
+        yardsticks(prepared)
+    assert asked == [True]
+    assert list((text.parent / "cache" / "yardsticks").iterdir()) == []
+
+
+def test_packing_stops_when_asked() -> None:
+    stop = Event()
+    stop.set()
+    assert module._packed([b"x" * (1 << 20)], stop) == 0
