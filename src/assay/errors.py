@@ -32,6 +32,9 @@ class ConfigError(UserError):
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}" if path else reason)
 
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str]]:
+        return type(self), (self.path, self.reason)  # so that it survives the way out of another process
+
     def under(self, key: str) -> "ConfigError":
         """The same error seen from one level further up."""
         return ConfigError(f"{key}.{self.path}" if self.path else key, self.reason)

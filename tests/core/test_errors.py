@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from assay.errors import AssayError, ConfigError, DataError, Interrupted, NonFiniteLoss, RunError, UserError, nearest
@@ -16,3 +18,9 @@ def test_the_nearest_word_is_named_or_else_all_of_them() -> None:
     assert nearest("heds", ["heads", "bias"]) == "did you mean 'heads'?"
     assert nearest("zzz", ["heads", "bias"]) == "known are: bias, heads"
     assert nearest("x", []) == "nothing is known here"
+
+
+def test_an_error_survives_the_way_out_of_another_process() -> None:
+    error = ConfigError("model.width", "is too small").under("base")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.path, again.reason) == (str(error), "base.model.width", "is too small")

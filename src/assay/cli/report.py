@@ -27,6 +27,7 @@ def opening(experiment: Experiment, run: Run) -> dict[str, str]:
     leaks = [] if prepared.leakage is None else prepared.leakage.warnings()
     return {
         "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
+        **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
         **({"warning": "; ".join(leaks)} if leaks else {}),
         "tokens": f"{kind}, vocabulary {prepared.tokenizer.size:,}; {plan.targets_per_epoch:,} an epoch, {plan.steps_per_epoch:,} steps",
         "model": f"{count:,} parameters, {setup.precision} on {setup.device}"

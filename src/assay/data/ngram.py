@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.uint64]
-Counts = npt.NDArray[np.int64]
-HIGHEST_ORDER = 7  # a context and the byte after it are packed into 64 bits
+Counts = npt.NDArray[np.int32]
 CHUNK = 1 << 23  # windows sorted at a time: bounds the memory by the different ones
 
 
@@ -29,7 +28,10 @@ class Grams(NamedTuple):
 
 
 def bits_by_order(training: bytes, text: bytes, order: int) -> list[float]:
-    """The bits of all of `text` under the n-grams of 0, 1, ... `order` bytes of context, each counted in `training`."""
+    """The bits of all of `text` under the n-grams of 0, 1, ... `order` bytes of context, counted in `training`, less than 2^31 bytes.
+
+    At most 7: a context and the byte after it are packed into 64 bits.
+    """
     asked = count(text, order + 1)
     table = count(training, order + 1)
     seen = [looked_up(table, asked.keys)]
@@ -48,7 +50,7 @@ def bits_by_order(training: bytes, text: bytes, order: int) -> list[float]:
 def count(text: bytes, length: int) -> Grams:
     """The n-grams of `length` bytes that end at each byte of a text before which there are newlines."""
     padded = np.frombuffer(b"\n" * (length - 1) + text, np.uint8)
-    grams = Grams(np.empty(0, np.uint64), np.empty(0, np.int64))
+    grams = Grams(np.empty(0, np.uint64), np.empty(0, np.int32))
     for start in range(0, len(text), CHUNK):
         size = min(CHUNK, len(text) - start)
         windows = np.zeros(size, np.uint64)
@@ -57,14 +59,13 @@ def count(text: bytes, length: int) -> Grams:
             windows |= padded[place : place + size]
         windows.sort()
         first = _firsts(windows)
-        grams = _merged(grams, Grams(windows[first], np.diff(first, append=size)))
+        grams = _merged(grams, Grams(windows[first], np.diff(first, append=size).astype(np.int32)))
     return grams
 
 
 def shortened(grams: Grams, length: int) -> Grams:
     """The n-grams of the last `length` bytes of longer ones."""
-    keys = grams.keys & np.uint64(256**length - 1)
-    return _added_up(keys, grams.counts, np.argsort(keys))
+    return _added_up(grams.keys & np.uint64(256**length - 1), grams.counts)
 
 
 def looked_up(table: Grams, asked: Integers) -> tuple[Counts, Counts, Counts]:
@@ -73,16 +74,16 @@ def looked_up(table: Grams, asked: Integers) -> tuple[Counts, Counts, Counts]:
     contexts = table.keys >> np.uint64(8)
     first = _firsts(contexts)
     contexts, before = contexts[first], asked >> np.uint64(8)
-    totals = np.add.reduceat(table.counts, first) if len(first) else table.counts
-    return joint, _found(contexts, totals, before), _found(contexts, np.diff(first, append=len(table.keys)), before)
+    followers = np.diff(first, append=len(table.keys)).astype(np.int32)
+    return joint, _found(contexts, _sums(table.counts, first), before), _found(contexts, followers, before)
 
 
 def _found(keys: Integers, values: Counts, asked: Integers) -> Counts:
     """The value of each key that is asked for; 0 for one that is not there."""
     if not len(keys):
-        return np.zeros(len(asked), np.int64)
+        return np.zeros(len(asked), np.int32)
     place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.where(keys[place] == asked, values[place], 0)
+    return np.where(keys[place] == asked, values[place], np.int32(0))
 
 
 def _firsts(keys: Integers) -> npt.NDArray[np.intp]:
@@ -91,12 +92,17 @@ def _firsts(keys: Integers) -> npt.NDArray[np.intp]:
 
 
 def _merged(left: Grams, right: Grams) -> Grams:
-    keys = np.concatenate([left.keys, right.keys])
-    return _added_up(keys, np.concatenate([left.counts, right.counts]), np.argsort(keys, kind="stable"))  # merges sorted runs
+    return _added_up(np.concatenate([left.keys, right.keys]), np.concatenate([left.counts, right.counts]))
 
 
-def _added_up(keys: Integers, counts: Counts, order: npt.NDArray[np.intp]) -> Grams:
-    """Equal keys made one, their counts added; `order` sorts the keys."""
+def _added_up(keys: Integers, counts: Counts) -> Grams:
+    """Sorted, equal keys made one, their counts added."""
+    order = np.argsort(keys, kind="stable")  # which is fast on sorted runs
     keys, counts = keys[order], counts[order]
     first = _firsts(keys)
-    return Grams(keys[first], np.add.reduceat(counts, first) if len(first) else counts)
+    return Grams(keys[first], _sums(counts, first))
+
+
+def _sums(counts: Counts, first: npt.NDArray[np.intp]) -> Counts:
+    """The sum of the counts from each place to the next."""
+    return np.add.reduceat(counts, first, dtype=np.int32) if len(first) else counts

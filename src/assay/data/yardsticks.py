@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+
 from assay.core.config import digest
 from assay.data.ngram import bits_by_order
 from assay.data.prepare import Prepared
@@ -66,8 +68,11 @@ def labels(training_bytes: int) -> dict[str, str]:
 
 
 def frequencies(training: bytes) -> dict[str, float]:
-    """The yardsticks of the training text itself."""
-    return {"uniform": 8.0, "unigram": bits_by_order(training, training, 0)[0] / len(training)}
+    """The yardsticks of the training text itself; unigram as in the n-gram of order 0."""
+    counts = np.sum([np.bincount(np.frombuffer(piece, np.uint8), minlength=256) for piece in _pieces([training])], axis=0)
+    different = np.count_nonzero(counts)
+    chance = (counts + different / 256) / (len(training) + different)
+    return {"uniform": 8.0, "unigram": -float(np.dot(counts, np.log2(chance))) / len(training)}
 
 
 def measure(training: bytes, text: bytes) -> dict[str, float]:

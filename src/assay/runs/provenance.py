@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "pythonbible-akjv")
+PACKAGES = ("torch", "numpy", "tokenizers", "tiktoken", "safetensors", "pydantic", "pythonbible-akjv")
 
 
 @cache
