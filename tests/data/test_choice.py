@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.data.choice import choose
+from assay.data.choice import choose, default_split
 from assay.errors import ConfigError, DataError, UserError
+from assay.text.corpus import Corpus
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,11 @@ def test_a_file_is_split_by_content_unless_it_has_few_documents(file: str, kind:
     assert (choice.settings.split.tree()["kind"], choice.origin) == (kind, f"file {file}")
     assert choose(file, ["split=shuffle"], None).settings.split.tree()["kind"] == "shuffle"
     assert len(choose(file, ["corpus.document=file"], None).corpus.documents) == 1
+
+
+def test_a_contiguous_text_is_cut_at_the_very_byte() -> None:
+    corpus = Corpus("x", [b"a"] * 500, None, "", "", separator=b"")
+    assert default_split(corpus) == {"kind": "contiguous", "exact": True}
 
 
 def test_what_is_wrong_is_said_with_the_nearest_word() -> None:

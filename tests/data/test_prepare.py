@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.core.config import Tree
+from assay.data.contiguous import ContiguousConfig
 from assay.data.hashed import HashConfig
 from assay.data.prepare import Prepared, prepare
 from assay.data.shuffle import ShuffleConfig
@@ -48,6 +49,23 @@ class Grouped(CorpusConfig):
 
     def version(self, data_dir: Path | None) -> str:
         return "1"
+
+
+class Joined(CorpusConfig):
+    """A contiguous text, for the test."""
+
+    def load(self, data_dir: Path | None) -> Corpus:
+        return Corpus("joined", LINES, None, "none", "here", separator=b"")
+
+    def version(self, data_dir: Path | None) -> str:
+        return "1"
+
+
+def test_a_contiguous_text_is_given_back_without_newlines() -> None:
+    prepared = prepare(Joined(), ContiguousConfig(validation=0.2, test=0.1, exact=True), ByteConfig())
+    assert b"".join(prepared.raw(part) for part in PARTS) == b"".join(LINES)
+    assert all(b"".join(prepared.text(part)) == prepared.raw(part) for part in PARTS)
+    assert prepared.parts["validation"].documents == len(list(prepared.text("validation"))) > 1
 
 
 @pytest.mark.parametrize("tokenizer", [ByteConfig(), BpeConfig(vocabulary=280)], ids=["byte", "bpe"])

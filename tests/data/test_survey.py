@@ -16,7 +16,7 @@ from assay.text.byte import ByteConfig
 from assay.text.corpus import Corpus
 from assay.text.text_files import TextConfig
 
-DOCUMENTS = [b"plain", "naïve — 熊 🙂".encode(), b"\xff\xe6\x97", "日本".encode() * 20, b"x"]
+DOCUMENTS = [b"plain", "naïve — 熊 🙂 \u00bf\u0100".encode(), b"\xff\xe6\x97", "日本".encode() * 20, b"x"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])

@@ -63,6 +63,15 @@ def test_they_do_not_depend_on_the_tokenizer_and_are_measured_once(text: Path, m
         yardsticks(other, "test")
 
 
+def test_another_training_text_gives_others(text: Path) -> None:
+    first = make(text)
+    found = yardsticks(first)
+    text.write_bytes(text.read_bytes().replace(b"line 0 ", b"LINE 0 "))
+    second = make(text)
+    assert second.parts["validation"].sha256 == first.parts["validation"].sha256
+    assert yardsticks(second)["ngram"] != found["ngram"]
+
+
 def test_the_training_text_itself_has_only_those_that_cannot_recite_it(text: Path) -> None:
     prepared = make(text)
     found = yardsticks(prepared, "train")

@@ -119,8 +119,8 @@ def _read(documents: Sequence[bytes]) -> tuple[DocumentKeys, Hashes]:
 
 
 def _in(asked: DocumentKeys, known: DocumentKeys) -> npt.NDArray[np.bool_]:
-    """Whether each document has words, and those of one that is known."""
-    return (asked.counts > 0) & np.isin(asked.hashes, known.hashes[known.counts > 0])
+    """Whether each document has the words of a known one; a document without words, whose hash is 0, has not."""
+    return np.isin(asked.hashes, known.hashes[known.counts > 0])
 
 
 def _warnings(name: str, part: Overlap) -> list[str]:

@@ -18,6 +18,7 @@ from threading import Event
 import numpy as np
 
 from assay.core.config import digest
+from assay.core.memory import give_back_freed_memory
 from assay.data.ngram import bits_by_order
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
@@ -77,7 +78,9 @@ def frequencies(training: bytes) -> dict[str, float]:
 
 def measure(training: bytes, text: bytes) -> dict[str, float]:
     """All yardsticks of a text, given a training text."""
+    give_back_freed_memory()
     bits = bits_by_order(training, text, ORDER)
+    give_back_freed_memory()
     extra = 8 * xz_bytes(training, text)
     return {"uniform": 8.0, "unigram": bits[0] / len(text), "xz": extra / len(text), "ngram": bits[ORDER] / len(text)}
 
