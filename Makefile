@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: train test test-compile install lint docs clean
+.PHONY: train test test-compile install lint docs tutorial clean
 
 train: $(STAMP)
 	$(BIN)/assay train bible
@@ -30,6 +30,9 @@ test-compile: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+tutorial: $(STAMP)
+	$(BIN)/python docs/regenerate.py docs/tutorial.md docs/texts.md
 
 clean:
 	rm -rf $(VENV) site build dist

@@ -32,7 +32,7 @@ def commands() -> list[tuple[str, list[str]]]:
     for page in PAGES:
         for block in re.findall(r"^```(?:sh|text)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
             for line in re.findall(r"^(?:\$ )?(assay .*?)(?: +#.*| \| .*)?$", block, re.MULTILINE):
-                if not line.startswith("assay: "):
+                if not line.startswith(("assay: ", "assay --")):
                     found.append((page.name, re.findall(r"(?:'[^']*'|\"[^\"]*\"|\S)+", line.removeprefix("assay "))))
     return found
 
@@ -113,6 +113,80 @@ def test_a_command_on_a_page_exists_with_its_options_and_overrides(page: str, wo
         ExperimentConfig.load(subject[0], overrides)
     elif overrides:
         override({}, overrides)
+
+
+PAGE = """\
+```python title="count.py"
+import os, signal, sys, time
+print(*range(9), "x  ", sep="\\n")
+print(os.getcwd(), file=sys.stderr, flush=True)
+if sys.argv[1:] == ["waits"]:
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    print("ready", flush=True)
+    time.sleep(2)
+open("drawn.svg", "w").close()
+```
+
+<!-- output: first 1, last 2 -->
+```text
+$ python count.py
+an old line
+```
+
+![drawn](pictures/drawn.svg)
+
+<!-- output: first 0, last 1; Ctrl-C at "ready" -->
+```text
+$ python count.py waits
+```
+
+```sh
+$ false
+```
+"""
+
+
+def regenerated(page: Path) -> subprocess.CompletedProcess[str]:
+    """What docs/regenerate.py does with a page."""
+    command = [sys.executable, str(ROOT / "docs" / "regenerate.py"), str(page)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page with an old output, a command to be interrupted, and a picture."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
+    return tmp_path / "page.md"
+
+
+def test_outputs_of_a_page_are_made_anew_by_its_commands(page: Path) -> None:
+    assert regenerated(page).returncode == 0
+    text = page.read_text(encoding="utf-8")
+    assert "$ python count.py\n0\n...\nx\n~\n```\n" in text
+    assert "$ python count.py waits\n...\nready\n```\n" in text
+    assert "old line" not in text
+    assert "```sh\n$ false\n```" in text
+    assert (page.parent / "pictures" / "drawn.svg").exists()
+    assert regenerated(page).returncode == 0
+    assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("change", [("count.py\n", "missing.py\n"), ('"ready" -->', '"never" -->'), ('"x  "', '"```"')])
+def test_a_page_whose_commands_fail_stays_as_it_was(page: Path, change: tuple[str, str]) -> None:
+    page.write_text(PAGE.replace(*change), encoding="utf-8")
+    done = regenerated(page)
+    assert done.returncode != 0
+    assert page.read_text(encoding="utf-8") == PAGE.replace(*change)
+
+
+@pytest.mark.parametrize("name", ["tutorial.md", "texts.md"])
+def test_every_command_of_a_page_that_is_run_has_an_output_without_paths_of_the_machine(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```text\n\$ (.*?)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == len(re.findall(r"^```text$", text, re.MULTILINE)) > 0
+    assert all(output.strip() for _, output in blocks)
+    assert not re.search(r"/(tmp|root|home|Users|private)/", text)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
