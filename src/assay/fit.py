@@ -173,7 +173,8 @@ class Fit:
         run_left = None
         if state.steps is not None:
             work = work_left(state, self.hooks, state.steps)
-            run_left = clock.predict({**work, "validate": work["validate"] + FINAL_SCORES})
+            sampled = self.experiment.scorer("validation", "", sampled=True).sample  # the final scores are of the whole split
+            run_left = clock.predict({**work, "validate": work["validate"] + round(FINAL_SCORES / sampled)})
         until = min(epoch_end, state.steps or epoch_end)
         return Pace(state.step, state.steps, plan.epoch(state.step), speed, clock.left(work_left(state, self.hooks, until)), run_left)
 
