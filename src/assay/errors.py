@@ -60,7 +60,7 @@ class Interrupted(AssayError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest known word, else the list of what is known."""
-    words = sorted(known)
+    words = sorted(set(known))
     close = get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"

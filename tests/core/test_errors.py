@@ -24,3 +24,7 @@ def test_an_error_survives_the_way_out_of_another_process() -> None:
     error = ConfigError("model.width", "is too small").under("base")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.path, again.reason) == (str(error), "base.model.width", "is too small")
+
+
+def test_what_is_known_twice_is_named_once() -> None:
+    assert nearest("zzz", ["bible", "text", "bible"]) == "known are: bible, text"
