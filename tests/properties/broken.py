@@ -176,7 +176,7 @@ class ToyConfig(MixerConfig):
     slope: float = setting(0.1, "how fast the past fades", other=0.4)
     mixer: str = setting("Sound", "which of them", other="LooksAhead")
 
-    def build(self, width: int) -> Mixer:
+    def build(self, width: int, layer: int = 0) -> Mixer:
         return MIXERS[self.mixer](self.slope, width)
 
 

@@ -76,16 +76,17 @@ def embedding(model: Model) -> nn.Embedding:
 
 
 def reach(model: Model) -> int | None:
-    """How far back a logit can see: the reaches of the layers added; None: everything."""
+    """The last position whose logits know of token 0, each layer handing on what it reads; None: there is none."""
     if not isinstance(model, Decoder):
         declared: int | None = getattr(model, "reach", None)
         return declared
-    total = 0
-    for block in model.blocks:
-        if block.mixer.reach is None:
+    last = 0
+    for block in model.layers:
+        reader = block.mixer.last_reader(last)
+        if reader is None:
             return None
-        total += block.mixer.reach
-    return total
+        last = reader
+    return last
 
 
 def leaves(state: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """The decoder: embedding, a stack of blocks, a readout (Radford et al., GPT-2, 2019, and all that came after it)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -79,15 +79,20 @@ class DecoderConfig(ModelConfig):
         return model
 
 
-def _build_position(config: DecoderConfig, sizes: set[int]) -> Position:
-    """The position for heads of the layers' one size. Raises ConfigError where they have several, or none and it needs one."""
+def _build_position(config: DecoderConfig, layers: Sequence[BlockConfig]) -> Position:
+    """The position for heads of the layers' one size and number. Raises ConfigError where they have several, or none and it needs one."""
+    sizes = {size for layer in layers if (size := layer.mixer.size_of_head(config.width)) is not None}
+    heads = {number for layer in layers if (number := layer.mixer.number_of_heads()) is not None}
     try:
-        position = config.position.build(Sizes(config.width, config.depth, max(sizes, default=None)))
+        position = config.position.build(Sizes(config.width, config.depth, max(sizes, default=None), max(heads, default=None)))
     except ConfigError as error:
         raise error.under("position").under("model") from None
-    if "rotate" in position.enters and len(sizes) > 1:
+    if position.enters & {"rotate", "relative"} and len(sizes) > 1:
         found = ", ".join(map(str, sorted(sizes)))
-        raise ConfigError("model.position", f"rotates heads of one size, and those of the layers have {found} features; make them equal")
+        raise ConfigError("model.position", f"is for heads of one size, and those of the layers have {found} features; make them equal")
+    if "relative" in position.enters and len(heads) > 1:
+        found = ", ".join(map(str, sorted(heads)))
+        raise ConfigError("model.position", f"is for one number of heads, and the layers have {found}; make them equal")
     return position
 
 
@@ -109,10 +114,9 @@ class Decoder(Model):
         self.vocabulary, self.width = vocabulary, config.width
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.scale = math.sqrt(config.width) if config.embedding_scale else 1.0
-        sizes = {size for layer in layers if (size := layer.mixer.size_of_head(config.width)) is not None}
-        self.position = _build_position(config, sizes)
+        self.position = _build_position(config, layers)
         self.dropout = Dropout(config.embedding_dropout)
-        self.blocks = nn.ModuleList(layer.build(config.width) for layer in layers)
+        self.blocks = nn.ModuleList(layer.build(config.width, index) for index, layer in enumerate(layers))
         ends_in_norm = config.block.placement == "post"
         final = nn.Identity() if ends_in_norm else (config.norm or config.block.norm).build(config.width)
         self.readout = Readout(config.head, final, self.embedding)
@@ -171,6 +175,7 @@ class Decoder(Model):
                 x = x + self.position.block_input(where.position, index)
             x, layer_state, extras = block(x, None if state is None else state.layers[index], where)
             kept.append(layer_state)
+            where = where.with_value(extras.value)
             losses, stats = add_means(losses, extras.losses), add_means(stats, extras.stats)
         after = None if state is None else DecoderState(state.stream + tokens.shape[1], document, offset, tuple(kept))
         return Output((Prediction("next", x, self.readout, 1),), after, losses, stats)

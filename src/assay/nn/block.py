@@ -24,17 +24,17 @@ class BlockConfig(Config):
     mixer_dropout: float = setting(0.0, "dropout of the mixer's output", other=0.5, bites="training", ge=0, lt=1)
     feed_dropout: float = setting(0.0, "dropout of the feed-forward's output", other=0.5, bites="training", ge=0, lt=1)
 
-    def build(self, width: int) -> "Block":
-        """The module for a residual stream of size `width`."""
-        return Block(self, width)
+    def build(self, width: int, layer: int = 0) -> "Block":
+        """The module for a residual stream of size `width`; `layer` counts from 0."""
+        return Block(self, width, layer)
 
 
 class Block(nn.Module):
     """pre: x <- x + f(norm(x)); post: x <- norm(x + f(x)) (the original Transformer's; needs warm-up)."""
 
-    def __init__(self, config: BlockConfig, width: int) -> None:
+    def __init__(self, config: BlockConfig, width: int, layer: int) -> None:
         super().__init__()
-        self.mixer_norm, self.mixer = config.norm.build(width), config.mixer.build(width)
+        self.mixer_norm, self.mixer = config.norm.build(width), config.mixer.build(width, layer)
         self.feed_norm, self.feed = config.norm.build(width), config.feed.build(width)
         self.mixer_dropout, self.feed_dropout = Dropout(config.mixer_dropout), Dropout(config.feed_dropout)
         self.pre = config.placement == "pre"
@@ -46,4 +46,4 @@ class Block(nn.Module):
         fed, more = self.feed(self.feed_norm(x) if self.pre else x)
         x = x + self.feed_dropout(fed)
         x = x if self.pre else self.feed_norm(x)
-        return x, state, Extras(add_means(extras.losses, more.losses), add_means(extras.stats, more.stats))
+        return x, state, Extras(add_means(extras.losses, more.losses), add_means(extras.stats, more.stats), extras.value)

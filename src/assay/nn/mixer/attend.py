@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from assay.nn.dropout import dropout
+from assay.nn.mixer.base import Where
 
 
 def causal_mask(queries: int, keys: int, document: Tensor | None, key_document: Tensor | None, device: torch.device) -> Tensor:
@@ -18,19 +19,32 @@ def causal_mask(queries: int, keys: int, document: Tensor | None, key_document: 
     return mask & (document.unsqueeze(-1) == key_document.unsqueeze(-2)).unsqueeze(1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float) -> Tensor:
-    """softmax(q k^T / sqrt(K) + bias, where mask) v, with q [B, H, T, K], k and v [B, H_k, S, K] -> [B, H, T, K].
+def with_positions(q: Tensor, query: Tensor, key: Tensor, where: Where, layer: int, longest: int) -> tuple[Tensor, Tensor | None]:
+    """q [B, H, T, K] and the bias of its logits, [1 or B, H, T, S] or None, as positions enter the logits of attention.
+
+    query [1 or B, T] and key [1 or B, S] are positions; no visible key lies `longest` or more of them before its query.
+    """
+    if "relative" in where.encoding.enters:
+        return where.encoding.relative(q, query, key, layer, longest)
+    if "bias" in where.encoding.enters:
+        return q, where.encoding.bias(query, key, q.shape[1])
+    return q, None
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float, soft_cap: float | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(K) + bias, where mask) v, with q [B, H, T, K], k [B, H_k, S, K], v [B, H_k, S, K_v] -> [B, H, T, K_v].
 
     `mask=None` means causal with T = S. H is a multiple of H_k: each key head serves H / H_k query heads (Ainslie et al.,
-    arXiv 2305.13245). A query that may see nothing gives 0. `drop` is the dropout rate of the attention weights.
+    arXiv 2305.13245). A query that may see nothing gives 0. `drop` is the dropout rate of the attention weights. With `soft_cap` s a
+    logit z, bias included, becomes s tanh(z / s).
 
     In bfloat16 on a CPU the explicit form is faster than the fused one, and dropout takes the fused one off its fast path; which form
-    is taken depends on device, type and dropout only, so that a run repeats bit for bit.
+    is taken depends on device, type and settings only, so that a run repeats bit for bit.
     """
     bias = None if bias is None else bias.to(q.dtype)
     explicit = q.device.type == "cpu" and (drop > 0 or q.dtype == torch.bfloat16)
-    if explicit:
-        return _attend_explicitly(q, k, v, mask, bias, drop)
+    if explicit or soft_cap is not None:
+        return _attend_explicitly(q, k, v, mask, bias, drop, soft_cap)
     if bias is not None:
         mask = _as_bias(mask, bias, q.shape[-2], k.shape[-2])
     return F.scaled_dot_product_attention(
@@ -43,13 +57,17 @@ def _as_bias(mask: Tensor | None, bias: Tensor, queries: int, keys: int) -> Tens
     return bias.masked_fill(~visible, -math.inf)
 
 
-def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float) -> Tensor:
+def _attend_explicitly(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, drop: float, soft_cap: float | None
+) -> Tensor:
     heads, key_heads, keys = q.shape[1], k.shape[1], k.shape[-2]
     if heads != key_heads:
         k, v = (x.repeat_interleave(heads // key_heads, dim=1) for x in (k, v))
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)  # [B, H, T, S]
     if bias is not None:
         scores = scores + bias
+    if soft_cap is not None:
+        scores = soft_cap * torch.tanh(scores / soft_cap)
     visible = causal_mask(q.shape[-2], keys, None, None, q.device) if mask is None else mask
     scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
     weights = dropout(scores.softmax(-1), drop, training=True)

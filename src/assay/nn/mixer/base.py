@@ -13,10 +13,11 @@ from assay.nn.position.base import Position
 
 
 class Extras(NamedTuple):
-    """What a layer reports besides its output: losses by name (they may enter the total) and statistics (they never do)."""
+    """What a layer gives besides its output: losses by name (they may enter the total), statistics (they never do), and values."""
 
     losses: Mapping[str, Mean]
     stats: Mapping[str, Mean]
+    value: Tensor | None = None  # [B, H_k, T, K] of this layer, for later ones that mix in those of the first
 
 
 NOTHING = Extras({}, {})
@@ -32,14 +33,19 @@ class Where:
     encoding: Position  # how positions enter
     rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine of the rotary angles, [1 or B, T, 1, K/2]
     embedding: Tensor | None = None  # [B, T, D] x0, for the ideas that look back to the first layer
+    first_value: Tensor | None = None  # [B, H_k, T, K] of the first layer that gave its values
 
     def with_embedding(self, embedding: Tensor) -> "Where":
         """The same place with the embedded tokens attached."""
         return replace(self, embedding=embedding)
 
+    def with_value(self, value: Tensor | None) -> "Where":
+        """The same place with the values of a layer attached, unless an earlier one gave its own."""
+        return self if value is None or self.first_value is not None else replace(self, first_value=value)
+
 
 Documents = Literal["masked", "whole_rows"]
-Accepts = Literal["embed", "block_input", "rotate", "bias"]
+Accepts = Literal["embed", "block_input", "rotate", "bias", "relative"]
 
 
 class Mixer(nn.Module):
@@ -57,8 +63,12 @@ class Mixer(nn.Module):
 
     @property
     def reach(self) -> int | None:
-        """How many positions back an output can depend on inputs through this layer; None: all of them."""
+        """How many positions back an output can depend on inputs through this layer, at most; None: all of them."""
         return None
+
+    def last_reader(self, position: int) -> int | None:
+        """The last position whose output depends on the input at `position`; None: there is none. Segments make it nearer than the reach."""
+        return None if self.reach is None else position + self.reach
 
     def init_state(self, batch: int, like: Tensor) -> State:
         """The state before position 0, on the device and in the type of `like`."""
@@ -79,8 +89,12 @@ class MixerConfig(Config, family="mixer", package="assay.nn.mixer"):
     def check(self, width: int) -> None:
         """Raise ConfigError where the settings cannot hold together in a model of this width."""
 
-    def build(self, width: int) -> Mixer:
-        """The module for a residual stream of size `width`."""
+    def number_of_heads(self) -> int | None:
+        """H, which relative positions need; None: there are no heads."""
+        return None
+
+    def build(self, width: int, layer: int = 0) -> Mixer:
+        """The module for a residual stream of size `width`; `layer`, from 0, is for kinds that are not the same in every layer."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 

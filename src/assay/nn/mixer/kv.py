@@ -23,6 +23,13 @@ def no_past(batch: int, heads: int, head_size: int, like: Tensor) -> KeyValue:
     return KeyValue(kv, kv, empty(like, 1, 0, dtype=torch.int64), None)
 
 
+def last(past: KeyValue, count: int) -> KeyValue:
+    """What is kept of the last `count` positions."""
+    begin = max(0, past.key.shape[2] - count)
+    document = None if past.document is None else past.document[:, begin:]
+    return KeyValue(past.key[:, :, begin:], past.value[:, :, begin:], past.position[:, begin:], document)
+
+
 def extend(past: KeyValue, key: Tensor, value: Tensor, where: Where) -> KeyValue:
     """The past with T more positions; the past itself stays as it is."""
     if past.key.shape[2] == 0:

@@ -22,7 +22,7 @@ class LstmMixerConfig(MixerConfig):
     forget_bias: float = setting(1.0, "added to the forget gate's logit", other=0.0, bites="training")
     bias: bool = setting(True, "a bias in the output map", other=False, bites="cost")
 
-    def build(self, width: int) -> Mixer:
+    def build(self, width: int, layer: int = 0) -> Mixer:
         return LstmMixer(self, width)
 
 

@@ -13,6 +13,7 @@ class Sizes(NamedTuple):
     width: int  # D
     depth: int  # layers
     head_size: int | None  # K; None: no mixer has heads
+    heads: int | None = None  # H; None: no mixer has heads
 
 
 class Position(nn.Module):
@@ -21,7 +22,7 @@ class Position(nn.Module):
     Positions count from 0 at the start of a text, or of a document where documents are masked.
     """
 
-    enters: ClassVar[frozenset[str]] = frozenset()  # of: embed, block_input, rotate, bias
+    enters: ClassVar[frozenset[str]] = frozenset()  # of: embed, block_input, rotate, bias, relative
     reach: int | None = None  # the longest text that has positions; None: unlimited
 
     def embed(self, position: Tensor) -> Tensor:
@@ -39,6 +40,14 @@ class Position(nn.Module):
     def bias(self, query: Tensor, key: Tensor, heads: int) -> Tensor:
         """Positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S], added to the attention logits."""
         raise TypeError(f"{type(self).__name__} does not bias the attention logits")
+
+    def relative(self, q: Tensor, query: Tensor, key: Tensor, layer: int, longest: int) -> tuple[Tensor, Tensor]:
+        """Queries [B, H, T, K] at positions [1 or B, T], keys at [1 or B, S] -> other queries, and a bias [B, H, T, S] of their logits.
+
+        The bias is on the scale of logits, that is, divided by sqrt(K). No visible key lies `longest` or more positions before its
+        query; what is given for a key that lies after its query does not matter, as a mask hides it.
+        """
+        raise TypeError(f"{type(self).__name__} does not look at queries")
 
 
 class PositionConfig(Config, family="position", package="assay.nn.position"):
