@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.config import Config, setting
-from assay.nn.linear import Linear, role_of_matrix
+from assay.nn.linear import FactorisedLinear, Linear, NormalVectors, role_of_matrix
 
 
 class InitConfig(Config, family="init", package="assay.nn.init"):
@@ -19,6 +19,10 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
 
     embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
     outputs: Literal["plain", "scaled", "zero"] = setting("scaled", "the maps that write to the residual stream", other="plain")
+
+    def deviation(self, fan_in: int) -> float:
+        """The standard deviation of a matrix [D_out, D_in] with D_in = fan_in."""
+        raise TypeError(f"{type(self).__name__} does not define deviation")
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> None:
         """Fill one matrix [D_out, D_in] in place."""
@@ -37,6 +41,19 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
                         module.weight.mul_(outputs)
                     if module.bias is not None:
                         module.bias.zero_()
+                elif isinstance(module, NormalVectors):
+                    module.weight.normal_(0, module.std, generator=generator)
+            for module in model.modules():
+                if isinstance(module, FactorisedLinear):
+                    self._balance(module)
+
+    def _balance(self, module: FactorisedLinear) -> None:
+        """V keeps the scale of what it reads, and U V varies as one matrix would: R Var(U) Var(V) = Var(W)."""
+        width, rank = module.width_in, module.rank
+        module.down.weight.mul_(1 / math.sqrt(width) / self.deviation(width))
+        for up in module.up.children():
+            assert isinstance(up, Linear)
+            up.weight.mul_(self.deviation(width) * math.sqrt(width / rank) / self.deviation(rank))
 
 
 def _table(module: nn.Module) -> tuple[nn.Parameter, ...]:
@@ -52,6 +69,9 @@ class NormalConfig(InitConfig):
     kind: Literal["normal"] = "normal"
     std: float = setting(0.02, "standard deviation of the matrices", other=0.1, gt=0)
 
+    def deviation(self, fan_in: int) -> float:
+        return self.std
+
     def draw(self, weight: Tensor, generator: torch.Generator) -> None:
         weight.normal_(0, self.std, generator=generator)
 
@@ -65,6 +85,9 @@ class FanInConfig(InitConfig):
     )  # the output is that of embedding and head alone where `outputs` is zero
     outputs: Literal["plain", "scaled", "zero"] = setting("zero", "the maps that write to the residual stream", other="plain")
 
+    def deviation(self, fan_in: int) -> float:
+        return self.gain / math.sqrt(fan_in)
+
     def draw(self, weight: Tensor, generator: torch.Generator) -> None:
-        bound = self.gain * math.sqrt(3 / weight.shape[1])
+        bound = math.sqrt(3) * self.deviation(weight.shape[1])
         weight.uniform_(-bound, bound, generator=generator)

@@ -6,7 +6,8 @@ An optimiser chooses its groups by a parameter's *role*, which the type of the o
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Role = Literal["matrix", "embedding", "vector", "head"]
 
@@ -21,6 +22,37 @@ class Linear(nn.Linear):
     def __init__(self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False):
         self.parts, self.residual = parts or (width_out,), residual
         super().__init__(width_in, width_out, bias=bias)
+
+
+class FactorisedLinear(nn.Module):
+    """y_p = U_p V_p x + b for each of the `parts` that a `Linear` would fuse, U_p [D_p, R] and V_p [R, D_in].
+
+    R (D_in + D_p) parameters instead of D_in D_p. `init` sets the scale of the factors so that U V varies as an unfactorised W would.
+    """
+
+    def __init__(
+        self, width_in: int, width_out: int, *, rank: int, bias: bool, parts: tuple[int, ...] = (), residual: bool = False
+    ) -> None:
+        super().__init__()
+        parts = parts or (width_out,)
+        self.width_in, self.rank = width_in, rank
+        self.down = Linear(width_in, rank * len(parts), bias=False, parts=(rank,) * len(parts))
+        self.up = nn.ModuleList(Linear(rank, part, bias=bias, residual=residual) for part in parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.down(x).split(self.rank, dim=-1)
+        return torch.cat([up(part) for up, part in zip(self.up, inner, strict=True)], dim=-1)
+
+
+class NormalVectors(nn.Module):
+    """`count` learned vectors [count, size] that begin as N(0, std) and are no matrix to an optimiser."""
+
+    role: Role = "vector"
+
+    def __init__(self, count: int, size: int, std: float) -> None:
+        super().__init__()
+        self.std = std
+        self.weight = nn.Parameter(torch.zeros(count, size))
 
 
 class Parameter(NamedTuple):

@@ -6,7 +6,8 @@ keys by their root mean square per head before they are rotated (after Henry et 
 with a learned scale; here the scale is fixed and the gain of the norm absent, as in modern small-model practice).
 """
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,48 +17,61 @@ from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear
+from assay.nn.mixer.attend import attend, causal_mask, with_positions
 from assay.nn.mixer.base import Accepts, Mixer, MixerConfig, Where
-from assay.nn.mixer.kv import no_past
+from assay.nn.mixer.kv import KeyValue, extend, no_past
 from assay.nn.position.rope import rotate
 
 
-class AttentionConfig(MixerConfig):
-    """The settings of queries, keys and values in heads."""
+class HeadsConfig(MixerConfig):
+    """The settings of queries, keys and values in heads, of a size that the kind decides."""
 
     heads: int = setting(8, "query heads H", other=4, ge=1)
     key_heads: int | None = setting(None, "key and value heads H_k (absent: as many as query heads)", other=1, bites="cost", ge=1)
-    head_size: int | None = setting(None, "features a head K (absent: width / heads)", other=6, bites="cost", ge=1)
     bias: bool = setting(True, "biases in the projections", other=False, bites="cost")
     qk_norm: bool = setting(False, "queries and keys divided by their root mean square", other=True)
     dropout: float = setting(0.0, "dropout of the attention weights", other=0.5, bites="training", ge=0, lt=1)
 
     def size_of_head(self, width: int) -> int:
-        """K: as set, or an equal share of the width."""
-        return self.head_size or width // self.heads
+        """K."""
+        raise TypeError(f"{type(self).__name__} does not define size_of_head")
 
     def number_of_heads(self) -> int:
         return self.heads
 
     def check(self, width: int) -> None:
-        if self.head_size is None and width % self.heads:
-            raise ConfigError("heads", f"{self.heads} heads do not divide the width {width}; choose another number or set head_size")
         if self.key_heads is not None and self.heads % self.key_heads:
             raise ConfigError("key_heads", f"{self.key_heads} key heads do not divide the {self.heads} query heads")
 
 
+class AttentionConfig(HeadsConfig):
+    """The settings of queries, keys and values in heads of any size."""
+
+    head_size: int | None = setting(None, "features a head K (absent: width / heads)", other=6, bites="cost", ge=1)
+
+    def size_of_head(self, width: int) -> int:
+        """K: as set, or an equal share of the width."""
+        return self.head_size or width // self.heads
+
+    def check(self, width: int) -> None:
+        if self.head_size is None and width % self.heads:
+            raise ConfigError("heads", f"{self.heads} heads do not divide the width {width}; choose another number or set head_size")
+        super().check(width)
+
+
 class Attention(Mixer):
-    """q, k, v = W_q x, W_k x, W_v x in heads; y = W_o concat_h o_h. The kind makes o of q, k and v."""
+    """q, k, v = W_q x, W_k x, W_v x in heads; y = W_o concat_h o_h. The kind makes o of q, k and v, `linear` the four maps."""
 
     accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input", "rotate", "bias", "relative"})
 
-    def __init__(self, config: AttentionConfig, width: int, layer: int) -> None:
+    def __init__(self, config: HeadsConfig, width: int, layer: int, linear: Callable[..., Any] = Linear) -> None:
         super().__init__()
         self.layer = layer
         self.heads, self.key_heads = config.heads, config.key_heads or config.heads
         self.head_size, self.qk_norm = config.size_of_head(width), config.qk_norm
         query, key = self.heads * self.head_size, self.key_heads * self.head_size
-        self.project = Linear(width, query + 2 * key, bias=config.bias, parts=(query, key, key))
-        self.output = Linear(query, width, bias=config.bias, residual=True)
+        self.project = linear(width, query + 2 * key, bias=config.bias, parts=(query, key, key))
+        self.output = linear(query, width, bias=config.bias, residual=True)
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -78,6 +92,18 @@ class Attention(Mixer):
             qk = F.rms_norm(qk, (K,), eps=1e-6)
         q, k = (part.transpose(1, 2) for part in rotate(qk, where.rotation).split((H, self.key_heads), dim=2))
         return q.to(v.dtype), k.to(v.dtype), v.transpose(1, 2)
+
+    def attend_to_past(
+        self, q: Tensor, k: Tensor, v: Tensor, state: State, where: Where, soft_cap: float | None = None
+    ) -> tuple[Tensor, State]:
+        """o [B, H, T, K] of attention to the whole past, and the state with these keys and values."""
+        past = KeyValue(k, v, where.position, where.document) if state is None else extend(state, k, v, where)
+        queries, keys = q.shape[2], past.key.shape[2]
+        mask = None
+        if keys > queries or where.document is not None:
+            mask = causal_mask(queries, keys, where.document, past.document, q.device)
+        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=keys)
+        return attend(q, past.key, past.value, mask, bias, self.drop, soft_cap), None if state is None else past
 
     def join(self, o: Tensor) -> Tensor:
         """[B, H, T, K] -> [B, T, D]."""

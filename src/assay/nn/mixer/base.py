@@ -67,7 +67,7 @@ class Mixer(nn.Module):
         return None
 
     def last_reader(self, position: int) -> int | None:
-        """The last position whose output depends on the input at `position`; None: there is none. Segments make it nearer than the reach."""
+        """The last position whose output depends on the input at `position`; None: none. Segments make it nearer than the reach."""
         return None if self.reach is None else position + self.reach
 
     def init_state(self, batch: int, like: Tensor) -> State:

@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from assay.core.config import setting
 from assay.core.types import State
 from assay.errors import ConfigError
-from assay.nn.mixer.attend import attend, causal_mask, with_positions
 from assay.nn.mixer.attention import Attention, AttentionConfig
 from assay.nn.mixer.base import Extras, Mixer, Where
-from assay.nn.mixer.kv import extend
 
 
 class FullConfig(AttentionConfig):
@@ -50,13 +48,7 @@ class Full(Attention):
         given = v if self.value_residual else None
         if self.share is not None:
             v = torch.lerp(v, self._first(v, where), self.share.to(v.dtype))
-        position = where.position
-        if state is not None:
-            state = extend(state, k, v, where)
-            k, v, position = state.key, state.value, state.position
-        mask = self._mask(x.shape[1], state, where)
-        q, bias = with_positions(q, where.position, position, where, self.layer, longest=k.shape[2])
-        o = attend(q, k, v, mask, bias, self.drop, self.soft_cap)
+        o, state = self.attend_to_past(q, k, v, state, where, self.soft_cap)
         return self.join(o), state, Extras({}, {}, given)
 
     def _first(self, v: Tensor, where: Where) -> Tensor:
@@ -65,10 +57,3 @@ class Full(Attention):
         if first.shape != v.shape:
             raise ConfigError("model.pattern", "mixes values of heads of other number or size into those of another layer; make them equal")
         return first
-
-    def _mask(self, queries: int, state: State, where: Where) -> Tensor | None:
-        keys = queries if state is None else state.key.shape[2]
-        if keys == queries and where.document is None:
-            return None
-        key_document = where.document if state is None else state.document
-        return causal_mask(queries, keys, where.document, key_document, where.position.device)
