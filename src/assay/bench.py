@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.config import Tree
+from assay.core.config import Tree, merge
 from assay.core.contention import Contention, between, clocks
 from assay.core.devices import resolve, synchronize
 from assay.core.machine import FORMATS, MemoryPeak, matmul_speed
@@ -45,6 +45,7 @@ class Configuration:
     batch: int
     vocabulary: int
     dropout: float
+    mixer: str = "full"  # kind, with its own settings but for the number of heads of full attention
 
     @property
     def tokens(self) -> int:
@@ -134,13 +135,16 @@ def able(precision: str, device: str) -> tuple[Precision, torch.device]:
 def experiment_config(configuration: Configuration, precision: str, device: str) -> ExperimentConfig:
     """A configuration as an experiment: AdamW, the gradient clipped at norm 1."""
     shape, length = (configuration.width, configuration.depth, configuration.heads), configuration.window
+    model = gpt2(*shape, length=length, dropout=configuration.dropout).tree()
+    if configuration.mixer != "full":
+        model = merge(model, {"block": {"mixer": {"kind": configuration.mixer}}})
     return ExperimentConfig.make(
         {
             "corpus": {"kind": "text", "path": "random tokens"},  # a name only: the tokens come from `random_tokens`
             "split": "shuffle",
             "tokenizer": "byte",
             "plan": {"kind": "windows", "window": configuration.window, "batch": configuration.batch},
-            "model": gpt2(*shape, length=length, dropout=configuration.dropout).tree(),
+            "model": model,
             "objective": "next_token",
             "optimizer": "adamw",
             "schedule": "constant",

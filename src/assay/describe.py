@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from assay.core import recipe
@@ -118,6 +119,14 @@ def describe(
     return Subject(
         tree, vocabulary, *shape, listed, forward // tokens, training // tokens, {**memory, "training, about": sum(memory.values())}
     )
+
+
+def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
+    """What a text of so many tokens leaves in the state with which its generation goes on, in float32."""
+    model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
+    with torch.inference_mode():
+        state = model(torch.zeros(1, tokens, dtype=torch.int64), model.init_state(1)).state
+    return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
 
 
 def trace(learner: Learner, shape: tuple[int, int]) -> tuple[int, int, int]:

@@ -1,35 +1,50 @@
 """`assay bench`: how fast this machine trains, and what else was going on meanwhile."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from assay.bench import FLOPS_ARE, WARM_STEPS, Measurement, Peak, able, chosen
+from assay.cli.bench_mixers import Asked, bench_mixers
 from assay.cli.bench_process import measure_apart, measure_peak_apart
-from assay.cli.options import AsJson, console, pairs, print_json, print_table
+from assay.cli.options import AsJson, console, doing, pairs, print_json, print_table
 from assay.core.contention import RULE
 from assay.core.machine import facts, per_second
+from assay.errors import UserError
 
 HEAD = ("", "tokens/s", "10th-90th %", "ms a step", "of peak", "memory", "")
 
 
 def bench(
-    configurations: Annotated[list[str] | None, typer.Argument(help="C1, C2, C3 (absent: all of them).", metavar="[C1|C2|C3]...")] = None,
+    configurations: Annotated[
+        list[str] | None,
+        typer.Argument(help="C1, C2, C3 (absent: all of them); or mixers, and which of them.", metavar="[C1|C2|C3]... | mixers [KIND]..."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="float32, bf16, tf32 or auto.")] = "float32",
     steps: Annotated[
         int | None, typer.Option(min=10, help="Steps to measure of each (absent: at least 10, for at least 5 seconds).")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     without_dropout: Annotated[bool, typer.Option("--no-dropout", help="Without the dropout of C2.")] = False,
+    contexts: Annotated[list[int] | None, typer.Option("--context", help="For mixers: tokens in a row (256, 1024 and 4096).")] = None,
+    page: Annotated[Path | None, typer.Option("--write", help="For mixers: a Markdown page whose table is written anew.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure training at three sizes, on random tokens: tokens per second, share of the machine's peak, memory."""
+    """Measure training at three sizes, on random tokens: tokens per second, share of the machine's peak, memory.
+
+    `assay bench mixers` compares the mixers at one size of the model and several lengths of context.
+    """
+    if configurations and configurations[0] == "mixers":
+        if without_dropout:
+            raise UserError("--no-dropout: mixers are always compared without dropout; leave it out")
+        return bench_mixers(Asked(configurations[1:], contexts or [], *able(precision, device), steps), page, as_json=as_json)
+    for option, given in (("--context", contexts), ("--write", page)):
+        if given:
+            raise UserError(f"{option} is for `assay bench mixers`; leave it out")
     selected = chosen(configurations or [])
     if without_dropout:
         selected = [replace(one, dropout=0.0) for one in selected]
@@ -51,17 +66,7 @@ def bench(
             _show(out, {**machine, "precision": precision, "device": where}, peak, measured)
     if as_json:
         print_json({"machine": machine, "precision": precision, "device": where, **_tree(peak, measured)})
-
-
-@contextmanager
-def doing(out: Console, text: str) -> Iterator[None]:
-    """Say what is measured, in a terminal. Nothing moves meanwhile, as that would take time from it."""
-    if not out.is_terminal:
-        yield
-        return
-    with Live(Text(f"measuring {text}", style="dim"), console=out, auto_refresh=False, transient=True) as live:
-        live.refresh()
-        yield
+    return None
 
 
 def _show(out: Console, machine: dict[str, Any], peak: Peak, measured: list[Measurement]) -> None:

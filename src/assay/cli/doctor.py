@@ -6,8 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.bench import doing
-from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
+from assay.cli.options import AsJson, DataDir, RunsDir, console, doing, print_json
 from assay.core.machine import facts
 from assay.doctor import Finding, Mark, examine
 

@@ -10,6 +10,10 @@ from assay.cli.options import AsJson, console, pairs, print_json
 from assay.core import recipe
 from assay.core.config import FAMILIES, Config
 from assay.errors import UserError, nearest
+from assay.nn.mixer.base import MixerConfig
+from assay.nn.position.base import Sizes
+
+WIDTH, DEPTH = 256, 2  # of the model that a mixer's traits are told of
 
 
 def kinds(
@@ -35,6 +39,20 @@ def kinds(
         for name, leaf in FAMILIES[family].kinds.items():
             out.print(Text.assemble((name, "bold"), "  ", _first_line(leaf.__doc__)))
             out.print(_settings(leaf))
+            if issubclass(leaf, MixerConfig) and not any(field.is_required() for field in leaf.model_fields.values()):
+                out.print(Text(f"  {_traits(leaf)}", style="dim"))
+
+
+def _traits(leaf: type[MixerConfig]) -> str:
+    """What a mixer goes with, and what it keeps of its past, in words."""
+    config = leaf()
+    mixer = config.build(WIDTH)
+    sizes = Sizes(WIDTH, DEPTH, config.size_of_head(WIDTH) or WIDTH, config.number_of_heads() or 1)
+    positions = [name for name, kind in FAMILIES["position"].kinds.items() if kind().build(sizes).enters <= mixer.accepts]  # type: ignore[attr-defined]
+    sight = "all of the past" if mixer.reach is None else f"{mixer.reach:,} positions back"
+    state = "does not grow with the text" if mixer.bounded else "grows with the text"
+    documents = "can be isolated inside a row" if mixer.documents == "masked" else "cannot be isolated inside a row"
+    return f"positions: {', '.join(positions)}; sees {sight}; its state {state}; documents {documents}"
 
 
 def _settings(leaf: type[Config]) -> Table:

@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +38,17 @@ def console(*, as_json: bool = False) -> Console:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=1, default=str))
+
+
+@contextmanager
+def doing(out: Console, text: str) -> Iterator[None]:
+    """Say what is measured, in a terminal. Nothing moves meanwhile, as that would take time from it."""
+    if not out.is_terminal:
+        yield
+        return
+    with Live(Text(f"measuring {text}", style="dim"), console=out, auto_refresh=False, transient=True) as live:
+        live.refresh()
+        yield
 
 
 def pairs(facts: Mapping[str, str]) -> Table:
