@@ -83,10 +83,10 @@ def test_a_carried_document_goes_on_at_its_offset() -> None:
     model = built({})
     documents = torch.zeros(2, 6, dtype=torch.int64)
     state = model(text(6), model.init_state(2), documents).state
-    assert state.offset.tolist() == [6, 6]
+    assert state.cursor.offset.tolist() == [6, 6]
     with pytest.raises(ConfigError, match="needs 9"):
         model(text(3), state, documents[:, :3])
-    assert model(text(3), state, documents[:, :3] + 1).state.offset.tolist() == [3, 3]
+    assert model(text(3), state, documents[:, :3] + 1).state.cursor.offset.tolist() == [3, 3]
 
 
 def test_the_embedding_is_scaled_by_the_root_of_the_width() -> None:

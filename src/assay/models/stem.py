@@ -1,0 +1,211 @@
+"""What every trunk of blocks begins and ends with: embedding and positions before the blocks, norm and head after them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from assay.core.config import SerializeAsAny, merge, setting
+from assay.core.types import Mean, Output, Prediction, State, add_means
+from assay.errors import ConfigError
+from assay.models.base import Model, ModelConfig
+from assay.models.readout import HeadConfig, Readout
+from assay.nn.block import Block, BlockConfig
+from assay.nn.dropout import Dropout
+from assay.nn.init import InitConfig, NormalConfig
+from assay.nn.mixer.base import Where
+from assay.nn.norm import NormConfig
+from assay.nn.position.base import Position, PositionConfig, Sizes
+from assay.nn.position.learned import LearnedConfig
+
+
+class StemConfig(ModelConfig):
+    """The settings that trunks of blocks have in common. `block` is the template of every layer."""
+
+    width: int = setting(256, "size of the residual stream D", other=32, bites="cost", ge=1)
+    block: BlockConfig = setting(BlockConfig(), "what every layer is made of", other={"placement": "post"})
+    position: SerializeAsAny[PositionConfig] = setting(LearnedConfig(), "how order enters", other="rope")
+    norm: SerializeAsAny[NormConfig] | None = setting(
+        None, "the norm before the head (absent: as in the block)", other={"kind": "rms_norm"}
+    )
+    head: HeadConfig = setting(HeadConfig(), "how hidden states become logits", other={"bias": True}, bites="cost")
+    init: SerializeAsAny[InitConfig] = setting(NormalConfig(), "how the weights begin", other="fan_in")
+    embedding_scale: bool = setting(False, "embedded tokens multiplied by sqrt(D)", other=True)
+    embedding_dropout: float = setting(0.0, "dropout of the embedded tokens", other=0.5, bites="training", ge=0, lt=1)
+
+    def model_post_init(self, context: Any) -> None:
+        if self.norm is not None and self.block.placement == "post":
+            raise ConfigError("norm", "is not used with block.placement = 'post', whose blocks end in a norm; leave it out")
+
+    def changed_block(self, change: Any, place: str) -> BlockConfig:
+        """The block with a change laid on it; a bare word is a mixer. Raises ConfigError with the place."""
+        try:
+            return BlockConfig.make(merge(self.block.tree(), {"mixer": change} if isinstance(change, str) else change))
+        except ConfigError as error:
+            raise error.under(place) from None
+
+    def check_block(self, layer: BlockConfig, width: int) -> None:
+        """Raise ConfigError where the parts of a layer of this width do not fit together."""
+        for name, part in (("mixer", layer.mixer), ("feed", layer.feed)):
+            try:
+                part.check(width)
+            except ConfigError as error:
+                raise error.under(f"block.{name}") from None
+        size = layer.mixer.size_of_head(width)
+        if size is not None:
+            try:
+                self.position.check(size)
+            except ConfigError as error:
+                raise error.under("position") from None
+
+
+class Cursor(NamedTuple):
+    """Where a stream goes on."""
+
+    stream: int  # tokens read so far
+    document: Tensor | None  # [B] number of the document that the last token was in
+    offset: Tensor | None  # [B] position at which that document goes on
+
+
+START = Cursor(0, None, None)
+
+
+class Stem(Model):
+    """x_0 = e(tokens) + p before the blocks, logits = readout(x_L) after them. A trunk says what is between."""
+
+    readout: Readout
+
+    def __init__(self, config: StemConfig, vocabulary: int, layers: Sequence[BlockConfig]) -> None:
+        super().__init__()
+        self.vocabulary, self.width = vocabulary, config.width
+        self.embedding = nn.Embedding(vocabulary, config.width)
+        self.scale = math.sqrt(config.width) if config.embedding_scale else 1.0
+        self.position = _build_position(config, layers)
+        self.dropout = Dropout(config.embedding_dropout)
+
+    def build_readout(self, config: StemConfig) -> Readout:
+        """What follows the last block; a trunk registers it after its blocks, as weights are drawn in the order of the module tree."""
+        ends_in_norm = config.block.placement == "post"
+        final = nn.Identity() if ends_in_norm else (config.norm or config.block.norm).build(config.width)
+        return Readout(config.head, final, self.embedding)
+
+    def refuse_unheard_positions(self) -> None:
+        """Raise ConfigError where a layer cannot take the positions."""
+        for index, block in enumerate(self.layers):
+            unheard = self.position.enters - block.mixer.accepts
+            if unheard:
+                name = type(block.mixer).__name__
+                raise ConfigError(
+                    "model.position",
+                    f"enters by {', '.join(sorted(unheard))}, which mixer {name} of layer {index} does not accept; choose another",
+                )
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks in the order in which a text passes them."""
+        return [module for module in self.modules() if isinstance(module, Block)]
+
+    @property
+    def length(self) -> int | None:
+        return self.position.reach
+
+    @property
+    def masks_documents(self) -> bool:
+        return all(block.mixer.documents == "masked" for block in self.layers)
+
+    @property
+    def bounded(self) -> bool:
+        return all(block.mixer.bounded for block in self.layers)
+
+    @property
+    def reports(self) -> Mapping[str, float]:
+        found: dict[str, float] = {}
+        for block in self.layers:
+            found |= {**block.mixer.reports, **block.feed.reports}
+        return found
+
+    def enter(self, tokens: Tensor, cursor: Cursor, documents: Tensor | None) -> tuple[Tensor, Where, Cursor]:
+        """The embedded tokens [B, T, D], where they stand, and where the stream goes on after them."""
+        where, after = self._place(tokens, cursor, documents)
+        x = self.embedding(tokens) * self.scale
+        if "embed" in self.position.enters:
+            x = x + self.position.embed(where.position).to(x.dtype)
+        x = self.dropout(x)
+        return x, where.with_embedding(x), after
+
+    def pass_through(
+        self, blocks: Sequence[Block], x: Tensor, states: Sequence[State] | None, place: "Passage"
+    ) -> tuple[Tensor, list[State]]:
+        """x after some blocks in a row, and their states."""
+        kept = []
+        for index, block in enumerate(blocks):
+            if "block_input" in self.position.enters:
+                x = x + self.position.block_input(place.where.position, place.first + index)
+            x, state, extras = block(x, None if states is None else states[index], place.where)
+            kept.append(state)
+            place.where = place.where.with_value(extras.value)
+            place.losses, place.stats = add_means(place.losses, extras.losses), add_means(place.stats, extras.stats)
+        place.first += len(blocks)
+        return x, kept
+
+    def leave(self, x: Tensor, state: State, place: "Passage") -> Output:
+        """The output of the model."""
+        return Output((Prediction("next", x, self.readout, 1),), state, place.losses, place.stats)
+
+    def _place(self, tokens: Tensor, cursor: Cursor, documents: Tensor | None) -> tuple[Where, Cursor]:
+        """Where the tokens stand, and where the stream goes on after them."""
+        if documents is not None and not self.masks_documents:
+            raise ConfigError("model", "has a mixer that cannot isolate documents inside a row; choose another or do not mask documents")
+        stream = cursor.stream
+        time = torch.arange(tokens.shape[1], device=tokens.device)
+        if documents is None:
+            position, number, offset = (time + stream).unsqueeze(0), None, None
+        else:
+            before = documents[:, :1] if cursor.document is None else cursor.document.unsqueeze(1)
+            carried = torch.zeros_like(before) if cursor.offset is None else cursor.offset.unsqueeze(1)
+            begins = documents != torch.cat([before, documents[:, :-1]], dim=1)  # [B, T]
+            start = torch.where(begins, time, -carried).cummax(dim=1).values
+            position = time - start
+            number, offset = documents[:, -1], position[:, -1] + 1
+        longest = stream + tokens.shape[1]
+        if self.length is not None and longest > self.length and documents is not None:
+            longest = min(longest, int(position.max()) + 1)  # waits for the device, so only where a document may still fit
+        if self.length is not None and longest > self.length:
+            raise ConfigError(
+                "model.position",
+                f"has {self.length} positions and the text needs {longest}; shorten the text or train with more",
+            )
+        rotation = None
+        if "rotate" in self.position.enters:
+            cosine, sine = self.position.angles(position)
+            rotation = (cosine.to(self.embedding.weight.dtype), sine.to(self.embedding.weight.dtype))
+        where = Where(stream, position, documents, self.position, rotation)
+        return where, Cursor(stream + tokens.shape[1], number, offset)
+
+
+class Passage:
+    """A call on its way through the blocks: where it is, and what the layers have reported so far."""
+
+    def __init__(self, where: Where) -> None:
+        self.where, self.first = where, 0  # the number of the next layer
+        self.losses: dict[str, Mean] = {}
+        self.stats: dict[str, Mean] = {}
+
+
+def _build_position(config: StemConfig, layers: Sequence[BlockConfig]) -> Position:
+    """The position for heads of the layers' one size and number. Raises ConfigError where they have several, or none and it needs one."""
+    sizes = {size for layer in layers if (size := layer.mixer.size_of_head(config.width)) is not None}
+    heads = {number for layer in layers if (number := layer.mixer.number_of_heads()) is not None}
+    try:
+        position = config.position.build(Sizes(config.width, len(layers), max(sizes, default=None), max(heads, default=None)))
+    except ConfigError as error:
+        raise error.under("position").under("model") from None
+    if position.enters & {"rotate", "relative"} and len(sizes) > 1:
+        found = ", ".join(map(str, sorted(sizes)))
+        raise ConfigError("model.position", f"is for heads of one size, and those of the layers have {found} features; make them equal")
+    if "relative" in position.enters and len(heads) > 1:
+        found = ", ".join(map(str, sorted(heads)))
+        raise ConfigError("model.position", f"is for one number of heads, and the layers have {found}; make them equal")
+    return position
