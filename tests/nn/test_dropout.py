@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from assay.nn.dropout import Dropout, byte_mask, dropout
+from assay.nn.dropout import Dropout, LockedDropout, byte_mask, dropout, word_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
@@ -66,3 +66,38 @@ def test_the_gradient_is_the_mask() -> None:
     y = Dropout(0.5)(x)
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
+
+
+def test_a_locked_mask_is_one_for_all_positions_of_a_row_and_another_for_each_row() -> None:
+    torch.manual_seed(3)
+    mask = LockedDropout(0.5)(torch.ones(4, 6, 64))
+    assert torch.equal(mask, mask[:, :1].expand_as(mask))
+    assert all(not torch.equal(mask[0], mask[row]) for row in (1, 2, 3))
+    assert set(mask.unique().tolist()) == {0.0, 2.0}
+
+
+def test_each_call_draws_another_locked_mask() -> None:
+    locked, x = LockedDropout(0.5), torch.ones(2, 3, 64)
+    assert not torch.equal(locked(x), locked(x))
+
+
+def test_a_dropped_word_is_dropped_wherever_it_stands_and_whole() -> None:
+    torch.manual_seed(3)
+    tokens = torch.tensor([[0, 1, 2, 3, 0, 1], [3, 2, 1, 0, 5, 4]])
+    y = word_dropout(torch.ones(2, 6, 8), tokens, 6, 0.5)
+    assert set(y.unique().tolist()) == {0.0, 2.0}
+    for word in range(6):
+        assert len(y[tokens == word].unique()) == 1
+
+
+def test_locked_dropout_leaves_evaluation_alone() -> None:
+    x = torch.randn(2, 3, 4)
+    assert LockedDropout(0.5).eval()(x) is x
+    assert LockedDropout(0.0)(x) is x
+
+
+@pytest.mark.parametrize("module", [Dropout(0.5), LockedDropout(0.5)])
+def test_dropout_compiles_whole(module: Dropout) -> None:
+    y = torch.compile(module, backend="eager", fullgraph=True)(torch.ones(50, 4, 50))
+    assert set(y.unique().tolist()) == {0.0, 2.0}
+    assert abs(float(y.mean()) - 1) < 0.05

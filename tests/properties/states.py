@@ -57,7 +57,7 @@ def state_bound(case: Case) -> None:
     model = lively(case.model)
     far = reach(model)
     half = 16 if far is None else 2 * far + 2
-    if model.length is not None and far is None:
+    if model.length is not None:
         half = min(half, model.length // 2)
     text, state, sizes = tokens(rows=1, length=2 * half), model.init_state(1), []
     for t in range(2 * half):

@@ -1,7 +1,11 @@
 """The recurrent trunk: embedding, cells of widths of their own one upon the other, readout.
 
-The shape of Merity et al. (arXiv 1708.02182), without its dropouts. There are no blocks: no norm, no residual, no feed-forward. The
-last cell is as wide as the embedding, which a tied head needs.
+The shape of Merity et al. (AWD-LSTM, arXiv 1708.02182). There are no blocks: no norm, no residual, no feed-forward. The last cell is as
+wide as the embedding, which a tied head needs. With `skip` the head reads the sum of what all cells give, as in Melis et al. (arXiv
+1909.01792 and their code), through a matrix where a cell is not as wide as the embedding.
+
+Dropout has two forms at each of three places: of elements, or locked, with one mask for all positions of a row. AWD-LSTM calls the locked
+ones dropouti, dropouth and dropout, and word dropout dropoute. None touches what a cell carries.
 """
 
 from itertools import pairwise
@@ -11,15 +15,24 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from assay.core.config import SerializeAsAny, setting
+from assay.core.config import Config, SerializeAsAny, setting
 from assay.core.types import Output, Prediction, State
 from assay.errors import ConfigError
 from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
 from assay.nn.cell.base import CellConfig
 from assay.nn.cell.lstm import LstmConfig
-from assay.nn.dropout import Dropout
+from assay.nn.dropout import Dropout, LockedDropout, word_dropout
 from assay.nn.init import FanInConfig, InitConfig
+from assay.nn.linear import Linear
+
+
+class LockedConfig(Config):
+    """Dropout with one mask for all positions of a row."""
+
+    embedding: float = setting(0.0, "of the embedded tokens", other=0.5, bites="training", ge=0, lt=1)
+    hidden: float = setting(0.0, "between cells", other=0.5, bites="training", ge=0, lt=1)
+    output: float = setting(0.0, "of what the head reads", other=0.5, bites="training", ge=0, lt=1)
 
 
 class RecurrentConfig(ModelConfig):
@@ -29,16 +42,24 @@ class RecurrentConfig(ModelConfig):
     width: int = setting(256, "size of the embedding and of the last cell D", other=24, bites="cost", ge=1)
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = setting((512,), "sizes of the cells before the last", other=(16, 40), bites="cost")
     cell: SerializeAsAny[CellConfig] = setting(LstmConfig(), "what each cell computes", other={"kind": "lstm", "forget_bias": 0.5})
+    skip: bool = setting(False, "the head reads the sum of what all cells give", other=True)
     head: HeadConfig = setting(HeadConfig(), "how hidden states become logits", other={"bias": True}, bites="cost")
     init: SerializeAsAny[InitConfig] = setting(FanInConfig(embedding_std=0.1), "how the weights begin", other="normal")
+    word_dropout: float = setting(0.0, "dropout of words, all their occurrences in a call", other=0.5, bites="training", ge=0, lt=1)
     embedding_dropout: float = setting(0.0, "dropout of the embedded tokens", other=0.5, bites="training", ge=0, lt=1)
-    dropout: float = setting(0.0, "dropout of the output of each cell", other=0.5, bites="training", ge=0, lt=1)
+    hidden_dropout: float | None = setting(None, "dropout between cells (absent: as `dropout`)", other=0.5, bites="training", ge=0, lt=1)
+    dropout: float = setting(0.0, "dropout of what the head reads", other=0.5, bites="training", ge=0, lt=1)
+    locked: LockedConfig = setting(LockedConfig(), "dropout with one mask for all positions of a row", other={"output": 0.5})
 
     tiny: ClassVar[dict[str, Any]] = {"hidden": (48,)}
 
     def model_post_init(self, context: Any) -> None:
         if self.init.outputs != type(self.init).model_fields["outputs"].default:
             raise ConfigError("init.outputs", "is not used by a recurrent model, which has no residual stream; leave it out")
+        between = {"skip": self.skip, "hidden_dropout": self.hidden_dropout is not None, "locked.hidden": self.locked.hidden > 0}
+        for path, is_set in between.items():
+            if is_set and not self.hidden:
+                raise ConfigError(path, "concerns cells before the last, and hidden = [] leaves none; leave it out or add cells")
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
         model = Recurrent(self, vocabulary)
@@ -54,7 +75,7 @@ class RecurrentState(NamedTuple):
 
 
 class Recurrent(Model):
-    """x_0 = e(tokens); x_l = cell_l(x_{l-1}); logits = readout(x_L)."""
+    """x_0 = e(tokens); x_l = cell_l(x_{l-1}); logits = readout(x_L), or with skips of x_1 + .. + x_L."""
 
     def __init__(self, config: RecurrentConfig, vocabulary: int) -> None:
         super().__init__()
@@ -62,7 +83,12 @@ class Recurrent(Model):
         self.embedding = nn.Embedding(vocabulary, config.width)
         sizes = (config.width, *config.hidden, config.width)
         self.cells = nn.ModuleList(config.cell.build(before, size) for before, size in pairwise(sizes))
-        self.embedding_dropout, self.dropout = Dropout(config.embedding_dropout), Dropout(config.dropout)
+        self.skips = nn.ModuleList(_skip(size, config.width) for size in config.hidden) if config.skip else None
+        self.word_dropout, locked = config.word_dropout, config.locked
+        between = config.dropout if config.hidden_dropout is None else config.hidden_dropout
+        self.embedding_dropout = nn.Sequential(Dropout(config.embedding_dropout), LockedDropout(locked.embedding))
+        self.hidden_dropout = nn.Sequential(Dropout(between), LockedDropout(locked.hidden))
+        self.dropout = nn.Sequential(Dropout(config.dropout), LockedDropout(locked.output))
         self.readout = Readout(config.head, nn.Identity(), self.embedding)
 
     @property
@@ -79,11 +105,24 @@ class Recurrent(Model):
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
         if documents is not None:
             raise ConfigError("model", "is recurrent and cannot isolate documents inside a row; use plan=documents")
-        x = self.embedding_dropout(self.embedding(tokens))  # [B, T, E]
-        kept = []
+        x = self._embedded(tokens)  # [B, T, D]
+        given, kept = [], []
         for index, cell in enumerate(self.cells):
-            x, after = cell(x, None if state is None else state.cells[index])
-            x = self.dropout(x)
+            x, after = cell(self.hidden_dropout(x) if index else x, None if state is None else state.cells[index])
+            given.append(x)
             kept.append(after)
+        if self.skips is not None:
+            x = x + sum(skip(before) for skip, before in zip(self.skips, given[:-1], strict=True))
         new = None if state is None else RecurrentState(state.stream + tokens.shape[1], tuple(kept))
-        return Output((Prediction("next", x, self.readout, 1),), new, {}, {})
+        return Output((Prediction("next", self.dropout(x), self.readout, 1),), new, {}, {})
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        if self.training and self.word_dropout > 0:
+            x = word_dropout(x, tokens, self.vocabulary, self.word_dropout)
+        embedded: Tensor = self.embedding_dropout(x)
+        return embedded
+
+
+def _skip(size: int, width: int) -> nn.Module:
+    return nn.Identity() if size == width else Linear(size, width, bias=False)

@@ -1,4 +1,8 @@
-"""Dropout with one random byte an element: on a CPU the drawing of Bernoulli floats costs more than a layer's matrices."""
+"""Dropout with one random byte an element (on a CPU the drawing of Bernoulli floats costs more than a layer's matrices), and its relatives.
+
+Locked dropout has one mask for all positions of a row (Gal and Ghahramani, arXiv 1512.05287); word dropout drops rows of the embedding
+table, each for all its occurrences in a call (the same paper; both as in AWD-LSTM, Merity et al., arXiv 1708.02182, sections 4.2 and 4.3).
+"""
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +17,31 @@ def byte_mask(like: Tensor, keep: int) -> Tensor:
     return (bytes_ < keep).to(like.dtype).mul_(256 / keep)
 
 
-def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x with each element dropped with probability p and the rest scaled up (Srivastava et al. 2014).
+def drop_mask(like: Tensor, p: float) -> Tensor:
+    """A tensor shaped and typed as `like`: 0 with probability p, elsewhere the number that makes the mean 1.
 
     On a CPU p is rounded to a multiple of 1/256, at least 1/256, and the scale is that of the rounded rate, so the mean is exact.
+    Compiled code draws as torch does: the compiler cannot follow the bytes.
     """
+    if not _by_bytes(like):
+        return F.dropout(torch.ones_like(like), p)
+    return byte_mask(like, min(255, max(1, round(256 * (1 - p)))))
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """x with each element dropped with probability p and the rest scaled up (Srivastava et al. 2014); p is rounded as in `drop_mask`."""
     if not training or p == 0.0:
         return x
-    if x.device.type != "cpu":
-        return F.dropout(x, p)
-    keep = min(255, max(1, round(256 * (1 - p))))
-    return x * byte_mask(x, keep)
+    return x * drop_mask(x, p) if _by_bytes(x) else F.dropout(x, p)
+
+
+def _by_bytes(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def word_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float) -> Tensor:
+    """Embedded tokens x [B, T, D] without those of dropped words, the rest scaled up: one mask over the vocabulary."""
+    return x * drop_mask(x.new_empty(vocabulary, 1), p)[tokens]
 
 
 class Dropout(nn.Module):
@@ -38,3 +56,10 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+class LockedDropout(Dropout):
+    """x [B, T, D] times one mask [B, 1, D]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * drop_mask(x[:, :1], self.p) if self.training and self.p > 0 else x
