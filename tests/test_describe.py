@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.cli.show import totals
 from assay.core.recipe import names
 from assay.describe import PRESET_VOCABULARY, Fold, Subject, describe, differences, folded, subject
 from assay.models.base import ModelConfig
@@ -123,3 +124,42 @@ def test_the_flops_of_an_lstm_are_those_of_its_matrices() -> None:
     matrices = 4 * 24 * (16 + 24) + 4 * 16 * (24 + 16)
     assert shown.flops_forward == 2 * (matrices + 50 * 16)
     assert shown.flops_training == 3 * shown.flops_forward
+
+
+MIXTURE = {"kind": "deepseek_moe", "experts": 6, "active": 2, "shared": 1, "hidden": 24}
+SOFTMAX = {"kind": "moe", "experts": 6, "active": 2, "hidden": 24}
+
+
+def test_active_parameters_leave_out_the_experts_that_a_token_does_not_pass() -> None:
+    found = described(decoder(pattern=[{}, {"feed": MIXTURE}, {"feed": SOFTMAX}]))
+    assert found.total - found.active == 2 * (6 - 2) * 3 * 32 * 24
+    assert found.tree()["parameters_active"] == found.active
+    dense = described(decoder())
+    assert dense.active == dense.total
+
+
+def test_the_flops_of_a_mixture_are_those_of_its_active_parameters() -> None:
+    shown = described(decoder(block={"mixer": {"heads": 4}, "feed": MIXTURE}))
+    matrices = shown.by_role["matrix"] - (shown.total - shown.active)
+    attention = 4 * 16 * 32 * 3
+    assert shown.flops_forward == 2 * (matrices + 100 * 32) + attention
+    assert shown.flops_training == pytest.approx(3 * shown.flops_forward, rel=0.03)
+
+
+def test_a_mixture_keeps_what_its_active_experts_need() -> None:
+    few, many = (described(decoder(block={"feed": {**MIXTURE, "experts": n}}), shape=(8, 64)).memory for n in (6, 60))
+    assert many["weights"] > 3 * few["weights"]
+    assert many["activations, about"] < 2.5 * few["activations, about"]
+
+
+def test_active_parameters_differ_where_one_side_is_a_mixture() -> None:
+    dense, mixed, more = (described(decoder(block={"feed": feed})) for feed in ("glu", MIXTURE, {**MIXTURE, "experts": 8}))
+    assert differences(dense, mixed)["parameters, active"] == (dense.active, mixed.active)
+    assert differences(mixed, more)["parameters, active"][1] == mixed.active + 3 * 2 * 32  # the router of three layers
+    assert "parameters, active" not in differences(dense, described(decoder(depth=2)))
+
+
+def test_the_sentence_on_parameters_tells_how_many_are_active() -> None:
+    mixed, dense = (described(decoder(block={"feed": feed})) for feed in (MIXTURE, "glu"))
+    assert totals(mixed)["parameters"].startswith(f"{mixed.total:,} ({mixed.active:,} active a token): ")
+    assert "active" not in totals(dense)["parameters"]

@@ -19,6 +19,7 @@ from assay.core.types import Batch, Progress
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment import ExperimentConfig, read_config
 from assay.models.base import ModelConfig
+from assay.nn.feed.experts import Experts
 from assay.nn.linear import Role, parameters_by_role
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
@@ -39,9 +40,11 @@ class Subject:
     rows: int
     window: int
     parameters: tuple[tuple[str, Role, tuple[int, ...], int], ...]  # name, role, shape, count
+    active: int  # parameters that a token passes: all but those of the experts that it is not sent to
     flops_forward: int  # a token, in windows of this length
     flops_training: int
-    memory: dict[str, int]  # bytes
+    memory: dict[str, int]  # bytes, in training
+    state: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
 
     @property
     def total(self) -> int:
@@ -66,9 +69,11 @@ class Subject:
             "parameters": [{"name": n, "role": r, "shape": list(s), "count": c} for n, r, s, c in self.parameters],
             "parameters_by_role": self.by_role,
             "parameters_total": self.total,
+            "parameters_active": self.active,
             "flops_per_token_forward": self.flops_forward,
             "flops_per_token_training": self.flops_training,
             "memory_bytes": self.memory,
+            "state_bytes": self.state,
         }
 
 
@@ -112,19 +117,21 @@ def describe(
     with FakeTensorMode():
         model = config.build(vocabulary, torch.Generator().manual_seed(0))
         listed = tuple((p.name, p.role, tuple(p.tensor.shape), p.tensor.numel()) for p in parameters_by_role(model))
+        idle = sum(module.idle for module in model.modules() if isinstance(module, Experts))
         forward, training, kept = trace(Learner(model, objective), shape)
     total = sum(count for *_, count in listed)
     tokens = shape[0] * shape[1]
     memory = {"weights": 4 * total, "gradients": 4 * total, "optimiser": optimizer_bytes * total, "activations, about": kept}
     return Subject(
-        tree, vocabulary, *shape, listed, forward // tokens, training // tokens, {**memory, "training, about": sum(memory.values())}
-    )
+        tree, vocabulary, *shape, listed, total - idle, forward // tokens, training // tokens,
+        {**memory, "training, about": sum(memory.values())}, state_bytes(config, vocabulary, shape[1]),
+    )  # fmt: skip
 
 
 def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
     """What a text of so many tokens leaves in the state with which its generation goes on, in float32."""
-    model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
-    with torch.inference_mode():
+    with FakeTensorMode(), torch.no_grad():
+        model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
         state = model(torch.zeros(1, tokens, dtype=torch.int64), model.init_state(1)).state
     return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
 
@@ -203,9 +210,11 @@ def _layer(name: str) -> tuple[str, str, str]:
 def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:
     """Every key and count in which two subjects differ; None where it is absent."""
     rows = []
+    mixtures = any(one.active < one.total for one in (left, right))
     for one in (left, right):
         counts = {f"parameters, {role}": count for role, count in one.by_role.items()}
         flops = {"FLOPs a token, forward": one.flops_forward, "FLOPs a token, forward and backward": one.flops_training}
-        rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, "parameters, all": one.total, **flops})
+        totals = {"parameters, all": one.total, **({"parameters, active": one.active} if mixtures else {})}
+        rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, **totals, **flops})
     a, b = rows
     return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}

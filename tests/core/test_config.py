@@ -44,7 +44,7 @@ def test_a_family_field_takes_a_name_a_table_a_change_of_its_default_or_a_config
         ({"width": 32.5}, "width: input should be a valid integer"),
         ({"width": "32"}, "width: input should be a valid integer (given: '32')"),
         ({"embedding_scale": 1}, "embedding_scale: input should be a valid boolean (given: 1)"),
-        ({"block": {"placement": "middle"}}, "block.placement: input should be 'pre' or 'post' (given: 'middle')"),
+        ({"block": {"placement": "middle"}}, "block.placement: input should be 'pre', 'post', 'sandwich' or 'none' (given: 'middle')"),
         ({"kind": "encoder"}, "kind: input should be 'decoder' (given: 'encoder')"),
     ],
 )

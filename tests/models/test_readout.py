@@ -5,9 +5,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.errors import ConfigError
 from assay.models import readout
 from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig, Readout
+from assay.nn.embedding import FactorisedEmbedding
+from assay.nn.linear import parameters_by_role
 
 B, T, D, V = 3, 7, 16, 29
 GENERATOR = torch.Generator().manual_seed(0)
@@ -104,3 +107,43 @@ def test_a_tied_matrix_is_the_embedding_and_is_held_once(tied: bool) -> None:
     matrices: list[Tensor] = [tensor for tensor in model.state_dict().values() if tensor.shape == (V, D)]
     assert len(matrices) == (1 if tied else 2)
     assert (model.readout.matrix is model.embedding.weight) == tied
+
+
+def factorised(head: HeadConfig, size: int = 5) -> tuple[Readout, FactorisedEmbedding]:
+    embedding = FactorisedEmbedding(V, size, D)
+    made = Readout(head, nn.LayerNorm(D), embedding)
+    for index, parameter in enumerate((*made.parameters(), *embedding.parameters())):
+        nn.init.normal_(parameter, 0, 0.5, generator=torch.Generator().manual_seed(index))
+    return made.double(), embedding.double()
+
+
+@pytest.mark.parametrize("head", [h for h in HEADS if h.tied], ids=lambda h: f"bias={h.bias},cap={h.soft_cap}")
+def test_a_factorised_embedding_is_its_product_on_both_sides(head: HeadConfig) -> None:
+    made, embedding = factorised(head)
+    product = embedding.table.weight @ embedding.up.weight.t()  # [V, D]
+    torch.testing.assert_close(embedding(TARGET), product[TARGET])
+    whole, table = built(head)
+    whole.load_state_dict(made.state_dict())
+    with torch.no_grad():
+        table.weight.copy_(product)
+    torch.testing.assert_close(made(HIDDEN), whole(HIDDEN))
+    mean, values = made.nll(HIDDEN, TARGET, WEIGHT)
+    torch.testing.assert_close(values, whole.nll(HIDDEN, TARGET, WEIGHT)[1])
+    expected = F.cross_entropy(made(HIDDEN).flatten(0, 1), TARGET.flatten(), reduction="none").view(B, T)
+    factors = [embedding.table.weight, embedding.up.weight]
+    for ours, theirs in zip(torch.autograd.grad(mean.total, factors), torch.autograd.grad((expected * WEIGHT).sum(), factors), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_factorised_embedding_has_its_formula_s_parameters(tied: bool) -> None:
+    config = DecoderConfig.make({"width": D, "depth": 0, "head": {"tied": tied}, "embedding_size": 5, "position": "none"})
+    counts = {p.name: (p.role, p.tensor.numel()) for p in parameters_by_role(config.build(V, torch.Generator()))}
+    expected = {"embedding.table.weight": ("embedding", V * 5), "embedding.up.weight": ("embedding", 5 * D)}
+    head = {} if tied else {"readout.weight": ("head", V * D)}
+    assert {name: counts[name] for name in counts if "norm" not in name} == {**expected, **head}
+
+
+def test_an_embedding_wider_than_the_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="embedding_size: 33 exceeds the width 32, and saves nothing; lower it"):
+        DecoderConfig.make({"width": 32, "embedding_size": 33})

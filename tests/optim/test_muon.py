@@ -157,6 +157,17 @@ def test_both_rates_follow_the_schedule() -> None:
     assert optimizer.rates(0.5) == {"muon": 0.01, "adamw": 0.002}
 
 
+def test_the_rate_of_mup_reaches_adamw_and_not_the_matrices_of_muon() -> None:
+    def rates(slowed: float) -> tuple[float, float]:
+        matrix = Parameter("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,), slowed)
+        table = Parameter("e", nn.Parameter(torch.zeros(2, 2)), "embedding", (), slowed)
+        parts = MuonConfig(lr=0.02, rest=AdamwConfig(lr=0.004)).build([matrix, table]).parts
+        return parts["muon"].param_groups[0]["lr"], parts["adamw"].param_groups[0]["lr"]
+
+    assert rates(1.0) == (0.02, 0.004)
+    assert rates(0.25) == (0.02, 0.001)
+
+
 def test_a_loaded_state_goes_on_bit_for_bit() -> None:
     def fresh() -> tuple[Any, Optimizer]:
         model = DecoderConfig(width=16, depth=1).build(23, torch.Generator().manual_seed(0))

@@ -19,7 +19,7 @@ from assay.nn.position.base import Sizes
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 
-SIDE = ("mixer", "cell", "feed", "norm", "position", "activation", "init", "model", "objective")
+SIDE = ("mixer", "cell", "feed", "norm", "residual", "position", "activation", "init", "model", "objective")
 SMALL = {"width": 32, "depth": 2, "length": 64}
 PREFERRED = ("learned", "rope", "none")  # the position that stands beside a mixer: the first one it accepts
 
@@ -74,6 +74,7 @@ def _model(leaf: Config, decoder: Tree) -> ModelConfig:
         "mixer": {"block": {"mixer": tree}},
         "feed": {"block": {"feed": tree}},
         "norm": {"block": {"norm": tree}},
+        "residual": {"block": {"residual": tree, "placement": getattr(leaf, "placements", ("pre",))[0]}, "init": {"outputs": "plain"}},
         "position": {"position": tree},
         "activation": {"block": {"feed": {"kind": "mlp", "activation": tree}}},
         "init": {"init": tree},
@@ -105,7 +106,7 @@ def accepted_positions(mixer: Any) -> list[str]:
 @cache
 def _enters(kind: str) -> frozenset[str]:
     built: Any = tiny(FAMILIES["position"].kinds[kind])
-    enters: frozenset[str] = built.build(Sizes(SMALL["width"], SMALL["depth"], 8)).enters
+    enters: frozenset[str] = built.build(Sizes(SMALL["width"], SMALL["depth"], (8,), (8,))).enters
     return enters
 
 
@@ -180,6 +181,8 @@ def combined_cases() -> list[Case]:
             cases.append(case_of(both, "key_heads=2,qk_norm,position=rope", position=position("rope")))
     for leaf in FAMILIES["activation"].kinds.values():
         cases.append(case_of(tiny(leaf), "feed=glu", block={"feed": {"kind": "glu", "activation": tiny(leaf).tree()}}))
+    for leaf in FAMILIES["norm"].kinds.values():
+        cases.append(case_of(tiny(leaf), "placement=sandwich", block={"placement": "sandwich"}))
     return cases
 
 

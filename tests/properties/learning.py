@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from assay.core.parallel import Parallel
 from assay.core.types import Progress
 from assay.models.base import Model
 from assay.objective.base import ObjectiveConfig
+from assay.train.after_step import Tallies
 from properties.broken import registered, toy
 from properties.kinds import Case, Variation, case_of
 from properties.tiny import AT, V, assert_equal, batch, fresh, learner, tokens
@@ -74,14 +76,18 @@ def _logits(model: Model) -> Tensor:
 
 
 def _trained(case: Case, model: Model) -> Tensor:
-    """All weights after two steps with gradient descent."""
+    """All weights after two steps with gradient descent, each followed by what modules do after one."""
     trained = learner(case, model.train())
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
     torch.manual_seed(0)
     for _ in range(2):
         optimizer.zero_grad()
-        trained(batch(), AT).total.backward()
+        tallies = Tallies(trained)
+        with tallies.counting(batch().weight):
+            learned = trained(batch(), AT)
+        learned.total.backward()
         optimizer.step()
+        tallies.after_step(Parallel())
     return torch.cat([parameter.detach().flatten() for parameter in trained.parameters()])
 
 

@@ -13,6 +13,7 @@ from assay.train.learner import Learner
 from properties.kinds import Case
 from properties.tiny import AT, assert_equal, batch, documents, learner, lively, tokens
 
+DECIDED_OTHERWISE = 0.1  # share of the positions at which rounding may decide otherwise between near equals
 BFLOAT16 = 0.06  # of the largest logit: bfloat16 keeps 8 bits (0.4 %), and two layers of noisy weights add up
 
 
@@ -55,16 +56,28 @@ def _fresh_compiler() -> Iterator[None]:
 
 @torch.no_grad()
 def bfloat16(case: Case) -> None:
-    """Under bfloat16 autocast the logits stay within 6 % of the largest one, or of 1 where a cap bounds them."""
+    """Under bfloat16 autocast the logits stay within 6 % of the largest one, or of 1 where a cap bounds them.
+
+    A part that picks some of several, and says so by `chooses = True`, may pick another at a few positions.
+    """
     model, text = lively(case.model, torch.float32), tokens()
     exact = model(text).logits
     bound = BFLOAT16 * max(1.0, float(exact.abs().max()))
     with torch.autocast("cpu", torch.bfloat16):
         rough = model(text).logits
-    assert_equal(rough.float(), exact, "logits in bfloat16", bound)
+    few = DECIDED_OTHERWISE if any(getattr(part, "chooses", False) for part in model.modules()) else 0.0
+    _assert_near(rough, exact, "logits in bfloat16", bound, few)
     with torch.autocast("cpu", torch.bfloat16):
         pieces = model(text[:, 5:], model(text[:, :5], model.init_state(len(text))).state).logits
-    assert_equal(pieces.float(), exact[:, 5:], "logits in bfloat16, in pieces", bound)
+    _assert_near(pieces, exact[:, 5:], "logits in bfloat16, in pieces", bound, few)
+
+
+def _assert_near(rough: Tensor, exact: Tensor, what: str, bound: float, few: float) -> None:
+    """No logit is further away, but for those of a few positions."""
+    far = (rough.float() - exact).abs().amax(-1).flatten()  # [B T]
+    assert torch.isfinite(far).all(), f"{what} are not finite"
+    nearest = far.sort().indices[: round(len(far) * (1 - few))]
+    assert_equal(rough.float().flatten(0, 1)[nearest], exact.flatten(0, 1)[nearest], what, bound)
 
 
 def single_token(case: Case) -> None:

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_flatten
 
 from assay.core.types import Batch, Progress
 from assay.models.base import Model, ModelConfig
-from assay.models.decoder import Decoder
+from assay.models.stem import Stem
 from assay.train.learner import Learner
 from properties.kinds import Case
 
@@ -77,16 +77,10 @@ def embedding(model: Model) -> nn.Embedding:
 
 def reach(model: Model) -> int | None:
     """The last position whose logits know of token 0, each layer handing on what it reads; None: there is none."""
-    if not isinstance(model, Decoder):
+    if not isinstance(model, Stem):
         declared: int | None = getattr(model, "reach", None)
         return declared
-    last = 0
-    for block in model.layers:
-        reader = block.mixer.last_reader(last)
-        if reader is None:
-            return None
-        last = reader
-    return last
+    return model.last_reader(0)
 
 
 def leaves(state: Any) -> list[Any]:

@@ -47,7 +47,7 @@ def _traits(leaf: type[MixerConfig]) -> str:
     """What a mixer goes with, and what it keeps of its past, in words."""
     config = leaf()
     mixer = config.build(WIDTH)
-    sizes = Sizes(WIDTH, DEPTH, config.size_of_head(WIDTH) or WIDTH, config.number_of_heads() or 1)
+    sizes = Sizes(WIDTH, DEPTH, (config.size_of_head(WIDTH) or WIDTH,), (config.number_of_heads() or 1,))
     positions = [name for name, kind in FAMILIES["position"].kinds.items() if kind().build(sizes).enters <= mixer.accepts]  # type: ignore[attr-defined]
     sight = "all of the past" if mixer.reach is None else f"{mixer.reach:,} positions back"
     state = "does not grow with the text" if mixer.bounded else "grows with the text"

@@ -66,9 +66,12 @@ def totals(found: Subject) -> dict[str, str]:
     roles = ", ".join(f"{role} {count:,}" for role, count in found.by_role.items())
     parts = {name.removesuffix(", about"): f"{size / 2**20:,.1f} MiB" for name, size in found.memory.items()}
     training = parts.pop("training")
+    active = f" ({found.active:,} active a token)" if found.active < found.total else ""
     return {
-        "parameters": f"{found.total:,}: {roles}",
+        "parameters": f"{found.total:,}{active}: {roles}",
         "FLOPs a token": f"{found.flops_forward:,} forward, {found.flops_training:,} forward and backward",
         "memory": f"about {training} in training: " + ", ".join(f"{name} {size}" for name, size in parts.items()),
+        "generation": f"about {(4 * found.total + found.state) / 2**20:,.1f} MiB: weights {4 * found.total / 2**20:,.1f} MiB, "
+        f"state {found.state / 2**20:,.2f} MiB a text of {found.window} tokens",
         "at": f"vocabulary {found.vocabulary:,}, {found.rows} row{'s' * (found.rows != 1)} of {found.window} tokens",
     }

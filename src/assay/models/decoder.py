@@ -58,7 +58,7 @@ class Decoder(Stem):
     def __init__(self, config: DecoderConfig, vocabulary: int) -> None:
         layers = config.layers()
         super().__init__(config, vocabulary, layers)
-        self.blocks = nn.ModuleList(layer.build(config.width, index) for index, layer in enumerate(layers))
+        self.blocks = nn.ModuleList(layer.build(config.width, index, len(layers)) for index, layer in enumerate(layers))
         self.readout = self.build_readout(config)
         self.refuse_unheard_positions()
 

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from assay.core.config import Config, setting
 from assay.core.types import Mean
+from assay.nn.embedding import FactorisedEmbedding
+from assay.nn.multiplier import Multiplier
 
 CHUNK_ELEMENTS = 1 << 22  # logits held at a time (16 MB in float32): large enough for the matrix unit, small enough for a cache
 
@@ -22,27 +24,36 @@ class HeadConfig(Config):
 class Readout(nn.Module):
     """z = s tanh((W norm(h) + b) / s), h [..., D], W [V, D], z [..., V].
 
-    With `tied`, W is the embedding table; it is used here and owned there, so a checkpoint holds it once.
+    With `tied`, W is the embedding table; it is used here and owned there, so a checkpoint holds it once. The table of a factorised
+    embedding is [V, E], and h is brought to E features by the embedding's own map.
     """
 
     role = "head"
 
-    def __init__(self, config: HeadConfig, norm: nn.Module, embedding: nn.Embedding) -> None:
+    def __init__(self, config: HeadConfig, norm: nn.Module, embedding: nn.Embedding | FactorisedEmbedding) -> None:
         super().__init__()
-        vocabulary, width = embedding.weight.shape
+        vocabulary, width = embedding.num_embeddings, embedding.embedding_dim
         self.norm, self.soft_cap = norm, config.soft_cap
-        self._tied: tuple[nn.Embedding, ...] = (embedding,) if config.tied else ()  # a tuple hides it from the module tree
+        self.multiplier = Multiplier("logits", width)
+        self._tied: tuple[nn.Embedding | FactorisedEmbedding, ...] = (embedding,) if config.tied else ()  # hidden from the module tree
         self.weight = None if config.tied else nn.Parameter(torch.zeros(vocabulary, width))
         self.bias = nn.Parameter(torch.zeros(vocabulary)) if config.bias else None
 
     @property
     def matrix(self) -> Tensor:
-        """W [V, D]."""
+        """W [V, D], or [V, E] of a factorised embedding."""
         return self._tied[0].weight if self.weight is None else self.weight
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """What `matrix` multiplies, [..., D or E]."""
+        normed: Tensor = self.multiplier(self.norm(hidden))
+        if self._tied and isinstance(self._tied[0], FactorisedEmbedding):
+            return self._tied[0].down(normed)
+        return normed
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The logits [..., V]."""
-        logits = nn.functional.linear(self.norm(hidden), self.matrix, self.bias)
+        logits = nn.functional.linear(self.features(hidden), self.matrix, self.bias)
         return _capped(logits, self.soft_cap)
 
     def nll(self, hidden: Tensor, target: Tensor, weight: Tensor) -> tuple[Mean, Tensor]:
@@ -50,7 +61,7 @@ class Readout(nn.Module):
 
         hidden [B, T, D], target and weight [B, T]. Only the mean carries a gradient.
         """
-        rows = self.norm(hidden).flatten(0, -2)
+        rows = self.features(hidden).flatten(0, -2)
         matrix, bias = self.matrix, self.bias
         learners = (rows, matrix) if bias is None else (rows, matrix, bias)
         learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learners)

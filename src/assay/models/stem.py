@@ -14,7 +14,9 @@ from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
 from assay.nn.block import Block, BlockConfig
 from assay.nn.dropout import Dropout
-from assay.nn.init import InitConfig, NormalConfig
+from assay.nn.embedding import build_embedding
+from assay.nn.init import Fans, InitConfig, MupConfig, NormalConfig
+from assay.nn.linear import Linear
 from assay.nn.mixer.base import Where
 from assay.nn.norm import NormConfig
 from assay.nn.position.base import Position, PositionConfig, Sizes
@@ -32,12 +34,26 @@ class StemConfig(ModelConfig):
     )
     head: HeadConfig = setting(HeadConfig(), "how hidden states become logits", other={"bias": True}, bites="cost")
     init: SerializeAsAny[InitConfig] = setting(NormalConfig(), "how the weights begin", other="fan_in")
+    embedding_size: int | None = setting(
+        None, "inner size E of a factorised embedding (absent: not factorised)", other=8, bites="cost", ge=1
+    )
     embedding_scale: bool = setting(False, "embedded tokens multiplied by sqrt(D)", other=True)
     embedding_dropout: float = setting(0.0, "dropout of the embedded tokens", other=0.5, bites="training", ge=0, lt=1)
 
     def model_post_init(self, context: Any) -> None:
         if self.norm is not None and self.block.placement == "post":
             raise ConfigError("norm", "is not used with block.placement = 'post', whose blocks end in a norm; leave it out")
+        if self.embedding_size is not None and self.embedding_size > self.width:
+            raise ConfigError("embedding_size", f"{self.embedding_size} exceeds the width {self.width}, and saves nothing; lower it")
+        if self.embedding_scale and isinstance(self.init, MupConfig):
+            raise ConfigError("embedding_scale", "makes activations grow with the width, which init mup is there to prevent; leave it out")
+
+    def patterned(self, pattern: Sequence[Any], depth: int) -> tuple[BlockConfig, ...]:
+        """The block of each of `depth` layers, changes cycled over them. Raises ConfigError with the place."""
+        if len(pattern) > depth:
+            raise ConfigError("pattern", f"has {len(pattern)} entries for {depth} layers; the last ones would not be used")
+        changed = [self.changed_block(change, f"pattern.{index}") for index, change in enumerate(pattern)]
+        return tuple(changed[index % len(changed)] if changed else self.block for index in range(depth))
 
     def changed_block(self, change: Any, place: str) -> BlockConfig:
         """The block with a change laid on it; a bare word is a mixer. Raises ConfigError with the place."""
@@ -77,12 +93,12 @@ class Stem(Model):
 
     readout: Readout
 
-    def __init__(self, config: StemConfig, vocabulary: int, layers: Sequence[BlockConfig]) -> None:
+    def __init__(self, config: StemConfig, vocabulary: int, layers: Sequence[BlockConfig], widths: Sequence[int] = ()) -> None:
         super().__init__()
         self.vocabulary, self.width = vocabulary, config.width
-        self.embedding = nn.Embedding(vocabulary, config.width)
+        self.embedding = build_embedding(vocabulary, config.width, config.embedding_size)
         self.scale = math.sqrt(config.width) if config.embedding_scale else 1.0
-        self.position = _build_position(config, layers)
+        self.position = _build_position(config, layers, widths or [config.width] * len(layers))
         self.dropout = Dropout(config.embedding_dropout)
 
     def build_readout(self, config: StemConfig) -> Readout:
@@ -125,6 +141,10 @@ class Stem(Model):
         for block in self.layers:
             found |= {**block.mixer.reports, **block.feed.reports}
         return found
+
+    def last_reader(self, position: int) -> int | None:
+        """The last position whose logits know of the token at `position`; None: there is none. A trunk with other connections says more."""
+        return last_reader(self.layers, position)
 
     def enter(self, tokens: Tensor, cursor: Cursor, documents: Tensor | None) -> tuple[Tensor, Where, Cursor]:
         """The embedded tokens [B, T, D], where they stand, and where the stream goes on after them."""
@@ -177,12 +197,12 @@ class Stem(Model):
                 "model.position",
                 f"has {self.length} positions and the text needs {longest}; shorten the text or train with more",
             )
-        rotation = None
-        if "rotate" in self.position.enters:
-            cosine, sine = self.position.angles(position)
-            rotation = (cosine.to(self.embedding.weight.dtype), sine.to(self.embedding.weight.dtype))
-        where = Where(stream, position, documents, self.position, rotation)
-        return where, Cursor(stream + tokens.shape[1], number, offset)
+        return self.where(stream, position, documents), Cursor(stream + tokens.shape[1], number, offset)
+
+    def where(self, stream: int, position: Tensor, documents: Tensor | None) -> Where:
+        """What layers need to know of these positions [1 or B, T], of which the first is the `stream`-th."""
+        rotation = self.position.angles(position).to(self.embedding.weight.dtype) if "rotate" in self.position.enters else None
+        return Where(stream, position, documents, self.position, rotation)
 
 
 class Passage:
@@ -194,18 +214,32 @@ class Passage:
         self.stats: dict[str, Mean] = {}
 
 
-def _build_position(config: StemConfig, layers: Sequence[BlockConfig]) -> Position:
-    """The position for heads of the layers' one size and number. Raises ConfigError where they have several, or none and it needs one."""
-    sizes = {size for layer in layers if (size := layer.mixer.size_of_head(config.width)) is not None}
+def stream_map(before: int, after: int, config: StemConfig) -> Linear:
+    """A map of the residual stream itself. It begins with variance 1 / fan-in in any initialisation, so that the stream keeps its scale."""
+    made = Linear(before, after, bias=False)
+    made.gains = (1 / math.sqrt(before) / config.init.deviation(Fans(before, after, config.width)),)
+    return made
+
+
+def last_reader(blocks: Sequence[Block], position: int) -> int | None:
+    """The last position that knows of the input at `position` after some blocks in a row, each handing on what it reads; None: none."""
+    for block in blocks:
+        reader = block.mixer.last_reader(position)
+        if reader is None:
+            return None
+        position = reader
+    return position
+
+
+def _build_position(config: StemConfig, layers: Sequence[BlockConfig], widths: Sequence[int]) -> Position:
+    """The position for the heads of the layers. Raises ConfigError where it cannot be for these."""
+    sizes = {size for layer, width in zip(layers, widths, strict=True) if (size := layer.mixer.size_of_head(width)) is not None}
     heads = {number for layer in layers if (number := layer.mixer.number_of_heads()) is not None}
     try:
-        position = config.position.build(Sizes(config.width, len(layers), max(sizes, default=None), max(heads, default=None)))
+        position = config.position.build(Sizes(config.width, len(layers), tuple(sorted(sizes)), tuple(sorted(heads))))
     except ConfigError as error:
         raise error.under("position").under("model") from None
-    if position.enters & {"rotate", "relative"} and len(sizes) > 1:
-        found = ", ".join(map(str, sorted(sizes)))
-        raise ConfigError("model.position", f"is for heads of one size, and those of the layers have {found} features; make them equal")
-    if "relative" in position.enters and len(heads) > 1:
-        found = ", ".join(map(str, sorted(heads)))
-        raise ConfigError("model.position", f"is for one number of heads, and the layers have {found}; make them equal")
+    if "block_input" in position.enters and set(widths) - {config.width}:
+        found = ", ".join(map(str, sorted(set(widths))))
+        raise ConfigError("model.position", f"is added to the input of every layer, and those have the widths {found}; choose another")
     return position

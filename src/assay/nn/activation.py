@@ -9,7 +9,7 @@ from assay.core.config import Config, setting
 
 
 class ActivationConfig(Config, family="activation", package="assay.nn.activation"):
-    """An elementwise function [..., F] -> [..., F]."""
+    """A function [..., F] -> [..., F] of each position by itself."""
 
     def apply(self, x: Tensor) -> Tensor:
         """The function itself."""
@@ -51,3 +51,18 @@ class SiluConfig(ActivationConfig):
 
     def apply(self, x: Tensor) -> Tensor:
         return F.silu(x)
+
+
+class SoluConfig(ActivationConfig):
+    """x softmax(x) over the F inner features, then a LayerNorm (SoLU; Elhage et al., transformer-circuits.pub/2022/solu).
+
+    The norm learns no gain and no bias: the linear map that follows has them in its weights and in its bias. x softmax(x) is of the size of
+    x / F, so the norm is given F times that, lest its epsilon of 1e-5 outweigh the variance in a wide layer.
+    """
+
+    kind: Literal["solu"] = "solu"
+    norm: bool = setting(True, "the LayerNorm after it", other=False)
+
+    def apply(self, x: Tensor) -> Tensor:
+        y = x * x.softmax(-1)
+        return F.layer_norm(y * x.shape[-1], x.shape[-1:]) if self.norm else y

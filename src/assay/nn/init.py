@@ -1,13 +1,37 @@
-"""How the weights of a model begin."""
+"""How the weights of a model begin.
+
+A kind says how much the entries of a matrix [D_out, D_in] vary, and whether they are drawn uniformly or normally. Matrices that are
+fused in one (query, key, value) vary as they would alone. The rest is common: embeddings, biases, gains, and the option `outputs` for the
+maps that write to the residual stream.
+
+muP (Yang et al., arXiv 2203.03466, table 8) is more than a way to draw: it also divides Adam's learning rate of the matrices, the logits,
+and the logits of attention, each by what the width makes of them, so that the sizes of activations stay the same in any width, and with
+them, the paper finds, the best learning rate. `docs/make_coordinate_check.py` draws the sizes. The logits of attention are an exception
+as long as queries and keys are not correlated: they fall as 1 / sqrt(K) at first, and still did after 40 steps in models of those sizes.
+"""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from assay.core.config import Config, setting
+from assay.errors import ConfigError
+from assay.nn.embedding import FactorisedEmbedding
 from assay.nn.linear import FactorisedLinear, Linear, NormalVectors, role_of_matrix
+from assay.nn.multiplier import Multiplier
+
+Outputs = Literal["plain", "scaled", "zero"]
+
+
+class Fans(NamedTuple):
+    """The sizes that the entries of a matrix may vary with."""
+
+    inputs: int  # D_in
+    outputs: int  # D_out
+    width: int  # of the residual stream D
 
 
 class InitConfig(Config, family="init", package="assay.nn.init"):
@@ -18,42 +42,79 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
     """
 
     embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
-    outputs: Literal["plain", "scaled", "zero"] = setting("scaled", "the maps that write to the residual stream", other="plain")
+    outputs: Outputs = setting("scaled", "the maps that write to the residual stream", other="plain")
 
-    def deviation(self, fan_in: int) -> float:
-        """The standard deviation of a matrix [D_out, D_in] with D_in = fan_in."""
+    uniform: ClassVar[bool] = False  # whether matrices are drawn uniformly, else normally
+
+    def deviation(self, fans: Fans) -> float:
+        """The standard deviation of a matrix [D_out, D_in]."""
         raise TypeError(f"{type(self).__name__} does not define deviation")
 
-    def draw(self, weight: Tensor, generator: torch.Generator) -> None:
+    def rate(self, width: int) -> float:
+        """The factor on Adam's learning rate of the matrices of a model of this width."""
+        return 1.0
+
+    def factor(self, multiplier: Multiplier) -> float:
+        """The factor at a place of the model."""
+        return 1.0
+
+    def draw(self, weight: Tensor, fans: Fans, generator: torch.Generator) -> None:
         """Fill one matrix [D_out, D_in] in place."""
-        raise TypeError(f"{type(self).__name__} does not define draw")
+        if self.uniform:
+            bound = math.sqrt(3) * self.deviation(fans)
+            weight.uniform_(-bound, bound, generator=generator)
+        else:
+            weight.normal_(0, self.deviation(fans), generator=generator)
 
     def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
-        """Fill every parameter of `model` in place, in the order of the module tree."""
+        """Fill every parameter of `model` in place, in the order of the module tree. Raises ConfigError where a part refuses `outputs`."""
         outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
+        width = model.width
+        assert isinstance(width, int)
         with torch.no_grad():
             for module in model.modules():
+                self._refuse(module)
                 if table := _table(module):
                     table[0].normal_(0, self.embedding_std, generator=generator)
                 elif isinstance(module, Linear):
-                    self.draw(module.weight, generator)
-                    if module.residual:
-                        module.weight.mul_(outputs)
-                    if module.bias is not None:
-                        module.bias.zero_()
+                    self._fill(module, width, outputs, generator)
                 elif isinstance(module, NormalVectors):
                     module.weight.normal_(0, module.std, generator=generator)
+                elif isinstance(module, Multiplier):
+                    module.factor = self.factor(module)
             for module in model.modules():
                 if isinstance(module, FactorisedLinear):
-                    self._balance(module)
+                    self._balance(module, width)
+                elif isinstance(module, FactorisedEmbedding):
+                    module.up.weight.mul_(1 / (self.embedding_std * math.sqrt(module.up.in_features)))
 
-    def _balance(self, module: FactorisedLinear) -> None:
+    def _refuse(self, module: nn.Module) -> None:
+        refused: Mapping[str, str] = getattr(module, "refused_outputs", {})
+        if self.outputs in refused:
+            raise ConfigError("model.init.outputs", f"= '{self.outputs}' {refused[self.outputs]}")
+
+    def _fill(self, module: Linear, width: int, outputs: float, generator: torch.Generator) -> None:
+        """Fill one map: the fused matrices together where they vary alike."""
+        fans = [Fans(module.in_features, part, width) for part in module.parts]
+        alike = len({self.deviation(each) for each in fans}) == 1
+        for weight, each in zip((module.weight,) if alike else module.weight.split(module.parts), fans, strict=False):
+            self.draw(weight, each, generator)
+        for weight, gain in zip(module.weight.split(module.parts), module.gains, strict=False):
+            weight.mul_(gain)
+        if module.residual:
+            module.weight.mul_(outputs)
+        if module.bias is not None:
+            module.bias.zero_()
+        module.rate = self.rate(width)
+
+    def _balance(self, module: FactorisedLinear, width: int) -> None:
         """V keeps the scale of what it reads, and U V varies as one matrix would: R Var(U) Var(V) = Var(W)."""
-        width, rank = module.width_in, module.rank
-        module.down.weight.mul_(1 / math.sqrt(width) / self.deviation(width))
+        inputs, rank = module.width_in, module.rank
+        module.down.weight.mul_(1 / math.sqrt(inputs) / self.deviation(Fans(inputs, rank, width)))
         for up in module.up.children():
             assert isinstance(up, Linear)
-            up.weight.mul_(self.deviation(width) * math.sqrt(width / rank) / self.deviation(rank))
+            whole, factor = Fans(inputs, up.out_features, width), Fans(rank, up.out_features, width)
+            up.weight.mul_(self.deviation(whole) * math.sqrt(inputs / rank) / self.deviation(factor))
 
 
 def _table(module: nn.Module) -> tuple[nn.Parameter, ...]:
@@ -69,11 +130,8 @@ class NormalConfig(InitConfig):
     kind: Literal["normal"] = "normal"
     std: float = setting(0.02, "standard deviation of the matrices", other=0.1, gt=0)
 
-    def deviation(self, fan_in: int) -> float:
+    def deviation(self, fans: Fans) -> float:
         return self.std
-
-    def draw(self, weight: Tensor, generator: torch.Generator) -> None:
-        weight.normal_(0, self.std, generator=generator)
 
 
 class FanInConfig(InitConfig):
@@ -83,11 +141,72 @@ class FanInConfig(InitConfig):
     gain: float = setting(
         1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, bites="training", gt=0
     )  # the output is that of embedding and head alone where `outputs` is zero
-    outputs: Literal["plain", "scaled", "zero"] = setting("zero", "the maps that write to the residual stream", other="plain")
+    outputs: Outputs = setting("zero", "the maps that write to the residual stream", other="plain")
 
-    def deviation(self, fan_in: int) -> float:
-        return self.gain / math.sqrt(fan_in)
+    uniform: ClassVar[bool] = True
 
-    def draw(self, weight: Tensor, generator: torch.Generator) -> None:
-        bound = math.sqrt(3) * self.deviation(weight.shape[1])
-        weight.uniform_(-bound, bound, generator=generator)
+    def deviation(self, fans: Fans) -> float:
+        return self.gain / math.sqrt(fans.inputs)
+
+
+class XavierConfig(InitConfig):
+    """Uniform weights of variance 2 / (fan_in + fan_out): activations and gradients share the change (Glorot and Bengio 2010)."""
+
+    kind: Literal["xavier"] = "xavier"
+    gain: float = setting(1.0, "factor on the standard deviation", other=0.5, gt=0)
+    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
+
+    uniform: ClassVar[bool] = True
+
+    def deviation(self, fans: Fans) -> float:
+        return self.gain * math.sqrt(2 / (fans.inputs + fans.outputs))
+
+
+class KaimingConfig(InitConfig):
+    """Normal weights of variance 2 / fan_in, which rectifiers halve (He et al., arXiv 1502.01852, section 2.2)."""
+
+    kind: Literal["kaiming"] = "kaiming"
+    gain: float = setting(1.0, "factor on the standard deviation sqrt(2 / fan_in)", other=0.5, gt=0)
+    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
+
+    def deviation(self, fans: Fans) -> float:
+        return self.gain * math.sqrt(2 / fans.inputs)
+
+
+class SmallConfig(InitConfig):
+    """Normal weights of variance 2 / (5 D), Xavier's of a D x 4 D map, for all (Nguyen and Salazar, arXiv 1910.05895; from memory)."""
+
+    kind: Literal["small"] = "small"
+    gain: float = setting(1.0, "factor on the standard deviation", other=0.5, gt=0)
+    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
+
+    def deviation(self, fans: Fans) -> float:
+        return self.gain * math.sqrt(2 / (5 * fans.width))
+
+
+class MupConfig(InitConfig):
+    """muP (arXiv 2203.03466, table 8): normal weights of variance gain^2 / fan_in; learning rates and logits by the width.
+
+    With m = D / D_0, Adam's learning rate of the matrices is divided by m (and decoupled weight decay multiplied, so that their product
+    stays), the logits by m, the logits of attention by sqrt(K / K_0), which makes them q . k sqrt(K_0) / K. Embeddings, head, biases and
+    gains keep their rates. Muon's update is as large as it should be in any width, so it keeps its rate; see there. At D_0 and K_0
+    nothing differs from the usual parametrisation. Inner sizes (feed.hidden, rank, ...) are taken to grow with the width: a matrix whose
+    fan-in stays learns more slowly than it could. Not here: zero queries and head at first, which the paper recommends.
+    """
+
+    kind: Literal["mup"] = "mup"
+    gain: float = setting(1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, gt=0)
+    base_width: int = setting(256, "width D_0 of the model whose learning rate is to hold in all widths", other=64, ge=1)
+    base_head_size: int = setting(32, "features of its heads K_0", other=8, ge=1)
+    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
+
+    tiny: ClassVar[dict[str, Any]] = {"base_width": 16, "base_head_size": 2}
+
+    def deviation(self, fans: Fans) -> float:
+        return self.gain / math.sqrt(fans.inputs)
+
+    def rate(self, width: int) -> float:
+        return self.base_width / width
+
+    def factor(self, multiplier: Multiplier) -> float:
+        return self.base_width / multiplier.size if multiplier.place == "logits" else math.sqrt(self.base_head_size / multiplier.size)

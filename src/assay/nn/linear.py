@@ -19,6 +19,9 @@ class Linear(nn.Linear):
     works on whole matrices can take them apart. `residual` marks a map whose output is added to the residual stream.
     """
 
+    gains: tuple[float, ...] = ()  # factors on what the initialisation draws for each part; none: all 1
+    rate: float = 1.0  # factor on Adam's learning rate of W, which the initialisation sets
+
     def __init__(self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False):
         self.parts, self.residual = parts or (width_out,), residual
         super().__init__(width_in, width_out, bias=bias)
@@ -62,6 +65,7 @@ class Parameter(NamedTuple):
     tensor: nn.Parameter
     role: Role
     parts: tuple[int, ...]  # heights of the fused matrices; empty unless the role is matrix
+    rate: float = 1.0  # factor on Adam's learning rate
 
 
 def role_of_matrix(module: nn.Module) -> Role | None:
@@ -83,4 +87,5 @@ def parameters_by_role(model: nn.Module) -> Iterator[Parameter]:
                 seen.add(id(tensor))
                 role = (role_of_matrix(module) if tensor.ndim > 1 else None) or "vector"
                 parts = getattr(module, "parts", (tensor.shape[0],)) if role == "matrix" else ()
-                yield Parameter(f"{path}.{name}" if path else name, tensor, role, parts)
+                rate = getattr(module, "rate", 1.0) if role == "matrix" else 1.0
+                yield Parameter(f"{path}.{name}" if path else name, tensor, role, parts, rate)

@@ -25,7 +25,7 @@ class AdamwConfig(OptimizerConfig):
 
     def torch_optimizer(self, parameters: Sequence[Parameter]) -> torch.optim.AdamW:
         """The torch optimiser itself, for kinds that use AdamW for part of the parameters."""
-        groups = decay_groups(parameters, self.weight_decay)
+        groups = decay_groups(parameters, self.lr, self.weight_decay)
         return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)
 
     def build(self, parameters: Sequence[Parameter]) -> Optimizer:

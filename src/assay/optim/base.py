@@ -53,9 +53,17 @@ class OptimizerConfig(Config, family="optimizer", package="assay.optim"):
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
-def decay_groups(parameters: Sequence[Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices of every role decay, vectors (biases, gains) do not."""
-    decayed: list[torch.Tensor] = [p.tensor for p in parameters if p.role != "vector"]
-    free: list[torch.Tensor] = [p.tensor for p in parameters if p.role == "vector"]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+def decay_groups(parameters: Sequence[Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for Adam: matrices of every role decay, vectors (biases, gains) do not; and each group has one learning rate.
+
+    Where a parameter's rate differs from `lr`, its decay differs inversely, so that their product, by which it shrinks in a step, does not.
+    """
+    groups: dict[tuple[bool, float], list[torch.Tensor]] = {}
+    for decays in (True, False):
+        for parameter in parameters:
+            if (parameter.role != "vector") is decays:
+                groups.setdefault((decays, parameter.rate), []).append(parameter.tensor)
+    return [
+        {"params": tensors, "lr": lr * rate, "weight_decay": weight_decay / rate if decays else 0.0}
+        for (decays, rate), tensors in groups.items()
+    ]

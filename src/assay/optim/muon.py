@@ -6,6 +6,11 @@ w <- (1 - lr decay) w - lr sqrt(max(1, rows / columns)) X.
 For the hidden matrices only: embeddings, head, biases and gains go to AdamW. Matrices that are fused in one parameter (query, key, value)
 are taken apart first. Matrices of one shape are iterated together as a batch; the iteration runs in bfloat16 where training does, which
 the coefficients are made for: singular values end between about 0.7 and 1.1, not at 1.
+
+An update has singular values of about lr sqrt(max(1, rows / columns)) whatever the width, which is the size that keeps what it does to
+activations the same in every width (the spectral condition, Yang et al., arXiv 2310.17813, with sqrt(rows / columns); they differ by a
+constant as long as shapes keep their proportions). So Muon does not look at `Parameter.rate`, by which init `mup` divides Adam's learning
+rate; AdamW for the rest does.
 """
 
 from collections import defaultdict

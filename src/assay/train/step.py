@@ -9,6 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from assay.core.seeds import derive
 from assay.core.types import Mean, Progress, Term, add_means
 from assay.errors import NonFiniteLoss
+from assay.train.after_step import Tallies
 from assay.train.budget import CALIBRATION_STEPS
 from assay.train.feeder import Share
 from assay.train.precision import arithmetic
@@ -26,13 +27,14 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
     at = Progress(state.step, fraction(state.step, state, setup), fed.targets, fed.rows)
     terms: dict[str, Term] = {}
     stats: dict[str, Mean] = {}
+    tallies = Tallies(state.learner)
     for index, batch in enumerate(fed.batches):
         torch.manual_seed(derive(setup.seed, "dropout", state.step, parallel.rank, index))
         last = index == len(fed.batches) - 1
         wrapped = setup.wrapped
         begun = state.carry.before(index, state.learner.model, batch, fed.places[index]) if carries else None
         with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
-            with arithmetic(setup.precision, setup.device):
+            with tallies.counting(batch.weight), arithmetic(setup.precision, setup.device):
                 learned = wrapped(batch, at, begun)
             (learned.total * parallel.world).backward()  # DDP averages over processes; the sum is wanted
         if carries:
@@ -46,6 +48,7 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
         clip_gradients(state, total_norm, setup.clip)
     state.optimizer.step(setup.schedule.factor(state.step, at.fraction))
     state.optimizer.zero_grad()
+    stats = add_means(stats, tallies.after_step(parallel))
     state.step += 1
     state.targets += fed.targets
     return StepResult(terms, stats, norms, total_norm)

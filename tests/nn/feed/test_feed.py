@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from assay.core.config import FAMILIES
 from assay.nn.feed.base import FeedConfig
 from assay.nn.feed.glu import GluConfig
 from assay.nn.feed.mlp import MlpConfig
@@ -30,3 +33,12 @@ def test_the_inner_width_follows_from_the_width(config: FeedConfig, hidden: int)
 def test_each_position_is_by_itself(config: FeedConfig) -> None:
     feed = config.build(32).double()
     torch.testing.assert_close(feed(X)[0][:, 2:3], feed(X[:, 2:3])[0])
+
+
+@pytest.mark.parametrize(("name", "gate"), [("swiglu", F.silu), ("geglu", F.gelu), ("reglu", F.relu)])
+def test_the_gated_units_have_their_names(name: str, gate: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    config = FAMILIES["feed"].make({"kind": name, "hidden": 20})
+    assert isinstance(config, GluConfig)
+    feed = config.build(32).double()
+    left, right = (X @ feed.expand.weight.t()).chunk(2, dim=-1)
+    torch.testing.assert_close(feed(X)[0], (gate(left) * right) @ feed.contract.weight.t())

@@ -17,7 +17,7 @@ NUMBER = torch.tensor([[0] * 7 + [1] * 2 + [2] * 14, [0] + [1] * 9 + [2] * 13])
 
 def where(begin: int, length: int, document: Tensor | None = None, rotary: bool = False) -> Where:
     position = torch.arange(begin, begin + length).unsqueeze(0)
-    return Where(begin, position, document, Position(), Rope(K, 100.0).angles(position) if rotary else None)
+    return Where(begin, position, document, Position(), Rope((K,), 1.0, 100.0).angles(position) if rotary else None)
 
 
 def built() -> Mixer:

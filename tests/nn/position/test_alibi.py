@@ -7,7 +7,7 @@ from assay.nn.position.base import Sizes
 
 
 def bias(heads: int, query: list[int], key: list[int], exponent: float = 8.0) -> torch.Tensor:
-    position = AlibiConfig(exponent=exponent).build(Sizes(16, 1, 4))
+    position = AlibiConfig(exponent=exponent).build(Sizes(16, 1))
     return position.bias(torch.tensor([query]), torch.tensor([key]), heads)[0]
 
 

@@ -8,7 +8,7 @@ from assay.nn.position.per_layer import PerLayer, PerLayerConfig
 
 
 def test_every_layer_has_a_table_of_its_own() -> None:
-    position = PerLayerConfig(length=5).build(Sizes(4, 3, None))
+    position = PerLayerConfig(length=5).build(Sizes(4, 3))
     assert isinstance(position, PerLayer)
     rows = [position.block_input(torch.tensor([[0, 4]]), layer)[0] for layer in range(3)]
     expected = position.table.weight.view(3, 5, 4)

@@ -16,9 +16,9 @@ def product(i: int, j: int, rope: Rope) -> float:
     return float((q * k).sum())
 
 
-@pytest.mark.parametrize("rotated", [K, 4])
-def test_a_product_depends_on_the_distance_alone(rotated: int) -> None:
-    rope = Rope(rotated, 100.0)
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_a_product_depends_on_the_distance_alone(fraction: float) -> None:
+    rope = Rope((K,), fraction, 100.0)
     for distance in (0, 1, 5):
         products = [product(t + distance, t, rope) for t in (0, 3, 50)]
         assert products == pytest.approx([products[0]] * 3, abs=1e-12)
@@ -26,7 +26,7 @@ def test_a_product_depends_on_the_distance_alone(rotated: int) -> None:
 
 
 def test_rotation_keeps_lengths_and_the_start() -> None:
-    rope = Rope(K, 10_000.0)
+    rope = Rope((K,), 1.0, 10_000.0)
     turned = rotate(Q, rope.angles(torch.tensor([[7]])))
     assert float(turned.norm()) == pytest.approx(float(Q.norm()), abs=1e-12)
     assert not torch.allclose(turned, Q)
@@ -34,25 +34,26 @@ def test_rotation_keeps_lengths_and_the_start() -> None:
 
 
 def test_pairs_are_halves_apart_and_turn_by_their_frequency() -> None:
-    cosine, sine = Rope(K, 100.0).angles(torch.tensor([[3]]))
+    rotation = Rope((K,), 1.0, 100.0).angles(torch.tensor([[3]]))
+    cosine, sine = rotation.of_size[K]
     for m in range(K // 2):
         angle = torch.tensor(3 * 100.0 ** (-2 * m / K), dtype=torch.float64)
         torch.testing.assert_close(cosine[0, 0, 0, m], angle.cos())
         torch.testing.assert_close(sine[0, 0, 0, m], angle.sin())
         unit = torch.zeros(1, 1, 1, K, dtype=torch.float64)
         unit[..., m] = 1
-        turned = rotate(unit, (cosine, sine))[0, 0, 0]
+        turned = rotate(unit, rotation)[0, 0, 0]
         assert sorted(turned.nonzero().flatten().tolist()) == [m, m + K // 2]
 
 
 def test_features_beyond_the_fraction_stay() -> None:
-    turned = rotate(Q, Rope(4, 100.0).angles(torch.tensor([[9]])))
+    turned = rotate(Q, Rope((K,), 0.5, 100.0).angles(torch.tensor([[9]])))
     assert torch.equal(turned[..., 4:], Q[..., 4:])
     assert not torch.allclose(turned[..., :4], Q[..., :4])
 
 
 def test_a_far_position_is_exact() -> None:
-    cosine, _ = Rope(K, 10_000.0).angles(torch.tensor([[2**24 + 1]]))
+    cosine, _ = Rope((K,), 1.0, 10_000.0).angles(torch.tensor([[2**24 + 1]])).of_size[K]
     assert float(cosine[0, 0, 0, 0]) == pytest.approx(float(torch.tensor(2.0**24 + 1, dtype=torch.float64).cos()))
 
 
@@ -63,4 +64,17 @@ def test_an_odd_number_of_rotated_features_is_refused(heads: int, fraction: floa
 
 
 def test_the_settings_reach_the_module() -> None:
-    assert RopeConfig(base=50.0, fraction=0.5).build(Sizes(32, 1, 8)).extra_repr() == "rotated=4, base=50"
+    assert RopeConfig(base=50.0, fraction=0.5).build(Sizes(32, 1, (8,))).extra_repr() == "rotated=4, base=50"
+
+
+def test_heads_of_several_sizes_turn_each_at_their_own_frequencies() -> None:
+    both, alone = Rope((K, 4), 1.0, 100.0).angles(torch.tensor([[3]])), Rope((4,), 1.0, 100.0).angles(torch.tensor([[3]]))
+    small = Q[..., :4]
+    torch.testing.assert_close(rotate(small, both), rotate(small, alone))
+    torch.testing.assert_close(rotate(Q, both), rotate(Q, Rope((K,), 1.0, 100.0).angles(torch.tensor([[3]]))))
+
+
+def test_layers_with_heads_of_several_sizes_may_share_rotary_positions() -> None:
+    pattern = ["local", {"mixer": {"kind": "full", "heads": 4}}]
+    model = DecoderConfig.make({"width": 32, "depth": 2, "pattern": pattern, "position": "rope"}).build(11, torch.Generator())
+    assert torch.isfinite(model(torch.arange(6).unsqueeze(0)).logits).all()

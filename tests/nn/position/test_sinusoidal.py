@@ -12,7 +12,7 @@ D = 8
 
 
 def table(length: int, base: float = 10_000.0) -> torch.Tensor:
-    return SinusoidalConfig(base=base).build(Sizes(D, 1, None)).embed(torch.arange(length).unsqueeze(0))[0]
+    return SinusoidalConfig(base=base).build(Sizes(D, 1)).embed(torch.arange(length).unsqueeze(0))[0]
 
 
 def test_sines_and_cosines_alternate_with_falling_frequencies() -> None:

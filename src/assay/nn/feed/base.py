@@ -14,6 +14,7 @@ class Feed(nn.Module):
 
     reports: ClassVar[Mapping[str, float]] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
     deviates: ClassVar[Mapping[str, str]] = {}  # property of the suite that cannot hold -> reason
+    chooses: ClassVar[bool] = False  # whether it picks some of several, so that rounding can decide between near equals
 
     def forward(self, x: Tensor) -> tuple[Tensor, Extras]:
         """Transform each position."""

@@ -1,11 +1,11 @@
-"""Gated linear units (Shazeer, arXiv 2002.05202): SwiGLU with silu, GEGLU with gelu, ReGLU with relu."""
+"""Gated linear units (Shazeer, arXiv 2002.05202): SwiGLU with silu, GEGLU with gelu, ReGLU with relu; each name is a preset."""
 
 from typing import Literal
 
 from torch import Tensor
 
-from assay.core.config import SerializeAsAny, setting
-from assay.nn.activation import ActivationConfig, SiluConfig
+from assay.core.config import SerializeAsAny, preset, setting
+from assay.nn.activation import ActivationConfig, GeluConfig, ReluConfig, SiluConfig
 from assay.nn.feed.base import Feed, FeedConfig
 from assay.nn.linear import Linear
 from assay.nn.mixer.base import NOTHING, Extras
@@ -38,3 +38,21 @@ class Glu(Feed):
     def forward(self, x: Tensor) -> tuple[Tensor, Extras]:
         gate, value = self.expand(x).chunk(2, dim=-1)
         return self.contract(self.activation.apply(gate) * value), NOTHING
+
+
+@preset("swiglu")
+def swiglu() -> GluConfig:
+    """A gated linear unit with silu: LLaMA's feed-forward layer."""
+    return GluConfig(activation=SiluConfig())
+
+
+@preset("geglu")
+def geglu() -> GluConfig:
+    """A gated linear unit with gelu."""
+    return GluConfig(activation=GeluConfig())
+
+
+@preset("reglu")
+def reglu() -> GluConfig:
+    """A gated linear unit with relu."""
+    return GluConfig(activation=ReluConfig())

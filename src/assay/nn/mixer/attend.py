@@ -19,13 +19,16 @@ def causal_mask(queries: int, keys: int, document: Tensor | None, key_document: 
     return mask & (document.unsqueeze(-1) == key_document.unsqueeze(-2)).unsqueeze(1)
 
 
-def with_positions(q: Tensor, query: Tensor, key: Tensor, where: Where, layer: int, longest: int) -> tuple[Tensor, Tensor | None]:
+def with_positions(
+    q: Tensor, query: Tensor, key: Tensor, where: Where, layer: int, longest: int, contiguous: bool = False
+) -> tuple[Tensor, Tensor | None]:
     """q [B, H, T, K] and the bias of its logits, [1 or B, H, T, S] or None, as positions enter the logits of attention.
 
-    query [1 or B, T] and key [1 or B, S] are positions; no visible key lies `longest` or more of them before its query.
+    query [1 or B, T] and key [1 or B, S] are positions; no visible key lies `longest` or more of them before its query. `contiguous` says
+    that keys are consecutive positions up to the last query's, as far as any query sees them: relative positions are faster then.
     """
     if "relative" in where.encoding.enters:
-        return where.encoding.relative(q, query, key, layer, longest)
+        return where.encoding.relative(q, query, key, layer, longest, contiguous)
     if "bias" in where.encoding.enters:
         return q, where.encoding.bias(query, key, q.shape[1])
     return q, None

@@ -20,6 +20,7 @@ from assay.nn.linear import Linear
 from assay.nn.mixer.attend import attend, causal_mask, with_positions
 from assay.nn.mixer.base import Accepts, Mixer, MixerConfig, Where
 from assay.nn.mixer.kv import KeyValue, extend, no_past
+from assay.nn.multiplier import Multiplier
 from assay.nn.position.rope import rotate
 
 
@@ -72,6 +73,7 @@ class Attention(Mixer):
         query, key = self.heads * self.head_size, self.key_heads * self.head_size
         self.project = linear(width, query + 2 * key, bias=config.bias, parts=(query, key, key))
         self.output = linear(query, width, bias=config.bias, residual=True)
+        self.query_scale = Multiplier("queries", self.head_size)
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -91,7 +93,7 @@ class Attention(Mixer):
         if self.qk_norm:
             qk = F.rms_norm(qk, (K,), eps=1e-6)
         q, k = (part.transpose(1, 2) for part in rotate(qk, where.rotation).split((H, self.key_heads), dim=2))
-        return q.to(v.dtype), k.to(v.dtype), v.transpose(1, 2)
+        return self.query_scale(q.to(v.dtype)), k.to(v.dtype), v.transpose(1, 2)
 
     def attend_to_past(
         self, q: Tensor, k: Tensor, v: Tensor, state: State, where: Where, soft_cap: float | None = None
@@ -102,7 +104,7 @@ class Attention(Mixer):
         mask = None
         if keys > queries or where.document is not None:
             mask = causal_mask(queries, keys, where.document, past.document, q.device)
-        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=keys)
+        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=keys, contiguous=True)
         return attend(q, past.key, past.value, mask, bias, self.drop, soft_cap), None if state is None else past
 
     def join(self, o: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from assay.core.config import Config
 from assay.core.types import Mean, State
-from assay.nn.position.base import Position
+from assay.nn.position.base import Position, Rotation
 
 
 class Extras(NamedTuple):
@@ -31,7 +31,7 @@ class Where:
     position: Tensor  # [1 or B, T] position in the text; restarts at each document where documents are masked
     document: Tensor | None  # [B, T] running number of the document; None: documents are not masked
     encoding: Position  # how positions enter
-    rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine of the rotary angles, [1 or B, T, 1, K/2]
+    rotation: Rotation | None = None  # how queries and keys are rotated; None: they are not
     embedding: Tensor | None = None  # [B, T, D] x0, for the ideas that look back to the first layer
     first_value: Tensor | None = None  # [B, H_k, T, K] of the first layer that gave its values
 

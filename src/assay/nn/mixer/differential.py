@@ -25,6 +25,7 @@ from assay.nn.linear import Linear, NormalVectors
 from assay.nn.mixer.attend import attend, causal_mask, with_positions
 from assay.nn.mixer.base import NOTHING, Accepts, Extras, Mixer, MixerConfig, Where, empty
 from assay.nn.mixer.kv import KeyValue, extend
+from assay.nn.multiplier import Multiplier
 from assay.nn.norm import RmsNorm
 from assay.nn.position.rope import rotate
 
@@ -67,6 +68,7 @@ class Differential(Mixer):
         self.lambda_init = 0.8 - 0.6 * math.exp(-0.3 * layer) if config.lambda_init is None else config.lambda_init
         self.project = Linear(width, 3 * width, bias=False, parts=(width, width, width))
         self.output = Linear(width, width, bias=False, residual=True)
+        self.query_scale = Multiplier("queries", self.head_size)
         self.vectors = NormalVectors(4, self.head_size, LAMBDA_STD)  # a1, b1, a2, b2
         self.norm = RmsNorm(2 * self.head_size, NORM_EPS, learned=True)
         self.dropout = Dropout(config.dropout)
@@ -92,12 +94,13 @@ class Differential(Mixer):
         if past.key.shape[2] > T or where.document is not None:
             mask = causal_mask(T, past.key.shape[2], where.document, past.document, x.device)
         first, second = (
-            self._attend(one, keys, past, mask, where) for one, keys in zip(q.chunk(2, dim=1), past.key.chunk(2, dim=1), strict=True)
+            self._attend(one, keys, past, mask, where)
+            for one, keys in zip(self.query_scale(q).chunk(2, dim=1), past.key.chunk(2, dim=1), strict=True)
         )
         o = self.norm(first - self.scale.to(first.dtype) * second).to(v.dtype) * (1 - self.lambda_init)
         return self.output(o.transpose(1, 2).flatten(2)), None if state is None else past, NOTHING
 
     def _attend(self, q: Tensor, k: Tensor, past: KeyValue, mask: Tensor | None, where: Where) -> Tensor:
         """[B, H, T, 2K] of one of the two maps."""
-        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=k.shape[2])
+        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=k.shape[2], contiguous=True)
         return attend(q, k, past.value, mask, bias, self.dropout.p if self.training else 0.0)

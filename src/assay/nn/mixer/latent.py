@@ -25,6 +25,7 @@ from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear
 from assay.nn.mixer.attend import attend, causal_mask, with_positions
 from assay.nn.mixer.base import NOTHING, Accepts, Extras, Mixer, MixerConfig, Where, empty
+from assay.nn.multiplier import Multiplier
 from assay.nn.norm import RmsNorm
 from assay.nn.position.rope import rotate
 
@@ -112,6 +113,7 @@ class Latent(Mixer):
         self.norm = RmsNorm(R, NORM_EPS, learned=True)
         self.up = Linear(R, H * (K + value), bias=False, parts=(H * K, H * value))
         self.output = Linear(H * value, width, bias=False, residual=True)
+        self.query_scale = Multiplier("queries", K + rotary)
         self.dropout = Dropout(config.dropout)
 
     def init_state(self, batch: int, like: Tensor) -> State:
@@ -138,7 +140,7 @@ class Latent(Mixer):
         """[B, H, T, K] and [B, H, T, K_r], the latter rotated."""
         H, _, K, rotary, _ = self.sizes  # noqa: N806
         z = x if self.query_down is None or self.query_norm is None else self.query_norm(self.query_down(x))
-        q, q_r = self.query(z).split((H * K, H * rotary), dim=-1)
+        q, q_r = self.query_scale(self.query(z)).split((H * K, H * rotary), dim=-1)
         q = q.unflatten(-1, (H, K)).transpose(1, 2)
         q_r = q_r.unflatten(-1, (H, rotary)) if rotary else q_r.unsqueeze(2).expand(-1, -1, H, -1)  # nothing cannot be shared out
         return q, (rotate(q_r, where.rotation) if rotary else q_r).to(q.dtype).transpose(1, 2)

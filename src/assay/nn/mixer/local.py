@@ -61,7 +61,7 @@ class Local(Attention):
         if keys > queries or past.document is not None:
             mask = causal_mask(queries, keys, where.document, past.document, q.device)
             mask = mask & torch.ones(queries, keys, device=q.device).bool().triu(keys - queries - self.window + 1)
-        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=self.window)
+        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=self.window, contiguous=True)
         return attend(q, past.key, past.value, mask, bias, self.drop)
 
     def _blocks(self, q: Tensor, past: KeyValue, where: Where) -> Tensor:

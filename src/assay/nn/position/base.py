@@ -1,7 +1,10 @@
 """How the order of the tokens enters a model."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from assay.core.config import Config
@@ -12,8 +15,23 @@ class Sizes(NamedTuple):
 
     width: int  # D
     depth: int  # layers
-    head_size: int | None  # K; None: no mixer has heads
-    heads: int | None = None  # H; None: no mixer has heads
+    head_sizes: tuple[int, ...] = ()  # the sizes K of the layers' heads, each once
+    heads: tuple[int, ...] = ()  # their numbers H, each once
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Cosine and sine, [1 or B, T, 1, K'/2], by which the first K' features of queries and keys are rotated, for each size K of heads."""
+
+    of_size: Mapping[int, tuple[Tensor, Tensor]]
+
+    def part(self, begin: int, end: int | None = None) -> "Rotation":
+        """That of some of the positions."""
+        return Rotation({size: (cosine[:, begin:end], sine[:, begin:end]) for size, (cosine, sine) in self.of_size.items()})
+
+    def to(self, dtype: torch.dtype) -> "Rotation":
+        """The same in another type."""
+        return Rotation({size: (cosine.to(dtype), sine.to(dtype)) for size, (cosine, sine) in self.of_size.items()})
 
 
 class Position(nn.Module):
@@ -33,19 +51,20 @@ class Position(nn.Module):
         """[1 or B, T] -> [1 or B, T, D], added to the input of a block."""
         raise TypeError(f"{type(self).__name__} does not enter at the blocks")
 
-    def angles(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """[1 or B, T] -> cosine and sine [1 or B, T, 1, K'/2] by which the first K' features of queries and keys are rotated."""
+    def angles(self, position: Tensor) -> Rotation:
+        """[1 or B, T] -> how queries and keys are rotated there."""
         raise TypeError(f"{type(self).__name__} does not rotate")
 
     def bias(self, query: Tensor, key: Tensor, heads: int) -> Tensor:
         """Positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S], added to the attention logits."""
         raise TypeError(f"{type(self).__name__} does not bias the attention logits")
 
-    def relative(self, q: Tensor, query: Tensor, key: Tensor, layer: int, longest: int) -> tuple[Tensor, Tensor]:
+    def relative(self, q: Tensor, query: Tensor, key: Tensor, layer: int, longest: int, contiguous: bool = False) -> tuple[Tensor, Tensor]:
         """Queries [B, H, T, K] at positions [1 or B, T], keys at [1 or B, S] -> other queries, and a bias [B, H, T, S] of their logits.
 
         The bias is on the scale of logits, that is, divided by sqrt(K). No visible key lies `longest` or more positions before its
-        query; what is given for a key that lies after its query does not matter, as a mask hides it.
+        query; what is given for a key that lies after its query does not matter, as a mask hides it. `contiguous` says that every
+        visible key j lies i + S - T - j before query i, so that distances need not be looked up.
         """
         raise TypeError(f"{type(self).__name__} does not look at queries")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from assay.core.config import setting
 from assay.errors import ConfigError
-from assay.nn.position.base import Position, PositionConfig, Sizes
+from assay.nn.position.base import Position, PositionConfig, Rotation, Sizes
 
 
 class RopeConfig(PositionConfig):
@@ -31,9 +31,9 @@ class RopeConfig(PositionConfig):
             )
 
     def build(self, sizes: Sizes) -> Position:
-        if sizes.head_size is None:
+        if not sizes.head_sizes:
             raise ConfigError("", "rotates queries and keys, and no mixer of this model has any; choose another position")
-        return Rope(int(sizes.head_size * self.fraction), self.base)
+        return Rope(sizes.head_sizes, self.fraction, self.base)
 
 
 class Rope(Position):
@@ -41,24 +41,28 @@ class Rope(Position):
 
     enters: ClassVar[frozenset[str]] = frozenset({"rotate"})
 
-    def __init__(self, rotated: int, base: float) -> None:
+    def __init__(self, head_sizes: tuple[int, ...], fraction: float, base: float) -> None:
         super().__init__()
-        self.rotated, self.base = rotated, base
+        self.rotated = {size: int(size * fraction) for size in head_sizes}  # K' by K
+        self.base = base
 
-    def angles(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        exponent = torch.arange(0, self.rotated, 2, device=position.device, dtype=torch.float64) / self.rotated
-        angle = position.to(torch.float64).unsqueeze(-1).unsqueeze(-1) * self.base**-exponent  # [1 or B, T, 1, K'/2]
-        return angle.cos(), angle.sin()
+    def angles(self, position: Tensor) -> Rotation:
+        of_size = {}
+        for size, rotated in self.rotated.items():
+            exponent = torch.arange(0, rotated, 2, device=position.device, dtype=torch.float64) / rotated
+            angle = position.to(torch.float64).unsqueeze(-1).unsqueeze(-1) * self.base**-exponent  # [1 or B, T, 1, K'/2]
+            of_size[size] = angle.cos(), angle.sin()
+        return Rotation(of_size)
 
     def extra_repr(self) -> str:
-        return f"rotated={self.rotated}, base={self.base:g}"
+        return f"rotated={', '.join(map(str, self.rotated.values()))}, base={self.base:g}"
 
 
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
     """x [B, T, H, K] with its first K' features rotated, K'/2 being the last size of cosine and sine."""
     if rotation is None:
         return x
-    cosine, sine = rotation
+    cosine, sine = rotation.of_size[x.shape[-1]]
     half = cosine.shape[-1]
     first, second, rest = x.split((half, half, x.shape[-1] - 2 * half), dim=-1)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine, rest), dim=-1)
