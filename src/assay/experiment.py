@@ -187,7 +187,10 @@ def refuse_growing_state(model: Model, place: str) -> None:
             place, f"carries state through the whole text and the model has {model.length} positions; set model.position=none"
         )
     if not model.bounded:
-        raise ConfigError(place, "carries state through the whole text and this model's state grows with it; use mixer lstm or windows")
+        raise ConfigError(
+            place,
+            "carries state through the whole text and this model's state grows with it; use another mixer (`assay kinds mixer`) or windows",
+        )
 
 
 def make_scorer(

@@ -58,3 +58,11 @@ def test_mixers_alternate_over_the_layers(recipe: Path) -> None:
     )
     found = losses(recipe, "model.depth=3", pattern)
     assert found[-1] < found[0] - 0.3
+
+
+def test_what_a_mixer_cannot_use_in_such_rows_is_said_at_the_start(recipe: Path) -> None:
+    told = call("train", recipe, "train.budget=2steps", "model.block.mixer={kind=local, heads=2, window=16}").out
+    assert "unused     a window of 16 holds all of a row of 16, so this is full attention" in told
+    assert "unused" not in call("train", recipe, "train.budget=2steps", "model.block.mixer={kind=local, heads=2, window=15}").out
+    lanes = ("plan={kind=lanes, window=16, batch=4}", "model.position=none")
+    assert "unused" not in call("train", recipe, "train.budget=2steps", "model.block.mixer={kind=local, heads=2, window=16}", *lanes).out

@@ -145,7 +145,7 @@ def test_policies_that_do_not_fit_are_refused(text: Path) -> None:
         with pytest.raises(ConfigError, match="stride: goes with the policy strided and only with it"):
             make_scorer(config, prepared, prepared.parts["test"], ("test", "last"), torch.device("cpu"), policy, stride)
     for overrides, message in (
-        (("plan.kind=lanes",), "this model's state grows with it; use mixer lstm or windows"),
+        (("plan.kind=lanes",), "this model's state grows with it; use another mixer"),
         (("plan.kind=lanes", "model.position={kind='learned', length=64}"), "the model has 64 positions; set model.position=none"),
         (("plan.document_mask=true", LSTM), "cannot isolate documents inside a row; set it to false, or use plan=documents"),
     ):

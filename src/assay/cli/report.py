@@ -11,6 +11,7 @@ from assay.data.split import PartName
 from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import DataError
 from assay.experiment import Experiment
+from assay.nn.mixer.base import Mixer
 from assay.runs.store import Run
 from assay.track.console import duration
 
@@ -30,11 +31,20 @@ def opening(experiment: Experiment, run: Run) -> dict[str, str]:
         **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
         **({"warning": "; ".join(leaks)} if leaks else {}),
         "tokens": f"{kind}, vocabulary {prepared.tokenizer.size:,}; {plan.targets_per_epoch:,} an epoch, {plan.steps_per_epoch:,} steps",
+        **({"unused": "; ".join(idle)} if (idle := _idle(experiment)) else {}),
         "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
         + (f", {setup.parallel.world} processes" if setup.parallel.world > 1 else ""),
         "budget": config.train.budget,
         "run": str(run.path),
     }
+
+
+def _idle(experiment: Experiment) -> list[str]:
+    """What of the mixers does nothing in rows as long as those of the plan, each thing once."""
+    plan = experiment.config.plan
+    mixers = [module for module in experiment.state.learner.modules() if isinstance(module, Mixer)]
+    found = (None if plan.carries else mixer.idle_in(plan.window) for mixer in mixers)
+    return list(dict.fromkeys(said for said in found if said is not None))
 
 
 def report(out: Console, run: Run, figures: dict[str, Any], prepared: Prepared, *, as_json: bool) -> None:

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from assay.core.config import setting
 from assay.core.types import Output, State
-from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.stem import START, Cursor, Passage, Stem, StemConfig
 from assay.nn.block import Block, BlockConfig
@@ -24,13 +23,10 @@ class DecoderConfig(StemConfig):
 
     def layers(self) -> tuple[BlockConfig, ...]:
         """The block of every layer, overrides applied. Raises ConfigError with the place."""
-        changes = [(index % len(self.pattern), self.pattern[index % len(self.pattern)]) for index in range(self.depth) if self.pattern]
-        return tuple(self.changed_block(change, f"pattern.{index}") for index, change in changes) or (self.block,) * self.depth
+        return self.patterned(self.pattern, self.depth)
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        if len(self.pattern) > self.depth:
-            raise ConfigError("pattern", f"has {len(self.pattern)} entries for {self.depth} layers; the last ones would not be used")
         for layer in self.layers():
             self.check_block(layer, self.width)
 

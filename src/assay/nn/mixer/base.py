@@ -70,6 +70,10 @@ class Mixer(nn.Module):
         """The last position whose output depends on the input at `position`; None: none. Segments make it nearer than the reach."""
         return None if self.reach is None else position + self.reach
 
+    def idle_in(self, length: int) -> str | None:
+        """What of it does nothing in rows of so many positions that begin without a past, in words; None: all of it is used."""
+        return None
+
     def init_state(self, batch: int, like: Tensor) -> State:
         """The state before position 0, on the device and in the type of `like`."""
         raise TypeError(f"{type(self).__name__} does not define init_state")

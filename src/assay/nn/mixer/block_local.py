@@ -66,6 +66,13 @@ class BlockLocal(Attention):
     def last_reader(self, position: int) -> int:
         return position - (position + self.shift) % self.block + self.reach
 
+    def idle_in(self, length: int) -> str | None:
+        return (
+            f"blocks of {self.block} hold all of a row of {length}, so this is full attention"
+            if self.block + self.before >= length and not self.shift
+            else None
+        )
+
     def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
         q, k, v = self.split(x, where)
         call = Call(q, KeyValue(k, v, where.position, where.document) if state is None else extend(state, k, v, where), where)

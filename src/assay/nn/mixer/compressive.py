@@ -81,6 +81,12 @@ class Compressive(SegmentAttention):
         self.slots = config.segment // config.rate  # of each segment
         self.compressor = Compressor(config.function, config.segment, config.rate)
 
+    def idle_in(self, length: int) -> str | None:
+        if self.segment + self.memory >= length:
+            held = f"a segment of {self.segment} and a memory of {self.memory} hold all of a row of {length}"
+            return f"{held}, so nothing is compressed; plan=lanes carries memories"
+        return None
+
     @property
     def reach(self) -> int | None:
         return max(self._last_reader(position) - position for position in range(self.segment))

@@ -49,6 +49,9 @@ class Local(Attention):
     def reach(self) -> int:
         return self.window - 1
 
+    def idle_in(self, length: int) -> str | None:
+        return f"a window of {self.window} holds all of a row of {length}, so this is full attention" if self.window >= length else None
+
     def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
         q, k, v = self.split(x, where)
         past = KeyValue(k, v, where.position, where.document) if state is None else extend(state, k, v, where)

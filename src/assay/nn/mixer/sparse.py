@@ -141,6 +141,13 @@ class Sparse(Attention):
         readers = [pattern.last_reader(position) for _, pattern in self.patterns]
         return max((reader for reader in readers if reader is not None), default=None) if None not in readers else None
 
+    def idle_in(self, length: int) -> str | None:
+        return (
+            f"a stride of {self.stride} is no shorter than a row of {length}, so no pattern comes about"
+            if self.patterns and self.stride >= length
+            else None
+        )
+
     def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
         q, k, v = self.split(x, where)
         if not self.patterns:

@@ -115,6 +115,9 @@ class Sparsek(Attention):
         window = no_past(batch, heads, self.head_size, like)
         return SparsekState(window, empty(like, batch, heads, 0, dtype=scores), Best(best, Rows(none, none, none[..., 0].long()), None))
 
+    def idle_in(self, length: int) -> str | None:
+        return f"a window of {self.window} holds all of a row of {length}, so nothing is selected" if self.window >= length else None
+
     def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
         q, k, v = self.split(x, where)
         begun = self.init_state(len(x), k) if state is None else state

@@ -72,6 +72,13 @@ class Xl(SegmentAttention):
     def init_state(self, batch: int, like: Tensor) -> Kept:
         return self.nothing_kept(batch, like)
 
+    def idle_in(self, length: int) -> str | None:
+        return (
+            f"a segment of {self.segment} holds all of a row of {length}, so its memory stays empty; plan=lanes carries it"
+            if self.segment >= length
+            else None
+        )
+
     def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
         rows = self.joined(state, x, where)
         q, own, past = self.heads_of(rows, where)

@@ -68,7 +68,7 @@ class Relative(Position):
 
     def relative(self, q: Tensor, query: Tensor, key: Tensor, layer: int, longest: int, contiguous: bool = False) -> tuple[Tensor, Tensor]:
         keys, pair = key.shape[-1], layer if self.untied else 0
-        u, v = (self.query_scale(bias[pair].to(q.dtype)).unsqueeze(-2) for bias in (self.u, self.v))  # [H, 1, K]
+        u, v = (self.query_scale(bias)[pair].to(q.dtype).unsqueeze(-2) for bias in (self.u, self.v))  # [H, 1, K]
         count = keys + 1 if contiguous and longest >= keys else longest  # one more spares `shifted` a copy
         by_distance = self._by_distance((q + v) * q.shape[-1] ** -0.5, layer, count)
         return q + u, shifted(by_distance, keys) if contiguous else looked_up(by_distance, query, key)

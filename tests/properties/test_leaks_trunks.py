@@ -1,0 +1,172 @@
+"""Trunks in more shapes than the suite's plain ones, and trunks that are wrong: the suite must tell them apart."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from assay.core.config import FAMILIES
+from assay.core.types import State
+from assay.models import hourglass, resample, unet
+from assay.models.stem import Passage
+from assay.nn.mixer.base import Extras, Where
+from properties import learning, numerics, sequence, states
+from properties.kinds import Case, case_of, tiny
+
+Check = Callable[[Case], None]
+ATTENTION = {"pool_attention": True, "upsample_attention": True}
+LINEAR = {"pool": "linear", "upsample": "linear"}
+WINDOW = {"block": {"mixer": {"kind": "local", "window": 2}}}
+NESTED = "1@1 1@2 1@4 1@2 1@1"
+
+
+def shape(kind: str, **settings: Any) -> Case:
+    return case_of(tiny(FAMILIES["model"].kinds[kind]).changed(**settings))
+
+
+def glass(stages: str = "1@1 1@3 1@1", **settings: Any) -> Case:
+    return shape("hourglass", hierarchy=stages, **settings)
+
+
+SHAPES = {
+    "attention": glass(**ATTENTION, position="rope"),
+    "nested": glass(NESTED, **LINEAR),
+    "nested attention": glass(NESTED, **ATTENTION, **LINEAR, position="relative"),
+    "nested windows": glass(NESTED, **WINDOW, position="alibi"),
+    "windows": glass("1@1 1@5 1@1", **WINDOW),
+    "a recurrent middle": glass(pattern=[{}, "lstm", {}]),
+    "per layer": glass(**ATTENTION, position="per_layer"),
+    "post": glass(NESTED, **ATTENTION, block={"placement": "post"}),
+    "one group": glass("1@1 1@16 1@1", **LINEAR),
+    "narrow and wide": shape("unet", depth=5, widths=(32, 16, 8, 16, 32), position="rope", block={"mixer": {"heads": 2}}),
+    "unet of windows": shape("unet", depth=4, **WINDOW),
+    "narrow windows": shape("pyramid", widths=(16, 8), depth=4, **WINDOW),
+}
+CHECKS: tuple[Check, ...] = (
+    sequence.causality,
+    sequence.causality_by_gradient,
+    sequence.split_invariance,
+    sequence.split_invariance_with_documents,
+    sequence.batch_invariance,
+    sequence.memory_used,
+    sequence.memory_bound,
+    states.state_hygiene,
+    states.detached_state,
+    states.state_bound,
+    learning.gradient_reach,
+    learning.seeds,
+    learning.weights_round_trip,
+    learning.initial_loss,
+    numerics.bfloat16,
+    numerics.single_token,
+)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_trunk_of_another_shape_has_every_property(name: str, check: Check) -> None:
+    check(SHAPES[name])
+
+
+@pytest.mark.parametrize("name", ["nested attention", "narrow and wide"])
+def test_a_trunk_of_another_shape_is_captured_whole(name: str) -> None:
+    numerics.compile_parity(SHAPES[name])
+
+
+class CountsGroupsInTheCall(hourglass.Hourglass):
+    """Its levels number the groups of each call from 0."""
+
+    def _below(self, where: Where, factor: int, complete: int, like: Tensor) -> Where:
+        return replace(super()._below(replace(where, stream=0), factor, complete, like), stream=-(-where.stream // factor))
+
+
+class BeginsGroupsWithCalls(hourglass.Hourglass):
+    """Takes no rows of an open group along."""
+
+    def _pass_valley(
+        self, valley: hourglass.Valley, x: Tensor, state: hourglass.ValleyState | None, place: Passage
+    ) -> tuple[Tensor, hourglass.ValleyState | None]:
+        x, state = super()._pass_valley(valley, x, state, place)
+        return x, state and state._replace(rows=torch.zeros_like(state.rows))
+
+
+class ForgetsTheLastGroup(hourglass.Hourglass):
+    """Reads nothing in a group that an earlier call completed."""
+
+    def _pass_valley(
+        self, valley: hourglass.Valley, x: Tensor, state: hourglass.ValleyState | None, place: Passage
+    ) -> tuple[Tensor, hourglass.ValleyState | None]:
+        return super()._pass_valley(valley, x, state and state._replace(last=torch.zeros_like(state.last)), place)
+
+
+class ShiftsTheOuterLevelAlone(hourglass.Hourglass):
+    """Its inner levels pool a group with what comes after its first element."""
+
+    def _pass_valley(
+        self, valley: hourglass.Valley, x: Tensor, state: hourglass.ValleyState | None, place: Passage
+    ) -> tuple[Tensor, hourglass.ValleyState | None]:
+        if state is None and valley is not self.level.valley:
+            missing = torch.zeros_like(x[:, : -x.shape[1] % valley.factor])
+            return super()._pass_valley(
+                valley, torch.cat([x[:, valley.factor - 1 :], x[:, :1], missing], dim=1)[:, : x.shape[1]], state, place
+            )
+        return super()._pass_valley(valley, x, state, place)
+
+
+class LooksUpAll(resample.UpsampleAttention):
+    """Looks at all shortened vectors of the call."""
+
+    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
+        ahead = replace(where, position=where.position + where.position.shape[1])
+        return super().forward(x, state, ahead)
+
+
+class SkipsToEarlier(unet.Unet):
+    """Adds what the partner gave one position later."""
+
+    def joined(self, index: int, x: Tensor, given: list[Tensor]) -> Tensor:
+        return super().joined(index, x, [one.roll(-1, dims=1) for one in given])
+
+
+class LeavesASkipOut(unet.Unet):
+    """Never uses its first weight."""
+
+    def joined(self, index: int, x: Tensor, given: list[Tensor]) -> Tensor:
+        return x if index == len(self.blocks) - 1 else super().joined(index, x, given)
+
+
+BROKEN: tuple[tuple[type, Case, Check, str], ...] = (
+    (CountsGroupsInTheCall, glass(position="rope"), sequence.split_invariance, "in pieces"),
+    (BeginsGroupsWithCalls, glass(), sequence.split_invariance, "in pieces"),
+    (ForgetsTheLastGroup, glass(), sequence.split_invariance, "in pieces"),
+    (ShiftsTheOuterLevelAlone, glass(NESTED), sequence.causality, "before the change"),
+    (ShiftsTheOuterLevelAlone, glass(NESTED), sequence.causality_by_gradient, "depend on later tokens"),
+    (LooksUpAll, glass(**ATTENTION), sequence.causality, "before the change"),
+    (SkipsToEarlier, shape("unet"), sequence.causality, "before the change"),
+    (LeavesASkipOut, shape("unet", depth=2), learning.gradient_reach, "no gradient reaches .*skips"),
+)
+
+
+@pytest.mark.parametrize(
+    ("broken", "subject", "check", "said"), BROKEN, ids=[f"{one.__name__}-{check.__name__}" for one, _, check, _ in BROKEN]
+)
+def test_a_broken_trunk_is_found_out(broken: type, subject: Case, check: Check, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(subject)
+    sound = broken.__mro__[1]
+    place = {hourglass.Hourglass: hourglass, resample.UpsampleAttention: resample, unet.Unet: unet}[sound]
+    monkeypatch.setattr(place, sound.__name__, broken)
+    with pytest.raises(AssertionError, match=said):
+        check(subject)
+
+
+@pytest.mark.parametrize("check", [sequence.causality, sequence.causality_by_gradient], ids=lambda check: check.__name__)
+def test_a_shift_by_one_less_than_the_factor_less_one_is_found_out(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the shift k - 2 a group is complete one position after the first that reads it; of T = 13, 5 leaves a last group that is."""
+    case = glass("1@1 1@5 1@1")
+    check(case)
+    monkeypatch.setattr(hourglass, "shift", lambda factor: factor - 2)
+    with pytest.raises(AssertionError, match=r"before the change|depend on later tokens"):
+        check(case)
