@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: train test test-compile install lint docs tutorial clean
+.PHONY: train test test-compile install lint docs tutorial catalogue clean
 
 train: $(STAMP)
 	$(BIN)/assay train bible
@@ -33,6 +33,9 @@ docs: $(STAMP)
 
 tutorial: $(STAMP)
 	$(BIN)/python docs/regenerate.py docs/tutorial.md docs/texts.md
+
+catalogue: $(STAMP)
+	$(BIN)/python docs/make_catalogue.py
 
 clean:
 	rm -rf $(VENV) site build dist

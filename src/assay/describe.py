@@ -19,6 +19,7 @@ from assay.core.types import Batch, Progress
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment import ExperimentConfig, read_config
 from assay.models.base import ModelConfig
+from assay.models.recurrent import RecurrentConfig
 from assay.nn.feed.experts import Experts
 from assay.nn.linear import Role, parameters_by_role
 from assay.objective.base import ObjectiveConfig
@@ -29,6 +30,7 @@ from assay.train.learner import Learner
 
 Shape = tuple[int, ...]
 PRESET_VOCABULARY, PRESET_WINDOW = 50_257, 1024  # GPT-2's, for a preset that stands alone
+RECURRENT_WINDOW = 64  # the same for cells, each step of which is traced; FLOPs a token do not depend on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def subject(what: str, overrides: list[str], runs_dir: Path | None, scale: str |
         assert isinstance(model, ModelConfig)
         with FakeTensorMode():
             length = model.build(2, torch.Generator().manual_seed(0)).length
-        shape = (1, min(PRESET_WINDOW, length or PRESET_WINDOW))
+        window = RECURRENT_WINDOW if isinstance(model, RecurrentConfig) else PRESET_WINDOW
+        shape = (1, min(window, length or window))
         return describe(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, shape, 8)
     try:
         run = find(what, runs_folder(runs_dir))
@@ -148,7 +151,7 @@ def trace(learner: Learner, shape: tuple[int, int]) -> tuple[int, int, int]:
         storage = tensor.untyped_storage()
         if storage._cdata not in weights:
             kept[storage._cdata] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # with its graph, thousands of steps of a recurrence would be freed one inside the other
 
     with _count_flops() as both, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         learned = learner(batch, Progress(0, 0.0, float(rows * window), rows))

@@ -96,7 +96,7 @@ def test_kinds_of_a_family_show_their_settings() -> None:
     printed = call("kinds", "mixer").out
     assert "key_heads" in printed
     assert "query heads H" in printed
-    assert "positions: learned, none, per_layer, sinusoidal; sees all of the past; its state does not grow with the text" in printed
+    assert "positions: learned, none, per_layer, row_column, sinusoidal; sees all of the past; its state does not grow with" in printed
     assert all(name in call("kinds").out for name in (*FAMILIES, "gpt2-small", "shakespeare"))
     assert "nanoGPT" in call("kinds", "recipe").out
     assert "GPT-2's shape" in call("kinds", "preset").out

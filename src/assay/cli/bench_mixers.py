@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,13 @@ from assay.core.config import FAMILIES
 from assay.core.machine import facts
 from assay.describe import of_experiment, state_bytes
 from assay.errors import UserError, nearest
+from assay.nn.mixer.recurrence import RecurrenceConfig
 
 CONTEXTS = (256, 1024, 4096)
 DEPTH, HEADS, WIDTH, VOCABULARY = 6, 8, 256, 256
 TOKENS = 4096  # in a step, shared out among as many rows as the context allows
 STEPS = 5
+SHORT = 64  # positions for which a recurrence is traced
 HEAD = ("mixer", "context", "parameters", "MFLOP/token", "tokens/s", "of full", "memory", "of full", "state", "")
 MARKS = ("<!-- mixers -->", "<!-- end of mixers -->")
 
@@ -87,9 +89,15 @@ def _measured(asked: Asked, out: Any) -> Iterator[Row]:
             with doing(out, f"{kind} at {context}"):
                 measured = measure_apart(one, asked.precision, str(asked.device), asked.steps or STEPS)
             full = full or measured
-            config = experiment_config(one, asked.precision, str(asked.device))
-            flops = of_experiment(config, VOCABULARY).flops_training
-            yield Row(measured, flops, state_bytes(config.model, VOCABULARY, context), full)
+            yield Row(measured, *_traced(one, asked), full)
+
+
+def _traced(one: Configuration, asked: Asked) -> tuple[int, int]:
+    """FLOPs a token and bytes of state. Those of a recurrence do not depend on the context, and every one of its steps takes tracing."""
+    steps = issubclass(FAMILIES["mixer"].kinds[one.mixer], RecurrenceConfig)
+    short = replace(one, window=min(one.window, SHORT)) if steps else one
+    config = experiment_config(short, asked.precision, str(asked.device))
+    return of_experiment(config, VOCABULARY).flops_training, state_bytes(config.model, VOCABULARY, short.window)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

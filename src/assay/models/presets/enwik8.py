@@ -19,9 +19,9 @@ from assay.nn.mixer.compressive import CompressiveConfig
 from assay.nn.mixer.full import FullConfig
 from assay.nn.mixer.sparse import SparseConfig
 from assay.nn.mixer.xl import XlConfig
-from assay.nn.position.learned import LearnedConfig
 from assay.nn.position.per_layer import PerLayerConfig
 from assay.nn.position.relative import RelativeConfig
+from assay.nn.position.row_column import RowColumnConfig
 
 
 def al_rfou(depth: int, dropout: float) -> DecoderConfig:
@@ -105,9 +105,9 @@ def xl_12() -> ModelConfig:
 def xl_24() -> ModelConfig:
     """Transformer-XL of enwik8 with 24 layers (arXiv 1901.02860): width 1,024, segments and memory of 768.
 
-    Sizes, dropout, and memory and clamp of evaluation are those of the authors' scripts (tf/scripts/enwik8_large_tpu.sh, tf/sota/enwik8.sh);
-    the paper's text has segments of 784. `transformer_xl` says what is not as there. 277 M as published: 277,231,820 with 204 tokens,
-    277,285,120 with all 256 bytes.
+    Sizes, dropout, and memory and clamp of evaluation are those of the authors' scripts for it (enwik8_large_tpu.sh in tf/scripts,
+    enwik8.sh in tf/sota); the paper's text has segments of 784. `transformer_xl` says what is not as there. 277 M as published:
+    277,231,820 with 204 tokens, 277,285,120 with all 256 bytes.
     """
     mixer = XlConfig(
         heads=8, bias=False, dropout=0.15, segment=768, memory=768, evaluation_memory=3800, evaluation_same_length=True
@@ -133,10 +133,9 @@ def sparse_95m() -> ModelConfig:
     """Sparse Transformer of enwik8 with 95 M parameters (Child et al., arXiv 1904.10509): 30 layers, fixed pattern, context 12,288.
 
     Of the paper are layers, width, 8 heads, stride 128, summary 32, both sets in a head, norms before the branches, dropout 0.4 of both
-    branches and none in attention, and the scales of the weights. The inner width of 2,048 fits the count. Not theirs: weights are
-    drawn uniformly, the head as small as the embedding and not 0, GELU is exact and not x sigmoid(1.702 x). And positions: theirs are the
-    sum of a table of 96 rows and one of 128 columns, ours a table of 12,288, which is 6,176,768 more. So there are 101,126,144 with 256
-    tokens; with their tables it would be 94,949,376, the 95 M of the paper.
+    branches and none in attention, positions of 96 rows and 128 columns, and the scales of the weights. The inner width of 2,048 fits the
+    count: 94,949,376 with 256 tokens, the 95 M of the paper. Not theirs: weights are drawn uniformly, the head as small as the embedding
+    and not 0, GELU is exact and not x sigmoid(1.702 x).
     """
     return DecoderConfig(
         width=512,
@@ -147,7 +146,7 @@ def sparse_95m() -> ModelConfig:
             mixer_dropout=0.4,
             feed_dropout=0.4,
         ),
-        position=LearnedConfig(length=12_288),
+        position=RowColumnConfig(rows=96, columns=128),
         head=HeadConfig(tied=False),
         init=FanInConfig(gain=0.125, embedding_std=0.125 / math.sqrt(512), outputs="scaled"),
     )
@@ -159,9 +158,9 @@ def hourglass_enwik8() -> ModelConfig:
 
     Sizes, dropout and the tanh form of GELU are those of google/trax (supervised/configs/hourglass_enwik8.gin), and what that leaves to
     models/research/hourglass.py: means that look at their groups, repeated vectors that look at all, relative positions, an untied
-    head. Not theirs: norms at the end of each stack, biases of W_R and of the head, dropout after the ReLU layer's first map;
-    the trunk `hourglass` says where it differs. 123,189,248 with 256 tokens. The paper's count for enwik8, 146 M from memory and not verified, is
-    not that of this configuration.
+    head. Not theirs: norms at the end of each stack, biases of W_R and of the head, dropout of what the feed-forward's first map gives;
+    the trunk `hourglass` says where else it differs. 123,189,248 with 256 tokens. The paper's count for enwik8, 146 M (from memory, not
+    verified), is not that of this configuration.
     """
     return HourglassConfig(
         width=512,

@@ -50,9 +50,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | 
         return _attend_explicitly(q, k, v, mask, bias, drop, soft_cap)
     if bias is not None:
         mask = _as_bias(mask, bias, q.shape[-2], k.shape[-2])
-    return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=drop, enable_gqa=q.shape[1] != k.shape[1]
+    size, features = q.shape[-1], v.shape[-1]
+    if size != features:  # the fused form wants one size; zeros change nothing, and without it T x S weights would be kept
+        q, k, v = (F.pad(x, (0, max(size, features) - x.shape[-1])) for x in (q, k, v))
+    o = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=drop, scale=1 / math.sqrt(size), enable_gqa=q.shape[1] != k.shape[1]
     )
+    return o[..., :features]
 
 
 def _as_bias(mask: Tensor | None, bias: Tensor, queries: int, keys: int) -> Tensor:
