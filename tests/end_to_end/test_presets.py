@@ -29,7 +29,8 @@ REDUCED: dict[str, tuple[str, ...]] = {
     "sparse": (
         *NARROW,
         "model.block.feed.hidden=64",
-        "model.position.length=16",
+        "model.position.rows=4",
+        "model.position.columns=4",
         "model.block.mixer.stride=4",
         "model.block.mixer.summary=1",
     ),
@@ -58,7 +59,8 @@ def test_a_preset_made_small_trains_from_the_command_line(name: str, recipe: Pat
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_made_small_can_be_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.describe.PRESET_WINDOW", 8)  # loops over time are traced step by step
+    for window in ("PRESET_WINDOW", "RECURRENT_WINDOW"):
+        monkeypatch.setattr(f"assay.describe.{window}", 8)  # loops over time are traced step by step
     overrides = [override for override in REDUCED[name.partition("-")[0]] if override.startswith("model")]
     shown = call("show", name, *overrides, "--json")
     assert shown.json["parameters_total"] == sum(part["count"] for part in shown.json["parameters"]) > 0

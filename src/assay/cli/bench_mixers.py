@@ -117,7 +117,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _legend(asked: Asked) -> str:
-    steps = f"Medians over {asked.steps or STEPS} steps of {TOKENS:,} tokens, {asked.precision}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    steps = f"Medians over {asked.steps or STEPS} steps of {TOKENS:,} tokens, {asked.precision}, {threads} thread{'s' * (threads != 1)}"
     return (
         f"{steps}: {DEPTH} layers, width {WIDTH}, learned positions, no dropout, each kind with its settings as they are by default. "
         "FLOPs of forward and backward, traced. Memory: the peak of training, in a process of its own. State: what generation keeps of a "
