@@ -21,6 +21,7 @@ from assay.core.types import Batch, Progress
 from assay.describe import describe
 from assay.models.base import ModelConfig
 from assay.objective.next_token import NextTokenConfig
+from assay.optim.adamw import AdamwConfig
 from assay.train.learner import Learner
 
 Figures = dict[str, Any]
@@ -61,7 +62,7 @@ def _measured(family: str, kind: str) -> Figures:
     times = [[_seconds(step) for step in steps] for _ in range(WARM + STEPS)][WARM:]
     milliseconds = 1e3 * statistics.median(mine for _, mine in times)
     ratio = statistics.median(mine / usual for usual, mine in times)  # turn by turn, as a machine is not equally fast all the time
-    told = describe(config, NextTokenConfig(), {}, VOCABULARY, (ROWS, WINDOW), 0)
+    told = describe(config, NextTokenConfig(), {}, VOCABULARY, (ROWS, WINDOW), AdamwConfig())
     sys.stderr.write(f"{family}: {kind} {milliseconds:.1f} ms, {ratio:.2f} of {plain}\n")
     return {
         "plain": plain, "settings": settings, "milliseconds": round(milliseconds, 2), "of_plain": round(ratio, 3),

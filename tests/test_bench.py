@@ -121,7 +121,7 @@ def test_configurations_are_chosen_by_name_and_each_once() -> None:
 def test_a_gpu_without_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "resolve", torch.device)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    with pytest.raises(UserError, match=r"--precision: cuda does not compute in bfloat16 .*; use float32 or auto"):
+    with pytest.raises(UserError, match=r"--precision: cuda does not compute in bfloat16 .*; use fp16, float32 or auto"):
         able("bf16", "cuda")
     assert able("auto", "cuda") == ("float32", torch.device("cuda"))
     with pytest.raises(UserError, match="--precision: tf32 is a format of NVIDIA's GPUs"):

@@ -10,11 +10,13 @@ from assay.describe import PRESET_VOCABULARY, Fold, Subject, describe, differenc
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.recurrent import RecurrentConfig
+from assay.objective.deep_supervision import DeepSupervisionConfig
 from assay.objective.next_token import NextTokenConfig
+from assay.optim.adamw import AdamwConfig
 
 
 def described(config: ModelConfig, vocabulary: int = 100, shape: tuple[int, int] = (2, 16)) -> Subject:
-    return describe(config, NextTokenConfig(), {"model": config.tree()}, vocabulary, shape, 8)
+    return describe(config, NextTokenConfig(), {"model": config.tree()}, vocabulary, shape, AdamwConfig())
 
 
 def decoder(**settings: object) -> DecoderConfig:
@@ -163,3 +165,16 @@ def test_the_sentence_on_parameters_tells_how_many_are_active() -> None:
     mixed, dense = (described(decoder(block={"feed": feed})) for feed in (MIXTURE, "glu"))
     assert totals(mixed)["parameters"].startswith(f"{mixed.total:,} ({mixed.active:,} active a token): ")
     assert "active" not in totals(dense)["parameters"]
+
+
+def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
+    plain, headed = described(decoder()), describe(decoder(), DeepSupervisionConfig(targets=2), {}, 100, (2, 16), AdamwConfig())
+    assert (plain.total, plain.heads) == (headed.total, 0)
+    assert headed.heads == 5 * 100 * 32
+    assert headed.memory["weights"] == headed.memory["gradients"] == 4 * (plain.total + headed.heads)
+    assert headed.memory["optimiser"] == 8 * (plain.total + headed.heads)
+    assert headed.flops_forward == plain.flops_forward
+    assert headed.flops_training > plain.flops_training
+    assert totals(headed)["heads of training"] == f"16,000; in training {plain.total + 16_000:,}"
+    assert "heads of training" not in totals(plain)
+    assert differences(plain, headed)["parameters, heads of training"] == (0, 16_000)

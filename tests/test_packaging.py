@@ -11,6 +11,7 @@ import tomli_w
 import assay
 from assay.core import recipe
 from assay.experiment import ExperimentConfig
+from assay.optim.adamw import AdamwConfig
 
 HEAVY = ("torch", "numpy", "pydantic", "typer", "rich", "tokenizers")
 
@@ -46,7 +47,7 @@ def test_shakespeare_is_nanogpts_setting() -> None:
     config = ExperimentConfig.load("shakespeare").tree()
     assert (config["model"]["depth"], config["model"]["width"], config["model"]["block"]["mixer"]["heads"]) == (4, 128, 4)
     assert (config["plan"]["window"], config["plan"]["batch"], config["train"]["budget"]) == (64, 12, "2000steps")
-    assert config["optimizer"] == {"kind": "adamw", "lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}
+    assert config["optimizer"] == AdamwConfig(lr=1e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1).tree()
 
 
 WATCH = """

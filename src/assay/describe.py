@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from assay.core import recipe
 from assay.core.config import Tree, flatten
-from assay.core.types import Batch, Progress
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment import ExperimentConfig, read_config
 from assay.models.base import ModelConfig
@@ -24,11 +22,13 @@ from assay.nn.feed.experts import Experts
 from assay.nn.linear import Role, parameters_by_role
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
+from assay.optim.adamw import AdamwConfig
+from assay.optim.base import OptimizerConfig
 from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
+from assay.train.cost import trace
 from assay.train.learner import Learner
 
-Shape = tuple[int, ...]
 PRESET_VOCABULARY, PRESET_WINDOW = 50_257, 1024  # GPT-2's, for a preset that stands alone
 RECURRENT_WINDOW = 64  # the same for cells, each step of which is traced; FLOPs a token do not depend on it
 
@@ -43,6 +43,7 @@ class Subject:
     window: int
     parameters: tuple[tuple[str, Role, tuple[int, ...], int], ...]  # name, role, shape, count
     active: int  # parameters that a token passes: all but those of the experts that it is not sent to
+    heads: int  # parameters of the objective, which are no part of the model and only train
     flops_forward: int  # a token, in windows of this length
     flops_training: int
     memory: dict[str, int]  # bytes, in training
@@ -72,6 +73,7 @@ class Subject:
             "parameters_by_role": self.by_role,
             "parameters_total": self.total,
             "parameters_active": self.active,
+            "parameters_heads_of_training": self.heads,
             "flops_per_token_forward": self.flops_forward,
             "flops_per_token_training": self.flops_training,
             "memory_bytes": self.memory,
@@ -96,7 +98,7 @@ def subject(what: str, overrides: list[str], runs_dir: Path | None, scale: str |
             length = model.build(2, torch.Generator().manual_seed(0)).length
         window = RECURRENT_WINDOW if isinstance(model, RecurrentConfig) else PRESET_WINDOW
         shape = (1, min(window, length or window))
-        return describe(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, shape, 8)
+        return describe(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, shape, AdamwConfig())
     try:
         run = find(what, runs_folder(runs_dir))
     except RunError:
@@ -110,23 +112,27 @@ def of_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> Su
     """An experiment; the vocabulary is the one asked for unless it is known."""
     size = vocabulary or config.tokenizer.expected_size
     rows = -(-config.plan.batch // config.train.accumulation)
-    return describe(config.model, config.objective, config.tree(), size, (rows, config.plan.window), config.optimizer.bytes_per_parameter)
+    return describe(config.model, config.objective, config.tree(), size, (rows, config.plan.window), config.optimizer)
 
 
 def describe(
-    config: ModelConfig, objective: ObjectiveConfig, tree: Tree, vocabulary: int, shape: tuple[int, int], optimizer_bytes: int
+    config: ModelConfig, objective: ObjectiveConfig, tree: Tree, vocabulary: int, shape: tuple[int, int], optimizer: OptimizerConfig
 ) -> Subject:
     """Build a model, and trace one forward and backward pass of it without doing the arithmetic or holding the tensors."""
     with FakeTensorMode():
         model = config.build(vocabulary, torch.Generator().manual_seed(0))
         listed = tuple((p.name, p.role, tuple(p.tensor.shape), p.tensor.numel()) for p in parameters_by_role(model))
         idle = sum(module.idle for module in model.modules() if isinstance(module, Experts))
-        forward, training, kept = trace(Learner(model, objective), shape)
+        learner = Learner(model, objective)
+        heads = sum(parameter.numel() for parameter in learner.objective.parameters())
+        optimizer_state = optimizer.state_bytes(list(parameters_by_role(learner)))
+        forward, training, kept = trace(learner, shape)
     total = sum(count for *_, count in listed)
     tokens = shape[0] * shape[1]
-    memory = {"weights": 4 * total, "gradients": 4 * total, "optimiser": optimizer_bytes * total, "activations, about": kept}
+    trained = total + heads
+    memory = {"weights": 4 * trained, "gradients": 4 * trained, "optimiser": optimizer_state, "activations, about": kept}
     return Subject(
-        tree, vocabulary, *shape, listed, total - idle, forward // tokens, training // tokens,
+        tree, vocabulary, *shape, listed, total - idle, heads, forward // tokens, training // tokens,
         {**memory, "training, about": sum(memory.values())}, state_bytes(config, vocabulary, shape[1]),
     )  # fmt: skip
 
@@ -137,47 +143,6 @@ def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
         model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
         state = model(torch.zeros(1, tokens, dtype=torch.int64), model.init_state(1)).state
     return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
-
-
-def trace(learner: Learner, shape: tuple[int, int]) -> tuple[int, int, int]:
-    """FLOPs of a forward pass, FLOPs of forward and backward, and bytes kept between them, for a learner of fake tensors."""
-    rows, window = shape
-    tokens = torch.zeros(rows, window + 1, dtype=torch.int64)
-    batch = Batch(tokens, torch.ones(rows, window), None, torch.ones(rows, dtype=torch.bool))
-    weights = {parameter.untyped_storage()._cdata for parameter in learner.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage.nbytes()
-        return tensor.detach()  # with its graph, thousands of steps of a recurrence would be freed one inside the other
-
-    with _count_flops() as both, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        learned = learner(batch, Progress(0, 0.0, float(rows * window), rows))
-        learned.total.backward()
-    with _count_flops() as forward, torch.no_grad():
-        learner.model(tokens[:, :-1]).logits  # noqa: B018 (the property computes)
-    return forward.get_total_flops(), both.get_total_flops(), sum(kept.values())
-
-
-def _count_flops() -> FlopCounterMode:
-    """torch's counter, taught the fused attention and the LSTM of CPUs, which it leaves out. Attention counts as if it were not causal."""
-
-    def forward(q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
-        return sdpa_flop_count(q, k, v)  # type: ignore[no-any-return]
-
-    def backward(gradient: Shape, q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
-        return sdpa_backward_flop_count(gradient, q, k, v)  # type: ignore[no-any-return]
-
-    def recurrence(x: Shape, read: Shape, carried: Shape, *_: Any, **__: Any) -> int:
-        return 2 * x[0] * x[1] * (read[0] * read[1] + carried[0] * carried[1])  # x [T, B, D], W [4H, D], U [4H, H]
-
-    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    fused_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    lstm, lstm_backward = torch.ops.aten.mkldnn_rnn_layer, torch.ops.aten.mkldnn_rnn_layer_backward
-    recurrences = {lstm: recurrence, lstm_backward: lambda *shapes, **rest: 2 * recurrence(*shapes, **rest)}
-    return FlopCounterMode(display=False, custom_mapping={fused: forward, fused_backward: backward, **recurrences})
 
 
 class Fold(NamedTuple):
@@ -214,10 +179,12 @@ def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:
     """Every key and count in which two subjects differ; None where it is absent."""
     rows = []
     mixtures = any(one.active < one.total for one in (left, right))
+    headed = any(one.heads for one in (left, right))
     for one in (left, right):
         counts = {f"parameters, {role}": count for role, count in one.by_role.items()}
         flops = {"FLOPs a token, forward": one.flops_forward, "FLOPs a token, forward and backward": one.flops_training}
         totals = {"parameters, all": one.total, **({"parameters, active": one.active} if mixtures else {})}
+        totals |= {"parameters, heads of training": one.heads} if headed else {}
         rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, **totals, **flops})
     a, b = rows
     return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}

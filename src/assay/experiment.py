@@ -3,12 +3,12 @@
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 
 from assay.core import recipe
-from assay.core.config import Config, SerializeAsAny, setting
+from assay.core.config import Config, SerializeAsAny
 from assay.core.devices import keep_freed_memory, resolve
 from assay.core.parallel import Parallel
 from assay.core.seeds import torch_stream
@@ -26,51 +26,22 @@ from assay.models.base import Model, ModelConfig
 from assay.nn.linear import parameters_by_role
 from assay.objective.base import ObjectiveConfig
 from assay.optim.base import OptimizerConfig
-from assay.optim.schedule import ScheduleConfig
+from assay.optim.schedule.base import ScheduleConfig
 from assay.runs.provenance import code_version
 from assay.runs.store import CONFIG, Run, find, runs_folder
 from assay.text.corpus import CorpusConfig
 from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
 from assay.train import checkpoint as checkpoints
+from assay.train.average import Average
 from assay.train.budget import Budget
+from assay.train.config import TrainConfig
+from assay.train.cost import step_flops
 from assay.train.feeder import Feeder
 from assay.train.learner import Learner
-from assay.train.precision import Precision, usable, weight_type
+from assay.train.precision import Arithmetic, usable, weight_type
 from assay.train.state import Setup, TrainState
 from assay.train.wrap import wrap
-
-
-class TrainConfig(Config):
-    """How long, how exactly and where to train, and what to do meanwhile."""
-
-    budget: str = setting("3epochs", "how long: 300steps, 3epochs, 10Mtokens or 5min", other="1epoch", bites="report")
-    seed: int = setting(0, "decides initial weights, data order, dropout and samples", other=1, bites="output", ge=0)
-    accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", other=2, bites="cost", ge=1)
-    clip: float = setting(1.0, "largest norm of the whole gradient; 0: no limit", other=0.01, bites="training", ge=0)
-    precision: Precision | Literal["auto"] = setting(
-        "float32", "number format of the matrix products in training: float32, tf32, bf16, float64; auto: what the device is made for",
-        other="bf16", bites="training",
-    )  # fmt: skip
-    device: str = setting("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one", other="cpu", bites="report")
-    compile: bool = setting(False, "torch.compile each block; pays on a GPU, seldom on a CPU", other=True, bites="cost")
-    log_every: str = setting("50steps", "rhythm of the metrics", other="5steps", bites="report")
-    validate_every: str = setting("0.5epochs", "rhythm of scoring the validation split", other="5steps", bites="report")
-    validation_bytes: int = setting(
-        8_000_000, "a larger split is scored on a spread sample while training", other=1000, bites="report", ge=1
-    )
-    sample_every: str = setting("1epoch", "rhythm of the samples", other="5steps", bites="report")
-    samples: int = setting(2, "texts in a sample", other=1, bites="report", ge=0)
-    save_every: str = setting("200steps", "rhythm of the checkpoints", other="5steps", bites="report")
-
-    def model_post_init(self, context: object) -> None:
-        for name in ("budget", "log_every", "validate_every", "sample_every", "save_every"):
-            try:
-                unit = Budget.parse(getattr(self, name)).unit
-            except ConfigError as error:
-                raise error.under(name) from None
-            if unit == "minutes" and name != "budget":
-                raise ConfigError(name, "cannot be in minutes, which would not repeat; write steps, epochs or tokens")
 
 
 class ExperimentConfig(Config):
@@ -129,22 +100,30 @@ def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
     model = build_model(config, prepared.tokenizer.size).to(device)
-    learner = Learner(model, config.objective)
+    learner = Learner(model, config.objective, torch_stream(config.train.seed, "init", 1))  # not the stream of the model's weights
     optimizer = config.optimizer.build(list(parameters_by_role(learner)))
     plan = config.plan.build(prepared.parts["train"], prepared.tokenizer.end, config.train.seed, prepared.fingerprint)
     setup = Setup(
         feeder=Feeder(plan, device, ahead=device.type == "cuda"),
-        schedule=config.schedule,
+        schedule=config.schedule.build(config.plan.batch),
         budget=Budget.parse(config.train.budget),
-        wrapped=wrap(learner, device, parallel, compiled=config.train.compile),
+        wrapped=wrap(learner, device, parallel, compiled=config.train.compile, checkpointed=config.train.activation_checkpointing),
         device=device,
         parallel=parallel,
         precision=usable(config.train.precision, device),
         seed=config.train.seed,
         accumulation=config.train.accumulation,
         clip=config.train.clip or None,
+        clip_value=config.train.clip_value or None,
+        noise_scale=config.train.noise_scale,
     )
-    return Experiment(config, prepared, TrainState(learner, optimizer, steps=steps_of(config.train.budget, plan, config.plan)), setup)
+    if config.train.noise_scale and parallel.world > 1:
+        raise ConfigError("train.noise_scale", "is measured between the micro-batches of one process; leave it out, or start one process")
+    state = TrainState(learner, optimizer, steps=budgeted_steps(config, plan, prepared.tokenizer.size))
+    state.arithmetic = Arithmetic(setup.precision, device)
+    if config.train.ema is not None:
+        state.average = Average(model, config.train.ema)
+    return Experiment(config, prepared, state, setup)
 
 
 def _refuse_idle_lanes(config: ExperimentConfig, parallel: Parallel) -> None:
@@ -175,8 +154,17 @@ def load_data(config: ExperimentConfig, data_dir: Path | None) -> Prepared:
     return prepare(config.corpus, config.split, config.tokenizer, data_dir)
 
 
+def budgeted_steps(config: ExperimentConfig, plan: Plan, vocabulary: int) -> int | None:
+    """The steps of the whole budget; None for minutes. For FLOPs a step is traced."""
+    budget = Budget.parse(config.train.budget)
+    if budget.unit == "flops":
+        shape = (config.plan.batch, config.plan.window)
+        return budget.steps_from_flops(step_flops(config.model, config.objective, vocabulary, shape))
+    return steps_of(config.train.budget, plan, config.plan)
+
+
 def steps_of(text: str, plan: Plan, config: PlanConfig) -> int | None:
-    """A budget as steps of a plan; None for minutes."""
+    """A budget or a rhythm in steps, epochs or tokens as steps of a plan; None for minutes."""
     return Budget.parse(text).steps(plan.steps_per_epoch, plan.targets_per_epoch, config.window * config.batch)
 
 
@@ -247,10 +235,11 @@ def read_config(run: Run) -> ExperimentConfig:
 def load_model(reference: str | Path, *, checkpoint: str = "best", runs_dir: Path | None = None, device: str | None = None) -> Trained:
     """The model and the tokenizer of a run: its directory, its name or `last`. Needs nothing but the directory.
 
-    `checkpoint` is `best`, `last` or a step; `device` is where the model goes, absent: as trained. Raises RunError or ConfigError.
+    `checkpoint` is `best`, `last`, `average` or a step; `device` is where the model goes, absent: as trained. Raises RunError or
+    ConfigError.
     """
     run = find(str(reference), runs_folder(runs_dir))
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
     model = build_model(config, tokenizer.size)
-    checkpoints.load_weights(checkpoints.locate(run.checkpoints, checkpoint), model)
+    checkpoints.open_weights(run.checkpoints, checkpoint, model)
     return Trained(model.to(resolve(device or config.train.device)), tokenizer)

@@ -23,7 +23,7 @@ from assay.text.store import Part
 from assay.track.base import Pace, Tracker
 from assay.train import checkpoint
 from assay.train.eta import Clock
-from assay.train.hooks import Every, Log, Sample, Save, Stop, Validate
+from assay.train.hooks import Every, Log, Patience, Sample, Save, Stop, Validate
 from assay.train.loop import Hook, train, work_left
 from assay.train.state import TrainState
 from assay.train.step import fraction
@@ -68,7 +68,8 @@ class Fit:
         validate = Validate(Every(rhythm(config.validate_every), state, at_end=True), self._validate, self._validation)
         sample = Sample(Every(rhythm(config.sample_every) if config.samples else None, state, at_end=config.samples > 0), self._sample)
         save = Save(Every(rhythm(config.save_every), state, at_end=True), validate, self.save)
-        return [log, validate, sample, save, self.stop]
+        patience = [] if config.patience is None else [Patience(config.patience, validate, self.tracker.note)]
+        return [log, validate, *patience, sample, save, self.stop]
 
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
@@ -180,7 +181,8 @@ class Fit:
 
     def _validate(self) -> dict[str, Any]:
         scorer = self.experiment.scorer("validation", f"step {self.state.step}", sampled=True)
-        return summary(scorer.score(self.state.learner.model))
+        with self.state.optimizer.averaged():
+            return summary(scorer.score(self.state.learner.model))
 
     def _validation(self, line: dict[str, Any]) -> None:
         if self.parallel.main:
@@ -194,25 +196,28 @@ class Fit:
         tokenizer = self.experiment.prepared.tokenizer
         count = self.experiment.config.train.samples
         seed = self.experiment.config.train.seed
-        steps = stream(self.state.learner.model, [], count, SAMPLE_TOKENS, Sampling(), seed, end=tokenizer.end)
-        written = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in texts(steps, tokenizer.decode, tokenizer.end)]
+        with self.state.optimizer.averaged():
+            steps = stream(self.state.learner.model, [], count, SAMPLE_TOKENS, Sampling(), seed, end=tokenizer.end)
+            written = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in texts(steps, tokenizer.decode, tokenizer.end)]
         folder = self.run.path / "samples"
         folder.mkdir(exist_ok=True)
         (folder / f"step-{step:08d}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
         self.tracker.sample(step, written)
 
     def _final(self) -> dict[str, Any]:
-        """Best and last on the whole validation split, and the last on as much training text, without dropout."""
-        model, folder = self.state.learner.model, self.run.checkpoints
-        scores = {"last": self._timed(self.experiment.scorer("validation", f"last, step {self.state.step}"))}
-        scores["training"] = self._timed(self._training_scorer())
+        """Best, last and average on the whole validation split, and the last on as much training text, without dropout."""
+        model, folder, last = self.state.learner.model, self.run.checkpoints, f"last, step {self.state.step}"
+        with self.state.optimizer.averaged():
+            scores = {"last": self._timed(self.experiment.scorer("validation", last)), "training": self._timed(self._training_scorer())}
+        if self.state.average is not None:
+            with self.state.average.in_place():
+                scores["average"] = self._timed(self.experiment.scorer("validation", f"average, step {self.state.step}"))
+        scores["best"] = scores["last"]
         best = self.state.best
         if best is not None and best.step != self.state.step:
-            checkpoint.load_weights(checkpoint.locate(folder, "best"), model)
+            checkpoint.open_weights(folder, "best", model)
             scores["best"] = self._timed(self.experiment.scorer("validation", f"best, step {best.step}"))
-            checkpoint.load_weights(checkpoint.locate(folder, "last"), model)
-        else:
-            scores["best"] = scores["last"]
+            checkpoint.open_weights(folder, "last", model)
         if self.parallel.main:
             for name, score in scores.items():
                 self.run.write_json(f"scores/end-{name}.json", score.tree())

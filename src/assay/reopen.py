@@ -15,7 +15,7 @@ from assay.train.eta import Clock
 
 FREE = (  # what may change in a run that has begun: how long, where, and what merely observes
     "train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.validation_bytes",
-    "train.sample_every", "train.samples", "train.save_every",
+    "train.sample_every", "train.samples", "train.save_every", "train.patience",
 )  # fmt: skip
 
 

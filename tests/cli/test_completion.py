@@ -55,7 +55,7 @@ def test_bash_offers_commands_options_recipes_and_runs(lab: Lab, program: Path) 
     assert lab.run.name in ask("assay resume tiny-")
     assert {"bible", lab.run.name} <= set(ask("assay diff bible "))
     assert ask(f"assay sample --runs-dir {lab.folder} ") == []
-    assert ask("assay bench C1 --precision b") == ["bf16"]
+    assert ask("assay bench C1 --precision b") == ["bf16", "bf16_weights"]
 
 
 @pytest.mark.parametrize(("shell", "expected"), [("zsh", '"train":"Train a model'), ("fish", "train\tTrain a model")])

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -119,3 +120,16 @@ def test_an_lstm_has_four_gates_a_cell(name: str, width: int) -> None:
         "vector": 2 * 4 * width + 10_000,
         "head": 10_000 * width,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "alone", "training"), [("t12", 12, 41_237_504, 44_252_160), ("t64", 64, 218_792_960, 235_439_104)]
+)
+def test_al_rfou_s_models_have_the_published_parameters_alone_and_in_training(name: str, depth: int, alone: int, training: int) -> None:
+    """41 and 44 million, 219 and 235: the paper's figures, to the last one with a matrix for each layer and target."""
+    with FakeTensorMode():
+        model = FAMILIES["model"].make(name).build(256, torch.Generator())
+        heads = FAMILIES["objective"].make("al-rfou").build(model, torch.Generator())
+    assert sum(parameter.numel() for parameter in model.parameters()) == alone
+    assert sum(parameter.numel() for parameter in heads.parameters()) == (2 * depth - 1) * 256 * 512 == training - alone
+    assert {parameter.role for parameter in parameters_by_role(heads)} == {"head"}

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.errors import ConfigError
-from assay.models import readout
+from assay.models import cross_entropy
 from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig, Readout
 from assay.nn.embedding import FactorisedEmbedding
@@ -34,7 +34,7 @@ HEADS = [HeadConfig(tied=tied, bias=bias, soft_cap=cap) for tied, bias, cap in i
 @pytest.mark.parametrize("chunk", [1, 4 * V, 1 << 22], ids=["one row", "uneven", "whole"])
 @pytest.mark.parametrize("head", HEADS, ids=lambda h: f"tied={h.tied},bias={h.bias},cap={h.soft_cap}")
 def test_nll_and_its_gradients_are_those_of_cross_entropy(head: HeadConfig, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readout, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(cross_entropy, "CHUNK_ELEMENTS", chunk)
     made, embedding = built(head)
     inputs = [HIDDEN.clone().requires_grad_(), *made.parameters(), *([embedding.weight] if head.tied else [])]
     mean, values = made.nll(inputs[0], TARGET, WEIGHT)

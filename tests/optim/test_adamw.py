@@ -10,7 +10,6 @@ from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig
 from assay.nn.linear import Parameter, parameters_by_role
 from assay.optim.adamw import AdamwConfig
-from assay.optim.base import decay_groups
 
 
 def parameter(values: list[float], role: str = "matrix") -> Parameter:
@@ -52,7 +51,7 @@ def test_it_equals_torch_and_its_rate_is_that_of_the_config_times_the_factor() -
 def test_matrices_embeddings_and_head_decay_biases_and_gains_do_not() -> None:
     model = DecoderConfig(width=16, depth=1, head=HeadConfig(tied=False, bias=True)).build(23, torch.Generator())
     parameters = list(parameters_by_role(model))
-    decayed, free = decay_groups(parameters, 1e-3, 0.1)
+    decayed, free = AdamwConfig(lr=1e-3, weight_decay=0.1).groups(parameters)
     names = {id(p.tensor): p.name for p in parameters}
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
     assert {names[id(tensor)] for tensor in decayed["params"]} == {
@@ -72,10 +71,6 @@ def test_a_vector_without_gradient_signal_is_left_alone_while_a_matrix_shrinks()
     assert (matrix.tensor.item(), vector.tensor.item()) == (pytest.approx(0.95), 1.0)
 
 
-def test_an_empty_group_is_left_out() -> None:
-    assert len(decay_groups([parameter([1.0])], 1e-3, 0.1)) == 1
-
-
 def test_a_rate_multiplies_the_learning_rate_and_not_the_decay_of_a_step() -> None:
     slow, plain = parameter([1.0])._replace(rate=0.25), parameter([1.0])
     optimizer = AdamwConfig(lr=0.1, weight_decay=0.5, eps=1e-12).build([plain, slow])
@@ -87,12 +82,6 @@ def test_a_rate_multiplies_the_learning_rate_and_not_the_decay_of_a_step() -> No
     shrunk = (1 - 0.05 * 1.0, 1 - 0.05 * 0.5)  # a constant gradient moves a weight by its learning rate
     for given, lr in ((plain, 0.1), (slow, 0.025)):
         assert given.tensor.item() == pytest.approx((shrunk[0] - lr) * shrunk[1] - lr * 0.5)
-
-
-def test_groups_are_by_decay_and_rate() -> None:
-    one, two = parameter([1.0]), parameter([1.0])._replace(rate=0.5)
-    groups = decay_groups([one, two, parameter([1.0], "vector"), one], 0.1, 0.2)
-    assert [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups] == [(2, 0.1, 0.2), (1, 0.05, 0.4), (1, 0.1, 0.0)]
 
 
 def test_rates_survive_a_loaded_state() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from assay.core.config import FAMILIES
+from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig
 from assay.nn.linear import Parameter, parameters_by_role
@@ -35,10 +35,6 @@ def updates(gradients: Sequence[Tensor], config: MuonConfig = EXACT, parts: tupl
         optimizer.step(1.0)
         changes.append(weight.detach() - before)
     return changes
-
-
-def test_every_optimizer_has_tests() -> None:
-    assert set(FAMILIES["optimizer"].kinds) == {"adamw", "muon"}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -148,6 +144,22 @@ def test_parts_without_parameters_are_left_out() -> None:
     vector = Parameter("b", nn.Parameter(torch.zeros(2)), "vector", ())
     assert list(MuonConfig().build([matrix]).parts) == ["muon"]
     assert list(MuonConfig().build([vector]).parts) == ["adamw"]
+
+
+def test_its_state_is_a_mean_a_weight_and_two_for_the_rest() -> None:
+    parameters = list(parameters_by_role(DecoderConfig(width=16, depth=1).build(23, torch.Generator())))
+    optimizer = MuonConfig().build(parameters)
+    for parameter in parameters:
+        parameter.tensor.grad = torch.ones_like(parameter.tensor)
+    optimizer.step(1.0)
+    states = [state for part in optimizer.parts.values() for state in part.state.values()]
+    held = sum(4 * tensor.numel() for state in states for name, tensor in state.items() if name != "step")
+    assert MuonConfig().state_bytes(parameters) == held < 8 * sum(parameter.tensor.numel() for parameter in parameters)
+
+
+def test_rates_of_matrices_are_refused_for_the_rest() -> None:
+    with pytest.raises(ConfigError, match=r"rest.rates.matrix: .* Muon has the matrices"):
+        MuonConfig.make({"rest": {"rates": {"matrix": 0.5}}})
 
 
 def test_both_rates_follow_the_schedule() -> None:

@@ -1,5 +1,7 @@
 """What kinds declare that they cannot keep, and the names by which they may do so."""
 
+import torch
+
 from properties.kinds import Case
 from properties.tiny import fresh
 
@@ -33,7 +35,7 @@ PROPERTIES = frozenset(
 def deviations(case: Case) -> dict[str, str]:
     """The properties that any part of the case's model declines, with the reasons."""
     model = fresh(case.model)
-    parts = [type(case.leaf), type(case.objective.build(model)), *map(type, model.modules())]
+    parts = [type(case.leaf), type(case.objective.build(model, torch.Generator())), *map(type, model.modules())]
     declared: dict[str, str] = {}
     for part in parts:
         declared |= getattr(part, "deviates", {})

@@ -76,15 +76,15 @@ def _logits(model: Model) -> Tensor:
 
 
 def _trained(case: Case, model: Model) -> Tensor:
-    """All weights after two steps with gradient descent, each followed by what modules do after one."""
+    """All weights after two steps with gradient descent, early and late, each followed by what modules do after one."""
     trained = learner(case, model.train())
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
     torch.manual_seed(0)
-    for _ in range(2):
+    for fraction in (0.2, 0.8):
         optimizer.zero_grad()
         tallies = Tallies(trained)
         with tallies.counting(batch().weight):
-            learned = trained(batch(), AT)
+            learned = trained(batch(), AT._replace(fraction=fraction))
         learned.total.backward()
         optimizer.step()
         tallies.after_step(Parallel())

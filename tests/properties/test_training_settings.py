@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bpe": {"vocabulary": 280},
     "word": {"vocabulary": 270},
 }
+RULED = {"batch_rule": "linear", "reference_batch": 8}  # one is refused without the other
 
 
 def cases() -> list[Any]:
@@ -65,6 +66,8 @@ def test_every_setting_changes_what_it_says(
         other = corpora.placed(corpora.OTHER.get(f"{kind}.{key}", other), tmp_path)
         if key == "hub":
             corpora.write_data_sets(tmp_path, monkeypatch)
+    if key in RULED:
+        needs = RULED
     plain = {"kind": kind, **SMALL.get(kind, {}), **needs}
     assert other is not None, f"{family}/{kind}.{key} has no second value; give setting(other=...)"
     before, after = (outcome(text, family, settings, extra["bites"]) for settings in (plain, merge(plain, {key: other})))

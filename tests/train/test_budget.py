@@ -26,6 +26,12 @@ STEPS, TARGETS, BATCH = 10, 597, 64  # 9 batches of 64 targets and one of 21
         ("2Gtokens", 2e9, "tokens"),
         ("2Btokens", 2e9, "tokens"),
         ("1token", 1, "tokens"),
+        ("1e15flops", 1e15, "flops"),
+        ("2Pflops", 2e15, "flops"),
+        ("2 TFLOPs", 2e12, "flops"),
+        ("0.5Eflops", 5e17, "flops"),
+        ("1flop", 1, "flops"),
+        ("1Ttokens", 1e12, "tokens"),
         ("5min", 5, "minutes"),
         ("0.5minutes", 0.5, "minutes"),
         (" 1 minute ", 1, "minutes"),
@@ -36,7 +42,7 @@ def test_every_unit_is_read(text: str, amount: float, unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "300", "steps", "-3steps", "3 parsecs", "3Tsteps", "1.2.3steps", "_steps", "0epochs", "nansteps", "1e999steps"]
+    "text", ["", "300", "steps", "-3steps", "3 parsecs", "3Xsteps", "3Flops", "1.2.3steps", "_steps", "0epochs", "nansteps", "1e999steps"]
 )
 def test_what_is_no_amount_of_training_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"'{text}'") + r".*(write it like 300steps|give a positive amount)"):
@@ -62,6 +68,7 @@ def test_what_is_no_amount_of_training_is_refused_with_an_example(text: str) -> 
         ("1258tokens", 21),
         ("1259tokens", 22),
         ("5min", None),
+        ("1Pflops", None),
     ],
 )
 def test_a_budget_is_so_many_steps(text: str, steps: int | None) -> None:
@@ -81,3 +88,8 @@ def test_minutes_become_the_steps_that_fit_into_what_is_left() -> None:
     budget = Budget.parse("2min")
     assert budget.steps_from_time(measured=50, spent=20.0, per_step=0.5) == 50 + 200
     assert budget.steps_from_time(measured=50, spent=300.0, per_step=0.5) == 50  # never fewer than are done
+
+
+@pytest.mark.parametrize(("amount", "steps"), [(1, 1), (100, 1), (101, 2), (1e15, 10**13), (1e15 + 1, 10**13 + 1)])
+def test_flops_become_the_fewest_steps_that_cost_as_much(amount: float, steps: int) -> None:
+    assert Budget(amount, "flops").steps_from_flops(100) == steps

@@ -1,5 +1,6 @@
 """Checkpoints: whole or absent whatever happens while they are written, refused when damaged, complete when read."""
 
+import copy
 import errno
 import io
 import json
@@ -60,6 +61,28 @@ def test_a_loaded_checkpoint_is_the_state_that_was_saved_and_goes_on_bit_for_bit
     advance(resumed, 3)
     assert same(straight.state.values(), resumed.state.values())
     assert same(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
+
+
+def test_a_moving_average_is_saved_beside_the_weights_and_goes_on_bit_for_bit(text: Path, tmp_path: Path) -> None:
+    straight, resumed = (build(text, *DROPOUT, "train.ema=0.9") for _ in range(2))
+    path = save(tmp_path, straight, steps=3)
+    assert names(path) == sorted((*FILES, checkpoint.AVERAGE))
+    checkpoint.load(path, resumed.state)
+    for each in (straight, resumed):
+        advance(each, 3)
+    assert straight.state.average is not None
+    assert resumed.state.average is not None
+    assert same(straight.state.average.weights, resumed.state.average.weights)
+    assert same(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
+    averaged = copy.deepcopy(straight.state.learner.model)
+    checkpoint.open_weights(tmp_path, "average", averaged)
+    assert not same(averaged.state_dict(), straight.state.learner.model.state_dict())
+
+
+def test_an_average_that_was_not_kept_is_refused(tmp_path: Path, experiment: Experiment) -> None:
+    save(tmp_path, experiment)
+    with pytest.raises(RunError, match=r"keeps no average of the weights; train with train\.ema"):
+        checkpoint.open_weights(tmp_path, "average", experiment.state.learner.model)
 
 
 def test_a_checkpoint_is_three_files_that_run_nobodys_code(tmp_path: Path, experiment: Experiment) -> None:

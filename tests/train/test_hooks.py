@@ -15,7 +15,7 @@ from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
 from assay.errors import Interrupted, NonFiniteLoss
 from assay.experiment import Experiment
-from assay.train.hooks import Every, Log, Sample, Save, Stop, Validate
+from assay.train.hooks import Every, Log, Patience, Sample, Save, Stop, Validate
 from assay.train.state import Best, StepResult
 from assay.train.step import train_step
 from train.tiny import build
@@ -154,6 +154,38 @@ def test_a_save_happens_on_its_rhythm_and_when_a_validation_improved(experiment:
         save(experiment.state, result)
     assert saved == [2, 5, 6]
     assert [number for number in range(1, 9) if save.due(number)] == [2, 4, 5, 6, 8]  # for the clock: it may save then
+
+
+def impatient(experiment: Experiment, figures: list[float], patience: int) -> tuple[Patience, Validate, list[str]]:
+    """A validation every second step with these outcomes, and who waits for a better one."""
+    validate, _ = validated(experiment, figures)
+    said: list[str] = []
+    return Patience(patience, validate, said.append), validate, said
+
+
+def test_a_run_ends_after_as_many_validations_without_a_better_one_as_it_has_patience(experiment: Experiment) -> None:
+    patience, validate, said = impatient(experiment, [5.0, 6.0, 4.0, 4.0, 4.5], patience=2)
+    while not experiment.state.finished:
+        result = step(experiment)
+        validate(experiment.state, result)
+        patience(experiment.state, result)
+    assert (experiment.state.step, experiment.state.steps) == (10, 10)
+    assert experiment.state.best == Best(6, 4.0)
+    assert said == ["no better validation in 2: the run ends at step 10, early (train.patience)"]
+
+
+def test_patience_is_remembered_across_a_resume(experiment: Experiment) -> None:
+    patience, validate, said = impatient(experiment, [5.0, 6.0, 7.0], patience=2)
+    for number in range(6):
+        if number == 4:
+            again = Patience(2, validate, said.append)
+            again.load_state_dict(patience.state_dict())
+            patience = again
+        result = step(experiment)
+        validate(experiment.state, result)
+        patience(experiment.state, result)
+    assert experiment.state.finished
+    assert len(said) == 1
 
 
 def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:

@@ -166,6 +166,27 @@ def test_clipping_is_what_torch_does(text: Path, limit: float) -> None:
         assert torch.equal(mine.grad, torchs.grad)  # type: ignore[arg-type]
 
 
+def test_clipping_by_value_is_what_torch_does(text: Path) -> None:
+    ours, theirs = build(text), build(text)
+    for experiment in (ours, theirs):
+        forward(experiment).total.backward()
+    clip_gradients(ours.state, gradient_norms(ours.state)[1], None, 1e-3)
+    torch.nn.utils.clip_grad_value_(theirs.state.learner.parameters(), 1e-3)
+    largest = []
+    for mine, torchs in zip(ours.state.learner.parameters(), theirs.state.learner.parameters(), strict=True):
+        assert torch.equal(mine.grad, torchs.grad)  # type: ignore[arg-type]
+        largest.append(float(mine.grad.abs().max()))  # type: ignore[union-attr]
+    assert max(largest) == pytest.approx(1e-3)
+
+
+def test_a_largest_value_reaches_the_step(text: Path) -> None:
+    plain, cut = build(text, "optimizer=sgd"), build(text, "optimizer=sgd", "train.clip_value=1e-5")
+    assert (plain.setup.clip_value, cut.setup.clip_value) == (None, 1e-5)
+    train(plain, range(2))
+    train(cut, range(2))
+    assert gap(plain, cut) > 0
+
+
 def test_a_clip_of_zero_is_no_limit(text: Path) -> None:
     unlimited, far = build(text, "train.clip=0.0"), build(text, "train.clip=1e6")
     assert unlimited.setup.clip is None

@@ -24,7 +24,7 @@ def bench(
         list[str] | None,
         typer.Argument(help="C1, C2, C3 (absent: all of them); or mixers, and which of them.", metavar="[C1|C2|C3]... | mixers [KIND]..."),
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32, bf16, tf32 or auto.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, tf32, bf16, bf16_weights, fp16 or auto.")] = "float32",
     steps: Annotated[
         int | None, typer.Option(min=10, help="Steps to measure of each (absent: at least 10, for at least 5 seconds).")
     ] = None,

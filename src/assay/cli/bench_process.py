@@ -34,6 +34,7 @@ def _apart(name: str, asked: Tree) -> dict[str, Any]:
             told, complaint = process.communicate(json.dumps(asked))
         except BaseException:  # Ctrl-C above all: nothing goes on measuring in the background
             process.kill()
+            process.wait()
             raise
     if process.returncode:
         reason = complaint.strip().splitlines()[-1:] or [f"its process ended with code {process.returncode}; was the memory used up?"]

@@ -69,7 +69,7 @@ BY_PARAMETER: dict[str, Callable[..., list[str]]] = {
     "left": recipes_and_runs,
     "right": recipes_and_runs,
     "configurations": words("C1", "C2", "C3"),
-    "precision": words("auto", "float32", "tf32", "bf16"),
+    "precision": words("auto", "float32", "tf32", "bf16", "bf16_weights", "fp16"),
     "device": words("auto", "cpu", "cuda"),
     "split": words("train", "validation", "test"),
     "checkpoint": words("best", "last"),

@@ -5,7 +5,23 @@ from typing import Annotated
 
 import typer
 
-from assay.cli import bench, compare_configs, data, doctor, kinds, resume, runs, sample, score, show, train, verify_resume
+from assay.cli import (
+    bench,
+    compare_configs,
+    data,
+    doctor,
+    fit_batch,
+    kinds,
+    lr_range,
+    resume,
+    runs,
+    sample,
+    schedule,
+    score,
+    show,
+    train,
+    verify_resume,
+)
 from assay.cli.completion import completing
 from assay.cli.welcome import WELCOME, version
 
@@ -26,6 +42,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show.show,
     "data": data.data,
     "diff": compare_configs.diff,
+    "schedule": schedule.schedule,
+    "lr-range": lr_range.lr_range,
+    "fit-batch": fit_batch.fit_batch,
     "verify-resume": verify_resume.verify_resume,
     "bench": bench.bench,
     "doctor": doctor.doctor,

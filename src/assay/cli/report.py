@@ -94,7 +94,10 @@ def finished(out: Console, figures: dict[str, Any]) -> None:
     """The figures of a finished run."""
     scores = figures["scores"]
     rows = []
-    for label, key in {"validation, best": "best", "validation, last": "last", "training, last": "training"}.items():
+    rows_of = {"validation, best": "best", "validation, last": "last", "validation, average": "average", "training, last": "training"}
+    for label, key in rows_of.items():
+        if key not in scores:
+            continue
         score = scores[key]
         figures_shown = (f"{score[name]:.4f}" for name in ("bits_per_byte", "standard_error", "nats_per_token"))
         rows.append((label, *figures_shown, f"{score['bytes_scored']:,}"))

@@ -24,7 +24,7 @@ def sample(
         float | None, typer.Option(min=0.0, max=1.0, help="Drop what is less likely than this share of the likeliest.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides all draws.")] = 0,
-    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
+    checkpoint: Annotated[str, typer.Option(help="best, last, average, or a step.")] = "best",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")] = None,
     runs_dir: RunsDir = None,
     as_json: AsJson = False,

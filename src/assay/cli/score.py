@@ -21,7 +21,7 @@ from assay.train import checkpoint as checkpoints
 def score(
     run: RunName,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
-    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
+    checkpoint: Annotated[str, typer.Option(help="best, last, average, or a step.")] = "best",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time; the number does not depend on it.")] = 32,
     policy: Annotated[
         Policy | None, typer.Option(help="disjoint, strided, carried or documents (absent: as the text was read in training).")
@@ -45,10 +45,9 @@ def score(
         raise UserError(f"{directory.name}: the {split} text is not the one that the run knows; the corpus has changed since, restore it")
     if load_tokenizer(directory.path / "tokenizer.json").digest != prepared.tokenizer.digest:
         raise UserError(f"{directory.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
-    path = checkpoints.locate(directory.checkpoints, checkpoint)
-    step = int(path.name.removeprefix("step-"))
     model = build_model(config, prepared.tokenizer.size)
-    checkpoints.load_weights(path, model)
+    path = checkpoints.open_weights(directory.checkpoints, checkpoint, model)
+    step = int(path.name.removeprefix("step-"))
     if policy == "carried":
         refuse_growing_state(model, "--policy")
     target = resolve(device or config.train.device)

@@ -69,6 +69,7 @@ def totals(found: Subject) -> dict[str, str]:
     active = f" ({found.active:,} active a token)" if found.active < found.total else ""
     return {
         "parameters": f"{found.total:,}{active}: {roles}",
+        **({"heads of training": f"{found.heads:,}; in training {found.total + found.heads:,}"} if found.heads else {}),
         "FLOPs a token": f"{found.flops_forward:,} forward, {found.flops_training:,} forward and backward",
         "memory": f"about {training} in training: " + ", ".join(f"{name} {size}" for name, size in parts.items()),
         "generation": f"about {(4 * found.total + found.state) / 2**20:,.1f} MiB: weights {4 * found.total / 2**20:,.1f} MiB, "

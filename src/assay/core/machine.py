@@ -12,7 +12,9 @@ import torch
 
 from assay.core.devices import synchronize
 
-FORMATS = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}  # of matrices, by the names of train.precision
+FORMATS = {  # of matrices, by the names of train.precision
+    "float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "bf16_weights": torch.bfloat16, "fp16": torch.float16,
+}  # fmt: skip
 SMALLEST, LARGEST = 256, {"cpu": 2048, "cuda": 8192}  # rows of the square matrices that are multiplied
 AMPERE = 8  # the compute capability from which on GPUs have bf16 arithmetic
 CONTROL_GROUP = Path("/sys/fs/cgroup")  # where a container finds its own limits

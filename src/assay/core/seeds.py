@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stream = Literal["data", "init", "dropout", "evaluation", "sampling", "bootstrap"]
+Stream = Literal["data", "init", "dropout", "weights", "evaluation", "sampling", "bootstrap"]
 
 
 def derive(seed: int, stream: Stream, *counters: int) -> int:

@@ -34,10 +34,19 @@ def add_means(left: Mapping[str, Mean], right: Mapping[str, Mean]) -> dict[str, 
 
 
 class Term(NamedTuple):
-    """One part of the training loss: `scale * mean.value()` enters the total."""
+    """One part of the training loss, for the log: `scale * mean.total`, divided by what the global batch counts, is in the total."""
 
     scale: float
     mean: Mean
+
+
+class Losses(NamedTuple):
+    """What an objective makes of one micro-batch: the scalar to differentiate, its parts by name, and what layers report."""
+
+    total: Tensor  # [], this micro-batch's share of the global loss, divided already
+    terms: dict[str, Term]  # detached; only the next-token loss is called `loss`
+    losses: Mapping[str, Mean]  # of the model's layers and of the blocks in the objective
+    stats: Mapping[str, Mean]
 
 
 @dataclass(slots=True)
@@ -70,6 +79,21 @@ class Prediction(NamedTuple):
     offset: int
 
 
+class Blocks(NamedTuple):
+    """How an objective goes on from where the last block of a model begins, or from its end."""
+
+    last_input: Tensor  # [B, T, D], what the last block reads
+    embed: Callable[[Tensor], Tensor]  # tokens [B, T] -> [B, T, D], without positions and dropout
+    through: Callable[[Any, Tensor], tuple[Tensor, Mapping[str, Mean], Mapping[str, Mean]]]  # x after one more block, its losses and stats
+
+
+class Inside(NamedTuple):
+    """What an objective may look into."""
+
+    layers: tuple[Tensor, ...]  # hidden states [B, T, D_l] after each layer l; empty where layers are not as long as the text
+    blocks: Blocks | None = None  # None: the model has no blocks
+
+
 @dataclass(slots=True)
 class Output:
     """What a model returns: its predictions (the first one is the model's), its state, and what its layers report."""
@@ -78,6 +102,7 @@ class Output:
     state: State
     losses: dict[str, Mean]
     stats: dict[str, Mean]
+    inside: Inside | None = None  # while gradients are recorded; nothing of it is kept otherwise
 
     @property
     def logits(self) -> Tensor:

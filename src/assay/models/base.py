@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from assay.core.config import Config
 from assay.core.types import Output, State
+from assay.errors import ConfigError
 
 
 class Model(nn.Module):
@@ -26,6 +27,16 @@ class Model(nn.Module):
         return None
 
     @property
+    def hidden_width(self) -> int:
+        """The size of what the readout reads."""
+        return self.width
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """The sizes of the hidden states after each layer, which the model lets an objective look into; empty: it does not."""
+        return ()
+
+    @property
     def masks_documents(self) -> bool:
         """Whether documents inside a row can be isolated from each other."""
         return True
@@ -39,6 +50,16 @@ class Model(nn.Module):
     def reports(self) -> Mapping[str, float]:
         """The losses that layers report, with the weight at which each enters the total unless the objective says otherwise."""
         return {}
+
+    def another_layer(self) -> nn.Module:
+        """A block like the last one, for an objective, with weights yet to be drawn by `fill`. Raises ConfigError where there is none."""
+        raise ConfigError(
+            "objective", "adds blocks like the model's last one, and this model is not made of blocks; choose another of either"
+        )
+
+    def fill(self, part: nn.Module, generator: torch.Generator) -> None:
+        """Draw the weights of a part that is trained along with the model as the model's own are drawn."""
+        raise TypeError(f"{type(self).__name__} does not define fill")
 
     def init_state(self, batch: int) -> State:
         """The state before the first token of `batch` streams."""

@@ -32,7 +32,7 @@ class DecoderConfig(StemConfig):
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
         model = Decoder(self, vocabulary)
-        self.init.fill(model, self.depth, generator)
+        model.fill(model, generator)
         return model
 
 

@@ -117,7 +117,7 @@ class HourglassConfig(StemConfig):
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
         model = Hourglass(self, vocabulary)
-        self.init.fill(model, len(model.layers), generator)
+        model.fill(model, generator)
         return model
 
 
@@ -203,6 +203,7 @@ class Hourglass(Stem):
 
     def __init__(self, config: HourglassConfig, vocabulary: int) -> None:
         super().__init__(config, vocabulary, config.layers())
+        self.templates = config.stages()[-1].layers
         self.level = Level(Builder(config), config.stages())
         self.readout = self.build_readout(config)
         self.refuse_unheard_positions()
@@ -210,6 +211,10 @@ class Hourglass(Stem):
     @property
     def masks_documents(self) -> bool:
         return self.level.valley is None and super().masks_documents
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return super().layer_widths if self.level.valley is None else ()
 
     def last_reader(self, position: int) -> int | None:
         return self.level.last_reader(position)

@@ -41,7 +41,7 @@ class PyramidConfig(StackConfig):
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
         model = Pyramid(self, vocabulary)
-        self.init.fill(model, self.depth, generator)
+        model.fill(model, generator)
         return model
 
 

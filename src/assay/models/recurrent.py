@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from assay.core.config import Config, SerializeAsAny, setting
-from assay.core.types import Output, Prediction, State
+from assay.core.types import Inside, Output, Prediction, State
 from assay.errors import ConfigError
 from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
@@ -63,7 +63,7 @@ class RecurrentConfig(ModelConfig):
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
         model = Recurrent(self, vocabulary)
-        self.init.fill(model, len(self.hidden) + 1, generator)
+        model.fill(model, generator)
         return model
 
 
@@ -81,7 +81,8 @@ class Recurrent(Model):
         super().__init__()
         self.vocabulary, self.width = vocabulary, config.width
         self.embedding = nn.Embedding(vocabulary, config.width)
-        sizes = (config.width, *config.hidden, config.width)
+        self.init, self.sizes = config.init, (*config.hidden, config.width)
+        sizes = (config.width, *self.sizes)
         self.cells = nn.ModuleList(config.cell.build(before, size) for before, size in pairwise(sizes))
         self.skips = nn.ModuleList(_skip(size, config.width) for size in config.hidden) if config.skip else None
         self.word_dropout, locked = config.word_dropout, config.locked
@@ -90,6 +91,13 @@ class Recurrent(Model):
         self.hidden_dropout = nn.Sequential(Dropout(between), LockedDropout(locked.hidden))
         self.dropout = nn.Sequential(Dropout(config.dropout), LockedDropout(locked.output))
         self.readout = Readout(config.head, nn.Identity(), self.embedding)
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return self.sizes
+
+    def fill(self, part: nn.Module, generator: torch.Generator) -> None:
+        self.init.fill(part, len(self.sizes), self.width, generator)
 
     @property
     def masks_documents(self) -> bool:
@@ -113,8 +121,9 @@ class Recurrent(Model):
             kept.append(after)
         if self.skips is not None:
             x = x + sum(skip(before) for skip, before in zip(self.skips, given[:-1], strict=True))
+        inside = Inside(tuple(given)) if torch.is_grad_enabled() else None
         new = None if state is None else RecurrentState(state.stream + tokens.shape[1], tuple(kept))
-        return Output((Prediction("next", self.dropout(x), self.readout, 1),), new, {}, {})
+        return Output((Prediction("next", self.dropout(x), self.readout, 1),), new, {}, {}, inside)
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         x = self.embedding(tokens)

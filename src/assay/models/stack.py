@@ -70,6 +70,7 @@ class Stack(Stem):
     def __init__(self, config: StackConfig, vocabulary: int) -> None:
         layers, widths = config.layers(), config.layer_widths()
         super().__init__(config, vocabulary, layers, widths)
+        self.widths = widths
         self.maps = nn.ModuleList(
             nn.Identity() if before == after else stream_map(before, after, config) for before, after in pairwise((config.width, *widths))
         )
@@ -80,6 +81,14 @@ class Stack(Stem):
     @property
     def layers(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return self.widths
+
+    @property
+    def hidden_width(self) -> int:
+        return self.layer_widths[-1]
 
     def init_state(self, batch: int) -> StackState:
         return StackState(START, tuple(block.mixer.init_state(batch, self.embedding.weight) for block in self.layers))

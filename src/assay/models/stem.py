@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from assay.core.config import SerializeAsAny, merge, setting
-from assay.core.types import Mean, Output, Prediction, State, add_means
+from assay.core.types import Blocks, Inside, Mean, Output, Prediction, State, add_means
 from assay.errors import ConfigError
 from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
@@ -95,6 +96,8 @@ class Stem(Model):
 
     def __init__(self, config: StemConfig, vocabulary: int, layers: Sequence[BlockConfig], widths: Sequence[int] = ()) -> None:
         super().__init__()
+        self.init = config.init
+        self.templates = tuple(layers)  # of the blocks at full length with which the model ends
         self.vocabulary, self.width = vocabulary, config.width
         self.embedding = build_embedding(vocabulary, config.width, config.embedding_size)
         self.scale = math.sqrt(config.width) if config.embedding_scale else 1.0
@@ -124,6 +127,10 @@ class Stem(Model):
         return [module for module in self.modules() if isinstance(module, Block)]
 
     @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return (self.width,) * len(self.layers)
+
+    @property
     def length(self) -> int | None:
         return self.position.reach
 
@@ -142,6 +149,16 @@ class Stem(Model):
             found |= {**block.mixer.reports, **block.feed.reports}
         return found
 
+    def fill(self, part: nn.Module, generator: torch.Generator) -> None:
+        self.init.fill(part, len(self.layers), self.width, generator)
+
+    def another_layer(self) -> Block:
+        if not self.templates:
+            raise ConfigError(
+                "objective", "adds blocks like the model's last one, and this model ends without any; choose another of either"
+            )
+        return self.templates[-1].build(self.hidden_width, len(self.layers) - 1, len(self.layers))
+
     def last_reader(self, position: int) -> int | None:
         """The last position whose logits know of the token at `position`; None: there is none. A trunk with other connections says more."""
         return last_reader(self.layers, position)
@@ -149,7 +166,7 @@ class Stem(Model):
     def enter(self, tokens: Tensor, cursor: Cursor, documents: Tensor | None) -> tuple[Tensor, Where, Cursor]:
         """The embedded tokens [B, T, D], where they stand, and where the stream goes on after them."""
         where, after = self._place(tokens, cursor, documents)
-        x = self.embedding(tokens) * self.scale
+        x = self.embed(tokens)
         if "embed" in self.position.enters:
             x = x + self.position.embed(where.position).to(x.dtype)
         x = self.dropout(x)
@@ -161,10 +178,12 @@ class Stem(Model):
         """x after some blocks in a row, and their states."""
         kept = []
         for index, block in enumerate(blocks):
+            read = x
             if "block_input" in self.position.enters:
                 x = x + self.position.block_input(place.where.position, place.first + index)
             x, state, extras = block(x, None if states is None else states[index], place.where)
             kept.append(state)
+            place.passed(read, x)
             place.where = place.where.with_value(extras.value)
             place.losses, place.stats = add_means(place.losses, extras.losses), add_means(place.stats, extras.stats)
         place.first += len(blocks)
@@ -172,7 +191,26 @@ class Stem(Model):
 
     def leave(self, x: Tensor, state: State, place: "Passage") -> Output:
         """The output of the model."""
-        return Output((Prediction("next", x, self.readout, 1),), state, place.losses, place.stats)
+        return Output((Prediction("next", x, self.readout, 1),), state, place.losses, place.stats, self.inside(place))
+
+    def inside(self, place: "Passage") -> Inside | None:
+        """What an objective may look into, if there is to be a gradient."""
+        if not place.layers:
+            return None
+        further = Blocks(place.last_input, self.embed, partial(self.pass_one_more, place.where))
+        return Inside(tuple(place.layers) if self.layer_widths else (), further)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The embedded tokens [B, T, D], without positions and dropout."""
+        x: Tensor = self.embedding(tokens) * self.scale
+        return x
+
+    def pass_one_more(self, where: Where, block: Block, x: Tensor) -> tuple[Tensor, Mapping[str, Mean], Mapping[str, Mean]]:
+        """x after a block of an objective, which stands where the last layer does and carries nothing; its losses and statistics."""
+        if "block_input" in self.position.enters:
+            x = x + self.position.block_input(where.position, len(self.layers) - 1)
+        x, _, extras = block(x, None, where)
+        return x, extras.losses, extras.stats
 
     def _place(self, tokens: Tensor, cursor: Cursor, documents: Tensor | None) -> tuple[Where, Cursor]:
         """Where the tokens stand, and where the stream goes on after them."""
@@ -212,6 +250,14 @@ class Passage:
         self.where, self.first = where, 0  # the number of the next layer
         self.losses: dict[str, Mean] = {}
         self.stats: dict[str, Mean] = {}
+        self.layers: list[Tensor] = []  # what each layer gave, while gradients are recorded
+        self.last_input: Tensor
+
+    def passed(self, read: Tensor, gave: Tensor) -> None:
+        """Remember a layer for the objective."""
+        if torch.is_grad_enabled():
+            self.layers.append(gave)
+            self.last_input = read
 
 
 def stream_map(before: int, after: int, config: StemConfig) -> Linear:

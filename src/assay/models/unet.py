@@ -43,7 +43,7 @@ class UnetConfig(StackConfig):
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
         model = Unet(self, vocabulary)
-        self.init.fill(model, self.depth, generator)
+        model.fill(model, generator)
         return model
 
 

@@ -66,11 +66,12 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
         else:
             weight.normal_(0, self.deviation(fans), generator=generator)
 
-    def fill(self, model: nn.Module, layers: int, generator: torch.Generator) -> None:
-        """Fill every parameter of `model` in place, in the order of the module tree. Raises ConfigError where a part refuses `outputs`."""
+    def fill(self, model: nn.Module, layers: int, width: int, generator: torch.Generator) -> None:
+        """Fill every parameter of a model, or of a part of one, in place, in the order of the module tree.
+
+        `layers` and `width` are those of the model. Raises ConfigError where a part refuses `outputs`.
+        """
         outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
-        width = model.width
-        assert isinstance(width, int)
         with torch.no_grad():
             for module in model.modules():
                 self._refuse(module)

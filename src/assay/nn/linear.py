@@ -21,6 +21,7 @@ class Linear(nn.Linear):
 
     gains: tuple[float, ...] = ()  # factors on what the initialisation draws for each part; none: all 1
     rate: float = 1.0  # factor on Adam's learning rate of W, which the initialisation sets
+    float32_weights: bool = False  # whether W stays as exact where a format copies the others to bfloat16
 
     def __init__(self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False):
         self.parts, self.residual = parts or (width_out,), residual

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from assay.core.types import Batch, Output, Progress, Term
+import torch
+
 from assay.models.base import Model
-from assay.models.readout import Readout
 from assay.objective.base import Objective, ObjectiveConfig
 
 
@@ -13,15 +13,5 @@ class NextTokenConfig(ObjectiveConfig):
 
     kind: Literal["next_token"] = "next_token"
 
-    def build(self, model: Model) -> Objective:
-        return NextToken()
-
-
-class NextToken(Objective):
-    """loss = sum_t w_t nll_t / sum_t w_t."""
-
-    def forward(self, output: Output, batch: Batch, at: Progress) -> dict[str, Term]:
-        first = output.predictions[0]
-        assert isinstance(first.readout, Readout)
-        mean, _ = first.readout.nll(first.hidden, batch.tokens[:, 1:], batch.weight)
-        return {"loss": Term(1.0, mean)}
+    def build(self, model: Model, generator: torch.Generator) -> Objective:
+        return Objective(self)

@@ -10,22 +10,21 @@ import torch
 
 from assay.core.config import setting
 from assay.nn.linear import Parameter
-from assay.optim.base import Optimizer, OptimizerConfig, decay_groups
+from assay.optim.base import Optimizer
+from assay.optim.groups import GroupedConfig
 
 
-class AdamwConfig(OptimizerConfig):
-    """AdamW by torch's fused kernel. Weight decay reaches matrices and embeddings, not biases and gains."""
+class AdamwConfig(GroupedConfig):
+    """AdamW by torch's fused kernel: each weight moves by its mean gradient over the root of its mean square; weights decay apart."""
 
     kind: Literal["adamw"] = "adamw"
-    lr: float = setting(1e-3, "learning rate", other=3e-3, bites="training", gt=0)
     beta1: float = setting(0.9, "decay of the mean gradient", other=0.5, bites="training", ge=0, lt=1)
     beta2: float = setting(0.95, "decay of the mean squared gradient", other=0.5, bites="training", ge=0, lt=1)
     eps: float = setting(1e-8, "added to the root of the mean square", other=1e-2, bites="training", gt=0)
-    weight_decay: float = setting(0.1, "decoupled decay, multiplied by the learning rate", other=0.5, bites="training", ge=0)
 
-    def torch_optimizer(self, parameters: Sequence[Parameter]) -> torch.optim.AdamW:
-        """The torch optimiser itself, for kinds that use AdamW for part of the parameters."""
-        groups = decay_groups(parameters, self.lr, self.weight_decay)
+    def torch_optimizer(self, parameters: Sequence[Parameter], place: str = "optimizer") -> torch.optim.AdamW:
+        """The torch optimiser itself, for kinds that use AdamW for part of the parameters; `place` is where errors say they are."""
+        groups = self.groups(parameters, place)
         return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)
 
     def build(self, parameters: Sequence[Parameter]) -> Optimizer:

@@ -1,6 +1,7 @@
-"""What an optimiser is: groups chosen by the role of a parameter, a learning rate scaled by the schedule."""
+"""What an optimiser is: torch optimisers stepped together, with learning rates scaled by the schedule."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -8,6 +9,8 @@ from torch.optim import Optimizer as TorchOptimizer
 
 from assay.core.config import Config
 from assay.nn.linear import Parameter
+
+SHRINK = "shrink"  # the key of a group whose weights are multiplied by 1 - lr * shrink before the update, whatever the optimiser does
 
 
 class Optimizer:
@@ -18,11 +21,23 @@ class Optimizer:
         self._rates = {name: [float(group["lr"]) for group in part.param_groups] for name, part in self.parts.items()}
 
     def step(self, factor: float) -> None:
-        """One update with every learning rate multiplied by `factor`."""
+        """One update with every learning rate multiplied by `factor`. A parameter without a gradient is left alone."""
         for name, part in self.parts.items():
             for group, rate in zip(part.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * factor
+            decay(part)
             part.step()
+
+    def sampling(self, seed: int) -> AbstractContextManager[None]:
+        """Around all forward and backward passes of a step: inside, the parameters are those at which the gradient is wanted.
+
+        Afterwards they are exactly what they were. Kinds that draw these parameters at random draw them from `seed` alone.
+        """
+        return nullcontext()
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the parameters hold the weights that are scored, sampled from and saved as the model's; afterwards exactly their own."""
+        return nullcontext()
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -30,40 +45,36 @@ class Optimizer:
             part.zero_grad(set_to_none=True)
 
     def rates(self, factor: float) -> dict[str, float]:
-        """The learning rate of each part's first group, by the part's name."""
-        return {name: rates[0] * factor for name, rates in self._rates.items()}
+        """The learning rate of each part, before the factors of single groups, by the part's name."""
+        return {name: float(part.defaults["lr"]) * factor for name, part in self.parts.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs to go on bit for bit."""
         return {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state, after the weights are loaded."""
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
+
+
+@torch.no_grad()
+def decay(part: TorchOptimizer) -> None:
+    """Decoupled weight decay for optimisers whose own is a penalty: w <- (1 - lr shrink) w before the update."""
+    for group in part.param_groups:
+        if group.get(SHRINK):
+            torch._foreach_mul_([p for p in group["params"] if p.grad is not None], 1 - group["lr"] * group[SHRINK])
 
 
 class OptimizerConfig(Config, family="optimizer", package="assay.optim"):
     """How gradients become updates."""
 
-    bytes_per_parameter: ClassVar[int] = 8  # of state, for the estimate of memory
+    bytes_per_parameter: ClassVar[int] = 8  # of state, as the kind is by default
 
     def build(self, parameters: Sequence[Parameter]) -> Optimizer:
-        """The optimiser of these parameters."""
+        """The optimiser of these parameters. Raises ConfigError for settings that mean nothing to them."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
-
-def decay_groups(parameters: Sequence[Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for Adam: matrices of every role decay, vectors (biases, gains) do not; and each group has one learning rate.
-
-    Where a parameter's rate differs from `lr`, its decay differs inversely, so that their product, by which it shrinks in a step, does not.
-    """
-    groups: dict[tuple[bool, float], list[torch.Tensor]] = {}
-    for decays in (True, False):
-        for parameter in parameters:
-            if (parameter.role != "vector") is decays:
-                groups.setdefault((decays, parameter.rate), []).append(parameter.tensor)
-    return [
-        {"params": tensors, "lr": lr * rate, "weight_decay": weight_decay / rate if decays else 0.0}
-        for (decays, rate), tensors in groups.items()
-    ]
+    def state_bytes(self, parameters: Sequence[Parameter]) -> int:
+        """The memory that the optimiser of these parameters, in float32, keeps from step to step."""
+        return self.bytes_per_parameter * sum(parameter.tensor.numel() for parameter in parameters)

@@ -15,12 +15,13 @@ rate; AdamW for the rest does.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from assay.core.config import setting
+from assay.errors import ConfigError
 from assay.nn.linear import Parameter
 from assay.optim.adamw import AdamwConfig
 from assay.optim.base import Optimizer, OptimizerConfig
@@ -49,6 +50,12 @@ class MuonConfig(OptimizerConfig):
     precision: Literal["bf16", "float32"] = setting("bf16", "arithmetic of the iteration", other="float32", bites="training")
     rest: AdamwConfig = setting(AdamwConfig(), "the optimiser of all other parameters", other={"lr": 3e-3}, bites="training")
 
+    bytes_per_parameter: ClassVar[int] = 4
+
+    def model_post_init(self, context: object) -> None:
+        if "matrix" in self.rest.rates:
+            raise ConfigError("rest.rates.matrix", "has nothing to act on, as Muon has the matrices; change optimizer.lr instead")
+
     def build(self, parameters: Sequence[Parameter]) -> Optimizer:
         matrices = [parameter for parameter in parameters if parameter.role == "matrix"]
         others = [parameter for parameter in parameters if parameter.role != "matrix"]
@@ -56,8 +63,12 @@ class MuonConfig(OptimizerConfig):
         if matrices:
             parts["muon"] = Muon(matrices, self)
         if others:
-            parts["adamw"] = self.rest.torch_optimizer(others)
+            parts["adamw"] = self.rest.torch_optimizer(others, "optimizer.rest")
         return Optimizer(parts)
+
+    def state_bytes(self, parameters: Sequence[Parameter]) -> int:
+        others = [parameter for parameter in parameters if parameter.role != "matrix"]
+        return super().state_bytes([parameter for parameter in parameters if parameter.role == "matrix"]) + self.rest.state_bytes(others)
 
 
 class Muon(torch.optim.Optimizer):

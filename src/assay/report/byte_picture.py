@@ -47,14 +47,14 @@ NAMES = {0: "NUL", 9: "TAB", 10: "LF", 13: "CR", 27: "ESC", 32: "space"}
 HALF = 128
 
 
-def check(path: Path) -> None:
+def check(path: Path, option: str = "--picture") -> None:
     """Raises UserError for a file name of which no picture can be made, and where matplotlib is missing."""
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--picture: '{path}' is neither .svg nor .png; write {path.stem}.svg")
+        raise UserError(f"{option}: '{path}' is neither .svg nor .png; write {path.stem}.svg")
     try:
         import matplotlib  # noqa: F401, PLC0415 (optional and slow to import)
     except ImportError:
-        raise UserError(f"--picture: pictures need matplotlib; run: {INSTALL}") from None
+        raise UserError(f"{option}: pictures need matplotlib; run: {INSTALL}") from None
 
 
 def draw(histogram: Sequence[int], title: str, path: Path) -> None:

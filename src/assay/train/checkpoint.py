@@ -19,6 +19,8 @@ from assay.errors import RunError
 from assay.train.state import Best, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
+HEADS = "objective.safetensors"  # of the objective, where it has weights: what only trains is no part of the model
+AVERAGE = "average.safetensors"  # the moving average of the weights, where one is kept
 PARTIAL = ".partial-"  # a checkpoint being written, by its process
 
 
@@ -45,12 +47,18 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
 def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, Any]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(weights(state.learner.model), partial / WEIGHTS, metadata={"format": "pt", "step": str(state.step)})
+    with state.optimizer.averaged():
+        named = {WEIGHTS: weights(state.learner.model), HEADS: weights(state.learner.objective)}
+    if state.average is not None:
+        named[AVERAGE] = weights(state.average.weights)
+    files = {name: tensors for name, tensors in named.items() if tensors}
+    for name, tensors in files.items():
+        save_file(tensors, partial / name, metadata={"format": "pt", "step": str(state.step)})
     with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
         torch.save({**state.values(), "extra": dict(extra)}, file)
-    manifest = {name: _sha256(partial / name) for name in (WEIGHTS, STATE)}
+    manifest = {name: _sha256(partial / name) for name in (*files, STATE)}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    for name in (WEIGHTS, STATE, MANIFEST):
+    for name in (*files, STATE, MANIFEST):
         _flush(partial / name)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -67,14 +75,24 @@ def _cause(failed: BaseException) -> str:
     return str(failed)
 
 
-def weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights by name, each once, on the CPU."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights by name, each once, as copies on the CPU."""
+    named = owner.state_dict() if isinstance(owner, nn.Module) else owner
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
 
 
 def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in a folder, ascending."""
     return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-" + "[0-9]" * 8))
+
+
+def open_weights(folder: Path, which: str, model: nn.Module) -> Path:
+    """Fill `model` with the weights called `best`, `last`, `average` or by their step; the checkpoint they are of. Raises RunError."""
+    path = locate(folder, "last" if which == "average" else which)
+    if which == "average" and not (path / AVERAGE).is_file():
+        raise RunError(f"{path}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
+    load_weights(path, model, AVERAGE if which == "average" else WEIGHTS)
+    return path
 
 
 def locate(folder: Path, which: str) -> Path:
@@ -91,12 +109,12 @@ def locate(folder: Path, which: str) -> Path:
     return folder / f"step-{step:08d}"
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
+def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
     """Fill `model` with the weights of a checkpoint; every name and shape must fit. Raises RunError."""
     verify(path)
     try:
-        model.load_state_dict(load_file(path / WEIGHTS))
-    except (RuntimeError, SafetensorError) as broken:
+        model.load_state_dict(load_file(path / file))
+    except (RuntimeError, SafetensorError, OSError) as broken:
         reason = str(broken).splitlines()[-1].strip()
         raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
 
@@ -104,9 +122,13 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def load(path: Path, state: TrainState) -> dict[str, Any]:
     """Bring `state` to where a checkpoint stands; the rest of what was saved is returned. Raises RunError."""
     load_weights(path, state.learner.model)
+    if state.learner.objective.state_dict():
+        load_weights(path, state.learner.objective, HEADS)
+    if state.average is not None:
+        state.average.restore(load_file(path / AVERAGE))
     values = _values(path)
     extra: dict[str, Any] = values.pop("extra")
-    state.restore(values)
+    state.restore(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved
     return extra
 
 

@@ -69,7 +69,7 @@ class Log:
             return
         refuse_non_finite(state, result.norms)
         means = {name: term.mean for name, term in self.terms.items()} | self.stats
-        values = {name: self._global(mean) for name, mean in means.items()}
+        values = {name: value for name, mean in means.items() if (value := self._global(mean)) is not None}
         if not all(math.isfinite(value) for value in values.values()):
             raise NonFiniteLoss(f"step {state.step}: the loss is {values}; lower the learning rate or lengthen the warm-up")
         self.terms, self.stats = {}, {}
@@ -79,9 +79,10 @@ class Log:
              "gradient_norm": float(result.total_norm), "gradient_norms": norms}
         )  # fmt: skip
 
-    def _global(self, mean: Mean) -> float:
-        pair = self.parallel.sum(torch.stack([mean.total.double(), mean.count.double()]))
-        return float(pair[0] / pair[1])
+    def _global(self, mean: Mean) -> float | None:
+        """The mean over all processes; None where nothing was counted."""
+        total, count = self.parallel.sum(torch.stack([mean.total.double(), mean.count.double()])).tolist()
+        return None if count == 0 else total / count
 
     def state_dict(self) -> dict[str, Any]:
         """The sums so far over all processes, which all have to ask."""
@@ -133,6 +134,38 @@ class Validate(Stateless):
         if self.improved:
             state.best = Best(state.step, figures["bits_per_byte"])
         self.write({"step": state.step, "validation": figures})
+
+
+class Patience:
+    """Ends a run after some validations in a row without a better figure. The best checkpoint is kept in any case."""
+
+    name = "patience"
+
+    def __init__(self, patience: int, validate: Validate, tell: Callable[[str], None]) -> None:
+        self.patience, self.validate, self.tell = patience, validate, tell
+        self.waited = 0
+
+    def due(self, step: int) -> bool:
+        return False
+
+    def times(self, begin: int, end: int) -> int:
+        return 0
+
+    def __call__(self, state: TrainState, result: StepResult) -> None:
+        if not self.validate.due(state.step):
+            return
+        self.waited = 0 if self.validate.improved else self.waited + 1
+        if self.waited >= self.patience and not state.finished:
+            state.steps = state.step
+            self.tell(f"no better validation in {self.waited}: the run ends at step {state.step}, early (train.patience)")
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many validations were no better."""
+        return {"waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.waited = state["waited"]
 
 
 class Sample(Stateless):

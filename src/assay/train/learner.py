@@ -20,28 +20,30 @@ class Learned(NamedTuple):
 
 
 class Learner(nn.Module):
-    """total = sum over terms of scale * sum / *global* count, so micro-batches and processes only have to be added.
+    """total = the objective's + the losses that layers report, divided by *global* counts, so that micro-batches only have to be added.
 
-    Targets are counted in the global batch (`at.targets`); the losses that layers report are sums over rows (`at.rows`), and what they
-    report of a micro-batch without any target, which a process gets for which no row is left, counts nothing.
+    What layers report are sums over rows (`at.rows`), and what they report of a micro-batch without any target, which a process gets for
+    which no row is left, counts nothing. The weights of the objective are drawn from `generator`, absent: one of seed 0.
     Compilation, DDP and FSDP wrap the learner, never the model, so every parameter is used in one forward pass.
     """
 
-    def __init__(self, model: Model, objective: ObjectiveConfig) -> None:
+    def __init__(self, model: Model, objective: ObjectiveConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        like = next(model.parameters())
         self.model = model
-        self.objective = objective.build(model)
+        made = objective.build(model, generator or torch.Generator().manual_seed(0))
+        in_place = all((own.device, own.dtype) == (like.device, like.dtype) for own in made.parameters())
+        self.objective = made if in_place else made.to(like.device, like.dtype)  # tensors without values, as in `assay show`, cannot move
         self.layer_weights = objective.layer_weights(model)
 
     def forward(self, batch: Batch, at: Progress, state: State = None) -> Learned:
         output = self.model(batch.tokens[:, :-1], state, batch.documents)
-        terms = self.objective(output, batch, at)
-        total = torch.stack([term.scale * term.mean.total / at.targets for term in terms.values()]).sum()
+        total, terms, losses, found_stats = self.objective(output, batch, at)
         live = (batch.weight > 0).any()
-        for name, reported in output.losses.items():
+        for name, reported in losses.items():
             mean = Mean(reported.total * live, reported.count * live)
             terms[name] = Term(self.layer_weights[name], mean)
             total = total + self.layer_weights[name] * mean.total / at.rows
         detached = {name: Term(t.scale, Mean(t.mean.total.detach(), t.mean.count.detach())) for name, t in terms.items()}
-        stats = {name: Mean((mean.total * live).detach(), (mean.count * live).detach()) for name, mean in output.stats.items()}
+        stats = {name: Mean((mean.total * live).detach(), (mean.count * live).detach()) for name, mean in found_stats.items()}
         return Learned(total, detached, stats, output.state)

@@ -10,12 +10,13 @@ from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
 from assay.data.plan import Plan
 from assay.optim.base import Optimizer
-from assay.optim.schedule import ScheduleConfig
+from assay.optim.schedule.base import Schedule
+from assay.train.average import Average
 from assay.train.budget import Budget
 from assay.train.carry import Carry
 from assay.train.feeder import Feeder
 from assay.train.learner import Learner
-from assay.train.precision import Precision
+from assay.train.precision import Arithmetic, Precision
 
 
 class Best(NamedTuple):
@@ -39,6 +40,8 @@ class TrainState:
     steps: int | None = None  # the whole budget; None while a budget in minutes is still being measured
     best: Best | None = None
     carry: Carry = field(default_factory=Carry)
+    average: Average | None = None  # of the weights, where one is kept
+    arithmetic: Arithmetic = field(default_factory=lambda: Arithmetic("float32", torch.device("cpu")))
 
     @property
     def finished(self) -> bool:
@@ -49,13 +52,15 @@ class TrainState:
         """The plain values and the optimiser, for a checkpoint; the weights are saved beside them."""
         best = None if self.best is None else tuple(self.best)
         optimizer = self.optimizer.state_dict()
-        return {"step": self.step, "targets": self.targets, "steps": self.steps, "best": best, "optimizer": optimizer}
+        progress = {"step": self.step, "targets": self.targets, "steps": self.steps, "best": best}
+        return {**progress, "optimizer": optimizer, "arithmetic": self.arithmetic.state_dict()}
 
     def restore(self, values: dict[str, Any]) -> None:
         """Go on from saved values."""
         self.step, self.targets, self.steps = values["step"], values["targets"], values["steps"]
         self.best = None if values["best"] is None else Best(*values["best"])
         self.optimizer.load_state_dict(values["optimizer"])
+        self.arithmetic.load_state_dict(values.get("arithmetic", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Setup:
     """What stays the same while a model is trained."""
 
     feeder: Feeder
-    schedule: ScheduleConfig
+    schedule: Schedule
     budget: Budget
     wrapped: nn.Module  # the learner, compiled and distributed as asked
     device: torch.device
@@ -71,7 +76,9 @@ class Setup:
     precision: Precision
     seed: int
     accumulation: int
-    clip: float | None
+    clip: float | None  # of the norm of the whole gradient
+    clip_value: float | None = None  # of each of its elements
+    noise_scale: bool = False  # whether it is measured
 
     @property
     def plan(self) -> Plan:

@@ -51,6 +51,7 @@ class Router(Tallying):
     def __init__(self, width: int, experts: int) -> None:
         super().__init__()
         self.map = Linear(width, experts, bias=False)
+        self.map.float32_weights = True
         self.register_buffer("tally", torch.zeros(experts, dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

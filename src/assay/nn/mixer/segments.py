@@ -122,7 +122,7 @@ class SegmentAttention(Attention):
         weight, bias = self.project.weight[chosen], None if self.project.bias is None else self.project.bias[chosen]
         if frozen:
             weight, bias = weight.detach(), None if bias is None else bias.detach()
-        return F.linear(x, weight, bias).view(*x.shape[:2], heads, self.head_size)
+        return F.linear(x.to(weight.dtype), weight, bias).view(*x.shape[:2], heads, self.head_size)
 
     def _normed(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, (self.head_size,), eps=1e-6) if self.qk_norm else x

@@ -107,6 +107,7 @@ class Sparsek(Attention):
         self.window, self.selected, self.pool = config.window, config.selected, config.pool or 2 * config.selected
         self.recency, self.straight_through = config.recency, config.straight_through
         self.score = Linear(width, self.key_heads, bias=False)
+        self.score.float32_weights = True
 
     def init_state(self, batch: int, like: Tensor) -> SparsekState:
         heads, scores = self.key_heads, torch.promote_types(like.dtype, torch.float32)
