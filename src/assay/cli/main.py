@@ -5,7 +5,23 @@ from typing import Annotated
 
 import typer
 
-from assay.cli import bench, compare_configs, data, doctor, kinds, resume, runs, sample, score, show, train, verify_resume
+from assay.cli import (
+    bench,
+    compare,
+    compare_configs,
+    compress,
+    data,
+    doctor,
+    kinds,
+    quality,
+    resume,
+    runs,
+    sample,
+    score,
+    show,
+    train,
+    verify_resume,
+)
 from assay.cli.completion import completing
 from assay.cli.welcome import WELCOME, version
 
@@ -21,13 +37,17 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume.resume,
     "score": score.score,
     "sample": sample.sample,
+    "quality": quality.quality,
     "runs": runs.runs,
     "kinds": kinds.kinds,
     "show": show.show,
     "data": data.data,
+    "compare": compare.compare_runs,
     "diff": compare_configs.diff,
     "verify-resume": verify_resume.verify_resume,
     "bench": bench.bench,
+    "compress": compress.compress,
+    "decompress": compress.decompress,
     "doctor": doctor.doctor,
 }
 for _name, _command in COMMANDS.items():
