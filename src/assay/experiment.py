@@ -218,7 +218,7 @@ def make_scorer(
         checkpoint=labels[1],
         code=code_version(),
     )
-    return Scorer(reading, prepared.tokenizer, protocol, device)
+    return Scorer(reading, prepared.tokenizer, protocol, device, group_names=prepared.corpus.groups)
 
 
 def read_config(run: Run) -> ExperimentConfig:

@@ -13,7 +13,9 @@ from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
 from assay.errors import Interrupted, RunError
-from assay.evaluate.score import FEW_DOCUMENTS, Score, Scorer
+from assay.evaluate.detail import store
+from assay.evaluate.score import Score, Scorer
+from assay.evaluate.units import FEW_DOCUMENTS
 from assay.experiment import Experiment, ExperimentConfig, make_scorer
 from assay.generate.decode import stream, texts
 from assay.generate.sampling import Sampling
@@ -220,7 +222,7 @@ class Fit:
             checkpoint.open_weights(folder, "last", model)
         if self.parallel.main:
             for name, score in scores.items():
-                self.run.write_json(f"scores/end-{name}.json", score.tree())
+                store(self.run, f"end-{name}", score)
         return {
             "bits_per_byte": scores["best"].bits_per_byte,
             "scores": {name: summary(score) for name, score in scores.items()},

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from assay.errors import AssayError
+from assay.evaluate.figures import standard_error
 from assay.evaluate.reading import document_of
-from assay.evaluate.score import Score, character_counts, standard_error
+from assay.evaluate.score import Score
+from assay.evaluate.targets import character_counts
 from assay.evaluate.windows import Windows
 from assay.models.base import Model
 from assay.text.bpe import BpeConfig

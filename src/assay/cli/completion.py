@@ -65,7 +65,9 @@ BY_PARAMETER: dict[str, Callable[..., list[str]]] = {
     "recipe": recipes,
     "text": recipes,
     "run": runs,
+    "model": runs,
     "what": recipes_and_runs,
+    "arms": runs,
     "left": recipes_and_runs,
     "right": recipes_and_runs,
     "configurations": words("C1", "C2", "C3"),
@@ -74,6 +76,8 @@ BY_PARAMETER: dict[str, Callable[..., list[str]]] = {
     "split": words("train", "validation", "test"),
     "checkpoint": words("best", "last"),
     "policy": words("disjoint", "strided", "carried", "documents"),
+    "legacy": words("mainrun"),
+    "corpus": recipes,
     "scale": words("tiny"),
 }
 

@@ -47,3 +47,11 @@ class Documents:
     def unit_of(self, place: Ints) -> Ints:
         """The row that scores each target."""
         return np.searchsorted(self._rows[0], place, side="right") - 1
+
+    def sees(self, place: Ints) -> Ints:
+        """What is before it in its row."""
+        return place - self._rows[0][self.unit_of(place)] + 1
+
+    def shared(self, reach: int | None) -> "Documents":
+        """Itself: nothing is read twice."""
+        return self

@@ -18,11 +18,18 @@ class Protocol(NamedTuple):
     dtype: str
     checkpoint: str
     code: str
+    dynamic: str = ""  # how the weights followed the text (dynamic evaluation); empty: they stood still
+
+    @property
+    def minimum_context(self) -> int:
+        """The fewest tokens that a target sees, but for the beginning of what is read in one go."""
+        return self.context - self.stride + 1
 
     def describe(self) -> str:
         """One line for people."""
         masked = ", documents isolated" if self.document_mask else ""
-        return f"{self.split}, {self._sees()}{masked}, {self.dtype}, {self.checkpoint}"
+        dynamic = f", dynamic evaluation with {self.dynamic}" if self.dynamic else ""
+        return f"{self.split}, {self._sees()}{masked}{dynamic}, {self.dtype}, {self.checkpoint}"
 
     def _sees(self) -> str:
         if self.policy == "carried":
@@ -30,7 +37,7 @@ class Protocol(NamedTuple):
         if self.policy == "documents":
             return f"each document alone (a target sees its document, at most {self.context} tokens)"
         how = "disjoint" if self.policy == "disjoint" else f"stride {self.stride}"
-        return f"windows of {self.context} tokens, {how} (a target sees {self.context - self.stride + 1} to {self.context} tokens)"
+        return f"windows of {self.context} tokens, {how} (a target sees {self.minimum_context} to {self.context} tokens)"
 
     def tree(self) -> dict[str, Any]:
         """As plain values."""

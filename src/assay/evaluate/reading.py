@@ -40,6 +40,12 @@ class Reading(Protocol):
     def unit_of(self, place: Ints) -> Ints:
         """The unit that scores each target."""
 
+    def sees(self, place: Ints) -> Ints:
+        """How many tokens each target sees; the end token with which every text begins is one."""
+
+    def shared(self, reach: int | None) -> "Reading":
+        """A reading with the same figures and less work, for a model whose predictions depend on `reach` tokens and their last one."""
+
 
 def document_of(part: Part, place: Ints) -> Ints:
     """The document that each target belongs to; its end token belongs to it."""

@@ -52,3 +52,11 @@ class Streams:
     def unit_of(self, place: Ints) -> Ints:
         """The stream that holds each target."""
         return np.searchsorted(self.cuts, place, side="right") - 1
+
+    def sees(self, place: Ints) -> Ints:
+        """All of its stream before it."""
+        return place - self.cuts[self.unit_of(place)] + 1
+
+    def shared(self, reach: int | None) -> "Streams":
+        """Itself: state is carried, so nothing is read twice."""
+        return self

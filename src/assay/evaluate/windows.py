@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from assay.evaluate.reading import Ints, Piece, document_of
 from assay.text.store import Part
+
+ROW = 4  # reaches of a model in a row that shares the work of many windows: the reach is then read anew for a third of the targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,24 @@ class Windows:
     def unit_of(self, place: Ints) -> Ints:
         """The window that scores each target."""
         return place // self.stride
+
+    def sees(self, place: Ints) -> Ints:
+        """What is before it in its window and, where documents are isolated, in its document."""
+        stop = np.minimum((place // self.stride + 1) * self.stride, self.part.target_count)
+        first = np.maximum(stop - self.context, 0)
+        if self.document_mask:
+            first = np.maximum(first, self.part.offsets[document_of(self.part, place)])
+        seen: Ints = place - first + 1
+        return seen
+
+    def shared(self, reach: int | None) -> "Windows":
+        """Longer windows that overlap by the reach R, if every target of these sees as much as the model can use.
+
+        A target sees at least T - s + 1 tokens or all there are. Where that is more than R, what is before them changes nothing, so windows
+        of any T' > R with the stride T' - R give the same predictions, up to rounding, and read T' / (T' - R) tokens a target instead
+        of T / s.
+        """
+        if reach is None or self.context - self.stride < reach:
+            return self
+        context = max(self.context, ROW * (reach + 1))
+        return replace(self, context=context, stride=context - reach)

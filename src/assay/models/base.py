@@ -47,6 +47,14 @@ class Model(nn.Module):
         return False
 
     @property
+    def reach(self) -> int | None:
+        """How many tokens before its last one a prediction can depend on, in the same way wherever they stand in a text.
+
+        None: any number of them, or it matters where they stand.
+        """
+        return None
+
+    @property
     def reports(self) -> Mapping[str, float]:
         """The losses that layers report, with the weight at which each enters the total unless the objective says otherwise."""
         return {}

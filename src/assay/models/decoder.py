@@ -62,6 +62,14 @@ class Decoder(Stem):
     def layers(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
+    @property
+    def reach(self) -> int | None:
+        """The layers' reaches add up, if each layer and the positions go by distances alone."""
+        reaches = [block.mixer.reach if block.mixer.stationary else None for block in self.layers]
+        if None in reaches or not self.position.enters <= {"rotate", "bias", "relative"}:
+            return None
+        return sum(reach for reach in reaches if reach is not None)
+
     def init_state(self, batch: int) -> DecoderState:
         return DecoderState(START, tuple(block.mixer.init_state(batch, self.embedding.weight) for block in self.layers))
 

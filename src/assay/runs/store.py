@@ -4,6 +4,7 @@ config.toml        the resolved config          provenance.json  code, versions,
 tokenizer.json     bytes <-> ids                status.json      where the run stands
 metrics.jsonl      what the numbers were        timings.jsonl    how fast it was
 checkpoints/       weights and training state   samples/  scores/  what it wrote, how good it is
+test_uses.jsonl    when the test split was scored
 """
 
 import json
@@ -14,9 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from assay.errors import RunError, nearest
 
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
+TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
 
 
 def runs_folder(given: Path | None) -> Path:
@@ -73,6 +78,16 @@ class Run:
         partial.rename(path)
         return path
 
+    def write_arrays(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
+        """Write named arrays as an .npz file, whole: readers see the old one or the new one."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # it takes numpy's own option among the names
+        partial.rename(path)
+        return path
+
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a .jsonl file."""
         with (self.path / name).open("a", encoding="utf-8") as file:
@@ -95,6 +110,10 @@ class Run:
             partial = self.path / f".{name}.partial"
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
             partial.rename(self.path / name)
+
+    def test_uses(self) -> list[dict[str, Any]]:
+        """Every use of the test split, oldest first. A figure that was looked at often is no longer one of unseen text."""
+        return list(self.lines(TEST_USES))
 
     def scores(self) -> list[dict[str, Any]]:
         """Every stored score, oldest first."""

@@ -88,25 +88,31 @@ def steps(folder: Path) -> list[int]:
 
 def open_weights(folder: Path, which: str, model: nn.Module) -> Path:
     """Fill `model` with the weights called `best`, `last`, `average` or by their step; the checkpoint they are of. Raises RunError."""
-    path = locate(folder, "last" if which == "average" else which)
-    if which == "average" and not (path / AVERAGE).is_file():
-        raise RunError(f"{path}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
-    load_weights(path, model, AVERAGE if which == "average" else WEIGHTS)
+    path = locate(folder, which)
+    load_weights(path, model, weights_file(which))
     return path
 
 
+def weights_file(which: str) -> str:
+    """The file, in a checkpoint, of the weights that are asked for."""
+    return AVERAGE if which == "average" else WEIGHTS
+
+
 def locate(folder: Path, which: str) -> Path:
-    """The checkpoint called `last`, `best` or by its step. Raises RunError."""
+    """The checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
     saved = steps(folder)
     if not saved:
         raise RunError(f"{folder}: holds no checkpoint yet; train longer, or lower train.save_every")
     if which == "best":
         best = read_best(folder)
         which = "last" if best is None else str(best.step)
-    step = saved[-1] if which == "last" else int(which) if which.isdigit() else -1
+    step = saved[-1] if which in ("last", "average") else int(which) if which.isdigit() else -1
     if step not in saved:
         raise RunError(f"{folder}: no checkpoint '{which}'; there are best, last, {', '.join(map(str, saved))}")
-    return folder / f"step-{step:08d}"
+    path = folder / f"step-{step:08d}"
+    if which == "average" and not (path / AVERAGE).is_file():
+        raise RunError(f"{path}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
+    return path
 
 
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:

@@ -47,6 +47,7 @@ class AdaptiveSpan(Attention):
     """o_i = sum of a_ij v_j over i - S < j <= i; the state is what is kept of the last S - 1 positions."""
 
     bounded: ClassVar[bool] = True
+    stationary: ClassVar[bool] = True
     reports: ClassVar[Mapping[str, float]] = {"span": 2e-6}
 
     def __init__(self, config: AdaptiveSpanConfig, width: int, layer: int) -> None:

@@ -58,6 +58,7 @@ class Mixer(nn.Module):
     accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input"})  # ways in which a position may enter
     documents: ClassVar[Documents] = "masked"  # whether documents inside a row can be isolated
     bounded: ClassVar[bool] = False  # whether the state stops growing
+    stationary: ClassVar[bool] = False  # whether it looks alike from every position: what it computes depends on distances alone
     reports: ClassVar[Mapping[str, float]] = {}  # names of the losses in Extras and their weights unless the objective says otherwise
     deviates: ClassVar[Mapping[str, str]] = {}  # property of the suite that cannot hold -> reason
 

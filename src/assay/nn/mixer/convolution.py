@@ -40,6 +40,7 @@ class Convolution(Mixer):
     """y = W_o (conv(W_v x) * sigmoid(W_g x))."""
 
     bounded: ClassVar[bool] = True
+    stationary: ClassVar[bool] = True
     role: ClassVar[Role] = "vector"  # of the taps: a weight for each position and feature is no matrix
 
     def __init__(self, config: ConvolutionConfig, width: int) -> None:

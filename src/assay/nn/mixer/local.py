@@ -40,6 +40,7 @@ class Local(Attention):
     """o_i = softmax over i - W < j <= i; the state is what is kept of the last W - 1 positions."""
 
     bounded: ClassVar[bool] = True
+    stationary: ClassVar[bool] = True
 
     def __init__(self, config: LocalConfig, width: int, layer: int) -> None:
         super().__init__(config, width, layer)

@@ -1,0 +1,128 @@
+"""`assay compare A B`: whether one run is better than another, by how much, and how sure that is."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from assay.cli.compare_tables import print_comparison
+from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
+from assay.cli.score import open_run, protocol_name, used_test
+from assay.core.devices import resolve
+from assay.data.plan import Policy
+from assay.errors import UserError
+from assay.evaluate.comparable import refuse_unlike_seeds
+from assay.evaluate.compare import Arm, compare
+from assay.evaluate.comparison_tree import tree
+from assay.evaluate.detail import store
+from assay.evaluate.stored import Stored, find_stored, read_stored
+from assay.evaluate.verdict import LETTERS
+from assay.experiment import make_scorer, read_config, refuse_growing_state
+from assay.runs.store import Run, all_runs, find, runs_folder
+from assay.train import checkpoint as checkpoints
+
+SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
+
+
+def compare_runs(
+    arms: Annotated[
+        list[str], typer.Argument(help="Runs, or seeds of one configuration joined by commas: A-s0,A-s1,A-s2", metavar="A B [C]...")
+    ],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
+    policy: Annotated[Policy | None, typer.Option(help="How the text was read (absent: as each run read it in training).")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="New targets a window; alone it means --policy strided.")] = None,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Add to each run those that differ from it in the seed alone.")] = False,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Compare each with each, not all with the first.")] = False,
+    runs_dir: RunsDir = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs over the same text: difference, interval, and whether it is resolved."""
+    if not 2 <= len(arms) <= len(LETTERS):
+        raise UserError(f"{len(arms)} to compare; name two to {len(LETTERS)} runs, such as `assay compare A B`")
+    if policy == "strided" and stride is None:
+        raise UserError("--policy strided: new targets a window are missing; add --stride")
+    out, folder = console(as_json=as_json), runs_folder(runs_dir)
+    wanted = Wanted(split, checkpoint, policy or ("strided" if stride is not None else None), stride, data_dir)
+    groups = [_group(names, folder, with_seeds=seeds) for names in arms]
+    compared = [_arm([wanted.of(member, out) for member in members]) for members in groups]
+    whole = tree(compared, *compare(compared, all_pairs=all_pairs))
+    if split == "test":
+        for arm, members in zip(whole["arms"].values(), groups, strict=True):
+            arm["test_uses"] = max((len(member.test_uses()) for member in members if isinstance(member, Run)), default=0)
+    if as_json:
+        print_json(whole)
+    else:
+        print_comparison(out, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which score of a run is compared; what was not scored yet is scored now."""
+
+    split: str
+    checkpoint: str
+    policy: Policy | None
+    stride: int | None
+    data_dir: Path | None
+
+    def of(self, member: Run | Path, out: Console) -> Stored:
+        """The score of a run, or the one in a file of scores."""
+        if isinstance(member, Path):
+            return read_stored(member)
+        step = int(checkpoints.locate(member.checkpoints, self.checkpoint).name.removeprefix("step-"))
+        policy = self.policy or read_config(member).plan.policy
+        file = find_stored(member, self.split, f"{self.checkpoint}, step {step}", policy, self.stride)
+        if file is None:
+            out.print(f"{member.name}: not scored on {self.split} in this way yet; scoring it now", markup=False, soft_wrap=True)
+            file = self._score(member)
+        found = read_stored(file, member)
+        found.protocol["checkpoint"] = f"{self.checkpoint}, step {step}"  # the best one may be the last one as well
+        return found
+
+    def _score(self, run: Run) -> Path:
+        opened = open_run(run, self.split, self.checkpoint, self.data_dir)
+        if self.policy == "carried":
+            refuse_growing_state(opened.model, "--policy")
+        device = resolve(opened.config.train.device)
+        labels = (opened.split, f"{self.checkpoint}, step {opened.step}")
+        part = opened.prepared.parts[opened.split]
+        scorer = make_scorer(opened.config, opened.prepared, part, labels, device, self.policy, self.stride)
+        name = f"{self.split}-{self.checkpoint}-step{opened.step}-{protocol_name(scorer.protocol)}"
+        stored = store(run, name, scorer.score(opened.model.to(device)))
+        if self.split == "test":
+            used_test(run, stored)
+        return run.path / "scores" / f"{name}.json"
+
+
+def _group(names: str, folder: Path, *, with_seeds: bool) -> Sequence[Run | Path]:
+    """The runs of one arm. A name that ends in .json is a file of scores."""
+    given = [Path(name) if name.endswith(".json") else find(name, folder) for name in names.split(",")]
+    first = given[0]
+    if not with_seeds or not isinstance(first, Run):
+        return given
+    wanted = _without_seed(first)
+    others: dict[Any, Run] = {read_config(run).train.seed: run for run in given if isinstance(run, Run)}
+    for run in all_runs(first.path.parent):
+        if run.status().get("state") == "finished" and _without_seed(run) == wanted:
+            others.setdefault(read_config(run).train.seed, run)
+    return [others[seed] for seed in sorted(others)]
+
+
+def _arm(runs: Sequence[Stored]) -> Arm:
+    """A run by its name, or several seeds by what their names have in common. Raises UserError where they are no seeds."""
+    refuse_unlike_seeds(runs)
+    if len(runs) == 1:
+        return Arm(runs[0].name, tuple(runs))
+    seeds = " ".join(str(run.config.get("train", {}).get("seed")) for run in runs)
+    return Arm(f"{re.sub(SUFFIX, '', runs[0].name)}, seeds {seeds}", tuple(runs))
+
+
+def _without_seed(run: Run) -> dict[str, Any]:
+    config = read_config(run).tree()
+    return {**config, "train": {**config["train"], "seed": None}}

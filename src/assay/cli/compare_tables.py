@@ -1,0 +1,72 @@
+"""A comparison as people read it: the arms, then each difference with its verdict and what is unequal besides."""
+
+from textwrap import wrap
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from assay.cli.options import print_table
+from assay.evaluate.verdict import figure, probability
+
+ALONE = "covers the choice of text, not of the seed: an arm with one run says nothing of its seeds (join several by commas, or add --seeds)"
+
+
+def print_comparison(out: Console, whole: dict[str, Any]) -> None:
+    """Everything that was found, from its plain values."""
+    units, arms = whole["units"], whole["arms"]
+    _say(out, f"{whole['split']}: {whole['bytes']:,} bytes in {units['count']:,} {units['kind']}, the same for all")
+    out.print()
+    print_table(out, *_arms(arms))
+    for comparison in whole["comparisons"]:
+        out.print()
+        _print_one(out, comparison, family=len(whole["comparisons"]))
+    used = [f"{arm['test_uses']} time{'s' * (arm['test_uses'] != 1)} by {letter}" for letter, arm in arms.items() if "test_uses" in arm]
+    if used:
+        out.print()
+        _say(out, f"the test split was used {', '.join(used)}; a text that is looked at often is no longer unseen")
+    if any(comparison["seeds"] is None for comparison in whole["comparisons"]):
+        out.print()
+        _say(out, ALONE)
+
+
+def _arms(arms: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows. The spread is that over seeds where there are several, else the standard error over text."""
+    spread = any(arm["seeds"] > 1 for arm in arms.values())
+    rows = []
+    for letter, arm in arms.items():
+        over = () if not spread else (str(arm["seeds"]), "-" if arm["seeds"] == 1 else f"{arm['deviation_over_seeds']:.4f}")
+        rows.append((f"{letter}  {arm['name']}", f"{arm['bits_per_byte']:.4f}", f"{arm['standard_error']:.4f}", *over))
+    return ("", "bits/byte", "+- text", *(("seeds", "sd") if spread else ())), rows
+
+
+def _print_one(out: Console, comparison: dict[str, Any], *, family: int) -> None:
+    text, seeds = comparison["text"], comparison["seeds"]
+    _say(out, f"{comparison['a']} - {comparison['b']}  {_interval(text if seeds is None else seeds, family)}", style="bold")
+    if seeds is not None:
+        _say(out, f"seeds ({seeds['method']}): {seeds['verdict']}", indent=2)
+        _say(out, f"text ({' and '.join(text['runs'])}, the median seeds, alone): {_interval(text, family)}", indent=2)
+    _say(out, f"{'these two alone: ' if seeds is not None else ''}{comparison['verdict']}", indent=2)
+    signs = text["sign_test"]
+    counts = f"{comparison['a']} better in {signs['a_better']:,}, {comparison['b']} in {signs['b_better']:,}"
+    equal = f", equal in {signs['equal']:,}" if signs["equal"] else ""
+    _say(out, f"by units: {counts}{equal}; sign test {probability(signs['probability'])}", indent=2)
+    if text["standard_error"] > 0:
+        _say(out, f"standard error {text['standard_error']:.4f} paired, {text['standard_error_unpaired']:.4f} if it were not", indent=2)
+    for what, (a, b) in comparison["unequal"].items():
+        _say(out, f"unequal {what}: {a} | {b}", indent=2)
+
+
+def _interval(found: dict[str, Any], family: int) -> str:
+    low, high = found["interval"]
+    half = (high - low) / 2
+    holm = f", {probability(found['probability_after_holm'])} after Holm" if family > 1 else ""
+    ends = " to ".join(figure(end, half, sign=True) for end in (low, high))
+    return f"{figure(found['difference'], half, sign=True)}  95 % {ends}  {probability(found['probability'])}{holm}"
+
+
+def _say(out: Console, words: str, *, indent: int = 0, style: str = "") -> None:
+    """One paragraph, the lines after its first one further in."""
+    margin = " " * indent
+    lines = wrap(words, out.width, initial_indent=margin, subsequent_indent=f"{margin}  ", break_long_words=False, break_on_hyphens=False)
+    out.print(Text("\n".join(lines), style=style), soft_wrap=True)

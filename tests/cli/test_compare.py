@@ -1,0 +1,146 @@
+"""`assay compare`: what it prints for people and programs, what it scores first, what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import trained
+from trained import Answer, call
+
+LINES = "".join(f"line {number} — naïve: {number * number}, which ends in {number % 7}\n" for number in range(400))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths of runs: three seeds of one byte model, one of another, one of words, one on another split."""
+    folder = tmp_path_factory.mktemp("compared")
+    recipe = trained.lay(folder)
+    (folder / "data" / "inner" / "tiny.txt").write_text(LINES, encoding="utf-8")
+    made = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("cache", "runs", "data"):
+            patch.setenv(f"ASSAY_{name.upper()}", str(folder / name))
+        for name, change in {
+            "s0": "train.seed=0",
+            "s1": "train.seed=1",
+            "s2": "train.seed=2",
+            "wide": "model.width=24",
+            "word": "tokenizer={kind=word, vocabulary=300}",
+            "other": "split.validation=0.3",
+        }.items():
+            made[name] = call("train", recipe, change, "--json").json["run"]
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _at_the_runs(_at_home: None, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the lab's folders, those of these runs."""
+    folder = Path(runs["s0"]).parents[1]
+    for name in ("cache", "runs", "data"):
+        monkeypatch.setenv(f"ASSAY_{name.upper()}", str(folder / name))
+
+
+def test_two_runs_are_compared_without_scoring_what_was_scored(runs: dict[str, str]) -> None:
+    answer = call("compare", runs["s0"], runs["s1"], "--json")
+    whole = answer.json
+    one = whole["comparisons"][0]
+    assert answer.err == ""
+    assert (whole["split"], whole["units"], whole["method"]["draws"]) == ("validation", {"kind": "documents", "count": 80}, 10_000)
+    a, b = (arm["bits_per_byte"] for arm in whole["arms"].values())
+    assert one["difference"] == pytest.approx(a - b, abs=1e-12)
+    assert one["text"]["interval"][0] < one["difference"] < one["text"]["interval"][1]
+    assert one["seeds"] is None
+    assert one["unequal"] == {}
+    assert {"probability", "probability_after_holm", "units_needed", "sign_test", "standard_error_unpaired"} <= one["text"].keys()
+
+
+def test_a_run_against_itself_is_said_to_be_no_difference(runs: dict[str, str]) -> None:
+    assert "no difference: exactly 0 in every one of the 80 documents, interval [0, 0]" in call("compare", runs["s0"], runs["s0"]).out
+    text = call("compare", runs["s0"], runs["s0"], "--json").json["comparisons"][0]["text"]
+    assert (text["difference"], text["interval"]) == (0, [0, 0])
+
+
+def test_models_of_words_and_of_bytes_are_compared_over_the_same_bytes(runs: dict[str, str]) -> None:
+    one = call("compare", runs["word"], runs["s0"], "--json").json["comparisons"][0]
+    assert one["unequal"]["tokenizer"][0].startswith("word 300")
+    assert {"longest context", "training bytes", "parameters"} <= one["unequal"].keys()
+    assert one["verdict"].startswith(("resolved: ", "not resolved: "))
+
+
+def test_what_was_not_scored_in_this_way_is_scored_first_and_once(runs: dict[str, str]) -> None:
+    first, again = (call("compare", runs["s0"], runs["s1"], "--stride", 8) for _ in range(2))
+    assert first.out.count("not scored on validation in this way yet; scoring it now") == 2
+    assert "scoring it now" not in again.out
+    assert {
+        arm["runs"][0]["protocol"]["stride"]
+        for arm in call("compare", runs["s0"], runs["s1"], "--stride", 8, "--json").json["arms"].values()
+    } == {8}
+
+
+def test_a_use_of_the_test_split_is_written_down_and_shown(runs: dict[str, str]) -> None:
+    whole = call("compare", runs["s0"], runs["wide"], "--split", "test", "--json").json
+    assert whole["split"] == "test"
+    assert [arm["test_uses"] for arm in whole["arms"].values()] == [1, 1]
+    assert len((Path(runs["wide"]) / "test_uses.jsonl").read_text().splitlines()) == 1
+    assert "the test split was used 1 time by A" in " ".join(call("compare", runs["s0"], runs["wide"], "--split", "test").out.split())
+
+
+def test_seeds_are_a_comparison_of_their_own(runs: dict[str, str]) -> None:
+    given = call("compare", ",".join(runs[name] for name in ("s0", "s1", "s2")), runs["wide"], "--json").json
+    assert [arm["seeds"] for arm in given["arms"].values()] == [3, 1]
+    assert given["comparisons"][0]["seeds"] is None
+    found = call("compare", runs["s2"], runs["s0"], "--seeds", "--json").json
+    assert [[run["seed"] for run in arm["runs"]] for arm in found["arms"].values()] == [[0, 1, 2]] * 2
+    assert found["comparisons"][0]["seeds"]["method"] == "paired by seed"
+    assert found["comparisons"][0]["seeds"]["difference"] == 0
+
+
+def test_runs_that_are_no_seeds_of_each_other_are_refused(runs: dict[str, str]) -> None:
+    answer = call("compare", f"{runs['s0']},{runs['wide']}", runs["s1"])
+    assert answer.code == 2
+    assert "differ in model.width, so they are not seeds of one configuration" in answer.err
+
+
+def test_runs_on_different_texts_are_refused(runs: dict[str, str]) -> None:
+    answer = call("compare", runs["s0"], runs["other"])
+    assert answer.code == 2
+    assert "their validation texts are not the same bytes" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+
+
+def test_strided_without_a_stride_is_refused(runs: dict[str, str]) -> None:
+    answer = call("compare", runs["s0"], runs["s1"], "--policy", "strided")
+    assert (answer.code, "add --stride" in answer.err) == (2, True)
+
+
+def test_one_run_alone_is_refused(runs: dict[str, str]) -> None:
+    answer = call("compare", runs["s0"])
+    assert (answer.code, "name two to" in answer.err) == (2, True)
+
+
+def test_a_file_of_scores_stands_for_a_run(runs: dict[str, str]) -> None:
+    file = Path(runs["s1"]) / "scores" / "end-best.json"
+    one, other = (call("compare", runs["s0"], what, "--json").json["comparisons"][0]["text"] for what in (runs["s1"], file))
+    assert one["difference"] == other["difference"]
+
+
+def test_an_incomplete_score_is_refused(runs: dict[str, str], tmp_path: Path) -> None:
+    figures = json.loads((Path(runs["s1"]) / "scores" / "end-best.json").read_text())
+    file = tmp_path / "part.json"
+    file.write_text(json.dumps({**figures, "bytes_scored": 5}))
+    answer = call("compare", runs["s0"], file)
+    assert answer.code == 2
+    assert "incomplete scores are not compared" in answer.err
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_it_is_readable_in_a_narrow_window(runs: dict[str, str], columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    answer: Answer = call("compare", runs["s0"], runs["wide"], runs["word"], "--all-pairs")
+    assert answer.code == 0, answer.err
+    prose = [line for line in answer.out.splitlines() if line.startswith("  ") and "run" not in line]
+    assert max(map(len, prose)) <= max(columns, 60)
+    said = " ".join(answer.out.split())
+    for part in ("A - B", "A - C", "B - C", "after Holm", "unequal parameters", "covers the choice of text, not of the seed"):
+        assert part in said
