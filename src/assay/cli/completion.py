@@ -79,6 +79,8 @@ BY_PARAMETER: dict[str, Callable[..., list[str]]] = {
     "legacy": words("mainrun"),
     "corpus": recipes,
     "scale": words("tiny"),
+    "demonstration": words("lies"),
+    "size": words("full", "tiny"),
 }
 
 

@@ -11,6 +11,7 @@ from assay.cli import (
     compare_configs,
     compress,
     data,
+    demo,
     doctor,
     fit_batch,
     kinds,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "compress": compress.compress,
     "decompress": compress.decompress,
+    "demo": demo.demo,
     "doctor": doctor.doctor,
 }
 for _name, _command in COMMANDS.items():

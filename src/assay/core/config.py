@@ -44,6 +44,10 @@ class Family:
             raise ConfigError(self.name, f"kind '{kind}' is defined by both {known.__module__} and {leaf.__module__}")
         self._kinds[kind] = leaf
 
+    def withdraw(self, kind: str) -> None:
+        """Forget a kind that was made for a while."""
+        self._kinds.pop(kind, None)
+
     def add_preset(self, name: str, make: "Callable[[], Config]") -> None:
         self._presets[name] = make
 
