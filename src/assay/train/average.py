@@ -22,7 +22,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after this many steps."""
+        """Take in the weights that step t, counted from 0, has left."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, tensor in self.model.state_dict().items():
             if tensor.is_floating_point():
