@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,17 @@ def test_a_score_is_kept_by_unit_beside_its_figures(lab: Lab, name: str) -> None
     assert stored["units"]["kind"] == ("grains" if stored["standard_error_over"]["count"] < 30 else "documents")
     if name != "end-training":
         assert stored["units"]["bytes_sha256"] == stored["protocol"]["text_sha256"]
+
+
+def test_the_loop_the_end_of_a_run_and_the_command_compute_the_same_score(lab: Lab) -> None:
+    command = call("score", lab.run, "--checkpoint", "last", "--json").json
+    run = Run(lab.run)
+    loop = [line["validation"] for line in run.lines("metrics.jsonl") if "validation" in line][-1]
+    end = json.loads((lab.run / "scores" / "end-last.json").read_text())
+    assert loop["coverage"] == 1  # no sample of it
+    assert loop["bits_per_byte"] == end["bits_per_byte"] == command["bits_per_byte"]
+    with np.load(lab.run / "scores" / "end-last.npz") as at_the_end, np.load(Path(command["stored"]).with_suffix(".npz")) as by_command:
+        assert all(np.array_equal(at_the_end[column], by_command[column]) for column in at_the_end.files)
 
 
 @pytest.mark.parametrize("columns", [40, 80])
