@@ -71,6 +71,13 @@ def test_a_budget_in_steps(recipe: Path, text: str, steps: int | None) -> None:
     assert experiment.state.steps == expected == steps_of(text, plan, experiment.config.plan)
 
 
+def test_tokens_of_documents_are_those_that_are_read_and_not_the_padding(recipe: Path) -> None:
+    experiment = made(recipe, "plan={kind=documents, window=24, batch=4}", "model.position.length=24")
+    plan, config = experiment.setup.plan, experiment.config.plan
+    assert steps_of(f"{plan.targets_per_epoch // 4}tokens", plan, config) == pytest.approx(plan.steps_per_epoch / 4, abs=1)
+    assert steps_of(f"{2 * plan.targets_per_epoch}tokens", plan, config) == 2 * plan.steps_per_epoch
+
+
 def test_a_rhythm_is_at_least_one_step(recipe: Path) -> None:
     experiment = made(recipe)
     assert experiment.rhythm("0.0001epochs") == 1

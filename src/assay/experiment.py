@@ -137,6 +137,12 @@ def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
     """The model of an experiment with its weights as they begin. Raises ConfigError where plan and model do not fit."""
     keep_freed_memory()
     model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
+    refuse_misfit(config, model)
+    return model.to(weight_type(config.train.precision))
+
+
+def refuse_misfit(config: ExperimentConfig, model: Model) -> None:
+    """Raise ConfigError where plan and model do not fit."""
     if config.plan.masks and not model.masks_documents:
         raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false, or use plan=documents")
     if config.plan.carries:
@@ -146,7 +152,6 @@ def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
         raise ConfigError(
             "plan.window", f"{config.plan.window} tokens exceed the model's {longest} positions; lower it or raise model.position.length"
         )
-    return model.to(weight_type(config.train.precision))
 
 
 def load_data(config: ExperimentConfig, data_dir: Path | None) -> Prepared:
@@ -165,7 +170,9 @@ def budgeted_steps(config: ExperimentConfig, plan: Plan, vocabulary: int) -> int
 
 def steps_of(text: str, plan: Plan, config: PlanConfig) -> int | None:
     """A budget or a rhythm in steps, epochs or tokens as steps of a plan; None for minutes."""
-    return Budget.parse(text).steps(plan.steps_per_epoch, plan.targets_per_epoch, config.window * config.batch)
+    padded = config.policy == "documents"  # rows of which a step has as many tokens as an epoch has in the mean
+    per_step = plan.targets_per_epoch / plan.steps_per_epoch if padded else config.window * config.batch
+    return Budget.parse(text).steps(plan.steps_per_epoch, plan.targets_per_epoch, per_step)
 
 
 def refuse_growing_state(model: Model, place: str) -> None:

@@ -46,6 +46,18 @@ def test_possessives_have_their_s_and_plurals_their_space(corpus: Corpus) -> Non
     assert b"came into Felix' room" in raw
 
 
+def test_fewer_verses_are_the_first_ones_and_the_corpus_says_so(corpus: Corpus) -> None:
+    few = BibleConfig(verses=1600).load(None)
+    assert list(few.documents) == list(corpus.documents[:1600])
+    assert few.groups is not None
+    assert set(few.groups) == {"Genesis", "Exodus"}
+    assert few.notes == ("the first 1,600 of 31,102 verses",)
+
+
+def test_all_verses_leave_no_trace_in_the_config() -> None:
+    assert BibleConfig().tree() == {"kind": "bible", "book_name": False}
+
+
 @pytest.mark.parametrize(
     ("lost", "whole"),
     [

@@ -1,4 +1,4 @@
-"""Config files and command-line overrides: TOML with `extends` and `[scales.NAME]`, `a.b.c=value`."""
+"""Config files and command-line overrides: TOML with `extends`, `[scales.NAME]` and `[launch]`, `a.b.c=value`."""
 
 import re
 import tomllib
@@ -36,6 +36,19 @@ def find(recipe: str, beside: Path | None = None) -> Path:
 
 def load(recipe: str, scale: str | None = None) -> Tree:
     """The tree of a recipe with everything it extends merged below it, and what it changes for `scale` above it. Raises ConfigError."""
+    tree = _scaled(recipe, scale)
+    tree.pop("launch", None)  # where it runs is no part of what it is
+    return tree
+
+
+def launch(recipe: str, scale: str | None = None) -> Tree:
+    """The table `[launch]` of a recipe, merged as `load` does it; empty where there is none. Raises ConfigError."""
+    table: Tree = _scaled(recipe, scale).get("launch", {})
+    return table
+
+
+def _scaled(recipe: str, scale: str | None) -> Tree:
+    """A recipe with what it changes for a scale merged into it."""
     tree = _merged(recipe)
     scales = tree.pop("scales", {})
     if scale is None:
@@ -89,10 +102,16 @@ def override(tree: Tree, assignments: Iterable[str]) -> Tree:
         if not equals or not path.strip():
             raise ConfigError("", f"'{assignment}' is not an override; write key=value, for example train.seed=1")
         try:
-            tree = _placed(tree, path.strip().split("."), parse_value(text.strip()))
+            tree = place(tree, path.strip(), parse_value(text.strip()))
         except ConfigError as error:
             raise ConfigError(path, error.reason) from None
     return tree
+
+
+def place(tree: Tree, key: str, value: Any) -> Tree:
+    """`tree` with a value at a dotted key: a table changes what is there if it is of its kind, and replaces it otherwise."""
+    placed: Tree = _placed(tree, key.split("."), value)
+    return placed
 
 
 def _placed(node: Any, path: list[str], value: Any) -> Any:

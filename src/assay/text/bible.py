@@ -14,6 +14,7 @@ from assay.core.config import setting
 from assay.errors import DataError
 from assay.text.corpus import Corpus, CorpusConfig
 
+VERSES = 31_102
 PACKAGE = "pythonbible-akjv"
 REMEDY = f"run: pip install '{PACKAGE}==0.0.2'"
 # of the repaired text, rendered as `Genesis 1:1<TAB>In the beginning ...<NEWLINE>`, 4,511,940 bytes
@@ -34,11 +35,13 @@ class BibleConfig(CorpusConfig):
 
     kind: Literal["bible"] = "bible"
     book_name: bool = setting(False, "put the name of its book before each verse", other=True, bites="data")
+    verses: int | None = setting(None, "how many of its first verses to take (absent: all)", other=1000, bites="data", ge=1, le=VERSES)
 
     def load(self, data_dir: Path | None) -> Corpus:
         """Raises DataError when the package is missing or its text is not the known one."""
         verses = read_verses()
         check(verses)
+        verses = verses[: self.verses]
         texts = [f"{verse.book}: {verse.text}" if self.book_name else verse.text for verse in verses]
         return Corpus(
             name="bible",
@@ -46,6 +49,7 @@ class BibleConfig(CorpusConfig):
             groups=[verse.book for verse in verses],
             licence="public domain (American King James Version); package MIT",
             source=f"PyPI {PACKAGE} {self.version(data_dir)}",
+            notes=(f"the first {len(verses):,} of {VERSES:,} verses",) if len(verses) < VERSES else (),
         )
 
     def version(self, data_dir: Path | None) -> str:

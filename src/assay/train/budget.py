@@ -36,7 +36,7 @@ class Budget(NamedTuple):
             raise ConfigError("", f"'{text}' is not an amount of training; give a positive amount")
         return cls(amount, UNITS[match[3].lower()])
 
-    def steps(self, steps_per_epoch: int, targets_per_epoch: int, targets_per_step: int) -> int | None:
+    def steps(self, steps_per_epoch: int, targets_per_epoch: int, targets_per_step: float) -> int | None:
         """The number of steps, or None for minutes, which only measurement can tell, and for FLOPs, which only a trace can tell."""
         if self.unit == "steps":
             return math.ceil(self.amount)
