@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: train test test-compile install lint docs tutorial catalogue clean
+.PHONY: train test test-compile test-slurm install lint docs tutorial catalogue clean
 
 train: $(STAMP)
 	$(BIN)/assay train bible
@@ -27,6 +27,10 @@ test: lint
 
 test-compile: $(STAMP)
 	$(BIN)/python -m pytest -m inductor
+
+# on a Slurm of one node that is started here for it, installed first if need be
+test-slurm: $(STAMP)
+	$(BIN)/python tests/launch/cluster.py $(BIN)/python -m pytest tests/launch/test_slurm.py tests/search/test_on_slurm.py
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -16,7 +16,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from assay.cli.report import YARDSTICKS
+from assay.cli.ending import YARDSTICKS
 from assay.data.yardsticks import labels
 
 PICTURES = Path(__file__).parent / "pictures"

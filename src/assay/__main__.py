@@ -5,13 +5,8 @@ import os
 import sys
 
 from assay.cli.welcome import WELCOME, version
-from assay.errors import AssayError, Interrupted
+from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, out_of_memory
 
-OUT_OF_MEMORY = (
-    "out of memory: lower plan.batch or plan.window, raise train.accumulation (the same update from smaller micro-batches), or take a "
-    "smaller model.width; what was saved is kept"
-)
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators
 FOLDERS = {
     errno.ENOSPC: "make room, then go on with `assay resume`",
     errno.EDQUOT: "make room, then go on with `assay resume`",
@@ -76,7 +71,7 @@ def _run() -> int:
             raise
         _stop(f"error: {error.filename or 'a file'}: {(error.strerror or '').lower()}; {FOLDERS[error.errno]}", 2)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS):
+        if out_of_memory(error):
             _stop(f"error: {OUT_OF_MEMORY}", 1)
         raise
     except usage_error as error:

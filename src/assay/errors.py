@@ -53,9 +53,13 @@ class NonFiniteLoss(AssayError):
 
 
 class Interrupted(AssayError):
-    """Stopped by Ctrl-C or a signal after saving."""
+    """Stopped by Ctrl-C or a signal after saving; `signal` is its number, so that a cluster's job can tell why."""
 
     exit_code = 130
+
+    def __init__(self, message: str, signal: int | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -65,3 +69,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return f"known are: {', '.join(words)}" if words else "nothing is known here"
+
+
+OUT_OF_MEMORY = (
+    "out of memory: lower plan.batch or plan.window, raise train.accumulation (the same update from smaller micro-batches), or take a "
+    "smaller model.width; what was saved is kept"
+)
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory, of the machine or of a GPU, did not suffice."""
+    told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS)
+    return isinstance(error, MemoryError) or told

@@ -78,9 +78,12 @@ class Fit:
         try:
             process = {"pid": os.getpid(), "host": platform.node()}
             self._status(state="running", step=self.state.step, steps=self.state.steps, error=None, scores=None, **process)
+            if self.parallel.main:
+                self.tracker.opened(self.run.path, self.state.step)
             with self.stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
             figures = self._final()
+            self.tracker.scores(self.state.step, figures)
         except (Interrupted, KeyboardInterrupt):
             self._status(state="interrupted", step=self.state.step, steps=self.state.steps)
             raise

@@ -8,9 +8,10 @@ from assay.core.config import flatten
 from assay.core.parallel import Parallel
 from assay.errors import RunError
 from assay.experiment import ExperimentConfig, assemble, load_data, read_config
-from assay.fit import Fit
-from assay.runs.store import CONFIG, Run
+from assay.fit import Fit, write_run
+from assay.runs.store import CONFIG, METRICS, Run
 from assay.track.base import Tracker
+from assay.train import checkpoint
 from assay.train.eta import Clock
 
 FREE = (  # what may change in a run that has begun: how long, where, and what merely observes
@@ -37,6 +38,22 @@ def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Para
         (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
         tracker.note("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
     return fit
+
+
+def begin_or_reopen(run: Run, data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
+    """A run that has its config from its last checkpoint or, where nothing is saved yet, from its first step, in its own directory."""
+    config = read_config(run)
+    if parallel.main:
+        load_data(config, data_dir)  # the others then find it in the cache
+    parallel.barrier()
+    if checkpoint.steps(run.checkpoints):
+        return reopen(run, [], data_dir, parallel, tracker)
+    experiment = assemble(config, load_data(config, data_dir), parallel)
+    if parallel.main:
+        if (run.path / METRICS).is_file():
+            run.rewind(0)
+        write_run(run, config, experiment.prepared)
+    return Fit(run, experiment, tracker, Clock())
 
 
 def changes(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:

@@ -196,7 +196,7 @@ def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:
     assert taken == [3, 6]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_after_the_step_and_after_saving(experiment: Experiment, number: int) -> None:
     saved: list[int] = []
     stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
@@ -207,7 +207,7 @@ def test_a_signal_stops_after_the_step_and_after_saving(experiment: Experiment, 
         with pytest.raises(Interrupted, match=r"^stopped after step 2 and saved; go on with: assay resume here$") as stopped:
             stop(experiment.state, step(experiment))
     assert saved == [2]
-    assert stopped.value.exit_code == 130
+    assert (stopped.value.exit_code, stopped.value.signal) == (130, number)
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:
@@ -218,7 +218,7 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
 
 
 def test_signals_are_left_to_whoever_had_them_before() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     with Stop(lambda: None, Parallel(), "").listening():
         assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
         os.kill(os.getpid(), signal.SIGINT)
@@ -232,3 +232,15 @@ def test_a_signal_in_the_last_step_does_not_keep_the_run_from_finishing(experime
         os.kill(os.getpid(), signal.SIGINT)
         stop(experiment.state, step(experiment))
     assert experiment.state.finished
+
+
+def test_a_run_that_is_out_of_time_leaves_its_scoring_to_the_next_start(experiment: Experiment) -> None:
+    experiment.state.steps = 1
+    saved: list[int] = []
+    stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(Interrupted, match=r"^stopped after step 1 and saved"):
+            stop(experiment.state, step(experiment))
+    assert experiment.state.finished
+    assert saved == [1]

@@ -2,28 +2,24 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from assay.cli.compare_tables import print_comparison
 from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
-from assay.cli.score import open_run, protocol_name, used_test
-from assay.core.devices import resolve
 from assay.data.plan import Policy
 from assay.errors import UserError
 from assay.evaluate.comparable import refuse_unlike_seeds
 from assay.evaluate.compare import Arm, compare
 from assay.evaluate.comparison_tree import tree
-from assay.evaluate.detail import store
-from assay.evaluate.stored import Stored, find_stored, read_stored
+from assay.evaluate.stored import Stored
 from assay.evaluate.verdict import LETTERS
-from assay.experiment import make_scorer, read_config, refuse_growing_state
+from assay.experiment import read_config
+from assay.rescore import Wanted
 from assay.runs.store import Run, all_runs, find, runs_folder
-from assay.train import checkpoint as checkpoints
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 
@@ -50,7 +46,8 @@ def compare_runs(
     out, folder = console(as_json=as_json), runs_folder(runs_dir)
     wanted = Wanted(split, checkpoint, policy or ("strided" if stride is not None else None), stride, data_dir)
     groups = [_group(names, folder, with_seeds=seeds) for names in arms]
-    compared = [_arm([wanted.of(member, out) for member in members]) for members in groups]
+    tell = partial(out.print, markup=False, soft_wrap=True)
+    compared = [_arm([wanted.of(member, tell) for member in members]) for members in groups]
     whole = tree(compared, *compare(compared, all_pairs=all_pairs))
     if split == "test":
         for arm, members in zip(whole["arms"].values(), groups, strict=True):
@@ -59,45 +56,6 @@ def compare_runs(
         print_json(whole)
     else:
         print_comparison(out, whole)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which score of a run is compared; what was not scored yet is scored now."""
-
-    split: str
-    checkpoint: str
-    policy: Policy | None
-    stride: int | None
-    data_dir: Path | None
-
-    def of(self, member: Run | Path, out: Console) -> Stored:
-        """The score of a run, or the one in a file of scores."""
-        if isinstance(member, Path):
-            return read_stored(member)
-        step = int(checkpoints.locate(member.checkpoints, self.checkpoint).name.removeprefix("step-"))
-        policy = self.policy or read_config(member).plan.policy
-        file = find_stored(member, self.split, f"{self.checkpoint}, step {step}", policy, self.stride)
-        if file is None:
-            out.print(f"{member.name}: not scored on {self.split} in this way yet; scoring it now", markup=False, soft_wrap=True)
-            file = self._score(member)
-        found = read_stored(file, member)
-        found.protocol["checkpoint"] = f"{self.checkpoint}, step {step}"  # the best one may be the last one as well
-        return found
-
-    def _score(self, run: Run) -> Path:
-        opened = open_run(run, self.split, self.checkpoint, self.data_dir)
-        if self.policy == "carried":
-            refuse_growing_state(opened.model, "--policy")
-        device = resolve(opened.config.train.device)
-        labels = (opened.split, f"{self.checkpoint}, step {opened.step}")
-        part = opened.prepared.parts[opened.split]
-        scorer = make_scorer(opened.config, opened.prepared, part, labels, device, self.policy, self.stride)
-        name = f"{self.split}-{self.checkpoint}-step{opened.step}-{protocol_name(scorer.protocol)}"
-        stored = store(run, name, scorer.score(opened.model.to(device)))
-        if self.split == "test":
-            used_test(run, stored)
-        return run.path / "scores" / f"{name}.json"
 
 
 def _group(names: str, folder: Path, *, with_seeds: bool) -> Sequence[Run | Path]:

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from assay.cli.ending import beside, measured
 from assay.cli.options import WIDE, AsJson, DataDir, Scale, console, pairs, print_json, print_table
-from assay.cli.report import beside, measured
 from assay.cli.show import shown
 from assay.core.config import Tree
 from assay.data.choice import TextSettings, choose

@@ -5,13 +5,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from assay.errors import UserError
 
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where runs are kept (default: ASSAY_RUNS, else ./runs).")]
 DataDir = Annotated[
@@ -22,6 +24,17 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes of the config: model.width=128 plan.batch=8", metavar="[KEY=VALUE]...")
 ]
 Scale = Annotated[str | None, typer.Option("--scale", help="A smaller or larger form that the recipe has, such as tiny.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="Mirror the run in tensorboard or wandb; may be repeated. ASSAY_TRACK names those you always want."),
+]
+Launcher = Annotated[
+    Literal["local", "slurm"], typer.Option("--launcher", help="Where it runs: on this machine, or as a job of a cluster.")
+]
+Launch = Annotated[
+    list[str] | None,
+    typer.Option("--launch", help="Changes of the [launch] table: --launch partition=gpu --launch hours=4", metavar="KEY=VALUE"),
+]
 RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
 
 WIDE = 200  # columns where nobody's window limits them: in a file or a pipe
@@ -33,6 +46,13 @@ def console(*, as_json: bool = False) -> Console:
     if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = WIDE
     return out
+
+
+def on_slurm(launcher: str, launch: Sequence[str] | None) -> bool:
+    """Whether `--launcher` means a cluster. Raises UserError where `--launch` has no cluster to tell."""
+    if launch and launcher != "slurm":
+        raise UserError(f"--launch {launch[0]}: says what a job asks of a cluster; add --launcher slurm, or leave it out")
+    return launcher == "slurm"
 
 
 def print_json(value: Any) -> None:

@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console
-from assay.cli.report import opening, report
+from assay.cli.ending import opening, report
+from assay.cli.options import AsJson, DataDir, RunName, RunsDir, Track, console
 from assay.core import parallel as processes
 from assay.core.parallel import Parallel
 from assay.reopen import reopen
 from assay.runs.store import Run, find, runs_folder
+from assay.track.base import Tracker
 from assay.track.console import ConsoleTracker
+from assay.track.several import trackers
 
 
 def resume(
@@ -20,17 +22,20 @@ def resume(
     overrides: Annotated[list[str] | None, typer.Argument(help="A new total: train.budget=10epochs", metavar="[KEY=VALUE]...")] = None,
     runs_dir: RunsDir = None,
     data_dir: DataDir = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run that was stopped, as if it had not been; or extend a finished one."""
     out = console(as_json=as_json)
     directory = find(run, runs_folder(runs_dir))
     with processes.joined() as parallel:
-        _resume(directory, overrides or [], data_dir, parallel, out, as_json=as_json)
+        tracker = trackers(ConsoleTracker(out), track or ()) if parallel.main else ConsoleTracker(Console(quiet=True))
+        _resume(directory, overrides or [], data_dir, parallel, out, tracker, as_json=as_json)
 
 
-def _resume(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, *, as_json: bool) -> None:
-    tracker = ConsoleTracker(out if parallel.main else Console(quiet=True))
+def _resume(
+    run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, tracker: Tracker, *, as_json: bool
+) -> None:
     fit = reopen(run, overrides, data_dir, parallel, tracker)
     tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))
     figures = fit.to_the_end()

@@ -1,14 +1,13 @@
 """`assay score RUN`: bits per byte over every byte of a split, and what else can be said of every target."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from assay.cli.ending import YARDSTICKS, beside, measured
 from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
-from assay.cli.report import YARDSTICKS, beside, measured
 from assay.cli.score_dynamic import adaptation, dynamic_column, print_dynamic
 from assay.cli.score_dynamic import tree as dynamic_tree
 from assay.cli.score_legacy import SHAPES, Harness, legacy_rows, print_legacy, shapes
@@ -16,18 +15,13 @@ from assay.cli.score_tables import print_detail, print_headline
 from assay.cli.score_transformers import Asked, Kept, refuse_without_effect, score_folder
 from assay.core.devices import resolve
 from assay.data.plan import Policy
-from assay.data.prepare import Prepared
-from assay.data.split import PartName
-from assay.errors import UserError, nearest
+from assay.errors import UserError
 from assay.evaluate.detail import store
-from assay.evaluate.protocol import Protocol
 from assay.evaluate.score import Score
-from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer, read_config, refuse_growing_state
-from assay.models.base import Model
+from assay.experiment import make_scorer, refuse_growing_state
 from assay.report import reliability_picture
-from assay.runs.store import TEST_USES, Run, find, runs_folder
-from assay.text.tokenizer import load_tokenizer
-from assay.train import checkpoint as checkpoints
+from assay.rescore import Opened, open_run, protocol_name, used_test
+from assay.runs.store import find, runs_folder
 
 
 def score(
@@ -103,7 +97,7 @@ def _score_folder(asked: Asked, show: "Show", data_dir: Path | None, runs: Path)
         console().print(f"kept: {tree['stored']} (`assay compare RUN FILE` sets it beside a run)", markup=False, soft_wrap=True)
 
 
-def _tell_beside(scored: "Opened", tree: dict[str, Any], result: Score, *, as_json: bool) -> None:
+def _tell_beside(scored: Opened, tree: dict[str, Any], result: Score, *, as_json: bool) -> None:
     """What stands beside the score of a run: figures of other kinds, in columns of their own, and the yardsticks of the text."""
     out = console(as_json=as_json)
     if not as_json and "dynamic" in tree:
@@ -143,40 +137,6 @@ def _keep(kept: Kept, show: Show, *, on_test: bool) -> dict[str, Any]:
     return {**stored, "stored": str(kept.run.path / "scores" / f"{kept.name}.json"), **({"test_uses": uses} if uses else {})}
 
 
-class Opened(NamedTuple):
-    """A run with its weights and the text to be scored."""
-
-    run: Run
-    config: ExperimentConfig
-    prepared: Prepared
-    model: Model
-    step: int
-    split: PartName
-
-
-def open_run(run: Run, split: str, checkpoint: str, data_dir: Path | None) -> Opened:
-    """Everything that scoring a checkpoint needs. Raises UserError where the text is not the one that the run knows."""
-    config = read_config(run)
-    prepared = load_data(config, data_dir)
-    if split not in prepared.parts:
-        raise UserError(f"--split: no part '{split}'; {nearest(split, prepared.parts)}")
-    if prepared.parts[split].target_count == 0:
-        raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
-    trained_on = run.provenance().get("data", {}).get("parts", {}).get(split, {}).get("sha256")
-    if trained_on not in (None, prepared.parts[split].sha256):
-        raise UserError(f"{run.name}: the {split} text is not the one that the run knows; the corpus has changed since, restore it")
-    if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:
-        raise UserError(f"{run.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
-    model = build_model(config, prepared.tokenizer.size)
-    path = checkpoints.open_weights(run.checkpoints, checkpoint, model)
-    return Opened(run, config, prepared, model, int(path.name.removeprefix("step-")), split)
-
-
-def protocol_name(protocol: Protocol) -> str:
-    """How the text was read, in a file's name."""
-    return f"stride{protocol.stride}" if protocol.policy == "strided" else protocol.policy
-
-
 def _stride(context: int, stride: int | None, minimum_context: int | None) -> int | None:
     """The stride that was asked for, directly or by the tokens c that each target sees at least: s = T - c + 1."""
     if minimum_context is None:
@@ -186,10 +146,3 @@ def _stride(context: int, stride: int | None, minimum_context: int | None) -> in
     if minimum_context > context:
         raise UserError(f"--minimum-context: {minimum_context} exceeds the context of {context} tokens; choose 1 to {context}")
     return context - minimum_context + 1
-
-
-def used_test(run: Run, stored: dict[str, Any]) -> list[dict[str, Any]]:
-    """Write down that the test split was used, and give all uses, this one last."""
-    use = {name: stored[name] for name in ("bits_per_byte", "standard_error", "protocol")}
-    run.append(TEST_USES, {"time": datetime.now(UTC).isoformat(timespec="seconds"), "checkpoint": stored["protocol"]["checkpoint"], **use})
-    return run.test_uses()

@@ -8,15 +8,21 @@ import typer
 from rich.console import Console
 
 from assay.cli.dry_run import dry_run
-from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, Scale, console
-from assay.cli.report import opening, report
+from assay.cli.ending import opening, report
+from assay.cli.options import AsJson, DataDir, Launch, Launcher, Overrides, RunsDir, Scale, Track, console, on_slurm
+from assay.cli.train_on_slurm import send
 from assay.core import parallel as processes
+from assay.core import recipe as recipes
 from assay.core.devices import resolve
 from assay.core.parallel import Parallel
+from assay.errors import UserError
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
+from assay.launch.config import LaunchConfig
 from assay.runs.store import Run, create, runs_folder
+from assay.track.base import Tracker
 from assay.track.console import ConsoleTracker
+from assay.track.several import trackers
 from assay.train.eta import Clock
 
 
@@ -28,6 +34,9 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="Short for train.seed=N.")] = None,
     scale: Scale = None,
     name: Annotated[str | None, typer.Option("--name", help="The run's name instead of the recipe's.")] = None,
+    track: Track = None,
+    launcher: Launcher = "local",
+    launch: Launch = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only tell steps, memory and time.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,11 +45,18 @@ def train(
     label = name or "-".join(filter(None, (Path(recipe).stem, scale)))
     extra = [] if seed is None else [f"train.seed={seed}"]
     config = ExperimentConfig.load(recipe, [*(overrides or []), *extra], scale)
+    away, asked = on_slurm(launcher, launch), LaunchConfig.read(recipes.launch(recipe, scale), launch or ())
+    if away and dry:
+        raise UserError("--dry-run: measures this machine, not the one that a job will have; leave out --launcher")
+    if away:
+        send(config, label, runs_folder(runs_dir), asked, (data_dir, track or ()), out, as_json=as_json)
+        return
     with processes.joined() as parallel:
         if dry:
             dry_run(_assembled(config, data_dir, parallel, out), out, as_json=as_json)
         else:
-            _train(_assembled(config, data_dir, parallel, out), label, runs_folder(runs_dir), out, as_json=as_json)
+            tracker = trackers(ConsoleTracker(out), track or ()) if parallel.main else ConsoleTracker(Console(quiet=True))
+            _train(_assembled(config, data_dir, parallel, out), label, runs_folder(runs_dir), out, tracker, as_json=as_json)
 
 
 def _assembled(config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, out: Console) -> Experiment:
@@ -53,14 +69,13 @@ def _assembled(config: ExperimentConfig, data_dir: Path | None, parallel: Parall
     return assemble(config, load_data(config, data_dir), parallel)
 
 
-def _train(experiment: Experiment, label: str, folder: Path, out: Console, *, as_json: bool) -> None:
+def _train(experiment: Experiment, label: str, folder: Path, out: Console, tracker: Tracker, *, as_json: bool) -> None:
     """Give the experiment a run directory, and see it through to its figures."""
     config, parallel = experiment.config, experiment.setup.parallel
     made = create(folder, label, config.digest(), config.train.seed).path if parallel.main else Path()
     run = Run(Path(parallel.first(str(made))))
     if parallel.main:
         write_run(run, config, experiment.prepared)
-    tracker = ConsoleTracker(out if parallel.main else Console(quiet=True))
     tracker.begin(f"assay train {label}", opening(experiment, run))
     figures = Fit(run, experiment, tracker, Clock()).to_the_end()
     if parallel.main:

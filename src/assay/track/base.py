@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,14 @@ class Pace:
     run_left: float | None  # seconds
 
 
-class Tracker(Protocol):
-    """Receives everything that is written to a run directory."""
+class Tracker:
+    """Receives everything that is written to a run directory. This one heeds nothing; others override what they heed."""
 
     def begin(self, title: str, facts: Mapping[str, str]) -> None:
         """The run is about to start."""
+
+    def opened(self, folder: Path, step: int) -> None:
+        """The run's directory, complete but for what will be computed, and the step that the run goes on from: 0 for a new one."""
 
     def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
         """A line of metrics.jsonl."""
@@ -31,6 +35,9 @@ class Tracker(Protocol):
 
     def sample(self, step: int, texts: Sequence[str]) -> None:
         """The model wrote something."""
+
+    def scores(self, step: int, figures: Mapping[str, Any]) -> None:
+        """The run is finished: the figures that its status now holds."""
 
     def note(self, text: str) -> None:
         """Something that a person should know."""

@@ -15,6 +15,7 @@ from assay.errors import Interrupted, NonFiniteLoss
 from assay.train.state import Best, StepResult, TrainState
 from assay.train.step import add_terms, refuse_non_finite
 
+OUT_OF_TIME = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
 Rates = Callable[[TrainState], Mapping[str, float]]  # the learning rates of the step that was just made
 
 
@@ -207,18 +208,22 @@ class Save(Stateless):
 
 
 class Stop(Stateless):
-    """Ctrl-C or a termination signal: finish the step, save, say how to go on. A second Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save, say how to go on. A second Ctrl-C stops at once.
+
+    `OUT_OF_TIME` is a cluster's word, so it also stops a run that has made its last step: scoring may take longer than there is time.
+    """
 
     name = "stop"
+    heeded = (*([] if OUT_OF_TIME is None else [OUT_OF_TIME]), signal.SIGINT, signal.SIGTERM)  # of several the first is told
 
     def __init__(self, save: Callable[[], None], parallel: Parallel, how_to_resume: str) -> None:
         self.save, self.parallel, self.how_to_resume = save, parallel, how_to_resume
-        self.asked = False
+        self.arrived: set[int] = set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Heed signals inside, and leave them to whoever had them before afterwards."""
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._ask) for number in self.heeded}
         try:
             yield
         finally:
@@ -226,7 +231,7 @@ class Stop(Stateless):
                 signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.arrived.add(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def due(self, step: int) -> bool:
@@ -236,9 +241,10 @@ class Stop(Stateless):
         return 0
 
     def __call__(self, state: TrainState, result: StepResult) -> None:
-        asked = self.asked
-        if self.parallel.world > 1:  # all processes stop after the same step
-            asked = bool(self.parallel.sum(torch.tensor(float(asked), device=result.norms.device)) > 0)
-        if asked and not state.finished:
+        arrived = [number for number in self.heeded if number in self.arrived]
+        if self.parallel.world > 1:  # all processes stop after the same step, and for the same reason
+            mine = torch.tensor([float(number in arrived) for number in self.heeded], device=result.norms.device)
+            arrived = [number for number, count in zip(self.heeded, self.parallel.sum(mine).tolist(), strict=True) if count > 0]
+        if arrived and (not state.finished or arrived[0] == OUT_OF_TIME):
             self.save()
-            raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.how_to_resume}")
+            raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.how_to_resume}", arrived[0])

@@ -1,0 +1,163 @@
+"""Jobs on a Slurm cluster, through submitit.
+
+A job is a batch script that Slurm starts on a node; there it calls one function in as many processes as the job has, joined through
+torch.distributed. When its time ends, or when it has to make room, the job gets SIGUSR1: the run saves and stops with `Interrupted`, and
+the job is put back into the queue, from where it calls the same function again. So the function has to go on with what it finds done.
+"""
+
+import atexit
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from assay.errors import OUT_OF_MEMORY, AssayError, ConfigError, Interrupted, UserError, out_of_memory
+from assay.launch.config import LaunchConfig
+
+FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below the ports that systems hand out by themselves
+
+
+def require_slurm() -> None:
+    """Raise UserError where no job can be sent from: a command of Slurm or submitit is missing."""
+    for command in ("sbatch", "srun", "scontrol"):
+        if shutil.which(command) is None:
+            raise UserError(
+                f"--launcher slurm: there is no `{command}` here; start it where Slurm's commands are, such as a cluster's login node, "
+                "or leave out --launcher to train on this machine"
+            )
+    if find_spec("submitit") is None:
+        raise UserError("--launcher slurm: submitit is not installed; install it with: pip install 'assay[slurm]'")
+
+
+def submit(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], config: LaunchConfig, folder: Path, name: str) -> list[str]:
+    """Send one job for each tuple of arguments, several as one array; the ids of the jobs. Raises UserError where Slurm refuses.
+
+    The function has to be importable on the nodes; scripts and logs are written to `folder`, which they have to see as well.
+    """
+    require_slurm()
+    from submitit import SlurmExecutor  # noqa: PLC0415
+    from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
+
+    executor = SlurmExecutor(folder.resolve(), max_num_timeout=config.requeues)
+    executor.update_parameters(**parameters(config, name, len(arguments)))
+    task = Task(function)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():
+            jobs = [executor.submit(task, *values) for values in arguments]
+    except (FailedJobError, FailedSubmissionError) as refused:
+        said = str(refused).strip().removeprefix("sbatch: error: ").splitlines() or ["without a word"]
+        raise ConfigError("launch", f"sbatch refused: {said[0]}; change it with --launch KEY=VALUE or in the table [launch]") from None
+    return [job.job_id for job in jobs]
+
+
+def log_of(folder: Path, job: str) -> Path:
+    """Where a job writes what its first process prints."""
+    return folder.resolve() / f"{job}_0_log.out"
+
+
+def parameters(config: LaunchConfig, name: str, jobs: int) -> dict[str, Any]:
+    """The parameters of submitit's Slurm executor; those that are None are left to the cluster."""
+    setup = ["export SUBMITIT_PREEMPT_SIGNAL=USR1", *config.setup]
+    together = ["--kill-on-bad-exit=1"] if config.tasks > 1 else []  # else the others would wait for the one that failed
+    cores = []
+    if config.cpus is not None:
+        setup.insert(0, f"export OMP_NUM_THREADS={config.cpus}")
+        cores = [f"--cpus-per-task={config.cpus}"]  # since Slurm 22.05 srun does not take it from the job
+    values = {
+        "job_name": name,
+        "partition": config.partition,
+        "time": max(1, round(60 * config.hours)),
+        "nodes": 1,
+        "ntasks_per_node": config.tasks,
+        "cpus_per_task": config.cpus,
+        "gpus_per_node": config.gpus or None,
+        "mem": None if config.memory_gb is None else f"{round(1024 * config.memory_gb)}M",
+        "account": config.account,
+        "qos": config.qos,
+        "array_parallelism": config.array or jobs,
+        "stderr_to_stdout": True,
+        "setup": setup,
+        "srun_args": [*cores, *together],
+        "additional_parameters": {"signal": f"USR1@{config.notice}", "requeue": True, **config.extra},
+    }
+    return {"wckey": None, **{key: value for key, value in values.items() if value is not None}}  # no key, where submitit has its name
+
+
+class Task:
+    """A function as a job calls it: with its processes joined, its errors told in a sentence, and called again after a requeue."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        rank = _join()
+        try:
+            made = self.function(*arguments)
+        except Interrupted as stopped:
+            print(f"assay: {stopped}", file=sys.stderr, flush=True)  # noqa: T201
+            if stopped.signal == signal.SIGUSR1:
+                print("assay: the job goes back into the queue, and when it starts again it goes on by itself", file=sys.stderr, flush=True)  # noqa: T201
+                _queue_again()
+                if rank > 0:
+                    return None  # a failure here would end the first process before it has done that
+            sys.exit(stopped.exit_code)
+        except Exception as error:
+            if not isinstance(error, AssayError) and not out_of_memory(error):
+                raise
+            if rank == 0:
+                print(f"assay: error: {error if isinstance(error, AssayError) else OUT_OF_MEMORY}", file=sys.stderr, flush=True)  # noqa: T201
+            sys.exit(error.exit_code if isinstance(error, AssayError) else 1)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # all is done: no reason to start again, or to die of it while Python ends
+        if "WORLD_SIZE" in os.environ:
+            atexit.register(_leave)
+        return made
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """What the job does when it starts again: the same."""
+        from submitit.helpers import DelayedSubmission  # noqa: PLC0415
+
+        return DelayedSubmission(self, *arguments)
+
+
+def _queue_again() -> None:
+    """Hand the signal on to submitit, which in the first process queues the job again and exits, and in the others does nothing."""
+    from submitit.core.utils import UncompletedJobError  # noqa: PLC0415
+
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    except UncompletedJobError as refused:
+        print(f"assay: {refused} (launch.requeues)", file=sys.stderr, flush=True)  # noqa: T201
+    except subprocess.CalledProcessError as ended:
+        if ended.returncode >= 0:
+            raise
+        # Slurm has queued the job, and was so quick to end this start of it that the command was killed before it could say so
+
+
+def _leave() -> None:
+    """End this process at once: while it is taken down, threads of torch.distributed now and then abort it, after all its work is done."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _join() -> int:
+    """Tell torch.distributed of the processes of this job, as torchrun would; the rank of this one."""
+    from submitit import JobEnvironment  # noqa: PLC0415
+
+    job = JobEnvironment()
+    if job.num_tasks > 1:
+        os.environ |= {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(FIRST_PORT + int(job.raw_job_id) % PORTS),
+            "RANK": str(job.global_rank),
+            "LOCAL_RANK": str(job.local_rank),
+            "WORLD_SIZE": str(job.num_tasks),
+        }
+    return job.global_rank

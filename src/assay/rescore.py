@@ -1,0 +1,112 @@
+"""A run's checkpoint opened once more, and its score on a part of the text: the stored one where there is one, else made now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from assay.core.devices import resolve
+from assay.data.plan import Policy
+from assay.data.prepare import Prepared
+from assay.data.split import PartName
+from assay.errors import UserError, nearest
+from assay.evaluate.detail import store
+from assay.evaluate.protocol import Protocol
+from assay.evaluate.stored import Stored, find_stored, read_stored
+from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer, read_config, refuse_growing_state
+from assay.models.base import Model
+from assay.runs.store import TEST_USES, Run
+from assay.text.tokenizer import load_tokenizer
+from assay.train import checkpoint as checkpoints
+
+Tell = Callable[[str], None]
+
+
+class Opened(NamedTuple):
+    """A run with its weights and the text to be scored."""
+
+    run: Run
+    config: ExperimentConfig
+    prepared: Prepared
+    model: Model
+    step: int
+    split: PartName
+
+
+def open_run(run: Run, split: str, checkpoint: str, data_dir: Path | None) -> Opened:
+    """Everything that scoring a checkpoint needs. Raises UserError where the text is not the one that the run knows."""
+    config = read_config(run)
+    prepared = load_data(config, data_dir)
+    if split not in prepared.parts:
+        raise UserError(f"--split: no part '{split}'; {nearest(split, prepared.parts)}")
+    if prepared.parts[split].target_count == 0:
+        raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
+    trained_on = run.provenance().get("data", {}).get("parts", {}).get(split, {}).get("sha256")
+    if trained_on not in (None, prepared.parts[split].sha256):
+        raise UserError(f"{run.name}: the {split} text is not the one that the run knows; the corpus has changed since, restore it")
+    if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:
+        raise UserError(f"{run.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
+    model = build_model(config, prepared.tokenizer.size)
+    path = checkpoints.open_weights(run.checkpoints, checkpoint, model)
+    return Opened(run, config, prepared, model, int(path.name.removeprefix("step-")), split)
+
+
+def protocol_name(protocol: Protocol) -> str:
+    """How the text was read, in a file's name."""
+    return f"stride{protocol.stride}" if protocol.policy == "strided" else protocol.policy
+
+
+def used_test(run: Run, stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """Write down that the test split was used, and give all uses, this one last."""
+    use = {name: stored[name] for name in ("bits_per_byte", "standard_error", "protocol")}
+    run.append(TEST_USES, {"time": datetime.now(UTC).isoformat(timespec="seconds"), "checkpoint": stored["protocol"]["checkpoint"], **use})
+    return run.test_uses()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which score of a run is asked for; what was not scored yet is scored now."""
+
+    split: str
+    checkpoint: str
+    policy: Policy | None
+    stride: int | None
+    data_dir: Path | None
+
+    def of(self, member: Run | Path, tell: Tell) -> Stored:
+        """The score of a run, or the one in a file of scores. `tell` is told, in a sentence, when a run has to be scored."""
+        if isinstance(member, Path):
+            return read_stored(member)
+        label = self.label(member)
+        file = self.find(member, label)
+        if file is None:
+            tell(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
+            file = self.score(member)
+        found = read_stored(file, member)
+        found.protocol["checkpoint"] = label  # the best one may be the last one as well
+        return found
+
+    def label(self, run: Run) -> str:
+        """The checkpoint with its step, as a score names it. Raises RunError if it is not there."""
+        step = int(checkpoints.locate(run.checkpoints, self.checkpoint).name.removeprefix("step-"))
+        return f"{self.checkpoint}, step {step}"
+
+    def find(self, run: Run, label: str) -> Path | None:
+        """The file of the score, if the run has it."""
+        return find_stored(run, self.split, label, self.policy or read_config(run).plan.policy, self.stride)
+
+    def score(self, run: Run) -> Path:
+        """Score the run, keep the score, and note a use of the test split; the file of the score."""
+        opened = open_run(run, self.split, self.checkpoint, self.data_dir)
+        if self.policy == "carried":
+            refuse_growing_state(opened.model, "--policy")
+        device = resolve(opened.config.train.device)
+        labels = (opened.split, f"{self.checkpoint}, step {opened.step}")
+        part = opened.prepared.parts[opened.split]
+        scorer = make_scorer(opened.config, opened.prepared, part, labels, device, self.policy, self.stride)
+        name = f"{self.split}-{self.checkpoint}-step{opened.step}-{protocol_name(scorer.protocol)}"
+        stored = store(run, name, scorer.score(opened.model.to(device)))
+        if self.split == "test":
+            used_test(run, stored)
+        return run.path / "scores" / f"{name}.json"

@@ -1,0 +1,145 @@
+"""Mirrors may be slow, fail or be missing: the run goes on as if they were not there, and says so once."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from assay.errors import UserError
+from assay.track import several
+from assay.track.base import Pace, Tracker
+from assay.track.mirror import ROOM, Copy, Mirror
+from assay.track.several import COPIES, Several, trackers
+from track.recorded import folder, metrics, tell
+
+
+class Heard(Tracker):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.notes: list[str] = []
+        self.calls: list[str] = []
+
+    def opened(self, folder: Path, step: int) -> None:
+        self.calls.append("opened")
+
+    def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        self.steps.append(line["step"])
+
+    def sample(self, step: int, texts: Sequence[str]) -> None:
+        self.calls.append("sample")
+
+    def scores(self, step: int, figures: Mapping[str, Any]) -> None:
+        self.calls.append("scores")
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def end(self) -> None:
+        self.calls.append("end")
+
+
+class Kept(Heard, Copy):
+    """A copy that works."""
+
+    patience = 5.0
+    late = "it lacks the end"
+
+    def where(self, folder: Path) -> str:
+        return f"see {folder.name}"
+
+
+class Broken(Kept):
+    """A copy that raises at step 3."""
+
+    def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        super().metrics(line, pace)
+        if line["step"] == 3:
+            raise ConnectionError("the server is gone")
+
+
+class Stuck(Kept):
+    """A copy that never comes back."""
+
+    patience = 0.2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.never = Event()
+
+    def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        self.never.wait()
+
+
+def test_everyone_is_told_everything_in_order(tmp_path: Path) -> None:
+    first, copy = Heard(), Kept()
+    run = folder(tmp_path)
+    tell(Several(first, [Mirror("kept", copy)]), run, range(1, 6))
+    assert first.steps == copy.steps == [1, 2, 3, 4, 5]
+    assert first.calls == copy.calls == ["opened", "sample", "scores", "end"]
+    assert first.notes == [f"see {run.name}"]
+
+
+def test_a_mirror_that_raises_is_switched_off_with_one_note(tmp_path: Path) -> None:
+    first, broken, kept = Heard(), Broken(), Kept()
+    tell(Several(first, [Mirror("broken", broken), Mirror("kept", kept)]), folder(tmp_path), range(1, 8))
+    assert broken.steps == [1, 2, 3]
+    assert broken.calls == ["opened"]
+    assert first.steps == kept.steps == [1, 2, 3, 4, 5, 6, 7]
+    assert [note for note in first.notes if "broken" in note] == ["broken is switched off for the rest of this run: the server is gone"]
+
+
+def test_a_mirror_that_is_stuck_neither_slows_nor_stops_the_run_and_what_it_lacks_is_counted(tmp_path: Path) -> None:
+    first, stuck = Heard(), Stuck()
+    began = time.monotonic()
+    tell(Several(first, [Mirror("stuck", stuck)]), folder(tmp_path), range(1, ROOM + 50))
+    assert time.monotonic() - began < 2
+    assert first.steps == list(range(1, ROOM + 50))
+    assert "stuck is not done 0.2 seconds after the run; it lacks the end" in first.notes
+    lacks = next(note for note in first.notes if "too slow" in note)
+    assert lacks.startswith("stuck was too slow and lacks 5")
+    stuck.never.set()
+
+
+def test_a_run_that_never_began_ends_without_a_word() -> None:
+    first = Heard()
+    Several(first, [Mirror("kept", Kept())]).end()
+    assert first.notes == []
+
+
+def test_without_names_the_first_tracker_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(several.VARIABLE, raising=False)
+    first = Heard()
+    assert trackers(first) is first
+
+
+def test_the_environment_names_mirrors_that_are_always_wanted_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(several, "COPIES", {"a": Kept, "b": Kept})
+    monkeypatch.setenv(several.VARIABLE, "a, b,")
+    made = trackers(Heard(), ["b"])
+    assert isinstance(made, Several)
+    assert [mirror.name for mirror in made.mirrors] == ["b", "a"]
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"--track: nothing is called 'tensorbord'; did you mean 'tensorboard'\?"):
+        trackers(Heard(), ["tensorbord"])
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_missing_library_gives_the_line_that_installs_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"assay.track.{name}.find_spec", lambda library: None)
+    with pytest.raises(UserError, match=rf"pip install 'assay\[{name}\]'"):
+        trackers(Heard(), [name])
+
+
+def test_a_line_of_metrics_can_be_told_after_the_end_of_a_broken_mirror(tmp_path: Path) -> None:
+    mirror = Mirror("broken", Broken())
+    tracker = Several(Heard(), [mirror])
+    tell(tracker, folder(tmp_path), range(3, 5))
+    metrics(tracker, 5)
+    assert isinstance(mirror.failed, ConnectionError)
