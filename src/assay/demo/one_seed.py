@@ -46,7 +46,7 @@ def show(stage: Stage) -> Told:
     _, (comparison,) = compare(groups)
     assert comparison.seeds is not None
     counts = len(groups[0].runs), len(groups[1].runs)
-    return _told(runs, pairs, seed_verdict(comparison, comparison.seeds, 1, counts), counts)
+    return _told(runs, pairs, seed_verdict(comparison.pair, comparison.seeds, 1, counts), counts)
 
 
 def _run(stage: Stage, seed: int) -> Stored:

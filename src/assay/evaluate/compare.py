@@ -6,7 +6,7 @@ uncertainty of the choice of text; that of the seed is separate and needs severa
 into blocks long enough to be nearly independent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
@@ -22,7 +22,7 @@ from assay.evaluate.figures import standard_error
 from assay.evaluate.stored import Stored
 from assay.statistics import seeds
 from assay.statistics.bootstrap import effective_units, percentiles, resampled
-from assay.statistics.interval import Interval, student, units_needed
+from assay.statistics.interval import LEVEL, Interval, student, units_needed
 from assay.statistics.multiple import holm
 from assay.statistics.sign import SignTest, sign_test
 
@@ -86,7 +86,7 @@ class OverSeeds:
 
     found: seeds.SeedDifference
     adjusted: float
-    needed: int | None  # seeds an arm
+    needed: int | None  # seeds an arm; where the difference is not resolved, more than there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,11 @@ class Comparison:
     second: int
     text: TextDifference  # of the median seeds
     seeds: OverSeeds | None  # None where an arm has one run
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """Both numbers."""
+        return self.first, self.second
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,8 @@ def compare(arms: Sequence[Arm], *, all_pairs: bool = False) -> tuple[Units, lis
     units = units_of([arm.median for arm in arms])
     pairs = [pair for pair in combinations(range(len(arms)), 2) if all_pairs or pair[0] == 0]
     texts = _over_text(units, pairs)
-    over_seeds = _over_seeds(arms, pairs)
-    return units, [Comparison(*pair, text, over) for pair, text, over in zip(pairs, texts, over_seeds, strict=True)]
+    seeded = over_seeds(arms, pairs)
+    return units, [Comparison(*pair, text, over) for pair, text, over in zip(pairs, texts, seeded, strict=True)]
 
 
 def draws_for(comparisons: Sequence[Any]) -> int:
@@ -162,18 +167,32 @@ def _over_text(units: Units, pairs: Sequence[tuple[int, int]]) -> list[TextDiffe
     ]
 
 
-def _over_seeds(arms: Sequence[Arm], pairs: Sequence[tuple[int, int]]) -> list[OverSeeds | None]:
-    found = {(a, b): _seed_difference(arms[a], arms[b]) for a, b in pairs if min(len(arms[a].runs), len(arms[b].runs)) > 1}
+def over_seeds(
+    arms: Sequence[Arm], pairs: Sequence[tuple[int, int]], figure: Callable[[Stored], float] = lambda run: run.bits_per_byte
+) -> list[OverSeeds | None]:
+    """The differences of the pairs over seeds, in any figure of a score; None where an arm has one run."""
+    found = {(a, b): _seed_difference(arms[a], arms[b], figure) for a, b in pairs if min(len(arms[a].runs), len(arms[b].runs)) > 1}
     adjusted = dict(zip(found, holm([difference.interval.probability for difference in found.values()]), strict=True))
-    return [
-        OverSeeds(found[pair], adjusted[pair], seeds.seeds_needed(found[pair], len(found))) if pair in found else None for pair in pairs
-    ]
+
+    def needed(pair: tuple[int, int]) -> int | None:
+        count = seeds.seeds_needed(found[pair], len(found))
+        have = max(len(arms[index].runs) for index in pair)
+        return count if count is None or adjusted[pair] < 1 - LEVEL else max(count, have + 1)  # these few had bad luck
+
+    return [OverSeeds(found[pair], adjusted[pair], needed(pair)) if pair in found else None for pair in pairs]
 
 
-def _seed_difference(a: Arm, b: Arm) -> seeds.SeedDifference:
-    """Paired by seed within one architecture, where a seed gives both arms the same initial weights; otherwise after Welch."""
-    same = all(a.runs[0].config.get(key) == b.runs[0].config.get(key) for key in ("model", "tokenizer"))
-    if not same or None in a.seeds or sorted(map(str, a.seeds)) != sorted(map(str, b.seeds)):
-        return seeds.welch(a.figures, b.figures)
-    of_b = dict(zip(b.seeds, b.figures, strict=True))
-    return seeds.paired(a.figures, [of_b[seed] for seed in a.seeds])
+def paired_by_seed(arms: Sequence[Arm]) -> bool:
+    """Whether the arms are of one architecture, where a seed gives all of them the same initial weights, and have the same seeds."""
+    first = arms[0]
+    same = all(arm.runs[0].config.get(key) == first.runs[0].config.get(key) for arm in arms for key in ("model", "tokenizer"))
+    return same and None not in first.seeds and all(sorted(map(str, arm.seeds)) == sorted(map(str, first.seeds)) for arm in arms)
+
+
+def _seed_difference(a: Arm, b: Arm, figure: Callable[[Stored], float]) -> seeds.SeedDifference:
+    """Paired by seed where that can be, otherwise after Welch."""
+    of_a, of_b = ([figure(run) for run in arm.runs] for arm in (a, b))
+    if not paired_by_seed([a, b]):
+        return seeds.welch(of_a, of_b)
+    by_seed = dict(zip(b.seeds, of_b, strict=True))
+    return seeds.paired(of_a, [by_seed[seed] for seed in a.seeds])

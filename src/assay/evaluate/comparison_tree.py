@@ -79,7 +79,7 @@ def _comparison(arms: Sequence[Arm], units: Units, one: Comparison, family: Sequ
             "probability_after_holm": over.adjusted,
             "seeds_needed": over.needed,
             "resolved": resolved(over),
-            "verdict": seed_verdict(one, over, with_seeds, (len(a.runs), len(b.runs))),
+            "verdict": seed_verdict(one.pair, over, with_seeds, (len(a.runs), len(b.runs))),
         },
         "unequal": {name: list(values) for name, values in unequal(a.median, b.median).items()},
     }

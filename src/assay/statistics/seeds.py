@@ -14,6 +14,7 @@ from assay.statistics.interval import LEVEL, POWER, Interval, student, units_nee
 from assay.statistics.student import quantile
 
 Figures = Sequence[float]
+MANY = 1000  # seeds, of which t asks for less than 1 % more than the normal distribution
 
 
 class SeedDifference(NamedTuple):
@@ -53,8 +54,8 @@ def seeds_needed(found: SeedDifference, family: int = 1) -> int | None:
     spread^2 is the variance of one seed's difference: s_A^2 + s_B^2, or that of the pairs.
     """
     count = units_needed(found.difference, found.spread, 1, family)
-    if count is None:
-        return None
+    if count is None or count > MANY:
+        return count
     for more in range(max(2, count), count + 10):  # t asks for one to three more than the normal distribution
         freedom = float(more - 1 if found.paired else 2 * more - 2)
         reach = quantile(1 - (1 - LEVEL) / (2 * family), freedom) + quantile(POWER, freedom)

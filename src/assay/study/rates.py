@@ -1,0 +1,29 @@
+"""Learning rates in a config tree: every key `lr` below `optimizer`."""
+
+from typing import Any
+
+from assay.core.config import Tree, flatten
+from assay.errors import ConfigError
+
+RATE = "lr"
+
+
+def scaled_rates(tree: Tree, factor: float) -> Tree:
+    """An experiment's tree with every learning rate multiplied by `factor`. Schedules are factors on these, and need nothing."""
+    if factor == 1:
+        return tree
+    scaled = _scaled(tree["optimizer"], factor)
+    if scaled == tree["optimizer"]:
+        raise ConfigError("lr_factors", "have nothing to act on, as the optimiser has no key `lr`; leave them out")
+    return {**tree, "optimizer": scaled}
+
+
+def rates(tree: Tree) -> list[str]:
+    """The dotted keys of the learning rates in an experiment's tree."""
+    return [key for key, _ in flatten(tree) if key.startswith("optimizer.") and key.rpartition(".")[2] == RATE]
+
+
+def _scaled(node: Any, factor: float) -> Any:
+    if isinstance(node, dict):
+        return {key: value * factor if key == RATE else _scaled(value, factor) for key, value in node.items()}
+    return node

@@ -1,0 +1,267 @@
+"""What a study found, as plain data: runs, arms, comparisons, effects, fronts, sensitivities. `outcome.read_study` makes it.
+
+Figures are in the study's metric and not turned round; every *difference* is turned so that **below 0 is better** than what it is compared
+with, whatever the metric: A - base for bits per byte, base - A for an accuracy.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from assay.evaluate.compare import Units
+from assay.evaluate.stored import Stored
+from assay.runs.store import Run
+from assay.statistics.interval import Interval
+from assay.study.metric import Metric
+from assay.study.plan import Job, Plan, PlannedArm
+
+
+class Point(NamedTuple):
+    """One point of a learning curve."""
+
+    step: int
+    tokens: float  # targets seen so far; between two lines of metrics in proportion to the steps
+    seconds: float  # of training steps, without validations, samples and checkpoints
+    value: float  # nats per token in training, bits per byte in validation
+
+
+class Curve(NamedTuple):
+    """How a run learned."""
+
+    training: tuple[Point, ...]  # means since the point before
+    validation: tuple[Point, ...]
+
+    @property
+    def falling(self) -> float | None:
+        """Bits per byte by which validation fell over the last fifth of training; None where that cannot be told."""
+        if len(self.validation) < 2:
+            return None
+        last = self.validation[-1]
+        before = [point for point in self.validation[:-1] if point.step <= 0.8 * last.step]
+        return before[-1].value - last.value if before else None
+
+
+class Spent(NamedTuple):
+    """What a run took, as far as it is known."""
+
+    tokens: int | None  # targets trained on
+    bytes: int | None  # of training text, a byte counted as often as it was seen
+    flops: int | None  # of training: tokens times FLOPs a token
+    seconds: float | None  # of training steps, warm-up included
+    tokens_per_second: float | None  # of steps after the warm-up, as last measured
+    peak_bytes: int | None  # memory, where it was recorded
+
+
+@dataclass(frozen=True, eq=False)
+class RunOutcome:
+    """A job of the plan and what became of it."""
+
+    job: Job
+    run: Run  # its directory need not exist yet
+    state: str  # waiting (not begun), created, running, interrupted, failed, finished
+    reason: str  # why it failed, else empty
+    step: int
+    steps: int | None  # of the whole run; None while a budget in minutes is not measured
+    validation: Stored | None  # of the study's checkpoint, once finished
+    test: Stored | None
+    curve: Curve
+    spent: Spent
+    test_uses: int
+    provenance: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was trained to its end and scored."""
+        return self.state == "finished"
+
+    def score(self, split: str) -> Stored | None:
+        """The score on `validation` or `test`."""
+        return self.test if split == "test" else self.validation
+
+
+@dataclass(frozen=True, eq=False)
+class ArmOutcome:
+    """One arm: the runs of its chosen learning rate, one a seed, and everything else that was tried."""
+
+    plan: PlannedArm
+    factor: float | None  # by which its learning rates are multiplied; None: not chosen yet
+    jobs: tuple[RunOutcome, ...]  # of all factors
+    runs: tuple[RunOutcome, ...]  # of the chosen factor, by seed, finished or not
+    split: str  # of the figures below
+    metric: Metric
+
+    @property
+    def name(self) -> str:
+        """As in the plan; `base` for the base."""
+        return self.plan.name
+
+    @property
+    def scored(self) -> tuple[RunOutcome, ...]:
+        """The chosen runs that have a score on the reported split."""
+        return tuple(run for run in self.runs if run.score(self.split) is not None)
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """Their scores on the reported split, by seed."""
+        return tuple(score for run in self.runs if (score := run.score(self.split)) is not None)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that have a figure."""
+        return tuple(run.job.seed for run in self.scored)
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """The metric of each of these seeds on the reported split."""
+        return tuple(self.metric.of(score) for score in self.stored)
+
+    @property
+    def validation(self) -> tuple[float, ...]:
+        """The metric on validation of each chosen run that is finished."""
+        return tuple(self.metric.of(run.validation) for run in self.runs if run.validation is not None)
+
+    @property
+    def mean(self) -> float | None:
+        """Over seeds; None without a figure."""
+        return fmean(self.figures) if self.figures else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds; None for fewer than two."""
+        return stdev(self.figures) if len(self.figures) > 1 else None
+
+    @property
+    def spent(self) -> Spent:
+        """The mean of the scored runs, each quantity over the runs that know it."""
+        means = [_mean([run.spent[index] for run in self.scored]) for index in range(len(Spent._fields))]
+        whole = [None if value is None else round(value) for value in means]
+        return Spent(whole[0], whole[1], whole[2], means[3], means[4], whole[5])
+
+    @property
+    def unfinished(self) -> tuple[RunOutcome, ...]:
+        """The runs that are planned and not finished."""
+        return tuple(run for run in self.jobs if not run.finished)
+
+
+class Against(NamedTuple):
+    """An arm against the base."""
+
+    arm: str
+    difference: float  # of the means over seeds; below 0: better than the base
+    interval: Interval | None  # over seeds; None where one of the two has a single seed
+    text: Interval | None  # over units of the text, of the median seeds; None for another metric than bits per byte
+    adjusted: float | None  # the probability over seeds after Holm, over all comparisons of the study
+    resolved: bool  # over seeds and, in bits per byte, over the text
+    needed: int | None  # seeds an arm that would resolve a difference of this size, where it is not resolved
+    paired: bool  # by seed
+    verdict: str  # in words
+    unequal: dict[str, tuple[str, str]]  # what is unequal in how base and arm were trained and scored
+
+
+class Effect(NamedTuple):
+    """What one value of an axis does beside the base's value of that axis."""
+
+    axis: str
+    value: str
+    over: int  # pairs of arms that differ in this alone and were averaged: 1 in one-factor, all other axes' combinations in a grid
+    difference: float  # below 0: better
+    interval: Interval | None
+    adjusted: float | None  # probability after Holm over all effects
+    resolved: bool
+
+
+class AxisEffect(NamedTuple):
+    """All values of one axis."""
+
+    axis: str
+    effects: tuple[Effect, ...]
+    spread: float  # between the best and the worst value, the base's included
+    best: str  # the value; `base` for the base's own
+
+
+class Interaction(NamedTuple):
+    """Two values together, less what each does alone: below 0 they help each other, above 0 they share what they gain."""
+
+    first: tuple[str, str]  # axis and value
+    second: tuple[str, str]
+    over: int  # quadruples of arms that were averaged
+    difference: float
+    interval: Interval | None
+    adjusted: float | None
+    resolved: bool
+
+
+class OnFront(NamedTuple):
+    """An arm in the plane of one cost and quality."""
+
+    arm: str
+    cost: float
+    figure: float
+    front: bool  # no other arm is at least as good in both and better in one
+    ties: tuple[str, ...]  # arms of the front whose difference in quality from this one is not resolved
+
+
+class Front(NamedTuple):
+    """Quality against one cost: `flops`, `parameters`, `seconds` or `state_bytes`."""
+
+    cost: str
+    label: str
+    arms: tuple[OnFront, ...]  # from the cheapest
+
+
+class Sensitivity(NamedTuple):
+    """How one arm depends on its learning rate, on validation over the tuning seeds."""
+
+    arm: str
+    figures: tuple[tuple[float, float], ...]  # factor, mean figure; ascending in the factor
+    best: float
+    at_edge: bool  # the best factor is the smallest or the largest that was tried
+    spread: float  # between the best and the worst figure
+    diverged: tuple[float, ...]  # factors of which a run failed, without a figure above
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A study, as far as it went."""
+
+    folder: Path
+    plan: Plan
+    metric: Metric
+    split: str  # on which the figures are; validation as long as the test split was not scored for all finished runs
+    arms: tuple[ArmOutcome, ...]  # the base first
+    units: Units | None  # of the text that was compared on
+    comparisons: tuple[Against, ...]  # of every other arm that has a figure
+    axes: tuple[AxisEffect, ...]
+    interactions: tuple[Interaction, ...]
+    fronts: tuple[Front, ...]
+    sensitivities: tuple[Sensitivity, ...]
+    left_out: tuple[str, ...]  # sentences: arms that have figures and could not be compared with the base
+    earlier: tuple[str, ...]  # runs in the folder that no job of the plan names
+    warnings: tuple[str, ...]  # sentences
+    verdict: tuple[str, ...]  # sentences, first the answer to the study's question
+
+    @property
+    def base(self) -> ArmOutcome:
+        """What the others are compared with."""
+        return self.arms[0]
+
+    @property
+    def jobs(self) -> tuple[RunOutcome, ...]:
+        """Every job of the plan."""
+        return tuple(run for arm in self.arms for run in arm.jobs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job is finished and scored on the split that is to be reported."""
+        reported = self.split == self.plan.study.report_on
+        return reported and all(run.finished for run in self.jobs) and all(len(arm.stored) == len(arm.runs) > 0 for arm in self.arms)
+
+    def arm(self, name: str) -> ArmOutcome:
+        """The arm of a name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

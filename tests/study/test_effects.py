@@ -1,0 +1,123 @@
+"""Effects and interactions against numbers worked by hand."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from assay.statistics.contrast import contrast
+from assay.statistics.seeds import paired, welch
+from assay.study.compared import compared
+from assay.study.effects import VARIANTS, effects, interactions
+from assay.study.plan import PlannedArm
+from assay.study.results import ArmOutcome, AxisEffect, Interaction
+from study.made_study import arm, deep, fast, laid_plan, outcome_of
+
+BOTH = arm("depth=2 lr=0.01", {"model.depth": 2, "optimizer.lr": 0.01})
+CELLS = (arm(), deep(2), fast(0.01), BOTH)
+
+
+def around(mean: float) -> dict[int, float]:
+    """Three seeds about a mean."""
+    return {0: mean - 0.01, 1: mean, 2: mean + 0.01}
+
+
+def found(
+    arms: Mapping[PlannedArm, Mapping[int, float]] | list[tuple[PlannedArm, Mapping[int, float]]], mode: str, metric: str = "bits_per_byte"
+) -> tuple[dict[str, AxisEffect], tuple[Interaction, ...]]:
+    """The effects by axis, and the interactions."""
+    listed = list(arms.items()) if isinstance(arms, Mapping) else arms
+    outcomes: list[ArmOutcome] = [outcome_of(one, figures, metric) for one, figures in listed]
+    plan = laid_plan([one for one, _ in listed], mode=mode, metric=metric)
+    axes = effects(plan, outcomes, compared(outcomes).comparisons)
+    return {axis.axis: axis for axis in axes}, interactions(plan, outcomes)
+
+
+def test_a_contrast_of_two_arms_is_welchs_test() -> None:
+    a, b = [1.0, 1.2, 1.4], [2.0, 2.1, 2.7, 2.9]
+    made, expected = contrast([(1.0, a), (-1.0, b)], paired=False), welch(a, b)
+    assert made[:3] == pytest.approx(expected[:3])
+    assert made.interval == pytest.approx(expected.interval)
+    assert contrast([(1.0, a), (-1.0, b[:3])], paired=True) == paired(a, b[:3])
+
+
+def test_a_contrast_of_four_arms_by_hand() -> None:
+    """Variances 1, 4, 1, 4 over two, two, three and three seeds: SE^2 = 1/2 + 2 + 1/3 + 4/3."""
+    root = 2**0.5
+    terms = [(1.0, [5.0, 5 + root]), (-1.0, [1.0, 1 + 2 * root]), (-1.0, [1.0, 2.0, 3.0]), (1.0, [1.0, 3.0, 5.0])]
+    made = contrast(terms, paired=False)
+    assert made.difference == pytest.approx(5 + root / 2 - 1 - root - 2 + 3)
+    assert made.standard_error**2 == pytest.approx(25 / 6)
+    assert made.freedom == pytest.approx((25 / 6) ** 2 / (1 / 4 + 4 + 1 / 18 + 16 / 18))
+
+
+def test_in_one_factor_an_effect_is_the_comparison_of_its_arm_with_the_base() -> None:
+    axes, none = found([(arm(), around(2.0)), (deep(2), around(1.9)), (deep(3), around(2.3)), (fast(0.01), around(2.05))], "one-factor")
+    assert none == ()
+    depth = axes["model.depth"]
+    assert [(one.value, one.difference, one.over) for one in depth.effects] == [("2", pytest.approx(-0.1), 1), ("3", pytest.approx(0.3), 1)]
+    assert (depth.best, depth.spread) == ("2", pytest.approx(0.4))
+    assert (axes["optimizer.lr"].best, axes["optimizer.lr"].spread) == ("base", pytest.approx(0.05))
+    assert all(one.resolved for one in depth.effects)
+
+
+def test_the_main_effect_in_a_grid_is_the_mean_over_the_other_axis() -> None:
+    axes, (together,) = found([(CELLS[0], around(2.0)), (CELLS[1], around(1.9)), (CELLS[2], around(2.2)), (CELLS[3], around(1.8))], "grid")
+    (depth,), (lr,) = axes["model.depth"].effects, axes["optimizer.lr"].effects
+    assert (depth.difference, depth.over) == (pytest.approx((-0.1 - 0.4) / 2), 2)
+    assert (lr.difference, lr.over) == (pytest.approx((0.2 - 0.1) / 2), 2)
+    assert together.difference == pytest.approx(1.8 - 1.9 - 2.2 + 2.0)
+    assert depth.interval is not None
+    assert depth.interval.low < depth.difference < depth.interval.high
+
+
+def test_a_grid_value_that_is_the_bases_own_is_the_base() -> None:
+    same = arm("depth=1 lr=0.01", {"model.depth": 1, "optimizer.lr": 0.01})  # the recipe has depth 1
+    axes, _ = found([(arm(), around(2.0)), (deep(2), around(1.9)), (same, around(2.2)), (BOTH, around(1.8))], "grid")
+    assert [one.value for one in axes["model.depth"].effects] == ["2"]
+    assert axes["model.depth"].effects[0].over == 2
+
+
+def test_a_grid_of_which_an_arm_is_missing_uses_the_pairs_that_are_there() -> None:
+    axes, together = found([(CELLS[0], around(2.0)), (CELLS[1], around(1.9)), (CELLS[2], around(2.2)), (CELLS[3], {})], "grid")
+    assert (axes["model.depth"].effects[0].over, axes["model.depth"].effects[0].difference) == (1, pytest.approx(-0.1))
+    assert together == ()
+
+
+def test_an_interaction_of_a_pair_is_what_both_do_beyond_the_sum_of_each() -> None:
+    axes, (together,) = found([(CELLS[0], around(2.0)), (CELLS[1], around(1.9)), (CELLS[2], around(1.8)), (CELLS[3], around(1.8))], "pairs")
+    assert together.difference == pytest.approx(0.1)  # they share what they gain
+    assert (together.first, together.second, together.over) == (("model.depth", "2"), ("optimizer.lr", "0.01"), 1)
+    assert together.resolved
+    assert axes["model.depth"].effects[0].difference == pytest.approx(-0.1)  # alone, beside the base
+    assert axes["optimizer.lr"].effects[0].over == 1
+
+
+def test_values_that_add_up_have_no_interaction() -> None:
+    random = np.random.default_rng(0)
+    cells = [
+        (cell, {seed: mean + random.normal(0, 0.01) for seed in range(4)}) for cell, mean in zip(CELLS, (2.0, 1.9, 1.8, 1.7), strict=True)
+    ]
+    _, (together,) = found(cells, "pairs")
+    assert not together.resolved
+    assert together.interval is not None
+    assert together.interval.low < 0 < together.interval.high
+
+
+def test_with_one_seed_an_effect_has_a_size_and_no_interval() -> None:
+    axes, (together,) = found([(cell, {0: mean}) for cell, mean in zip(CELLS, (2.0, 1.9, 1.8, 1.6), strict=True)], "grid")
+    assert axes["model.depth"].effects[0].interval is None
+    assert not axes["model.depth"].effects[0].resolved
+    assert (together.difference, together.interval, together.resolved) == (pytest.approx(-0.1), None, False)
+
+
+def test_an_arm_that_moves_several_keys_is_listed_as_a_variant() -> None:
+    wide = arm("wide and slow", {"model.width": 32, "train.accumulation": 2})
+    axes, _ = found([(arm(), around(2.0)), (deep(2), around(1.9)), (wide, around(1.7))], "one-factor")
+    assert [(one.value, one.difference) for one in axes[VARIANTS].effects] == [("wide and slow", pytest.approx(-0.3))]
+
+
+def test_effects_are_turned_so_that_below_0_is_better_for_an_accuracy_too() -> None:
+    axes, _ = found([(arm(), around(0.4)), (deep(2), around(0.5))], "one-factor", "top1_accuracy")
+    assert axes["model.depth"].effects[0].difference == pytest.approx(-0.1)
+    assert axes["model.depth"].best == "2"

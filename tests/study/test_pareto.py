@@ -1,0 +1,69 @@
+"""Fronts of quality against cost: planted points are found exactly, and unresolved ones are ties."""
+
+import numpy as np
+
+from assay.study.pareto import fronts, on_front
+from assay.study.results import Front, OnFront
+from study.made_study import arm, deep, outcome_of
+
+
+def front(
+    cost: str, *points: tuple[float, float], noise: float = 0.001, seeds: int = 3, metric: str = "bits_per_byte"
+) -> dict[str, OnFront]:
+    """The front of arms a, b, ... of these (parameters, figure)."""
+    arms = []
+    for depth, (name, (parameters, figure)) in enumerate(zip("abcdefgh", points, strict=False), 2):
+        planned = arm(name, {"model.depth": depth}, parameters=int(parameters), state_bytes=100, flops_per_token=int(parameters))
+        arms.append(outcome_of(planned, {seed: figure + noise * (seed - (seeds - 1) / 2) for seed in range(seeds)}, metric))
+    made: dict[str, Front] = {one.cost: one for one in fronts(arms)}
+    return {one.arm: one for one in made[cost].arms}
+
+
+def test_the_planted_front_is_found_exactly() -> None:
+    """A convex front of 20 points, and 80 that each lie behind one of them."""
+    random = np.random.default_rng(0)
+    best = [(float(cost), 3 - np.log(cost)) for cost in range(1, 21)]
+    behind = []
+    for _ in range(80):
+        cost, loss = best[random.integers(20)]
+        behind.append((cost + random.uniform(0, 3), loss + random.uniform(0.001, 1)))
+    order = random.permutation(100)
+    shuffled = [(best + behind)[place] for place in order]
+    assert [place < 20 for place in order] == on_front(shuffled)
+
+
+def test_of_two_equal_points_both_are_on_the_front_and_of_equal_cost_only_the_better() -> None:
+    assert on_front([(1, 2), (1, 2), (1, 3), (2, 2), (2, 1)]) == [True, True, False, False, True]
+
+
+def test_an_arm_is_on_the_front_of_parameters_if_none_is_smaller_and_better() -> None:
+    found = front("parameters", (100, 2.0), (200, 1.8), (300, 1.9), (150, 2.1))
+    assert {name for name, one in found.items() if one.front} == {"a", "b"}
+    assert list(found) == ["a", "d", "b", "c"]  # from the cheapest
+    assert all(one.ties == () for one in found.values())
+
+
+def test_an_arm_that_is_not_resolved_from_the_front_is_a_tie_and_not_ranked() -> None:
+    found = front("parameters", (100, 2.0), (200, 1.8), (300, 1.801), (400, 1.9), noise=0.01)
+    assert not found["c"].front
+    assert found["c"].ties == ("b",)
+    assert found["d"].ties == ()
+
+
+def test_arms_with_one_seed_are_all_ties() -> None:
+    found = front("parameters", (100, 2.0), (200, 1.0), seeds=1)
+    assert found["a"].ties == ("b",)
+    assert found["b"].ties == ("a",)
+
+
+def test_more_of_an_accuracy_is_better() -> None:
+    found = front("flops", (100, 0.3), (200, 0.5), (300, 0.4), metric="top1_accuracy")
+    assert {name for name, one in found.items() if one.front} == {"a", "b"}
+
+
+def test_there_is_a_front_for_flops_parameters_seconds_and_state() -> None:
+    arms = [outcome_of(arm(), {0: 2.0, 1: 2.1}), outcome_of(deep(2), {0: 1.9, 1: 2.0}), outcome_of(deep(3), {})]
+    made = fronts(arms)
+    assert [one.cost for one in made] == ["flops", "parameters", "seconds", "state_bytes"]
+    assert all([point.arm for point in one.arms] == ["base", "depth=2"] for one in made)
+    assert fronts(arms[:1]) == ()

@@ -1,0 +1,56 @@
+"""Every study that ships can be planned at every scale it has, and is what its name says."""
+
+import pytest
+
+from assay.study.file import names, scales
+from assay.study.make import make_plan
+from assay.study.plan import Plan
+
+ALL = [(name, scale) for name in names() for scale in (None, *scales(name))]
+
+
+def plan_of(name: str, scale: str | None = None) -> Plan:
+    return make_plan(name, scale, traced=False)
+
+
+def test_six_studies_ship_and_each_has_a_tiny_scale() -> None:
+    assert names() == [
+        "attention-on-titles", "harder", "lstm-or-transformer", "more-layers", "things-we-can-modify", "tokenizers-on-the-bible",
+    ]  # fmt: skip
+    assert all(scales(name) == ["tiny"] for name in names())
+
+
+@pytest.mark.parametrize(("name", "scale"), ALL)
+def test_every_study_plans_without_an_error_and_twice_alike(name: str, scale: str | None) -> None:
+    plan = plan_of(name, scale)
+    assert plan.refused == ()
+    assert plan.study.report_on == "test"
+    assert plan.study.question.endswith("?")
+    assert len({job.run for job in plan.jobs}) == len(plan.jobs)
+    assert [job.run for job in plan_of(name, scale).jobs] == [job.run for job in plan.jobs]
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_tiny_scale_has_the_same_arms_on_a_smaller_text(name: str) -> None:
+    whole, tiny = plan_of(name), plan_of(name, "tiny")
+    assert len(tiny.arms) == len(whole.arms)
+    assert tiny.arms[0].config.corpus != whole.arms[0].config.corpus
+    assert max(arm.parameters for arm in tiny.arms) < 3_000_000
+
+
+def test_cells_and_attention_have_equal_parameters_within_a_hundredth() -> None:
+    for scale in (None, "tiny"):
+        plan = plan_of("lstm-or-transformer", scale)
+        wanted = plan.arms[0].parameters
+        assert all(abs(arm.parameters - wanted) < 0.01 * wanted for arm in plan.arms)
+
+
+def test_the_users_list_is_covered() -> None:
+    keys = {key for arm in plan_of("things-we-can-modify").arms for key in arm.values}
+    assert keys == {
+        "plan.window", "plan.batch", "model.block.mixer.heads", "model.block.mixer.head_size", "model.embedding_dropout",
+        "model.block.mixer_dropout", "model.block.feed_dropout", "model.depth", "model.block.norm", "model.block.placement",
+        "model.block.mixer.bias", "model.block.feed.bias", "model.head.bias", "model.head.tied", "model.block.feed.activation",
+        "model.block.residual", "model.position", "model.init", "model.init.outputs", "optimizer", "optimizer.lr", "optimizer.rest.lr",
+        "optimizer.weight_decay", "train.accumulation", "train.budget", "train.precision", "objective",
+    }  # fmt: skip

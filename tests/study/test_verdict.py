@@ -1,0 +1,76 @@
+"""A study in sentences."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.study.named import brief, listed, plural
+from assay.study.outcome import read_study
+from assay.study.plan import PlannedArm
+from study.made_study import arm, deep, fast, made
+
+MEANS = {"base": 2.0, "depth=2": 1.9, "depth=3": 2.002, "lr=0.01": 2.1, "depth=2 lr=0.01": 1.8}
+
+
+def told(folder: Path, arms: tuple[PlannedArm, ...], **said: Any) -> tuple[str, ...]:
+    """The verdict on arms of these means."""
+
+    def rate(name: str, seed: int, factor: float) -> float:
+        return MEANS[name] + float(np.random.default_rng([seed, *name.encode()]).normal(0, 0.01)) + 0.1 * abs(factor - 1)
+
+    return read_study(made(folder, arms, rate, **said)).verdict
+
+
+def test_the_first_sentence_answers_and_the_next_ones_say_by_how_much_and_what_it_would_take(tmp_path: Path) -> None:
+    said = told(tmp_path, (arm(), deep(2), deep(3, flops_per_token=90_000), fast(0.01)), report_on="test", seeds=[0, 1, 2, 3])
+    assert 3 <= len(said) <= 8
+    assert said[0].startswith("Beside the base (1.99")
+    assert said[0].endswith("bits per byte on test, mean of 4 seeds): depth=2 is better; lr=0.01 is worse; depth=3 cannot be told from it.")
+    assert said[1].startswith("Better: depth=2 by 0.1")
+    assert said[2].startswith("Worse: lr=0.01 by 0.0982 +- 0.0080 bits per byte")
+    assert said[3].startswith("Not resolved with 4 seeds: depth=3 looks 0.0")
+    assert "seeds of each would resolve that)" in said[3]
+
+
+def test_one_seed_resolves_nothing_however_clear_it_looks(tmp_path: Path) -> None:
+    said = told(tmp_path, (arm(), deep(2)), seeds=[0])
+    assert "one seed): depth=2 cannot be told from it." in said[0]
+    assert said[1].startswith("With one seed nothing is resolved")
+    assert "depth=2 is 0.1" in said[1]
+
+
+def test_what_every_arm_was_given_is_said(tmp_path: Path) -> None:
+    said = told(tmp_path, (arm(), deep(2), deep(3)), lr_factors=[0.5, 1.0, 2.0], match=["tokens", "parameters"])
+    assert (
+        "Every arm was to get the same tokens and parameters and 3 learning rates, the best chosen on validation; "
+        "2 comparisons were corrected together (Holm)."
+    ) in said
+
+
+def test_what_two_values_do_together_is_said(tmp_path: Path) -> None:
+    both = arm("depth=2 lr=0.01", {"model.depth": 2, "optimizer.lr": 0.01})
+    said = told(tmp_path, (arm(), deep(2), fast(0.01), both), mode="pairs", seeds=[0, 1, 2, 3])
+    (together,) = [sentence for sentence in said if "together" in sentence and "sum" in sentence]
+    assert together.startswith("model.depth 2 and optimizer.lr 0.01 together are 0.190 +- 0.025 ")
+    assert "better than the sum of what each does alone" in together
+    assert len(said) <= 8
+
+
+def test_an_unfinished_study_says_how_far_it_is(tmp_path: Path) -> None:
+    said = told(tmp_path, (arm(), deep(2)), leave=["depth-2"])
+    assert said[0] == 'Nothing can be said yet on "Which is best?".'
+    assert said[1] == "3 of 6 runs are finished."
+    assert "no other arm has a figure beside it yet" in said[2]
+
+
+def test_a_study_of_the_base_alone_says_what_to_add(tmp_path: Path) -> None:
+    assert "add axes or variants" in told(tmp_path, (arm(),))[2]
+
+
+def test_names_are_listed_as_people_do_and_long_lists_are_cut() -> None:
+    assert [listed(list("abcdefghi"[:count])) for count in (0, 1, 2, 3)] == ["none", "a", "a and b", "a, b and c"]
+    assert listed(list("abcdefghi")) == "a, b, c, d, e and 4 more"
+    assert (plural(1, "run"), plural(1200, "run")) == ("1 run", "1,200 runs")
+    assert brief("first.\nsecond") == "first"
+    assert len(brief("x" * 500)) == 160

@@ -1,0 +1,197 @@
+"""A worker: what it makes, what it leaves alone, and what it does when a run fails or was broken off."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from assay.errors import DataError, Interrupted
+from assay.fit import Fit
+from assay.runs.store import Run
+from assay.study import work as working
+from assay.study.folder import StudyFolder, counts
+from assay.study.lock import take
+from assay.study.work import TRIES, retry, work
+from study.small import STUDY, at_home, jobs, metrics, planned, states
+from trained import call
+
+DROPOUT = "model.block.feed_dropout=0.1"
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_home(tmp_path, monkeypatch)
+
+
+def made(study: StudyFolder) -> list[str]:
+    """The lines that a worker tells while it makes what is left."""
+    told: list[str] = []
+    work(study.path, tell=told.append)
+    return told
+
+
+def test_a_run_of_a_study_is_bit_for_bit_that_of_assay_train_and_is_never_made_again(tmp_path: Path) -> None:
+    study = planned(tmp_path, set=[*STUDY["set"], DROPOUT], report_on="validation")
+    assert sorted(states(study).values()) == ["waiting", "waiting"]
+    told = made(study)
+    assert [line.split(": ")[1] for line in told] == ["begins", "finished", "begins", "finished"]
+    for job in jobs(study):
+        alone = call("train", study.path / "jobs" / f"{job.run}.toml", "--json").json
+        assert metrics(Path(alone["run"])) == metrics(study.path / job.run)
+        assert alone["bits_per_byte"] == Run(study.path / job.run).status()["bits_per_byte"]
+        assert "step 8/8" in study.log(job).read_text(encoding="utf-8")
+    assert made(study) == []
+
+
+def test_new_seeds_and_variants_make_only_the_new_runs(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation")
+    made(study)
+    first = {job.run: (study.path / job.run / "status.json").stat().st_mtime_ns for job in jobs(study)}
+    study = planned(tmp_path, report_on="validation", seeds=[0, 1], variants={"deep": {"model.depth": 2}})
+    assert counts(map(study.standing, jobs(study))) == {"finished": 2, "waiting": 4}
+    told = made(study)
+    assert sum(line.endswith(": begins") for line in told) == 4
+    assert all((study.path / name / "status.json").stat().st_mtime_ns == changed for name, changed in first.items())
+    assert set(states(study).values()) == {"finished"}
+
+
+def test_a_run_that_diverges_is_recorded_with_its_reason_and_does_not_stop_the_rest(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation", axes={"optimizer.lr": [1e30], "model.width": [24]})
+    told = made(study)
+    assert [line.split(": ")[1] for line in told] == ["begins", "finished", "begins", "failed", "begins", "finished"]
+    (failed,) = [standing for standing in map(study.standing, jobs(study)) if standing.state == "failed"]
+    assert "lower the learning rate" in failed.status["error"]
+    assert "failed: " in study.log(failed.job).read_text(encoding="utf-8")
+    assert made(study) == []
+    assert retry(study, study.plan()) == 1
+    assert len(made(study)) == 2
+
+
+def test_an_error_of_any_kind_fails_one_run_with_a_trace_in_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = planned(tmp_path, report_on="validation")
+    errors = [MemoryError(), ZeroDivisionError("by\nzero")]
+
+    def broken(fit: Fit) -> None:
+        raise errors.pop()
+
+    monkeypatch.setattr(Fit, "to_the_end", broken)
+    made(study)
+    base, wide = map(study.standing, jobs(study))
+    assert base.status["error"] == "ZeroDivisionError: by zero"
+    assert "Traceback" in study.log(base.job).read_text(encoding="utf-8")
+    assert wide.status["error"].startswith("out of memory: lower plan.batch")
+
+
+@pytest.mark.parametrize("steps", [0, 4])
+def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    study = planned(tmp_path, report_on="validation", axes={})
+    (job,) = jobs(study)
+    work(study.path)
+    undisturbed = metrics(study.path / job.run)
+    shutil.rmtree(study.path / job.run)
+    save = Fit.save
+
+    def killed(fit: Fit) -> None:
+        if fit.state.step > steps:
+            raise SystemExit
+        save(fit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fit, "save", killed)
+        with pytest.raises(SystemExit):
+            work(study.path)
+    assert study.standing(job).state == ("interrupted" if steps else "waiting")
+    with (study.path / job.run / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 6, "los')  # it was killed while it wrote
+    told = made(study)
+    assert told[0] == f"{job.run}: " + (f"goes on from step {steps}" if steps else "begins")
+    assert metrics(study.path / job.run) == undisturbed
+
+
+def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = planned(tmp_path, report_on="validation", axes={})
+    (job,) = jobs(study)
+    work(study.path)
+    undisturbed = metrics(study.path / job.run)
+    run = Run(study.path / job.run)
+    run.set_status(state="running")
+    (weights,) = run.checkpoints.glob("step-*/model.safetensors")
+    weights.write_bytes(b"cut off")
+    assert made(study)[0] == f"{job.run}: begins"
+    assert metrics(run.path) == undisturbed
+
+
+def test_a_run_that_kills_its_process_again_and_again_counts_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = planned(tmp_path, report_on="validation", axes={})
+    (job,) = jobs(study)
+
+    class Killed(BaseException):
+        """What nobody catches, as nobody catches SIGKILL."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "write_run", killed)
+        for _ in range(TRIES):
+            with pytest.raises(Killed):
+                work(study.path)
+    assert "died 3 times without getting beyond step 0" in made(study)[0]
+    assert study.standing(job).state == "failed"
+    retry(study, study.plan())
+    assert made(study)[-1].startswith(f"{job.run}: finished")
+
+
+def test_a_run_that_somebody_makes_is_left_to_them(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation")
+    base, wide = jobs(study)
+    lock = take(study.lock(base.run))
+    assert lock is not None
+    with lock:
+        assert study.standing(base).state == "running"
+        assert [line.split(": ")[0] for line in made(study)] == [wide.run, wide.run]
+    assert study.standing(base).state == "waiting"
+
+
+def test_a_signal_between_two_runs_ends_the_worker_and_one_during_training_saves_first(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation", budget="2000steps", axes={})
+    (job,) = jobs(study)
+
+    def stop() -> None:
+        while Run(study.path / job.run).status().get("step", 0) < 8:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(Interrupted) as stopped:
+        work(study.path)
+    thread.join()
+    assert stopped.value.signal == signal.SIGUSR1
+    standing = study.standing(job)
+    assert (standing.state, standing.status["state"]) == ("interrupted", "interrupted")
+    assert standing.status["step"] >= 8
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
+def test_a_text_that_is_missing_fails_no_run(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation")
+    (tmp_path / "data" / "inner" / "tiny.txt").unlink()
+    with pytest.raises(DataError):
+        work(study.path)
+    assert set(states(study).values()) == {"waiting"}
+
+
+def test_learning_rates_are_chosen_and_the_runs_that_follow_are_made(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation", lr_factors=[0.5, 1.0], tuning_seeds=[0], seeds=[0, 1], axes={})
+    assert len(jobs(study)) == 2
+    work(study.path)
+    plan = study.plan()
+    assert len(plan.jobs) == 3
+    assert plan.chosen.keys() == {"base"}
+    assert set(states(study).values()) == {"finished"}
+    assert {path.stem for path in (study.path / "jobs").iterdir()} == {job.run for job in plan.jobs}
