@@ -1,0 +1,105 @@
+"""Runs that belong to no study, read as one: arms are the configurations that differ in more than the seed, the first is the base."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+
+from assay.core.config import Tree, flatten
+from assay.evaluate.verdict import figure
+from assay.experiment import ExperimentConfig, read_config
+from assay.report.yardsticks import measure_missing, ranked
+from assay.runs.store import Run
+from assay.study.built import costs
+from assay.study.file import StudyConfig
+from assay.study.folder import Standing, StudyFolder
+from assay.study.outcome import read_plan
+from assay.study.plan import Job, Plan, PlannedArm
+from assay.study.results import Outcome
+from assay.study.warnings import budget, figures, selection, unfinished
+from assay.track.follow import state
+
+SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRuns(StudyFolder):
+    """Runs from anywhere, by the names of their jobs."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def run(self, job: Job) -> Run:
+        """The run of a job."""
+        return self.runs[job.run]
+
+    def standing(self, job: Job) -> Standing:
+        """Where a run stands. Nobody holds a lock of it, so it is being made if its process is there."""
+        found = StudyFolder.standing(self, job)
+        return found if found.ended or state(found.status) != "running" else found._replace(state="running")
+
+    def earlier(self, plan: Plan) -> list[Run]:
+        """None: what else lies in the folder was not asked for."""
+        return []
+
+
+def read_runs(runs: Sequence[Run], data_dir: Path | None = None) -> Outcome:
+    """What some runs say of each other. Raises ConfigError where the config of one was damaged."""
+    groups: dict[str, list[tuple[Run, ExperimentConfig]]] = {}
+    for run in dict.fromkeys(runs):
+        config = read_config(run)
+        unseeded = config.changed(train=config.train.changed(seed=0))
+        groups.setdefault(unseeded.digest(), []).append((run, config))
+    names = _distinct([re.sub(SUFFIX, "", members[0][0].name) for members in groups.values()], list(groups))
+    arms, jobs, places = [], [], {}
+    base = next(iter(groups.values()))[0][1]
+    for name, members in zip(names, groups.values(), strict=True):
+        config = members[0][1]
+        arms.append(PlannedArm(name, None, _moved(base, config), config, {}, *costs(config)))
+        for run, own in members:
+            key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
+            places[key] = run
+            jobs.append(Job(key, name, own.train.seed, 1.0, False, own.tree()))
+    title = arms[0].name if len(arms) == 1 else f"{arms[0].name} beside {len(arms) - 1} other configuration{'s' * (len(arms) > 2)}"
+    study = StudyConfig(question=title, base="", match=(), seeds=tuple(sorted({job.seed for job in jobs})), report_on="validation")
+    plan = Plan("runs", None, study, tuple(arms), tuple(jobs), (), dict.fromkeys(names, 1.0))
+    outcome = read_plan(GivenRuns(Path(), places), plan)
+    if len(arms) > 1:
+        return replace(outcome, verdict=_beside(outcome))
+    measure_missing(outcome, data_dir)
+    doubts = tuple(doubt for of in (unfinished, selection, figures, budget) for doubt in of(outcome))
+    return replace(outcome, verdict=_alone(outcome), warnings=doubts)
+
+
+def _alone(outcome: Outcome) -> tuple[str, ...]:
+    """What can be said of one configuration."""
+    arm = outcome.base
+    if arm.mean is None:
+        return (f"{arm.name} is not finished, so it has no figure yet.",)
+    error = fmean(score.figures["standard_error"] for score in arm.stored)
+    over = f", the mean of {len(arm.stored)} seeds" if len(arm.stored) > 1 else ""
+    size, half = figure(arm.mean, 2 * error), figure(error, 2 * error)
+    first = f"{arm.name} needs {size} bits for a byte of the {outcome.split} text{over} (± {half} over the text)."
+    others = [row for row in ranked(outcome) if not row.arm]
+    if not others:
+        return (first, "Nothing was measured beside it: `assay score RUN` sets cheaper methods beside a run.")
+    best = min(others, key=lambda row: row.bits_per_byte)
+    far = f"{abs(100 * (arm.mean / best.bits_per_byte - 1)):.1f} % {'less' if arm.mean < best.bits_per_byte else 'more'}"
+    return (first, f"That is {far} than the best of the cheaper methods, {best.label} ({best.shown}).")
+
+
+def _beside(outcome: Outcome) -> tuple[str, ...]:
+    """The verdict, with a word on what the base is."""
+    told = f"The base is {outcome.base.name}, as it was named first; each difference is from it."
+    return (outcome.verdict[0], told, *outcome.verdict[1:])
+
+
+def _moved(base: ExperimentConfig, other: ExperimentConfig) -> Tree:
+    """The keys in which a config differs from the base's, apart from the seed."""
+    left, right = dict(flatten(base.tree())), dict(flatten(other.tree()))
+    return {key: right.get(key) for key in dict.fromkeys([*left, *right]) if key != "train.seed" and left.get(key) != right.get(key)}
+
+
+def _distinct(names: Sequence[str], digests: Sequence[str]) -> list[str]:
+    """The names, with the beginning of a digest where two are equal."""
+    return [name if names.count(name) == 1 else f"{name} {digest[:8]}" for name, digest in zip(names, digests, strict=True)]

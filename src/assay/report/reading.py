@@ -1,0 +1,135 @@
+"""What single tokens cost a model: a few short validation documents scored with a run's checkpoint, each document alone.
+
+They are measured by the same scorer as every other figure, when a report first asks, and kept in the run as `reading-*.json`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from assay.core.devices import resolve
+from assay.data.prepare import Prepared
+from assay.errors import AssayError
+from assay.experiment import load_data, load_model, make_scorer, read_config
+from assay.runs.store import Run
+from assay.text.corpus import SEPARATOR, raw_sha256
+from assay.text.store import Part
+from assay.text.tokenizer import Tokenizer
+from assay.train import checkpoint as checkpoints
+
+FORMAT = 1  # raised when the rules below change
+DOCUMENTS = 4
+SHORT, LONG = 40, 260  # bytes of a document that is shown whole; shorter ones only where all are shorter
+EXCERPT = 400  # bytes that are shown of the beginning of a text without such documents
+
+
+class Piece(NamedTuple):
+    """One token, or the few that spell one character together."""
+
+    text: str
+    bits: float
+    tokens: int
+
+
+class Reading(NamedTuple):
+    """Some documents as a model read them, or why they could not be read."""
+
+    run: str
+    documents: tuple[tuple[Piece, ...], ...]
+    texts_sha256: str
+    missing: str = ""
+
+
+def reading(run: Run, data_dir: Path | None, checkpoint: str = "best") -> Reading:
+    """The documents as a run's checkpoint reads them; as kept in the run, where this checkpoint has read them or there is none any more."""
+    file = run.path / f"reading-{checkpoint}.json"
+    kept = _kept(file)
+    try:
+        label = _label(run, checkpoint)
+        if kept is None or label not in (None, kept["checkpoint"]):
+            kept = {"format": FORMAT, "checkpoint": label, **_read(run, data_dir, checkpoint)}
+            run.write_json(file.name, kept)
+    except (AssayError, OSError) as missing:
+        return Reading(run.name, (), "", str(missing))
+    documents = tuple(tuple(Piece(*piece) for piece in document) for document in kept["documents"])
+    return Reading(run.name, documents, kept["texts_sha256"])
+
+
+def _label(run: Run, checkpoint: str) -> str | None:
+    """`best, step 300`; None where the run keeps no checkpoint."""
+    if not checkpoints.steps(run.checkpoints):
+        return None
+    return f"{checkpoint}, step {int(checkpoints.locate(run.checkpoints, checkpoint).name.removeprefix('step-'))}"
+
+
+def _kept(file: Path) -> dict[str, Any] | None:
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return kept if kept.get("format") == FORMAT else None
+
+
+def _read(run: Run, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
+    """Score the documents now."""
+    config = read_config(run)
+    prepared = load_data(config, data_dir)
+    device = resolve(config.train.device)
+    trained = load_model(run.path, checkpoint=checkpoint, device=str(device))
+    if trained.tokenizer.digest != prepared.tokenizer.digest:
+        raise AssayError("the text gives another tokenizer than the run's; the corpus has changed since it was trained")
+    texts = chosen(prepared)
+    part = _part(texts, prepared.tokenizer, ends=prepared.parts["validation"].ends)
+    scorer = make_scorer(config, prepared, part, ("validation, a few documents", checkpoint), device, "documents")
+    targets = scorer.score(trained.model).targets
+    ids = [part.document(index).tolist() for index in range(part.documents)]
+    bits = np.split(targets.bits, part.offsets[1:-1])
+    documents = [pieces(document, values.tolist(), prepared.tokenizer) for document, values in zip(ids, bits, strict=True)]
+    return {"texts_sha256": part.sha256, "documents": documents}
+
+
+def chosen(prepared: Prepared) -> list[bytes]:
+    """Up to four short documents from all over the validation part, or the beginning of the first one where none is short."""
+    part = prepared.parts["validation"]
+    fits = part.sizes <= LONG
+    long_enough = fits & (part.sizes >= SHORT)
+    short = np.nonzero(long_enough if long_enough.any() else fits)[0]
+    if len(short):
+        places = np.unique(np.linspace(0, len(short) - 1, DOCUMENTS + 2).round().astype(np.int64)[1:-1])
+        return [prepared.tokenizer.decode(_text(part, int(index))) for index in short[places]]
+    text = prepared.tokenizer.decode(_text(part, 0)[:EXCERPT])[:EXCERPT]  # a token is a byte at least
+    return [text.decode("utf-8", "ignore").encode()] if text.decode("utf-8", "ignore") else [text]
+
+
+def pieces(ids: Sequence[int], bits: Sequence[float], tokenizer: Tokenizer) -> list[Piece]:
+    """Tokens as they are shown; those that are parts of one character stand together, and so do their bits."""
+    found: list[Piece] = []
+    waiting, cost, count = b"", 0.0, 0
+    for place, (token, value) in enumerate(zip(ids, bits, strict=True)):
+        waiting, cost, count = waiting + tokenizer.decode([token]), cost + value, count + 1
+        try:
+            text = waiting.decode()
+        except UnicodeDecodeError:
+            if len(waiting) < 4 and place + 1 < len(ids):
+                continue
+            text = waiting.decode("utf-8", "replace")
+        found.append(Piece(text, round(cost, 3), count))
+        waiting, cost, count = b"", 0.0, 0
+    return found
+
+
+def _text(part: Part, index: int) -> Any:
+    document = part.document(index)
+    return document[: len(document) - part.ends]
+
+
+def _part(texts: Sequence[bytes], tokenizer: Tokenizer, *, ends: bool) -> Part:
+    """Some documents as a part of their own."""
+    end = np.full(int(ends), tokenizer.end, tokenizer.dtype)
+    ids = [np.concatenate([document, end]) for document in tokenizer.encode(texts)]
+    sizes = np.array([len(text) + ends for text in texts], dtype=np.int64)
+    offsets = np.cumsum([0, *map(len, ids)])
+    return Part(np.concatenate(ids), offsets, sizes, None, raw_sha256(texts, SEPARATOR if ends else b""), ends)

@@ -1,0 +1,34 @@
+"""Figures as people read them."""
+
+import pytest
+
+from assay.report.words import amount, lasting, quality, shown, signed, times
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0, "0"), (999, "999"), (1000, "1k"), (12_345, "12.3k"), (999_600, "1M"), (1.75e12, "1.75T"), (123_456_789, "123M"), (None, "–")],
+)
+def test_amounts_have_three_digits_and_a_unit(value: float | None, said: str) -> None:
+    assert amount(value) == said
+
+
+def test_quality_has_four_decimals_and_differences_a_sign() -> None:
+    assert (quality(1.5), signed(-0.1), signed(0.1), quality(None)) == ("1.5000", "−0.1000", "+0.1000", "–")
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
+    assert (signed(-0.00001), signed(0.0), signed(0.00006)) == ("0.0000", "0.0000", "+0.0001")
+
+
+def test_times_have_the_unit_that_fits() -> None:
+    assert (lasting(3.21), lasting(600), lasting(36_000)) == ("3.2 s", "10.0 min", "10.0 h")
+
+
+def test_values_of_a_config_are_written_as_in_toml() -> None:
+    assert shown({"kind": "local", "window": 1024}) == "kind=local, window=1,024"
+    assert (shown(True), shown([1, 2]), shown("a"), shown(0.5), shown(None)) == ("true", "[1, 2]", "a", "0.5", "–")
+
+
+def test_one_is_singular() -> None:
+    assert (times(1, "arm"), times(1200, "run")) == ("1 arm", "1,200 runs")
