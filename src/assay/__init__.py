@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.experiment import ExperimentConfig, load_model
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = ["ExperimentConfig", "__version__", "load_model"]
 
 

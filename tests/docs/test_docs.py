@@ -105,6 +105,8 @@ def test_commands_are_found_on_the_pages() -> None:
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value))
 def test_a_command_on_a_page_exists_with_its_options_and_overrides(page: str, words: list[str]) -> None:
     command = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
+    if hasattr(command, "commands"):
+        command = command.commands[words[1]]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
     subject, overrides = words[1:2], [word.strip("'") for word in words[2:] if re.match(r"'?[a-z_.0-9]+=", word)]

@@ -43,6 +43,27 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
     return _beginning(incomplete, ["last", *reversed(found)] if found else [])
 
 
+def studies(context: typer.Context, incomplete: str) -> list[str]:
+    """Studies that ship with Assay, and TOML files in this folder."""
+    shipped = Path(__file__).parents[1] / "studies"
+    found = [*(path.stem for path in shipped.glob("*.toml")), *(str(path) for path in Path().glob("*.toml"))]
+    return _beginning(incomplete, sorted(found))
+
+
+def study_folders(context: typer.Context, incomplete: str) -> list[str]:
+    """Folders of studies among the runs."""
+    from assay.runs.store import runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
+
+    given = context.params.get("runs_dir")
+    folder = runs_folder(Path(given) if given else None)
+    return _beginning(incomplete, sorted(path.parent.name for path in folder.glob("*/plan.json")))
+
+
+def runs_and_studies(context: typer.Context, incomplete: str) -> list[str]:
+    """What can be watched: runs, and folders of runs that hold a study's plan."""
+    return [*study_folders(context, incomplete), *runs(context, incomplete)]
+
+
 def recipes_and_runs(context: typer.Context, incomplete: str) -> list[str]:
     """What can be shown and compared, but for presets, which only torch knows."""
     return [*recipes(incomplete), *runs(context, incomplete)]
@@ -80,6 +101,12 @@ BY_PARAMETER: dict[str, Callable[..., list[str]]] = {
     "corpus": recipes,
     "scale": words("tiny"),
     "demonstration": words("lies"),
+    "track": words("tensorboard", "wandb"),
+    "launcher": words("local", "slurm"),
+    "watched": runs_and_studies,
+    "reported": runs_and_studies,
+    "study": studies,
+    "folder": study_folders,
     "size": words("full", "tiny"),
 }
 

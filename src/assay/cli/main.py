@@ -17,14 +17,18 @@ from assay.cli import (
     kinds,
     lr_range,
     quality,
+    report_page,
     resume,
     runs,
     sample,
     schedule,
     score,
+    search,
     show,
+    study,
     train,
     verify_resume,
+    watch,
 )
 from assay.cli.completion import completing
 from assay.cli.welcome import WELCOME, version
@@ -39,6 +43,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "resume": resume.resume,
+    "watch": watch.watch,
     "score": score.score,
     "sample": sample.sample,
     "quality": quality.quality,
@@ -47,6 +52,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show.show,
     "data": data.data,
     "compare": compare.compare_runs,
+    "report": report_page.report,
+    "search": search.search,
     "diff": compare_configs.diff,
     "schedule": schedule.schedule,
     "lr-range": lr_range.lr_range,
@@ -60,6 +67,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in COMMANDS.items():
     app.command(_name, short_help=_command.__doc__)(completing(_command))
+app.add_typer(study.app, name="study")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,17 +1,19 @@
 """`assay runs`: what has been trained, with its scores."""
 
-import os
-import platform
 from typing import Any
 
 from assay.cli.options import AsJson, RunsDir, console, print_json, print_table
+from assay.errors import RunError
 from assay.runs.store import all_runs, runs_folder
+from assay.study.folder import StudyFolder, studies
+from assay.track.follow import state
 
 
 def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
-    """List the runs in a folder, oldest first, with the best validation score of each."""
+    """List the runs in a folder, oldest first, with the best validation score of each; a study of many runs is one line."""
     folder = runs_folder(runs_dir)
     rows = [{"run": run.name, "path": str(run.path.resolve()), **run.status(), "state": state(run.status())} for run in all_runs(folder)]
+    rows += [_study(study) for study in studies(folder)]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -25,17 +27,16 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     so_far = row.get("best")
     figure = f"{final['bits_per_byte']:.4f}" if final else f"{so_far['bits_per_byte']:.4f} so far" if so_far else "-"
     error = f"{final['standard_error']:.4f}" if final else "-"
-    return row["run"], row["state"], f"{row.get('step', 0)}/{row.get('steps') or '?'}", figure, error
+    count = f"{row.get('step', 0)}/{row.get('steps') or '?'}"
+    return row["run"], row["state"], f"{count} runs" if row["state"] == "study" else count, figure, error
 
 
-def state(status: dict[str, Any]) -> str:
-    """The state as last written, but `killed` where the process that ran it on this machine is gone."""
-    if status["state"] != "running" or status.get("host") != platform.node():
-        return str(status["state"])
+def _study(study: StudyFolder) -> dict[str, Any]:
+    """A study in a line: how many of its runs are finished."""
+    line = {"run": study.path.name, "path": str(study.path.resolve())}
     try:
-        os.kill(status["pid"], 0)
-    except ProcessLookupError:
-        return "killed"
-    except PermissionError:
-        pass
-    return "running"
+        plan = study.plan()
+    except RunError as damaged:
+        return {**line, "state": "damaged", "error": str(damaged)}
+    finished = sum(study.run(job).status()["state"] == "finished" for job in plan.jobs)
+    return {**line, "state": "study", "step": finished, "steps": len(plan.jobs)}

@@ -1,0 +1,100 @@
+"""What a person sees while the runs of a study are made: a small table in a terminal, a line for each run that begins or ends elsewhere."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from assay.study.estimate import Estimate, to_come
+from assay.study.folder import Standing, State, StudyFolder, counts
+from assay.study.plan import Plan
+from assay.track.console import duration
+
+SHOWN: tuple[tuple[State, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
+STYLES: dict[State, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}
+
+
+class Progress:
+    """Shows where the runs stand whenever it is told."""
+
+    def __init__(self, console: Console, study: StudyFolder, estimate: Estimate, workers: int) -> None:
+        self.console, self.study, self.estimate, self.workers = console, study, estimate, workers
+        self.known: dict[str, State] | None = None  # the state of each run when it was last seen; None before the first time
+        self.standings: Sequence[Standing] = ()
+        self.live = Live(console=console, auto_refresh=False, get_renderable=self._render) if _moves(console) else None
+
+    def __enter__(self) -> "Progress":
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live is not None:
+            self.live.transient = True  # everything has been printed as lines
+            self.live.stop()
+
+    def see(self, plan: Plan, standings: Sequence[Standing]) -> None:
+        """Print what has changed, and show how it stands."""
+        self.estimate.plan, self.standings = plan, standings
+        before, self.known = self.known, {standing.job.run: standing.state for standing in standings}
+        changed = [] if before is None else [one for one in standings if one.state != before.get(one.job.run, "waiting")]
+        if any(one.state == "finished" for one in changed) or before is None:
+            self.estimate.learn(standings)
+        for standing in changed:
+            self.tell(self._line(standing, resumed=(before or {}).get(standing.job.run) == "interrupted"), STYLES.get(standing.state, ""))
+        if self.live is not None:
+            self.live.refresh()
+
+    def tell(self, text: str, style: str = "") -> None:
+        """Print a line above the table."""
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
+
+    def _line(self, standing: Standing, *, resumed: bool) -> str:
+        name, status = standing.job.run, standing.status
+        if standing.state == "finished":
+            return f"finished  {name}  {status['bits_per_byte']:.4f} bits per byte   ({self._summary()})"
+        if standing.state == "failed":
+            return f"failed    {name}: {status.get('error') or 'without a word'}; log: {self.study.log(standing.job)}"
+        if standing.state == "running":
+            return f"goes on   {name}" if resumed else f"begins    {name}"
+        return f"broken off  {name}; it is made again"
+
+    def _summary(self) -> str:
+        count = counts(self.standings)
+        further = sum(to_come(self.estimate.plan).values())
+        left = count["waiting"] + count["interrupted"] + further
+        parts = [f"{count[state]} {name}" for state, name in SHOWN if count[state] or state == "finished"]
+        parts += [f"{left} left"] if left else []
+        seconds = self.estimate.left(self.standings, self.workers)
+        return ", ".join(parts) + (f"; about {duration(seconds)} left" if seconds and (left or count["running"]) else "")
+
+    def _render(self) -> RenderableType:
+        running = [standing for standing in self.standings if standing.state == "running"]
+        room = max(0, self.console.height - 3)  # a terminal may have very few lines
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, justify="right")
+        for standing in running[:room]:
+            table.add_row(Text(standing.job.run), Text(_steps(standing.status)), Text(_so_far(standing.status)))
+        whole = Table.grid()
+        if running and room:
+            whole.add_row(table)
+        whole.add_row(Text(self._summary()))
+        return whole
+
+
+def _moves(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal and not console.quiet
+
+
+def _steps(status: dict[str, Any]) -> str:
+    return f"{status.get('step', 0)}/{status.get('steps') or '?'}" if status.get("state") == "running" else "beginning"
+
+
+def _so_far(status: dict[str, Any]) -> str:
+    best = status.get("best")
+    return f"{best['bits_per_byte']:.4f} so far" if best else ""

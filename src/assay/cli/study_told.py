@@ -1,0 +1,82 @@
+"""What is told of a study: before its runs are made, where they stand, and at the end."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from assay.cli.options import pairs, print_json
+from assay.errors import AssayError
+from assay.study.estimate import to_come
+from assay.study.folder import Standing, StudyFolder, counts
+from assay.study.outcome import read_study
+from assay.study.plan import Plan
+
+
+def tell_plan(out: Console, folder: StudyFolder, plan: Plan, standings: Sequence[Standing]) -> None:
+    """What is asked, and how many runs there are."""
+    count, further, earlier = counts(standings), sum(to_come(plan).values()), len(folder.earlier(plan))
+    left = {"to resume": count["interrupted"], "to make": count["waiting"], "being made": count["running"]}
+    parts = [f"{count['finished']} finished", *(f"{number} {what}" for what, number in left.items() if number)]
+    parts += [f"{count['failed']} failed (--retry makes them again)"] if count["failed"] else []
+    parts += [f"{further} more once the learning rates are chosen"] if further else []
+    facts = {
+        "question": plan.study.question,
+        "arms": f"{len(plan.arms)}: {', '.join(arm.name for arm in plan.arms)}",
+        "matched": f"on {' and '.join(plan.study.match) or 'nothing'}; seeds: {len(plan.study.seeds)}; reported on {plan.study.report_on}",
+        "runs": f"{len(standings)}: {', '.join(parts)}",
+        **({"earlier": f"{earlier} runs of an earlier form of this study are left alone"} if earlier else {}),
+        "folder": str(folder.path),
+    }
+    out.print(f"study {plan.folder_name}", style="bold", markup=False)
+    out.print(pairs(facts))
+    for refused in plan.refused:
+        out.print(f"refused {refused.name}: {refused.reason}", markup=False, soft_wrap=True)
+
+
+def tell_end(out: Console, folder: StudyFolder, *, as_json: bool) -> None:
+    """What the study found, what failed, and what to do next. Raises AssayError if a run failed."""
+    plan = folder.plan()
+    standings = [folder.standing(job) for job in plan.jobs]
+    outcome = read_study(folder.path)
+    failed = [standing for standing in standings if standing.state == "failed"]
+    if as_json:
+        failures = [{"run": one.job.run, "error": one.status.get("error"), "log": str(folder.log(one.job))} for one in failed]
+        verdict = {"verdict": outcome.verdict, "warnings": outcome.warnings}
+        print_json({**counted(folder, plan, standings), "failures": failures, **verdict})
+    else:
+        out.print()
+        for sentence in (*outcome.verdict, *outcome.warnings):
+            out.print(sentence, markup=False, soft_wrap=True)
+        for one in failed:
+            out.print(f"failed {one.job.run}: {one.status.get('error')}; log: {folder.log(one.job)}", markup=False, soft_wrap=True)
+        out.print(f"next: assay report {folder.path} -o report.html", markup=False, soft_wrap=True)
+    if failed:
+        raise AssayError(f"{len(failed)} of {len(standings)} runs failed; the others are kept, --retry makes the failed ones again")
+
+
+def counted(folder: StudyFolder, plan: Plan, standings: Sequence[Standing]) -> dict[str, Any]:
+    """The study in figures."""
+    return {
+        "study": plan.name,
+        "scale": plan.scale,
+        "folder": str(folder.path),
+        "question": plan.study.question,
+        "runs": {state: counts(standings)[state] for state in ("finished", "failed", "running", "interrupted", "waiting")},
+        "to_come": sum(to_come(plan).values()),
+        "refused": [refused._asdict() for refused in plan.refused],
+        "earlier": len(folder.earlier(plan)),
+    }
+
+
+def listed(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    """The runs as plain values."""
+    return [{**one.job.entry(), "state": one.state, "bits_per_byte": one.status.get("bits_per_byte")} for one in standings]
+
+
+def row(standing: Standing) -> tuple[str, ...]:
+    """A run in a line: name, state, steps, bits per byte on validation."""
+    status, final = standing.status, standing.status.get("bits_per_byte") if standing.state == "finished" else None
+    said = status.get("error") if standing.state == "failed" else None
+    figure = "-" if final is None else f"{final:.4f}"
+    return standing.job.run, f"failed: {said}" if said else standing.state, f"{status.get('step', 0)}/{status.get('steps') or '?'}", figure
