@@ -45,13 +45,16 @@ def _nothing(outcome: Outcome) -> Iterator[str]:
 def _answer(outcome: Outcome, better: Sequence[Against], worse: Sequence[Against], open_: Sequence[Against]) -> str:
     base = outcome.base
     seeds = f"mean of {len(base.figures)} seeds" if len(base.figures) > 1 else "one seed"
+    beside = f"Beside the base ({base.mean:.4f} {outcome.metric.label} on {outcome.split}, {seeds})"
+    if len(open_) > 2 and not (better or worse):
+        return f"{beside}: none of the {len(open_)} other arms can be told from it."
     groups = (
         (better, "is better", "are better"),
         (worse, "is worse", "are worse"),
         (open_, "cannot be told from it", "cannot be told from it"),
     )
     parts = [f"{listed([one.arm for one in ones], SHOWN)} {many if len(ones) > 1 else alone}" for ones, alone, many in groups if ones]
-    return f"Beside the base ({base.mean:.4f} {outcome.metric.label} on {outcome.split}, {seeds}): {'; '.join(parts)}."
+    return f"{beside}: {'; '.join(parts)}."
 
 
 def _sizes(what: str, ones: Sequence[Against], unit: str) -> Iterator[str]:
