@@ -23,7 +23,14 @@ from assay.track.follow import Followed, Lines
 from cli.conftest import Lab
 from trained import call
 
-PROGRAM = "import typer; from assay.cli.watch import watch; typer.run(watch)"  # `assay watch`, without loading what other commands need
+PROGRAM = "; ".join(  # `assay watch`, without loading what other commands need; Ctrl-C is heard as from a terminal, also in the background
+    [
+        "import signal, typer",
+        "signal.signal(signal.SIGINT, signal.default_int_handler)",
+        "from assay.cli.watch import watch",
+        "typer.run(watch)",
+    ]
+)
 GONE = 4_000_000  # a process that is not there: beyond the largest number that Linux gives
 
 
