@@ -19,6 +19,9 @@ Then:
   assay kinds         what can stand in a config
   assay bench         how fast this machine trains
   assay train bible model.width=256 plan.batch=8
+  assay compare A B   is the difference resolved?
+  assay study list    one change at a time, all else equal
+  assay report STUDY  what it found, on one page
 
 `assay --help` lists all commands, `assay COMMAND --help`
 the options of one; `assay --install-completion` completes
