@@ -3,7 +3,7 @@
 import numpy as np
 
 from assay.study.pareto import fronts, on_front
-from assay.study.results import Front, OnFront
+from assay.study.results import Against, Front, OnFront
 from study.made_study import arm, deep, outcome_of
 
 
@@ -48,6 +48,17 @@ def test_an_arm_that_is_not_resolved_from_the_front_is_a_tie_and_not_ranked() ->
     assert not found["c"].front
     assert found["c"].ties == ("b",)
     assert found["d"].ties == ()
+
+
+def test_what_a_comparison_with_the_base_resolves_is_no_tie() -> None:
+    base, other = (
+        outcome_of(planned, {seed: figure + 0.02 * (seed - 1) for seed in range(3)})
+        for planned, figure in ((arm(parameters=10), 2.0), (deep(2, parameters=20), 2.01))
+    )
+    against = Against(other.name, 0.01, None, None, None, resolved=True, needed=None, paired=False, verdict="", unequal={})
+    for comparisons, ties in (((), ("base",)), ((against,), ())):
+        found = {one.arm: one for one in fronts([base, other], comparisons)[0].arms}
+        assert found[other.name].ties == ties
 
 
 def test_arms_with_one_seed_are_all_ties() -> None:

@@ -45,7 +45,7 @@ def concluded(plan: Plan, arms: tuple[ArmOutcome, ...], folder: Path, earlier: t
         comparisons=found.comparisons,
         axes=effects(plan, arms, found.comparisons),
         interactions=interactions(plan, arms),
-        fronts=fronts(arms),
+        fronts=fronts(arms, found.comparisons),
         sensitivities=sensitivities(plan, arms),
         left_out=found.left_out,
         earlier=earlier,

@@ -4,13 +4,14 @@ An arm is on the front of a cost if no other arm is at least as good in both cos
 seeds, so its order may be chance: an arm is tied with those of the front from which its quality differs by less than is resolved.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 from assay.evaluate.compare import Arm, over_seeds
 from assay.evaluate.verdict import resolved
-from assay.study.results import ArmOutcome, Front, OnFront
+from assay.study.plan import BASE
+from assay.study.results import Against, ArmOutcome, Front, OnFront
 
 
 class Cost(NamedTuple):
@@ -29,13 +30,17 @@ COSTS = (
 )
 
 
-def fronts(arms: Sequence[ArmOutcome]) -> tuple[Front, ...]:
-    """The front of each cost, over the arms whose cost and quality are known; none where fewer than two arms are."""
+def fronts(arms: Sequence[ArmOutcome], comparisons: Sequence[Against] = ()) -> tuple[Front, ...]:
+    """The front of each cost, over the arms whose cost and quality are known; none where fewer than two arms are.
+
+    What `comparisons` resolve is no tie here either: they are fewer than all pairs, so Holm asks less of each.
+    """
     made = []
+    apart = {frozenset((BASE, one.arm)) for one in comparisons if one.resolved}
     for cost in COSTS:
         known = [(arm, float(value)) for arm in arms if arm.mean == arm.mean is not None and (value := cost.of(arm)) is not None]
         if len(known) > 1:
-            made.append(_front(cost, sorted(known, key=lambda one: one[1])))
+            made.append(_front(cost, sorted(known, key=lambda one: one[1]), apart))
     return tuple(made)
 
 
@@ -47,10 +52,10 @@ def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
     ]
 
 
-def _front(cost: Cost, known: Sequence[tuple[ArmOutcome, float]]) -> Front:
+def _front(cost: Cost, known: Sequence[tuple[ArmOutcome, float]], apart: Collection[frozenset[str]]) -> Front:
     arms = [arm for arm, _ in known]
     best = on_front([(value, arm.metric.loss(arm.mean or 0.0)) for arm, value in known])
-    tied = unresolved(arms)
+    tied = {pair for pair in unresolved(arms) if frozenset(arms[index].name for index in pair) not in apart}
     listed = [
         OnFront(
             arm=arm.name,
