@@ -81,7 +81,7 @@ def _run() -> int:
 
 def _usage(error: BaseException) -> str:
     """A wrong command, option or argument in one sentence."""
-    message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "assay"
     return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"

@@ -84,7 +84,7 @@ def test_what_cannot_be_shown_or_compared_names_the_nearest_thing() -> None:
         (("--batch-size", 0), ("'--batch-size'", "assay score --help")),
         (("--policy", "carried"), ("--policy", "the model has 24 positions", "set model.position=none")),
         (("--policy", "strided"), ("stride", "goes with the policy strided", "give both or neither")),
-        (("--policy", "all"), ("'--policy'", "disjoint")),
+        (("--policy", "all"), ("'--policy': 'all' is not one of", "disjoint")),
         (("--stride", "two"), ("'--stride'", "integer")),
         (("--strid", 3), ("--strid ", "--stride", "assay score --help")),
     ],
