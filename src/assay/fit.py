@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import recipe
+from assay.core.memory import forget_peak, peak_bytes
 from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
@@ -80,8 +81,10 @@ class Fit:
             self._status(state="running", step=self.state.step, steps=self.state.steps, error=None, scores=None, **process)
             if self.parallel.main:
                 self.tracker.opened(self.run.path, self.state.step)
+            forget_peak(self.setup.device)
             with self.stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
+            memory = {"peak_bytes": peak_bytes(self.setup.device)}
             figures = self._final()
             self.tracker.scores(self.state.step, figures)
         except (Interrupted, KeyboardInterrupt):
@@ -92,7 +95,7 @@ class Fit:
             raise
         finally:
             self.tracker.end()
-        self._status(state="finished", step=self.state.step, steps=self.state.steps, **figures)
+        self._status(state="finished", step=self.state.step, steps=self.state.steps, **memory, **figures)
         return figures
 
     def save(self) -> None:
