@@ -49,14 +49,19 @@ def launch(recipe: str, scale: str | None = None) -> Tree:
 
 def _scaled(recipe: str, scale: str | None) -> Tree:
     """A recipe with what it changes for a scale merged into it."""
-    tree = _merged(recipe)
-    scales = tree.pop("scales", {})
+    return at_scale(_merged(recipe), scale, f"recipe {recipe} ")
+
+
+def at_scale(tree: Tree, scale: str | None, owner: str = "") -> Tree:
+    """The tree of a file without its table `scales`, and with what that changes for `scale` merged into it. Raises ConfigError."""
+    scales = tree.get("scales", {})
+    whole = {key: value for key, value in tree.items() if key != "scales"}
     if scale is None:
-        return tree
+        return whole
     if scale not in scales:
         remedy = nearest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
-        raise ConfigError("", f"recipe {recipe} has no scale '{scale}'; {remedy}")
-    return merge(tree, scales[scale])
+        raise ConfigError("", f"{owner}has no scale '{scale}'; {remedy}")
+    return merge(whole, scales[scale])
 
 
 def _merged(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) -> Tree:

@@ -1,6 +1,7 @@
 """What one key of a search may be: a real number, on a scale or a logarithmic one, a whole number, or one of some values."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -13,14 +14,14 @@ Scalar: TypeAlias = str | int | float | bool
 EDGE = 0.05  # share of a range at either end
 
 
-class Dimension(Config):
+class Dimension(Config, ABC):
     """One key that varies."""
 
     when: dict[str, Any] = setting({}, "the values that other keys of the space must have for this one to be set")
 
+    @abstractmethod
     def values(self) -> tuple[Scalar, ...] | None:
         """All values in their order, or None where there is no end to them."""
-        raise NotImplementedError
 
     def value(self, drawn: Scalar) -> Any:
         """What is written into the config for what was drawn."""

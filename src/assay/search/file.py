@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assay.core.config import Config, Tree, merge
+from assay.core.config import Config, Tree
+from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
 from assay.launch.config import LaunchConfig
 from assay.search.space import Space
@@ -113,16 +114,8 @@ class SearchConfig(Config):
     @classmethod
     def of(cls, tree: Tree, beside: Path, scale: str | None = None, over: Tree | None = None) -> Self:
         """The search that a tree describes, whose base lies relative to `beside`. Raises ConfigError."""
-        tree = dict(tree)
-        scales = tree.pop("scales", {})
-        if scale is not None:
-            if scale not in scales:
-                remedy = nearest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
-                raise ConfigError("", f"has no scale '{scale}'; {remedy}")
-            over = {
-                "space": {**tree.get("space", {}), **scales[scale].get("space", {})},
-                **(over or {}),
-            }  # values of a key are replaced whole
-            tree = merge(tree, scales[scale])
-        config = cls.make({**tree, **(over or {})})
+        scaled = at_scale(tree, scale)
+        if scale is not None:  # values of a key are replaced whole
+            over = {"space": {**tree.get("space", {}), **tree["scales"][scale].get("space", {})}, **(over or {})}
+        config = cls.make({**scaled, **(over or {})})
         return config.changed(base=str((beside / config.base).resolve())) if config.base.endswith(".toml") else config

@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assay.core.config import Config, Tree, merge
+from assay.core.config import Config
+from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
 from assay.launch.config import LaunchConfig
 from assay.study.metric import METRICS
@@ -77,7 +78,7 @@ class StudyConfig(Config):
         """The study that ships with Assay under a name, or that of a TOML file. Raises ConfigError, naming the file."""
         path = find(name_or_path)
         try:
-            tree = _chosen(tomllib.loads(path.read_text(encoding="utf-8")), scale, path)
+            tree = at_scale(tomllib.loads(path.read_text(encoding="utf-8")), scale)
             study = cls.make(tree)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
             raise ConfigError("", f"{path} is not valid TOML: {broken}") from None
@@ -109,16 +110,6 @@ def find(name_or_path: str) -> Path:
 def scales(name_or_path: str) -> list[str]:
     """The scales that a study's file has."""
     return sorted(tomllib.loads(find(name_or_path).read_text(encoding="utf-8")).get("scales", {}))
-
-
-def _chosen(tree: Tree, scale: str | None, path: Path) -> Tree:
-    scaled = tree.pop("scales", {})
-    if scale is None:
-        return tree
-    if scale not in scaled:
-        remedy = nearest(scale, scaled) if scaled else "leave out --scale, or add a table [scales.NAME] to it"
-        raise ConfigError("", f"has no scale '{scale}'; {remedy}")
-    return merge(tree, scaled[scale])
 
 
 def _listed(name: str, values: tuple[Any, ...]) -> None:

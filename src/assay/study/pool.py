@@ -18,6 +18,7 @@ from types import FrameType
 import torch
 
 from assay.core.machine import cpu_count, cpu_quota
+from assay.core.signals import heeding
 from assay.errors import AssayError, Interrupted
 from assay.study.folder import WORKERS_LOG, Standing, StudyFolder
 from assay.study.plan import Plan
@@ -168,9 +169,5 @@ class Pool:
         def ask(number: int, frame: FrameType | None) -> None:
             self.asked += 1
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with heeding((signal.SIGINT, signal.SIGTERM), ask):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

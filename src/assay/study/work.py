@@ -27,6 +27,7 @@ from rich.console import Console
 from assay.core import recipe
 from assay.core.devices import resolve
 from assay.core.parallel import Parallel
+from assay.core.signals import heeding
 from assay.data.prepare import Prepared
 from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, out_of_memory
 from assay.experiment import ExperimentConfig, assemble, load_data
@@ -123,12 +124,8 @@ def interruptible() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Interrupted("stopped; what was saved is kept", number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
+    with heeding((signal.SIGTERM, signal.SIGUSR1), stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _one(study: StudyFolder, plan: Plan, data_dir: Path | None, tell: Tell) -> Outcome | None:

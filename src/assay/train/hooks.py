@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from assay.core.parallel import Parallel
+from assay.core.signals import heeding
 from assay.core.types import Mean, Term, add_means
 from assay.errors import Interrupted, NonFiniteLoss
 from assay.train.state import Best, StepResult, TrainState
@@ -223,12 +224,8 @@ class Stop(Stateless):
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Heed signals inside, and leave them to whoever had them before afterwards."""
-        before = {number: signal.signal(number, self._ask) for number in self.heeded}
-        try:
+        with heeding(self.heeded, self._ask):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.arrived.add(number)
