@@ -77,7 +77,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def score(folder: Path, context: int, stride: int, documents: list[bytes] | None = None, separator: bytes = b"") -> Score:
     model, tokenizer = open_folder(folder)
     part = read_text(tokenizer, [RAW] if documents is None else documents, separator)
-    protocol = Protocol("text", part.sha256, "", tokenizer.digest, "strided", context, stride, 0, False, "float32", "", "")
+    protocol = Protocol("text", part.sha256, "", tokenizer.digest, "strided", context, stride, 0, False, "float32", None, "")
     return Scorer(Windows(part, tokenizer.end, context, stride, False), tokenizer, protocol, torch.device("cpu")).score(model)
 
 

@@ -130,10 +130,10 @@ def describe(
     total = sum(count for *_, count in listed)
     tokens = shape[0] * shape[1]
     trained = total + heads
-    memory = {"weights": 4 * trained, "gradients": 4 * trained, "optimiser": optimizer_state, "activations, about": kept}
+    memory = {"weights": 4 * trained, "gradients": 4 * trained, "optimizer": optimizer_state, "activations": kept}
     return Subject(
         tree, vocabulary, *shape, listed, total - idle, heads, forward // tokens, training // tokens,
-        {**memory, "training, about": sum(memory.values())}, state_bytes(config, vocabulary, shape[1]),
+        {**memory, "training": sum(memory.values())}, state_bytes(config, vocabulary, shape[1]),
     )  # fmt: skip
 
 
@@ -181,10 +181,10 @@ def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:
     mixtures = any(one.active < one.total for one in (left, right))
     headed = any(one.heads for one in (left, right))
     for one in (left, right):
-        counts = {f"parameters, {role}": count for role, count in one.by_role.items()}
-        flops = {"FLOPs a token, forward": one.flops_forward, "FLOPs a token, forward and backward": one.flops_training}
-        totals = {"parameters, all": one.total, **({"parameters, active": one.active} if mixtures else {})}
-        totals |= {"parameters, heads of training": one.heads} if headed else {}
+        counts = {f"parameters_{role}": count for role, count in one.by_role.items()}
+        flops = {"flops_per_token_forward": one.flops_forward, "flops_per_token_training": one.flops_training}
+        totals = {"parameters": one.total, **({"parameters_active": one.active} if mixtures else {})}
+        totals |= {"parameters_training_heads": one.heads} if headed else {}
         rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, **totals, **flops})
     a, b = rows
     return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}

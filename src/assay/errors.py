@@ -7,10 +7,12 @@ AssayError           failed while doing what was asked          exit code 1
 │   └── RunError     a run directory or checkpoint that cannot be used
 ├── NonFiniteLoss    the loss became NaN or infinite
 └── Interrupted      Ctrl-C or a signal; everything is saved    exit code 130
+    └── StopRequested    a hook asked for it; everything is saved
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Literal
 
 
 class AssayError(Exception):
@@ -62,6 +64,14 @@ class Interrupted(AssayError):
         self.signal = signal
 
 
+class StopRequested(Interrupted):
+    """A hook asked the run to stop, for this reason; it is saved, and its directory tells how to go on."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest known word, else the list of what is known."""
     words = sorted(set(known))
@@ -75,6 +85,7 @@ OUT_OF_MEMORY = (
     "out of memory: lower plan.batch or plan.window, raise train.accumulation (the same update from smaller micro-batches), or take a "
     "smaller model.width; what was saved is kept"
 )
+Failure = Literal["diverged", "out_of_memory", "interrupted", "error"]  # how a run ended that did not finish, as its status says
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators
 
 
@@ -82,3 +93,12 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether memory, of the machine or of a GPU, did not suffice."""
     told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS)
     return isinstance(error, MemoryError) or told
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Which kind of failure an error is."""
+    if out_of_memory(error):
+        return "out_of_memory"
+    if isinstance(error, NonFiniteLoss):
+        return "diverged"
+    return "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "error"

@@ -27,6 +27,7 @@ from assay.nn.linear import parameters_by_role
 from assay.objective.base import ObjectiveConfig
 from assay.optim.base import OptimizerConfig
 from assay.optim.schedule.base import ScheduleConfig
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.provenance import code_version
 from assay.runs.store import CONFIG, Run, find, runs_folder
 from assay.text.corpus import CorpusConfig
@@ -85,12 +86,16 @@ class Experiment:
         assert steps is not None
         return max(1, steps)
 
-    def scorer(self, split: PartName, checkpoint: str, *, sampled: bool = False) -> Scorer:
-        """Scores one split read as in training; `sampled`: only as much as the config allows while training."""
+    @property
+    def sampled_share(self) -> float:
+        """How much of the validation text is scored while training."""
+        return min(1.0, self.config.train.validation_bytes / self.prepared.parts["validation"].bytes)
+
+    def scorer(self, split: PartName, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
+        """Scores one split read as in training; `sampled`: only as much as while training."""
         part = self.prepared.parts[split]
         scorer = make_scorer(self.config, self.prepared, part, (split, checkpoint), self.setup.device)
-        sample = min(1.0, self.config.train.validation_bytes / part.bytes) if sampled else 1.0
-        return replace(scorer, parallel=self.setup.parallel, sample=sample)
+        return replace(scorer, parallel=self.setup.parallel, sample=self.sampled_share if sampled else 1.0)
 
 
 def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -> Experiment:
@@ -189,8 +194,8 @@ def refuse_growing_state(model: Model, place: str) -> None:
 
 
 def make_scorer(
-    config: ExperimentConfig, prepared: Prepared, part: Part, labels: tuple[str, str], device: torch.device, policy: Policy | None = None,
-    stride: int | None = None,
+    config: ExperimentConfig, prepared: Prepared, part: Part, labels: tuple[str, CheckpointRef | None], device: torch.device,
+    policy: Policy | None = None, stride: int | None = None,
 ) -> Scorer:  # fmt: skip
     """The scorer of one part of the text under the experiment's own context length; labels: split, checkpoint.
 

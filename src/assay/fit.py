@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,21 +13,23 @@ from assay.core.memory import forget_peak, peak_bytes
 from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
-from assay.errors import Interrupted, RunError
+from assay.errors import Interrupted, RunError, StopRequested, failure_of
 from assay.evaluate.detail import store
 from assay.evaluate.score import Score, Scorer
 from assay.evaluate.units import FEW_DOCUMENTS
 from assay.experiment import Experiment, ExperimentConfig, make_scorer
 from assay.generate.decode import stream, texts
 from assay.generate.sampling import Sampling
+from assay.runs.checkpoint_ref import CheckpointRef, step_name
 from assay.runs.provenance import provenance
 from assay.runs.store import CONFIG, METRICS, TIMINGS, Run
 from assay.text.store import Part
 from assay.track.base import Pace, Tracker
 from assay.train import checkpoint
 from assay.train.eta import Clock
-from assay.train.hooks import Every, Log, Patience, Sample, Save, Stop, Validate
-from assay.train.loop import Hook, train, work_left
+from assay.train.hook import Every, Figures, Hook
+from assay.train.hooks import Log, Patience, Sample, Save, Stop, Validate
+from assay.train.loop import train, work_left
 from assay.train.state import TrainState
 from assay.train.step import fraction
 
@@ -55,43 +57,60 @@ def write_run(run: Run, config: ExperimentConfig, prepared: Prepared) -> None:
 
 
 class Fit:
-    """One run being trained."""
+    """One run being trained. `hooks` are the caller's, called after the run's own."""
 
-    def __init__(self, run: Run, experiment: Experiment, tracker: Tracker, clock: Clock) -> None:
+    def __init__(self, run: Run, experiment: Experiment, tracker: Tracker, clock: Clock, hooks: Sequence[Hook] = ()) -> None:
         self.run, self.experiment, self.tracker, self.clock = run, experiment, tracker, clock
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
-        self.stop = Stop(self.save, self.parallel, f"assay resume {run.path}")
-        self.hooks: list[Hook] = self._hooks()
+        self._added = tuple(hooks)
+        self._stop = Stop(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
+        self.hooks: tuple[Hook, ...] = self._hooks()
 
-    def _hooks(self) -> list[Hook]:
+    def _hooks(self) -> tuple[Hook, ...]:
         config, state = self.experiment.config.train, self.state
         rhythm = self.experiment.rhythm
         log = Log(Every(rhythm(config.log_every), state, at_end=True), self._metrics, self.parallel, self._rates)
-        validate = Validate(Every(rhythm(config.validate_every), state, at_end=True), self._validate, self._validation)
+        listeners = [self._record_validation, *(hook.after_validation for hook in self._added)]
+        validate = Validate(Every(rhythm(config.validate_every), state, at_end=True), self._validate, listeners)
         sample = Sample(Every(rhythm(config.sample_every) if config.samples else None, state, at_end=config.samples > 0), self._sample)
         save = Save(Every(rhythm(config.save_every), state, at_end=True), validate, self.save)
         patience = [] if config.patience is None else [Patience(config.patience, validate, self.tracker.note)]
-        return [log, validate, *patience, sample, save, self.stop]
+        return (log, validate, *patience, sample, save, *self._added, self._stop)
+
+    def count_steps(self, amount: str) -> int:
+        """An amount of training, such as `0.5epochs` or `20000tokens`, in steps, at least one."""
+        return self.experiment.rhythm(amount)
+
+    def measure(self, figure: str) -> float:
+        """A figure of the model as it is now, by its name in a score, on the sampled validation text."""
+        return self._score_now().figure(figure)
+
+    def request_stop(self, reason: str) -> None:
+        """Stop after this step: save, and raise StopRequested with this reason."""
+        self._stop.request(reason)
 
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
         try:
             process = {"pid": os.getpid(), "host": platform.node()}
-            self._status(state="running", step=self.state.step, steps=self.state.steps, error=None, scores=None, **process)
+            self._status(state="running", step=self.state.step, steps=self.state.steps, failure=None, error=None, scores=None, **process)
             if self.parallel.main:
                 self.tracker.opened(self.run.path, self.state.step)
             forget_peak(self.setup.device)
-            with self.stop.listening():
+            for hook in self.hooks:
+                hook.begin(self)
+            with self._stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
             memory = {"peak_bytes": peak_bytes(self.setup.device)}
             figures = self._final()
             self.tracker.scores(self.state.step, figures)
-        except (Interrupted, KeyboardInterrupt):
-            self._status(state="interrupted", step=self.state.step, steps=self.state.steps)
+        except (Interrupted, KeyboardInterrupt) as stopped:
+            reason = stopped.reason if isinstance(stopped, StopRequested) else None
+            self._status(state="interrupted", failure="interrupted", step=self.state.step, steps=self.state.steps, error=reason)
             raise
         except Exception as failed:
-            self._status(state="failed", step=self.state.step, error=str(failed))
+            self._status(state="failed", failure=failure_of(failed), step=self.state.step, error=str(failed))
             raise
         finally:
             self.tracker.end()
@@ -133,7 +152,7 @@ class Fit:
         self.state.carry.restore(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
         for hook in self.hooks:
-            hook.load_state_dict(extra["hooks"][hook.name])
+            hook.load_state_dict(extra["hooks"].get(hook.name, {}))
         self._total_steps(budget)
         if self.state.steps is not None and self.state.steps < self.state.step:
             text = self.experiment.config.train.budget
@@ -182,19 +201,23 @@ class Fit:
         run_left = None
         if state.steps is not None:
             work = work_left(state, self.hooks, state.steps)
-            sampled = self.experiment.scorer("validation", "", sampled=True).sample  # the final scores are of the whole split
+            sampled = self.experiment.sampled_share  # the final scores are of the whole split
             run_left = clock.predict({**work, "validate": work["validate"] + round(FINAL_SCORES / sampled)})
         until = min(epoch_end, state.steps or epoch_end)
         return Pace(state.step, state.steps, plan.epoch(state.step), speed, clock.left(work_left(state, self.hooks, until)), run_left)
 
-    def _validate(self) -> dict[str, Any]:
-        scorer = self.experiment.scorer("validation", f"step {self.state.step}", sampled=True)
+    def _score_now(self) -> Score:
+        scorer = self.experiment.scorer("validation", CheckpointRef("step", self.state.step), sampled=True)
         with self.state.optimizer.averaged():
-            return summary(scorer.score(self.state.learner.model))
+            return scorer.score(self.state.learner.model)
 
-    def _validation(self, line: dict[str, Any]) -> None:
+    def _validate(self) -> dict[str, Any]:
+        return summary(self._score_now())
+
+    def _record_validation(self, step: int, figures: Figures) -> None:
         if self.parallel.main:
-            best = self.state.best is not None and self.state.best.step == self.state.step
+            line = {"step": step, "validation": dict(figures)}
+            best = self.state.best is not None and self.state.best.step == step
             self.run.append(METRICS, line)
             self.tracker.validation(line, best)
 
@@ -209,22 +232,22 @@ class Fit:
             written = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in texts(steps, tokenizer.decode, tokenizer.end)]
         folder = self.run.path / "samples"
         folder.mkdir(exist_ok=True)
-        (folder / f"step-{step:08d}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
+        (folder / f"{step_name(step)}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
         self.tracker.sample(step, written)
 
     def _final(self) -> dict[str, Any]:
         """Best, last and average on the whole validation split, and the last on as much training text, without dropout."""
-        model, folder, last = self.state.learner.model, self.run.checkpoints, f"last, step {self.state.step}"
+        model, folder, last = self.state.learner.model, self.run.checkpoints, CheckpointRef("last", self.state.step)
         with self.state.optimizer.averaged():
             scores = {"last": self._timed(self.experiment.scorer("validation", last)), "training": self._timed(self._training_scorer())}
         if self.state.average is not None:
             with self.state.average.in_place():
-                scores["average"] = self._timed(self.experiment.scorer("validation", f"average, step {self.state.step}"))
+                scores["average"] = self._timed(self.experiment.scorer("validation", CheckpointRef("average", self.state.step)))
         scores["best"] = scores["last"]
         best = self.state.best
         if best is not None and best.step != self.state.step:
             checkpoint.open_weights(folder, "best", model)
-            scores["best"] = self._timed(self.experiment.scorer("validation", f"best, step {best.step}"))
+            scores["best"] = self._timed(self.experiment.scorer("validation", CheckpointRef("best", best.step)))
             checkpoint.open_weights(folder, "last", model)
         if self.parallel.main:
             for name, score in scores.items():
@@ -244,7 +267,7 @@ class Fit:
             part = sample_documents(part, size, self.setup.seed)
         else:
             share = min(1.0, size / part.bytes)
-        labels = ("train, a sample", f"last, step {self.state.step}")
+        labels = ("train, a sample", CheckpointRef("last", self.state.step))
         scorer = make_scorer(config, self.experiment.prepared, part, labels, self.setup.device)
         return replace(scorer, parallel=self.parallel, sample=share)
 

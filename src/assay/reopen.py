@@ -1,5 +1,6 @@
 """Going on with a run that was stopped, or beyond the end of one that was not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from assay.core.parallel import Parallel
 from assay.errors import RunError
 from assay.experiment import ExperimentConfig, assemble, load_data, read_config
 from assay.fit import Fit, write_run
+from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import CONFIG, METRICS, Run
 from assay.track.base import Tracker
-from assay.train import checkpoint
 from assay.train.eta import Clock
+from assay.train.hook import Hook
 
 FREE = (  # what may change in a run that has begun: how long, where, and what merely observes
     "train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.validation_bytes",
@@ -20,8 +22,12 @@ FREE = (  # what may change in a run that has begun: how long, where, and what m
 )  # fmt: skip
 
 
-def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
-    """A run where it stopped. Of the config only `train.budget` and what merely observes may change; changes are recorded."""
+def reopen(run: Run, overrides: list[str], data_dir: Path | None, around: tuple[Parallel, Tracker], hooks: Sequence[Hook] = ()) -> Fit:
+    """A run where it stopped, among its processes and for its tracker.
+
+    Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
+    """
+    parallel, tracker = around
     old = read_config(run)
     config = ExperimentConfig.make(recipe.override(old.tree(), overrides))
     changed = changes(old, config)
@@ -31,7 +37,7 @@ def reopen(run: Run, overrides: list[str], data_dir: Path | None, parallel: Para
                 f"{key}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {', '.join(FREE)}"
             )
     prepared = load_data(config, data_dir)
-    fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock())
+    fit = Fit(run, assemble(config, prepared, parallel), tracker, Clock(), hooks)
     fit.resume()
     if changed and parallel.main:
         run.append("changes.jsonl", {"step": fit.state.step, "changes": changed})
@@ -46,8 +52,8 @@ def begin_or_reopen(run: Run, data_dir: Path | None, parallel: Parallel, tracker
     if parallel.main:
         load_data(config, data_dir)  # the others then find it in the cache
     parallel.barrier()
-    if checkpoint.steps(run.checkpoints):
-        return reopen(run, [], data_dir, parallel, tracker)
+    if steps_in(run.checkpoints):
+        return reopen(run, [], data_dir, (parallel, tracker))
     experiment = assemble(config, load_data(config, data_dir), parallel)
     if parallel.main:
         if (run.path / METRICS).is_file():

@@ -16,6 +16,7 @@ from assay.evaluate.protocol import Protocol
 from assay.evaluate.stored import Stored, find_stored, read_stored
 from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer, read_config, refuse_growing_state
 from assay.models.base import Model
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.store import TEST_USES, Run
 from assay.text.tokenizer import load_tokenizer
 from assay.train import checkpoint as checkpoints
@@ -30,7 +31,7 @@ class Opened(NamedTuple):
     config: ExperimentConfig
     prepared: Prepared
     model: Model
-    step: int
+    checkpoint: CheckpointRef
     split: PartName
 
 
@@ -48,8 +49,8 @@ def open_run(run: Run, split: str, checkpoint: str, data_dir: Path | None) -> Op
     if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:
         raise UserError(f"{run.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
     model = build_model(config, prepared.tokenizer.size)
-    path = checkpoints.open_weights(run.checkpoints, checkpoint, model)
-    return Opened(run, config, prepared, model, int(path.name.removeprefix("step-")), split)
+    ref = checkpoints.open_weights(run.checkpoints, checkpoint, model)
+    return Opened(run, config, prepared, model, ref, split)
 
 
 def protocol_name(protocol: Protocol) -> str:
@@ -78,23 +79,19 @@ class Wanted:
         """The score of a run, or the one in a file of scores. `tell` is told, in a sentence, when a run has to be scored."""
         if isinstance(member, Path):
             return read_stored(member)
-        label = self.label(member)
-        file = self.find(member, label)
+        file = self.find(member)
         if file is None:
             tell(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
             file = self.score(member)
-        found = read_stored(file, member)
-        found.protocol["checkpoint"] = label  # the best one may be the last one as well
-        return found
+        return read_stored(file, member, self.ref(member))
 
-    def label(self, run: Run) -> str:
-        """The checkpoint with its step, as a score names it. Raises RunError if it is not there."""
-        step = int(checkpoints.locate(run.checkpoints, self.checkpoint).name.removeprefix("step-"))
-        return f"{self.checkpoint}, step {step}"
+    def ref(self, run: Run) -> CheckpointRef:
+        """Which checkpoint of the run it is of. Raises RunError if it is not there."""
+        return checkpoints.resolve(run.checkpoints, self.checkpoint)
 
-    def find(self, run: Run, label: str) -> Path | None:
+    def find(self, run: Run) -> Path | None:
         """The file of the score, if the run has it."""
-        return find_stored(run, self.split, label, self.policy or read_config(run).plan.policy, self.stride)
+        return find_stored(run, self.split, self.ref(run), self.policy or read_config(run).plan.policy, self.stride)
 
     def score(self, run: Run) -> Path:
         """Score the run, keep the score, and note a use of the test split; the file of the score."""
@@ -102,10 +99,10 @@ class Wanted:
         if self.policy == "carried":
             refuse_growing_state(opened.model, "--policy")
         device = resolve(opened.config.train.device)
-        labels = (opened.split, f"{self.checkpoint}, step {opened.step}")
+        labels = (opened.split, opened.checkpoint)
         part = opened.prepared.parts[opened.split]
         scorer = make_scorer(opened.config, opened.prepared, part, labels, device, self.policy, self.stride)
-        name = f"{self.split}-{self.checkpoint}-step{opened.step}-{protocol_name(scorer.protocol)}"
+        name = f"{self.split}-{self.checkpoint}-step{opened.checkpoint.step}-{protocol_name(scorer.protocol)}"
         stored = store(run, name, scorer.score(opened.model.to(device)))
         if self.split == "test":
             used_test(run, stored)

@@ -64,7 +64,7 @@ def test_a_run_against_itself_is_said_to_be_no_difference(runs: dict[str, str]) 
 def test_models_of_words_and_of_bytes_are_compared_over_the_same_bytes(runs: dict[str, str]) -> None:
     one = call("compare", runs["word"], runs["s0"], "--json").json["comparisons"][0]
     assert one["unequal"]["tokenizer"][0].startswith("word 300")
-    assert {"longest context", "training bytes", "parameters"} <= one["unequal"].keys()
+    assert {"longest_context", "training_bytes", "parameters"} <= one["unequal"].keys()
     assert one["verdict"].startswith(("resolved: ", "not resolved: "))
 
 

@@ -91,7 +91,9 @@ def test_every_two_seeds_are_compared_and_then_halves(stage: Stage) -> None:
 
 def test_a_restarted_loader_reads_rows_again_and_ours_none(stage: Stage) -> None:
     found = resumed.show(replace(stage, overrides=(*stage.overrides, "plan.window=64"))).figures  # so long that no two rows are alike
-    assert found["ours"] == {"again": 0, "missed": 0, "gap": 0.0, "bits": found["straight"]["bits"]}
+    assert len(found["stops"]) == 3
+    assert found["ours"]["stopped_at"] == found["naive"]["stopped_at"] == found["stops"]
+    assert found["ours"] == {"stopped_at": found["stops"], "again": 0, "missed": 0, "gap": 0.0, "bits": found["straight"]["bits"]}
     assert found["naive"]["again"] == found["naive"]["missed"] == 3 * found["rows_read"] // 4
     assert found["naive"]["gap"] > 0
     assert all(error["naive"] > error["ours"] >= 0 for error in found["time_left_error"].values())

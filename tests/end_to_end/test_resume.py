@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny: Path, tmp_path: Path, everything
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     killed = only_run(tmp_path / "killed")
-    assert checkpoint.steps(killed.checkpoints)[-1] == 7
+    assert checkpoint.steps_in(killed.checkpoints)[-1] == 7
     assert [line["step"] for line in killed.lines(METRICS)] == [3, 5, 6, 9]
     assert killed.status()["state"] == "running"
 
@@ -165,7 +165,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_run_can_be_extended(
     assert "Traceback" not in errors
     step = int(said[1])
     assert run.status()["state"] == "interrupted"
-    assert checkpoint.steps(run.checkpoints) == [step]
+    assert checkpoint.steps_in(run.checkpoints) == [step]
 
     assert main(*said[2].split(), f"train.budget={step + 4}steps") == 0
     assert run.status()["state"] == "finished"

@@ -20,7 +20,7 @@ PROTOCOL: Tree = {
     "streams": 0,
     "document_mask": False,
     "dtype": "float32",
-    "checkpoint": "best, step 300",
+    "checkpoint": {"kind": "best", "step": 300},
     "code": "0.4.0+00000000",
     "dynamic": "",
 }

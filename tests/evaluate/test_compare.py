@@ -13,6 +13,7 @@ from assay.evaluate.comparison_tree import tree
 from assay.evaluate.figures import standard_error
 from assay.evaluate.stored import Stored, find_stored, read_stored
 from assay.evaluate.verdict import text_verdict
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.store import Run
 from evaluate.scores import bits_of, keep, sizes_of, stored
 
@@ -175,14 +176,16 @@ def test_scores_of_different_texts_are_refused(case: str) -> None:
 
 
 def test_unequal_readings_are_named_with_both_values_and_not_refused() -> None:
-    other = arm(2.0, 1, policy="strided", stride=32, context=256, document_mask=True, dtype="float64", checkpoint="last, step 300")
+    other = arm(
+        2.0, 1, policy="strided", stride=32, context=256, document_mask=True, dtype="float64", checkpoint={"kind": "last", "step": 300}
+    )
     found = unequal(arm(2.0).runs[0], other.runs[0])
     assert found["policy"] == ("disjoint", "strided")
     assert found["stride"] == ("128 tokens", "32 tokens")
-    assert found["longest context"] == ("128 tokens, about 256 bytes", "256 tokens, about 512 bytes")
-    assert found["document mask"] == ("off", "on")
+    assert found["longest_context"] == ("128 tokens, about 256 bytes", "256 tokens, about 512 bytes")
+    assert found["document_mask"] == ("off", "on")
     assert found["checkpoint"] == ("best", "last")
-    assert set(found) == {"policy", "stride", "longest context", "document mask", "dtype", "checkpoint"}
+    assert set(found) == {"policy", "stride", "longest_context", "document_mask", "dtype", "checkpoint"}
     assert compare([arm(2.0), other])[1][0].text.difference != 0
     assert unequal(arm(2.0).runs[0], arm(2.0).runs[0]) == {}
 
@@ -208,13 +211,13 @@ def test_the_stored_score_that_was_asked_for_is_found(tmp_path: Path) -> None:
     run = run_with(tmp_path, arm(2.0).runs[0], "end-best")
     run_with(tmp_path, arm(2.5, policy="strided", stride=16).runs[0], "strided")
     run_with(tmp_path, arm(3.0, dynamic="rate 0.1").runs[0], "dynamic")
-    assert find_stored(run, "validation", "last, step 300", "disjoint", None) == tmp_path / "scores" / "end-best.json"
-    assert find_stored(run, "validation", "best, step 300", "strided", 16) == tmp_path / "scores" / "strided.json"
+    assert find_stored(run, "validation", CheckpointRef("last", 300), "disjoint", None) == tmp_path / "scores" / "end-best.json"
+    assert find_stored(run, "validation", CheckpointRef("best", 300), "strided", 16) == tmp_path / "scores" / "strided.json"
     for other in (
-        ("test", "best, step 300", "disjoint", None),
-        ("validation", "best, step 200", "disjoint", None),
-        ("validation", "average, step 300", "disjoint", None),
-        ("validation", "best, step 300", "strided", 8),
+        ("test", CheckpointRef("best", 300), "disjoint", None),
+        ("validation", CheckpointRef("best", 200), "disjoint", None),
+        ("validation", CheckpointRef("average", 300), "disjoint", None),
+        ("validation", CheckpointRef("best", 300), "strided", 8),
     ):
         assert find_stored(run, *other) is None
     read = read_stored(tmp_path / "scores" / "end-best.json", run)

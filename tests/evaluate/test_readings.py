@@ -38,7 +38,7 @@ def recurrent() -> Model:
 
 def scorer_of(reading: Reading, **rest: object) -> Scorer:
     streams = len(reading) if reading.carries else 0
-    protocol = Protocol("validation", "", "", "", "carried" if streams else "documents", 16, 16, streams, False, "float64", "last", "")
+    protocol = Protocol("validation", "", "", "", "carried" if streams else "documents", 16, 16, streams, False, "float64", None, "")
     return Scorer(reading, TOKENIZER, protocol, torch.device("cpu"), **rest)
 
 

@@ -49,5 +49,5 @@ def scorer(part: Part, context: int, stride: int | None = None, *, mask: bool = 
     """The scorer of a part, with a protocol that says no more than it must."""
     stride = stride or context
     policy = "disjoint" if stride == context else "strided"
-    protocol = Protocol("validation", part.sha256, "", "", policy, context, stride, 0, mask, "float64", "last", "")
+    protocol = Protocol("validation", part.sha256, "", "", policy, context, stride, 0, mask, "float64", None, "")
     return Scorer(Windows(part, END, context, stride, mask), TOKENIZER, protocol, torch.device("cpu"), **rest)

@@ -36,7 +36,9 @@ def study(folder: Path, arms: Sequence[PlannedArm] = ARMS, leave: Sequence[str] 
         (run.path / "samples").mkdir()
         (run.path / "samples" / "step-00000050.txt").write_text(f"<start>In the {EVIL} beginning<end>\n")
         run.write_json("yardsticks.json", {"uniform": 8.0, "unigram": 4.4, "xz": 2.3, "ngram": 1.95})
-        run.write_json("reading-best.json", {"format": 1, "checkpoint": "best, step 50", "texts_sha256": "aa", "documents": [TOKENS] * 2})
+        run.write_json(
+            "reading-best.json", {"format": 1, "checkpoint": {"kind": "best", "step": 50}, "texts_sha256": "aa", "documents": [TOKENS] * 2}
+        )
         norms = {"embedding": 0.5, "blocks.0": 0.1, "blocks.1": 0.2}
         run.append("metrics.jsonl", {"step": 50, "targets": 50_000, "loss": 2.5, "gradient_norms": norms})
         for file in (run.path / "scores").glob("*.json"):

@@ -48,11 +48,11 @@ def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: Run, 
 def test_it_is_measured_once_and_then_read_from_the_run(run: Run, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = reading(run, made.parents[1] / "data")
     file = run.path / "reading-best.json"
-    assert json.loads(file.read_text())["checkpoint"].startswith("best, step ")
+    assert json.loads(file.read_text())["checkpoint"]["kind"] == "best"
     with monkeypatch.context() as patch:
         patch.setattr(module, "load_data", None)  # whoever measured again would fail
         assert reading(run, None) == first
-    for broken in ("{", json.dumps({**json.loads(file.read_text()), "checkpoint": "best, step 1"})):
+    for broken in ("{", json.dumps({**json.loads(file.read_text()), "checkpoint": {"kind": "best", "step": 1}})):
         file.write_text(broken)
         assert reading(run, made.parents[1] / "data") == first, "what is damaged or of another checkpoint is made anew"
     shutil.rmtree(run.checkpoints)

@@ -88,9 +88,9 @@ def write_run(folder: Path, plan: Plan, job: Job, rates: float | tuple[float, fl
             run.append("metrics.jsonl", {"step": step, "validation": {"bits_per_byte": bits_per_byte * (1 + (50 - step) / 5000)}})
     for split in ("validation", "test")[: 1 + (plan.study.report_on == "test")]:
         for which in ("best", "last"):
-            write_score(run, job, of_split[split], split=split, checkpoint=f"{which}, step 50")
+            write_score(run, job, of_split[split], split=split, checkpoint={"kind": which, "step": 50})
         if split == "test":
-            run.append("test_uses.jsonl", {"checkpoint": "best, step 50"})
+            run.append("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
     seconds = {"warm-up": 1.0, "step": 10.0, "validate": 9.0}
     run.set_status(state="finished", step=50, steps=50, best={"step": 50, "bits_per_byte": bits_per_byte}, seconds=seconds)
     return run
@@ -104,7 +104,7 @@ def write_score(run: Run, job: Job, bits_per_byte: float, **protocol: Any) -> Pa
     score = stored(job.run, bits, SIZES, **protocol)
     figures = {"bits_per_character": bits_per_byte * 1.1, "top1_accuracy": 1 / bits_per_byte / 4, "perplexity_per_word": 40 * bits_per_byte}
     score.figures.update(figures)
-    which = protocol["checkpoint"].partition(",")[0]
+    which = protocol["checkpoint"]["kind"]
     return keep(score, run.path, f"end-{which}" if protocol["split"] == "validation" else f"test-{which}")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from assay.errors import RunError
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.study.outcome import read_study
 from assay.study.plan import Plan
 from study.made_study import arm, change, deep, fast, laid_plan, made, write_run, write_score
@@ -130,7 +131,7 @@ def test_arms_on_another_text_are_left_out_with_the_reason(tmp_path: Path) -> No
     folder = made(tmp_path, ARMS[:3], rate)
     for run in read_study(folder).arm("depth=3").runs:
         for which in ("best", "last"):
-            write_score(run.run, run.job, 2.0, split="validation", checkpoint=f"{which}, step 50", text_sha256="00" * 32)
+            write_score(run.run, run.job, 2.0, split="validation", checkpoint={"kind": which, "step": 50}, text_sha256="00" * 32)
     found = read_study(folder)
     assert [one.arm for one in found.comparisons] == ["depth=2"]
     assert "depth=3 is not compared with the base" in found.left_out[0]
@@ -158,11 +159,11 @@ def test_other_figures_are_compared_over_seeds_alone_and_below_0_is_better_in_al
 def test_the_last_checkpoint_is_read_where_the_study_asks_for_it(tmp_path: Path) -> None:
     folder = made(tmp_path, ARMS[:1], rate, checkpoint="last")
     for run in read_study(folder).base.runs:
-        write_score(run.run, run.job, 1.5, split="validation", checkpoint="best, step 30")
+        write_score(run.run, run.job, 1.5, split="validation", checkpoint={"kind": "best", "step": 30})
         change(run.run.path / "status.json", best={"step": 30, "bits_per_byte": 1.5})
     found = read_study(folder).base
     assert found.figures == pytest.approx([rate("base", seed, 1.0) for seed in (0, 1, 2)])
-    assert {score.protocol["checkpoint"] for score in found.stored} == {"last, step 50"}
+    assert {score.checkpoint for score in found.stored} == {CheckpointRef("last", 50)}
 
 
 def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:

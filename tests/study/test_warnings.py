@@ -113,7 +113,7 @@ def test_seeds_that_chose_and_are_reported(tmp_path: Path) -> None:
 
 def test_a_test_split_that_was_used_more_than_once(tmp_path: Path) -> None:
     told(tmp_path, report_on="test")
-    read_study(tmp_path).base.runs[1].run.append("test_uses.jsonl", {"checkpoint": "best, step 50"})
+    read_study(tmp_path).base.runs[1].run.append("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
     assert the(list(read_study(tmp_path).warnings), "used 2 times by one run")
 
 

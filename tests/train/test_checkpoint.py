@@ -110,13 +110,13 @@ def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment)
 def test_the_last_and_the_best_are_kept(tmp_path: Path, experiment: Experiment) -> None:
     save(tmp_path, experiment, best=3.0)
     save(tmp_path, experiment)
-    assert checkpoint.steps(tmp_path) == [1, 2]
+    assert checkpoint.steps_in(tmp_path) == [1, 2]
     save(tmp_path, experiment)
-    assert checkpoint.steps(tmp_path) == [1, 3]
+    assert checkpoint.steps_in(tmp_path) == [1, 3]
     save(tmp_path, experiment, best=2.0)
-    assert checkpoint.steps(tmp_path) == [4]
+    assert checkpoint.steps_in(tmp_path) == [4]
     save(tmp_path, experiment)
-    assert checkpoint.steps(tmp_path) == [4, 5]
+    assert checkpoint.steps_in(tmp_path) == [4, 5]
     assert checkpoint.read_best(tmp_path) == Best(4, 2.0)
     assert checkpoint.locate(tmp_path, "best").name == checkpoint.locate(tmp_path, "4").name == "step-00000004"
     assert checkpoint.locate(tmp_path, "last").name == "step-00000005"
@@ -125,7 +125,7 @@ def test_the_last_and_the_best_are_kept(tmp_path: Path, experiment: Experiment) 
 def test_without_a_validation_best_is_the_last(tmp_path: Path, experiment: Experiment) -> None:
     save(tmp_path, experiment)
     save(tmp_path, experiment)
-    assert checkpoint.steps(tmp_path) == [2]
+    assert checkpoint.steps_in(tmp_path) == [2]
     assert checkpoint.locate(tmp_path, "best") == checkpoint.locate(tmp_path, "last")
 
 

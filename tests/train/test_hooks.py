@@ -13,9 +13,10 @@ import torch
 
 from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
-from assay.errors import Interrupted, NonFiniteLoss
+from assay.errors import Interrupted, NonFiniteLoss, StopRequested
 from assay.experiment import Experiment
-from assay.train.hooks import Every, Log, Patience, Sample, Save, Stop, Validate
+from assay.train.hook import Every
+from assay.train.hooks import Log, Patience, Sample, Save, Stop, Validate
 from assay.train.state import Best, StepResult
 from assay.train.step import train_step
 from train.tiny import build
@@ -62,7 +63,7 @@ def test_a_log_line_is_the_mean_over_every_token_since_the_last_line(experiment:
     results = []
     while not state.finished:
         results.append(step(experiment))
-        log(state, results[-1])
+        log.after_step(state, results[-1])
     sizes = [result.terms["loss"].mean.count.item() for result in results]
     assert sizes[5] < sizes[4]
     ends = [end for end in range(last - 5, last + 4) if end % 4 == 0 or end == last + 3]
@@ -81,7 +82,7 @@ def test_the_gradient_norms_of_the_layers_make_up_the_whole(experiment: Experime
     lines: list[Line] = []
     log = log_of(experiment, lines, every=1)
     result = step(experiment)
-    log(experiment.state, result)
+    log.after_step(experiment.state, result)
     norms = lines[0]["gradient_norms"]
     assert set(norms) == {"embedding", "blocks.0", "readout"}
     assert math.sqrt(sum(norm**2 for norm in norms.values())) == pytest.approx(float(result.total_norm), rel=1e-5)
@@ -95,8 +96,8 @@ def test_a_log_that_is_saved_between_lines_writes_the_same_lines(experiment: Exp
     log, before = log_of(experiment, whole), log_of(experiment, [])
     for _ in range(6):
         result = step(experiment)
-        log(experiment.state, result)
-        before(experiment.state, result)
+        log.after_step(experiment.state, result)
+        before.after_step(experiment.state, result)
     file = io.BytesIO()
     torch.save(before.state_dict(), file)
     file.seek(0)
@@ -104,8 +105,8 @@ def test_a_log_that_is_saved_between_lines_writes_the_same_lines(experiment: Exp
     after.load_state_dict(torch.load(file, weights_only=True))
     for _ in range(2):
         result = step(experiment)
-        log(experiment.state, result)
-        after(experiment.state, result)
+        log.after_step(experiment.state, result)
+        after.after_step(experiment.state, result)
     assert resumed == whole[1:]
     assert len(resumed) == 1
 
@@ -116,9 +117,9 @@ def test_a_log_refuses_a_loss_that_is_not_finite(experiment: Experiment) -> None
     result = step(experiment)
     broken = {"loss": Term(1.0, Mean(torch.tensor(torch.inf), torch.tensor(4.0)))}
     with pytest.raises(NonFiniteLoss, match=r"^step 1: the loss is .*inf"):
-        log(experiment.state, result._replace(terms=broken))
+        log.after_step(experiment.state, result._replace(terms=broken))
     with pytest.raises(NonFiniteLoss, match=r"^step 1: the gradient is not finite"):
-        log(experiment.state, result._replace(norms=result.norms * torch.nan))
+        log.after_step(experiment.state, result._replace(norms=result.norms * torch.nan))
     assert lines == []
 
 
@@ -127,7 +128,8 @@ def validated(experiment: Experiment, figures: list[float]) -> tuple[Validate, l
     lines: list[Line] = []
     outcomes = iter(figures)
     every = Every(2, experiment.state, at_end=False)
-    return Validate(every, lambda: {"bits_per_byte": next(outcomes)}, lines.append), lines
+    listener = lambda step, found: lines.append({"step": step, "validation": found})  # noqa: E731
+    return Validate(every, lambda: {"bits_per_byte": next(outcomes)}, [listener]), lines
 
 
 def test_a_validation_sets_the_best_when_it_is_lower(experiment: Experiment) -> None:
@@ -135,7 +137,7 @@ def test_a_validation_sets_the_best_when_it_is_lower(experiment: Experiment) -> 
     seen = []
     for _ in range(8):
         result = step(experiment)
-        validate(experiment.state, result)
+        validate.after_step(experiment.state, result)
         seen.append((validate.improved, experiment.state.best))
     first, lower = Best(2, 5.0), Best(6, 4.0)
     assert seen == [
@@ -150,8 +152,8 @@ def test_a_save_happens_on_its_rhythm_and_when_a_validation_improved(experiment:
     save = Save(Every(5, experiment.state, at_end=False), validate, lambda: saved.append(experiment.state.step))
     for _ in range(8):
         result = step(experiment)
-        validate(experiment.state, result)
-        save(experiment.state, result)
+        validate.after_step(experiment.state, result)
+        save.after_step(experiment.state, result)
     assert saved == [2, 5, 6]
     assert [number for number in range(1, 9) if save.due(number)] == [2, 4, 5, 6, 8]  # for the clock: it may save then
 
@@ -167,8 +169,8 @@ def test_a_run_ends_after_as_many_validations_without_a_better_one_as_it_has_pat
     patience, validate, said = impatient(experiment, [5.0, 6.0, 4.0, 4.0, 4.5], patience=2)
     while not experiment.state.finished:
         result = step(experiment)
-        validate(experiment.state, result)
-        patience(experiment.state, result)
+        validate.after_step(experiment.state, result)
+        patience.after_step(experiment.state, result)
     assert (experiment.state.step, experiment.state.steps) == (10, 10)
     assert experiment.state.best == Best(6, 4.0)
     assert said == ["no better validation in 2: the run ends at step 10, early (train.patience)"]
@@ -182,8 +184,8 @@ def test_patience_is_remembered_across_a_resume(experiment: Experiment) -> None:
             again.load_state_dict(patience.state_dict())
             patience = again
         result = step(experiment)
-        validate(experiment.state, result)
-        patience(experiment.state, result)
+        validate.after_step(experiment.state, result)
+        patience.after_step(experiment.state, result)
     assert experiment.state.finished
     assert len(said) == 1
 
@@ -192,7 +194,7 @@ def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:
     taken: list[int] = []
     sample = Sample(Every(3, experiment.state, at_end=False), taken.append)
     for _ in range(7):
-        sample(experiment.state, step(experiment))
+        sample.after_step(experiment.state, step(experiment))
     assert taken == [3, 6]
 
 
@@ -201,11 +203,11 @@ def test_a_signal_stops_after_the_step_and_after_saving(experiment: Experiment, 
     saved: list[int] = []
     stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
     with stop.listening():
-        stop(experiment.state, step(experiment))
+        stop.after_step(experiment.state, step(experiment))
         os.kill(os.getpid(), number)
         assert saved == []
         with pytest.raises(Interrupted, match=r"^stopped after step 2 and saved; go on with: assay resume here$") as stopped:
-            stop(experiment.state, step(experiment))
+            stop.after_step(experiment.state, step(experiment))
     assert saved == [2]
     assert (stopped.value.exit_code, stopped.value.signal) == (130, number)
 
@@ -230,7 +232,7 @@ def test_a_signal_in_the_last_step_does_not_keep_the_run_from_finishing(experime
     stop = Stop(lambda: pytest.fail("saved"), Parallel(), "")
     with stop.listening():
         os.kill(os.getpid(), signal.SIGINT)
-        stop(experiment.state, step(experiment))
+        stop.after_step(experiment.state, step(experiment))
     assert experiment.state.finished
 
 
@@ -241,6 +243,28 @@ def test_a_run_that_is_out_of_time_leaves_its_scoring_to_the_next_start(experime
     with stop.listening():
         os.kill(os.getpid(), signal.SIGUSR1)
         with pytest.raises(Interrupted, match=r"^stopped after step 1 and saved"):
-            stop(experiment.state, step(experiment))
+            stop.after_step(experiment.state, step(experiment))
     assert experiment.state.finished
     assert saved == [1]
+
+
+def test_a_requested_stop_ends_the_run_after_the_step_and_after_saving(experiment: Experiment) -> None:
+    happened: list[tuple[str, int]] = []
+    stop = Stop(
+        lambda: happened.append(("saved", 2)), Parallel(), "assay resume here", [lambda step, reason: happened.append((reason, step))]
+    )
+    stop.after_step(experiment.state, step(experiment))
+    stop.request("not learning")
+    stop.request("too late")
+    with pytest.raises(StopRequested, match=r"^stopped after step 2 and saved \(not learning\); go on with: assay resume here$") as stopped:
+        stop.after_step(experiment.state, step(experiment))
+    assert happened == [("not learning", 2), ("saved", 2)]
+    assert (stopped.value.reason, stopped.value.signal) == ("not learning", None)
+
+
+def test_a_stop_that_is_requested_in_the_last_step_lets_the_run_finish(experiment: Experiment) -> None:
+    experiment.state.steps = 1
+    stop = Stop(lambda: pytest.fail("saved"), Parallel(), "")
+    stop.request("enough")
+    stop.after_step(experiment.state, step(experiment))
+    assert experiment.state.finished

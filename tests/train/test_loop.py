@@ -11,14 +11,14 @@ from assay.experiment import Experiment
 from assay.train import loop
 from assay.train.budget import CALIBRATION_STEPS, WARM_STEPS
 from assay.train.eta import Clock
-from assay.train.hooks import Every, Stateless
+from assay.train.hook import Every, Hook
 from assay.train.loop import train, work_left
 from assay.train.state import Setup, StepResult, TrainState
 from assay.train.step import train_step
 from train.tiny import build
 
 
-class Note(Stateless):
+class Note(Hook):
     """Writes down when it is called and when it is due, and stops where told."""
 
     def __init__(self, name: str, calls: list[tuple[str, int]], every: Every, until: int | None = None) -> None:
@@ -27,7 +27,7 @@ class Note(Stateless):
     def due(self, step: int) -> bool:
         return self.every.due(step)
 
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         self.calls.append((self.name, state.step))
         if state.step == self.until:
             raise KeyboardInterrupt
@@ -90,7 +90,7 @@ def test_minutes_become_steps_after_fifty_measured_ones(text: Path, monkeypatch:
     known: list[int | None] = []
 
     class Look(Note):
-        def __call__(self, state: TrainState, result: StepResult) -> None:
+        def after_step(self, state: TrainState, result: StepResult) -> None:
             known.append(state.steps)
 
     train(state, experiment.setup, [Look("look", [], Every(None, state, at_end=False))], clock)

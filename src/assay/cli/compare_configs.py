@@ -22,7 +22,20 @@ def diff(
     elif not rows:
         console().print(f"{left} and {right} do not differ", markup=False, soft_wrap=True)
     else:
-        print_table(console(), ("", left, right), [(key, _cell(a), _cell(b)) for key, (a, b) in rows.items()], words=3)
+        print_table(console(), ("", left, right), [(_label(key), _cell(a), _cell(b)) for key, (a, b) in rows.items()], words=3)
+
+
+LABELS = {
+    "parameters": "parameters, all",
+    "parameters_training_heads": "parameters, heads of training",
+    "flops_per_token_forward": "FLOPs a token, forward",
+    "flops_per_token_training": "FLOPs a token, forward and backward",
+}
+
+
+def _label(key: str) -> str:
+    """A key of the config as it is, a count in words."""
+    return LABELS.get(key) or key.replace("parameters_", "parameters, ")
 
 
 def _cell(value: Any) -> str:

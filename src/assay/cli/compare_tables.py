@@ -54,7 +54,7 @@ def _print_one(out: Console, comparison: dict[str, Any], *, family: int) -> None
     if text["standard_error"] > 0:
         _say(out, f"standard error {text['standard_error']:.4f} paired, {text['standard_error_unpaired']:.4f} if it were not", indent=2)
     for what, (a, b) in comparison["unequal"].items():
-        _say(out, f"unequal {what}: {a} | {b}", indent=2)
+        _say(out, f"unequal {what.replace('_', ' ')}: {a} | {b}", indent=2)
 
 
 def _interval(found: dict[str, Any], family: int) -> str:

@@ -24,6 +24,7 @@ from assay.data.plan import Policy
 from assay.errors import AssayError, DataError, UserError
 from assay.experiment import ExperimentConfig, build_model, read_config, refuse_growing_state
 from assay.models.base import Model
+from assay.runs.checkpoint_ref import step_name
 from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.train import checkpoint as checkpoints
@@ -109,7 +110,8 @@ def _open(run: str, checkpoint: str, runs_dir: Path | None, policy: Policy | Non
     directory = find(run, runs_folder(runs_dir))
     config, tokenizer = read_config(directory), load_tokenizer(directory.path / "tokenizer.json")
     model = build_model(config, tokenizer.size)
-    weights = checkpoints.open_weights(directory.checkpoints, checkpoint, model) / checkpoints.weights_file(checkpoint)
+    ref = checkpoints.open_weights(directory.checkpoints, checkpoint, model)
+    weights = directory.checkpoints / step_name(ref.step) / checkpoints.weights_file(ref)
     with weights.open("rb") as read:
         known = digest([config.model.digest(), hashlib.file_digest(read, "sha256").hexdigest()])
     identity = Identity(bytes.fromhex(known)[:16], bytes.fromhex(tokenizer.digest)[:16], torch.__version__, version("assay"))

@@ -35,7 +35,7 @@ def dry_run(experiment: Experiment, out: Console, *, as_json: bool) -> None:
         "seconds_of_training": steps * per_step,
         "parameters": shown.total,
         "flops_per_token": shown.flops_training,
-        "memory_bytes": shown.memory["training, about"],
+        "memory_bytes": shown.memory["training"],
     }
     if as_json:
         print_json(facts)
@@ -47,7 +47,7 @@ def dry_run(experiment: Experiment, out: Console, *, as_json: bool) -> None:
                 "tokens an epoch": f"{plan.targets_per_epoch:,}",
                 "speed": f"{facts['tokens_per_second']:,.0f} tokens/s, measured over {MEASURED} steps",
                 "training, about": f"{duration(steps * per_step)} besides validation and samples",
-                "memory, about": f"{shown.memory['training, about'] / 2**20:,.0f} MiB",
+                "memory, about": f"{shown.memory['training'] / 2**20:,.0f} MiB",
                 "parameters": f"{shown.total:,}",
             }
         )

@@ -33,7 +33,7 @@ def quality(
     """Measure whether a model writes or recites, beside held-out documents."""
     directory = find(run, runs_folder(runs_dir))
     model, tokenizer = load_model(directory.path, checkpoint=checkpoint, device=device)
-    step = int(checkpoints.locate(directory.checkpoints, checkpoint).name.removeprefix("step-"))
+    ref = checkpoints.resolve(directory.checkpoints, checkpoint)
     prepared = load_data(read_config(directory), data_dir)
     if prepared.tokenizer.digest != tokenizer.digest:
         raise UserError(f"{directory.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
@@ -43,8 +43,8 @@ def quality(
     limit = limit if model.length is None else min(limit, model.length)
     written = write(model, prepared, samples, limit, Sampling(temperature), seed)
     found = assess(written, hold_out(prepared, samples, limit, seed), prepared, limit)
-    tree = {**found.tree(), "checkpoint": f"{checkpoint}, step {step}", "temperature": temperature, "seed": seed}
-    stored = directory.write_json(f"quality/{checkpoint}-step{step}-t{temperature:g}-n{samples}-s{seed}.json", tree)
+    tree = {**found.tree(), "checkpoint": ref.tree(), "temperature": temperature, "seed": seed}
+    stored = directory.write_json(f"quality/{checkpoint}-step{ref.step}-t{temperature:g}-n{samples}-s{seed}.json", tree)
     if as_json:
         print_json({**tree, "stored": str(stored)})
         return

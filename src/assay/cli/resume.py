@@ -36,7 +36,7 @@ def resume(
 def _resume(
     run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, tracker: Tracker, *, as_json: bool
 ) -> None:
-    fit = reopen(run, overrides, data_dir, parallel, tracker)
+    fit = reopen(run, overrides, data_dir, (parallel, tracker))
     tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))
     figures = fit.to_the_end()
     if parallel.main:

@@ -73,13 +73,13 @@ def score(
         refuse_growing_state(scored.model, "--policy")
     target = resolve(device or scored.config.train.device)
     stride = _stride(scored.config.plan.window, stride, minimum_context)
-    labels = (split, f"{checkpoint}, step {scored.step}")
+    labels = (split, scored.checkpoint)
     scorer, training = (
         make_scorer(scored.config, scored.prepared, scored.prepared.parts[part], labels, target, policy, stride)
         for part in (scored.split, "train")
     )
     result = replace(scorer, batch_size=batch_size).score(scored.model.to(target))
-    name = f"{split}-{checkpoint}-step{scored.step}-{protocol_name(scorer.protocol)}"
+    name = f"{split}-{checkpoint}-step{scored.checkpoint.step}-{protocol_name(scorer.protocol)}"
     tree = _keep(Kept(scored.run, name, result), show, on_test=split == "test")
     if learning is not None:
         tree["dynamic"] = dynamic_tree(result, dynamic_column(scored.run, name, scored.model, scorer, training.reading, learning))

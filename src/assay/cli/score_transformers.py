@@ -84,7 +84,8 @@ def score_folder(asked: Asked, data_dir: Path | None, runs: Path) -> Kept:
         streams=0,
         document_mask=False,
         dtype="float32",
-        checkpoint=f"transformers model {asked.folder.resolve().name}, weights {weights_digest(asked.folder)}",
+        checkpoint=None,
+        model=f"transformers model {asked.folder.resolve().name}, weights {weights_digest(asked.folder)}",
         code=code_version(),
     )
     reading = Windows(text.part, tokenizer.end, context, stride, False)

@@ -64,7 +64,7 @@ def shown(value: Any) -> str:
 def totals(found: Subject) -> dict[str, str]:
     """Parameters, FLOPs and memory in sentences."""
     roles = ", ".join(f"{role} {count:,}" for role, count in found.by_role.items())
-    parts = {name.removesuffix(", about"): f"{size / 2**20:,.1f} MiB" for name, size in found.memory.items()}
+    parts = {name: f"{size / 2**20:,.1f} MiB" for name, size in found.memory.items()}
     training = parts.pop("training")
     active = f" ({found.active:,} active a token)" if found.active < found.total else ""
     return {

@@ -12,7 +12,7 @@ from assay.cli.options import console, print_json
 from assay.core import parallel as processes
 from assay.core import recipe
 from assay.core.parallel import Parallel
-from assay.errors import Interrupted, UserError
+from assay.errors import Interrupted, UserError, failure_of
 from assay.experiment import ExperimentConfig
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import log_of, require_slurm, submit
@@ -65,11 +65,11 @@ def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeu
         except Interrupted as stopped:
             restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
             if parallel.main and stopped.signal == OUT_OF_TIME and restarts < requeues:
-                run.set_status(state="queued")
+                run.set_status(state="queued", failure=None)
             raise
         except Exception as failed:
             if parallel.main:
-                run.set_status(state="failed", error=str(failed))
+                run.set_status(state="failed", failure=failure_of(failed), error=str(failed))
             raise
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console, print_json
 from assay.errors import AssayError, ConfigError
 from assay.experiment import ExperimentConfig
+from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import METRICS, Run, all_runs
 from assay.train import checkpoint
 from assay.train.budget import Budget
@@ -105,12 +106,12 @@ def _kill(process: subprocess.Popen[bytes], folder: Path, passed: int, draw: ran
     began = time.monotonic()
     while process.poll() is None:
         runs = all_runs(folder)
-        saved = checkpoint.steps(runs[0].checkpoints) if runs else []
+        saved = steps_in(runs[0].checkpoints) if runs else []
         if saved and saved[-1] > passed:
             time.sleep(draw.uniform(0, min(1.0, time.monotonic() - began) / 4))
             process.kill()
             process.communicate()
-            return checkpoint.steps(runs[0].checkpoints)[-1]
+            return steps_in(runs[0].checkpoints)[-1]
         time.sleep(PATIENCE)
     errors = process.communicate()[1].decode(errors="replace").strip()
     raise AssayError(f"the run ended before it could be killed; give it more steps or fewer --kills {errors}".strip())

@@ -8,12 +8,11 @@ again, it divides the time since then by steps that were made before.
 import copy
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -21,13 +20,13 @@ from rich.console import Console
 from assay.demo.lie import Table, Told
 from assay.demo.plans import Watched
 from assay.demo.stage import Stage, fed_with, model_of, scored, trained
-from assay.errors import Interrupted
+from assay.errors import Interrupted, StopRequested
 from assay.experiment import Experiment, ExperimentConfig
 from assay.fit import FINAL_SCORES, Fit, write_run
 from assay.runs.store import create
 from assay.track.console import ConsoleTracker
 from assay.train.eta import Clock
-from assay.train.hooks import Stateless
+from assay.train.hook import Hook, Training
 from assay.train.state import StepResult, TrainState
 
 STEPS, STOPS = 240, 3
@@ -35,23 +34,37 @@ VALIDATIONS, LINES = 4, 24  # in a run
 TOLD_AFTER = 0.1  # of a run: predictions before are not counted, as in `Clock.error`
 
 
-class After(Stateless):
-    """Does something after one step."""
+class StopAt(Hook):
+    """Asks the run to stop after a step."""
 
-    name = "after"
+    name = "stop_at"
 
-    def __init__(self, step: int, action: Callable[[], None]) -> None:
-        self.step, self.action = step, action
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.training: Training | None = None
 
-    def due(self, step: int) -> bool:
-        return False
+    def begin(self, training: Training) -> None:
+        """Keep what can be asked to stop."""
+        self.training = training
 
-    def times(self, begin: int, end: int) -> int:
-        return 0
+    def after_step(self, state: TrainState, result: StepResult) -> None:
+        """Ask once, at the step."""
+        if self.training is not None and state.step == self.step:
+            self.training.request_stop("for the demonstration")
 
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+
+class BreakAt(Hook):
+    """Breaks a loop off after a step, which saves nothing by itself."""
+
+    name = "break_at"
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def after_step(self, state: TrainState, result: StepResult) -> None:
+        """Raise at the step."""
         if state.step == self.step:
-            self.action()
+            raise Interrupted("stopped for the demonstration")
 
 
 class Errors(NamedTuple):
@@ -68,6 +81,7 @@ class Ended:
     weights: dict[str, torch.Tensor]
     bits_per_byte: float
     seen: Counter[bytes]
+    stopped_at: tuple[int, ...]  # the steps after which it was stopped, and resumed
 
     @property
     def again(self) -> int:
@@ -103,25 +117,29 @@ def show(stage: Stage) -> Told:
 def _fitted(stage: Stage, config: ExperimentConfig, stops: list[int], folder: Path) -> tuple[Ended, Fit]:
     """A run by `Fit`, as `assay train` makes it, stopped as by Ctrl-C after some steps, and resumed as by `assay resume`."""
     run, seen = create(folder, "lies", config.digest(), config.train.seed), Counter[bytes]()
+    stopped: list[int] = []
     write_run(run, config, stage.data(config))
-    for number, stop in enumerate([*stops, None]):
+    for stop in [*stops, None]:
         experiment = stage.experiment(config)
-        fit = Fit(run, fed_with(experiment, Watched(experiment.setup.plan, seen)), ConsoleTracker(Console(quiet=True)), Clock())
-        if number:
+        watched = fed_with(experiment, Watched(experiment.setup.plan, seen))
+        hooks = [] if stop is None else [StopAt(stop)]
+        fit = Fit(run, watched, ConsoleTracker(Console(quiet=True)), Clock(), hooks)
+        if stopped:
             fit.resume()
-        if stop is not None:
-            fit.hooks.insert(0, After(stop, partial(setattr, fit.stop, "asked", True)))
         try:
             fit.to_the_end()
-        except Interrupted:
-            if stop is None or fit.state.step != stop:
-                raise KeyboardInterrupt from None  # a person did; the run that could be resumed goes away with its folder
-    return _ended(fit.experiment, seen), fit
+        except StopRequested:
+            stopped.append(fit.state.step)
+        except Interrupted:  # by a person; the run that could be resumed goes away with its folder
+            raise KeyboardInterrupt from None
+        else:
+            break
+    return _ended(fit.experiment, seen, stopped), fit
 
 
 def _replayed(stage: Stage, config: ExperimentConfig, stops: list[int]) -> Ended:
     """The same run by a loop that saves and restores weights, optimiser and step, and makes its loader anew."""
-    seen, saved = Counter[bytes](), None
+    seen, stopped, saved = Counter[bytes](), [], None
     for begin, end in pairwise([0, *stops, None]):
         assert begin is not None
         experiment = stage.experiment(config)
@@ -130,19 +148,16 @@ def _replayed(stage: Stage, config: ExperimentConfig, stops: list[int]) -> Ended
             state.learner.load_state_dict(saved[0])
             state.restore(saved[1])
         try:
-            trained(fed_with(experiment, Watched(experiment.setup.plan, seen, begin)), [] if end is None else [After(end, _interrupt)])
+            trained(fed_with(experiment, Watched(experiment.setup.plan, seen, begin)), [] if end is None else [BreakAt(end)])
         except Interrupted:
             saved = copy.deepcopy((state.learner.state_dict(), state.values()))
-    return _ended(experiment, seen)
+            stopped.append(state.step)
+    return _ended(experiment, seen, stopped)
 
 
-def _interrupt() -> None:
-    raise Interrupted("stopped for the demonstration")
-
-
-def _ended(experiment: Experiment, seen: Counter[bytes]) -> Ended:
+def _ended(experiment: Experiment, seen: Counter[bytes], stopped: Sequence[int]) -> Ended:
     weights = {name: tensor.clone() for name, tensor in model_of(experiment).state_dict().items()}
-    return Ended(weights, scored(experiment).bits_per_byte, seen)
+    return Ended(weights, scored(experiment).bits_per_byte, seen, tuple(stopped))
 
 
 def _errors(fit: Fit, resumed_at: int) -> Errors:
@@ -173,13 +188,21 @@ def _errors(fit: Fit, resumed_at: int) -> Errors:
 def _told(runs: Runs, stops: list[int], clocks: dict[str, Errors], measured: float | None) -> Told:
     straight, ours, naive = runs
     rows = [
-        (name, f"{ended.seen.total():,}", f"{ended.again:,}", f"{_missed(straight, ended):,}", f"{straight.gap(ended):.2g}", _score(ended))
-        for name, ended in (("never stopped", straight), ("resumed by Assay", ours), ("resumed with a new loader", naive))
+        (
+            name,
+            str(len(ended.stopped_at)),
+            f"{ended.seen.total():,}",
+            f"{ended.again:,}",
+            f"{_missed(straight, ended):,}",
+            f"{straight.gap(ended):.2g}",
+            _score(ended),
+        )
+        for name, ended in zip(("never stopped", "resumed by Assay", "resumed with a new loader"), runs, strict=True)
     ]
-    head = ("", "rows read", "read again", "never read", "weights off by", "bits per byte")
+    head = ("", "stops", "rows read", "read again", "never read", "weights off by", "bits per byte")
     times = [(name, f"{100 * error.naive:.1f} %", f"{100 * error.ours:.1f} %") for name, error in clocks.items()]
     per_cent = 100 * (naive.bits_per_byte / straight.bits_per_byte - 1)
-    when = ", ".join(map(str, stops))
+    when = ", ".join(map(str, ours.stopped_at)) or "none"
     return Told(
         claim="The run was preempted a few times and went on from its checkpoints, so nothing was lost; it will be done in a moment.",
         tables=(Table(head, rows), Table(("error of the predicted end, of the run's time", "elapsed / steps", "Assay"), times)),
@@ -197,13 +220,23 @@ def _told(runs: Runs, stops: list[int], clocks: dict[str, Errors], measured: flo
         figures={
             "stops": stops,
             "rows_read": straight.seen.total(),
-            "naive": {"again": naive.again, "missed": _missed(straight, naive), "gap": straight.gap(naive), "bits": naive.bits_per_byte},
-            "ours": {"again": ours.again, "missed": _missed(straight, ours), "gap": straight.gap(ours), "bits": ours.bits_per_byte},
+            "naive": _figures(straight, naive),
+            "ours": _figures(straight, ours),
             "straight": {"bits": straight.bits_per_byte},
-            "time_left_error": {name: error._asdict() for name, error in clocks.items()},
+            "time_left_error": {name.replace(" ", "_"): error._asdict() for name, error in clocks.items()},
             "time_left_error_measured": measured,
         },
     )
+
+
+def _figures(straight: Ended, other: Ended) -> dict[str, Any]:
+    return {
+        "stopped_at": list(other.stopped_at),
+        "again": other.again,
+        "missed": _missed(straight, other),
+        "gap": straight.gap(other),
+        "bits": other.bits_per_byte,
+    }
 
 
 def _missed(straight: Ended, other: Ended) -> int:

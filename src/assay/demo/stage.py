@@ -11,12 +11,13 @@ from assay.data.split import PartName
 from assay.evaluate.score import Score
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.models.base import Model
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.text.files import look
 from assay.text.hacker_news import NAME as TITLES
 from assay.train.eta import Clock
 from assay.train.feeder import Feeder
-from assay.train.hooks import Stateless
-from assay.train.loop import Hook, train
+from assay.train.hook import Hook
+from assay.train.loop import train
 from assay.train.state import StepResult, TrainState
 
 PLAIN = ("train.precision=float32", "train.device=cpu", "train.samples=0")  # what every machine computes alike
@@ -61,7 +62,7 @@ class Stage:
         return self.config("bible", steps, *changes), (missing,)
 
 
-class Losses(Stateless):
+class Losses(Hook):
     """The training loss of every step, in nats per token, as a progress bar shows it: dropout on, weights still moving."""
 
     name = "losses"
@@ -69,13 +70,7 @@ class Losses(Stateless):
     def __init__(self) -> None:
         self.nats: list[float] = []
 
-    def due(self, step: int) -> bool:
-        return False
-
-    def times(self, begin: int, end: int) -> int:
-        return 0
-
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         self.nats.append(float(result.terms["loss"].mean.value()))
 
     def last(self, share: float) -> float:
@@ -103,4 +98,4 @@ def model_of(experiment: Experiment) -> Model:
 
 def scored(experiment: Experiment, part: PartName = "validation") -> Score:
     """The model's score on a part, every byte once."""
-    return experiment.scorer(part, f"last, step {experiment.state.step}").score(model_of(experiment))
+    return experiment.scorer(part, CheckpointRef("last", experiment.state.step)).score(model_of(experiment))

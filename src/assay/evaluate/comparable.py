@@ -69,12 +69,12 @@ def _count(run: Stored, what: str) -> str:
 
 NAMED: dict[str, Callable[[Stored], Any]] = {
     "policy": lambda run: run.protocol["policy"],
-    "dynamic evaluation": lambda run: run.protocol.get("dynamic") or "none",
+    "dynamic_evaluation": lambda run: run.protocol.get("dynamic") or "none",
     "stride": lambda run: f"{run.protocol['stride']:,} tokens",
     "streams": lambda run: run.protocol["streams"],
-    "document mask": lambda run: "on" if run.protocol["document_mask"] else "off",
+    "document_mask": lambda run: "on" if run.protocol["document_mask"] else "off",
     "dtype": lambda run: run.protocol["dtype"],
-    "checkpoint": lambda run: str(run.protocol["checkpoint"]).partition(",")[0],
+    "checkpoint": lambda run: "none" if run.checkpoint is None else run.checkpoint.kind,
     "tokenizer": _tokenizer,
     "budget": lambda run: run.config.get("train", {}).get("budget"),
     "parameters": lambda run: _count(run, "parameters"),
@@ -85,11 +85,11 @@ def unequal(a: Stored, b: Stored) -> dict[str, tuple[str, str]]:
     """What is unequal in how two runs were scored and trained, with the value of each; they can be compared all the same."""
     found = {}
     if not _close(a.context_bytes, b.context_bytes):
-        found["longest context"] = (_context(a), _context(b))
+        found["longest_context"] = (_context(a), _context(b))
     for name, value in NAMED.items():
         if value(a) != value(b):
             found[name] = (str(value(a)), str(value(b)))
-    for name in ("training tokens", "training bytes"):
+    for name in ("training_tokens", "training_bytes"):
         if not _close(a.trained.get(name, 0), b.trained.get(name, 0)):
             found[name] = (_count(a, name), _count(b, name))
     return found

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from assay.runs.checkpoint_ref import CheckpointRef
+
 
 class Protocol(NamedTuple):
     """How a score came about. Two scores are comparable where everything but `checkpoint` and `code` agrees on the text's side."""
@@ -16,8 +18,9 @@ class Protocol(NamedTuple):
     streams: int  # with carried state; 0 without
     document_mask: bool  # whether documents in a window are isolated from each other
     dtype: str
-    checkpoint: str
+    checkpoint: CheckpointRef | None  # None: weights that are no run's
     code: str
+    model: str = ""  # whose it is, where it is no run's
     dynamic: str = ""  # how the weights followed the text (dynamic evaluation); empty: they stood still
 
     @property
@@ -27,9 +30,10 @@ class Protocol(NamedTuple):
 
     def describe(self) -> str:
         """One line for people."""
+        weights = self.checkpoint or self.model
         masked = ", documents isolated" if self.document_mask else ""
         dynamic = f", dynamic evaluation with {self.dynamic}" if self.dynamic else ""
-        return f"{self.split}, {self._sees()}{masked}{dynamic}, {self.dtype}, {self.checkpoint}"
+        return f"{self.split}, {self._sees()}{masked}{dynamic}, {self.dtype}, {weights}"
 
     def _sees(self) -> str:
         if self.policy == "carried":
@@ -41,4 +45,4 @@ class Protocol(NamedTuple):
 
     def tree(self) -> dict[str, Any]:
         """As plain values."""
-        return self._asdict()
+        return {**self._asdict(), "checkpoint": None if self.checkpoint is None else self.checkpoint.tree()}

@@ -13,7 +13,7 @@ import torch
 
 from assay.core.parallel import Parallel
 from assay.errors import AssayError
-from assay.evaluate.figures import standard_error
+from assay.evaluate.figures import figures, standard_error
 from assay.evaluate.measure import Record, measure
 from assay.evaluate.protocol import Protocol
 from assay.evaluate.reading import Ints, Reading
@@ -52,6 +52,11 @@ class Score:
     def complete(self) -> bool:
         """Whether every byte of the split was scored."""
         return self.bytes_scored == self.bytes_in_split
+
+    def figure(self, name: str) -> float:
+        """A figure by its name, of those in `tree()` and of those that are made from every target."""
+        tree = self.tree()
+        return float(tree[name] if name in tree else figures(self.targets, self.unit_of_target)[name].value)
 
     def tree(self) -> dict[str, Any]:
         """As plain values, with all that follows from the totals."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from assay.core.config import Tree
 from assay.errors import RunError
+from assay.runs.checkpoint_ref import CheckpointRef, step_name
 from assay.runs.store import METRICS, Run
 
 BITS_ARE = ("bytes", "bits")  # the arrays that a comparison reads
@@ -44,24 +45,18 @@ class Stored:
         return float(self.protocol["context"] * self.figures["bytes_scored"] / self.figures["tokens_scored"])
 
     @property
-    def step(self) -> int:
-        """The training step of the checkpoint."""
-        return step_of(self.protocol)
+    def checkpoint(self) -> CheckpointRef | None:
+        """Which weights of the run were scored."""
+        return checkpoint_of(self.protocol)
 
 
-def step_of(protocol: Tree) -> int:
-    """The step in a checkpoint's label such as `best, step 60`; 0 where there is none."""
-    last = str(protocol.get("checkpoint", "")).rpartition(" ")[2]
-    return int(last) if last.isdigit() else 0
+def checkpoint_of(protocol: Tree) -> CheckpointRef | None:
+    """Which weights a stored protocol is of; None where they are no run's."""
+    return CheckpointRef.read(protocol.get("checkpoint"))
 
 
-def weights_of(protocol: Tree) -> tuple[bool, int]:
-    """Whether a score is of the average of the weights, and at which step."""
-    return str(protocol.get("checkpoint", "")).startswith("average"), step_of(protocol)
-
-
-def find_stored(run: Run, split: str, checkpoint: str, policy: str, stride: int | None) -> Path | None:
-    """The latest complete score of a checkpoint, `best, step 300`, read in this way, with weights that stood still; None: not scored yet.
+def find_stored(run: Run, split: str, checkpoint: CheckpointRef, policy: str, stride: int | None) -> Path | None:
+    """The latest complete score of a checkpoint, read in this way, with weights that stood still; None: not scored yet.
 
     The best checkpoint may be the last one as well; the average of the weights is another model.
     """
@@ -69,16 +64,19 @@ def find_stored(run: Run, split: str, checkpoint: str, policy: str, stride: int 
     for file in files:
         figures = json.loads(file.read_text())
         protocol = figures.get("protocol", {})
-        found = (protocol.get("split"), weights_of(protocol), protocol.get("policy"))
-        wanted = found == (split, weights_of({"checkpoint": checkpoint}), policy)
+        of = checkpoint_of(protocol)
+        wanted = of is not None and (protocol.get("split"), of.weights, protocol.get("policy")) == (split, checkpoint.weights, policy)
         still = not protocol.get("dynamic") and (stride is None or protocol.get("stride") == stride)
         if wanted and still and figures.get("units") and file.with_suffix(".npz").is_file():
             return file
     return None
 
 
-def read_stored(file: Path, run: Run | None = None) -> Stored:
-    """The score in a JSON file. Raises RunError if it is of a part of the text only, was not kept by unit, or is not a number."""
+def read_stored(file: Path, run: Run | None = None, asked: CheckpointRef | None = None) -> Stored:
+    """The score in a JSON file; `asked`: the reference by which it was found, as the best checkpoint may be the last one as well.
+
+    Raises RunError if it is of a part of the text only, was not kept by unit, or is not a number.
+    """
     try:
         figures = json.loads(file.read_text())
         complete = figures["bytes_scored"] == figures["bytes_in_split"]
@@ -95,7 +93,10 @@ def read_stored(file: Path, run: Run | None = None) -> Stored:
     if not np.isfinite(bits).all():
         raise RunError(f"{file}: gives some of the text no probability at all, so there is no difference to compute; train the run again")
     config = {} if run is None else tomllib.loads(run.config_text())
-    trained = {} if run is None else _trained(run, step_of(figures["protocol"]))
+    if asked is not None:
+        figures["protocol"]["checkpoint"] = asked.tree()
+    of = checkpoint_of(figures["protocol"])
+    trained = {} if run is None or of is None else _trained(run, of.step)
     return Stored(file.parent.parent.name if run is None else run.name, figures, sizes, bits, config, trained)
 
 
@@ -105,9 +106,9 @@ def _trained(run: Run, step: int) -> dict[str, int]:
     part = run.provenance().get("data", {}).get("parts", {}).get("train", {})
     seen = [line["targets"] for line in run.lines(METRICS) if "targets" in line and line["step"] <= step]
     if seen and part.get("tokens"):
-        known["training tokens"] = seen[-1]
-        known["training bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
-    weights = run.checkpoints / f"step-{step:08d}" / "model.safetensors"
+        known["training_tokens"] = seen[-1]
+        known["training_bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
+    weights = run.checkpoints / step_name(step) / "model.safetensors"
     if weights.is_file():
         known["parameters"] = _weight_count(weights)
     return known

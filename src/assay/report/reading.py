@@ -14,6 +14,7 @@ from assay.core.devices import resolve
 from assay.data.prepare import Prepared
 from assay.errors import AssayError
 from assay.experiment import load_data, load_model, make_scorer, read_config
+from assay.runs.checkpoint_ref import CheckpointRef, steps_in
 from assay.runs.store import Run
 from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.store import Part
@@ -48,9 +49,9 @@ def reading(run: Run, data_dir: Path | None, checkpoint: str = "best") -> Readin
     file = run.path / f"reading-{checkpoint}.json"
     kept = _kept(file)
     try:
-        label = _label(run, checkpoint)
-        if kept is None or label not in (None, kept["checkpoint"]):
-            kept = {"format": FORMAT, "checkpoint": label, **_read(run, data_dir, checkpoint)}
+        ref = _available(run, checkpoint)
+        if kept is None or (ref is not None and CheckpointRef.read(kept["checkpoint"]) != ref):
+            kept = {"format": FORMAT, "checkpoint": None if ref is None else ref.tree(), **_read(run, data_dir, checkpoint)}
             run.write_json(file.name, kept)
     except (AssayError, OSError) as missing:
         return Reading(run.name, (), "", str(missing))
@@ -58,11 +59,9 @@ def reading(run: Run, data_dir: Path | None, checkpoint: str = "best") -> Readin
     return Reading(run.name, documents, kept["texts_sha256"])
 
 
-def _label(run: Run, checkpoint: str) -> str | None:
-    """`best, step 300`; None where the run keeps no checkpoint."""
-    if not checkpoints.steps(run.checkpoints):
-        return None
-    return f"{checkpoint}, step {int(checkpoints.locate(run.checkpoints, checkpoint).name.removeprefix('step-'))}"
+def _available(run: Run, checkpoint: str) -> CheckpointRef | None:
+    """The checkpoint that is meant; None where the run keeps none."""
+    return checkpoints.resolve(run.checkpoints, checkpoint) if steps_in(run.checkpoints) else None
 
 
 def _kept(file: Path) -> dict[str, Any] | None:
@@ -78,12 +77,13 @@ def _read(run: Run, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
     config = read_config(run)
     prepared = load_data(config, data_dir)
     device = resolve(config.train.device)
+    ref = checkpoints.resolve(run.checkpoints, checkpoint)
     trained = load_model(run.path, checkpoint=checkpoint, device=str(device))
     if trained.tokenizer.digest != prepared.tokenizer.digest:
         raise AssayError("the text gives another tokenizer than the run's; the corpus has changed since it was trained")
     texts = chosen(prepared)
     part = _part(texts, prepared.tokenizer, ends=prepared.parts["validation"].ends)
-    scorer = make_scorer(config, prepared, part, ("validation, a few documents", checkpoint), device, "documents")
+    scorer = make_scorer(config, prepared, part, ("validation, a few documents", ref), device, "documents")
     targets = scorer.score(trained.model).targets
     ids = [part.document(index).tolist() for index in range(part.documents)]
     bits = np.split(targets.bits, part.offsets[1:-1])

@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from assay.report.panels import Key
+from assay.runs.checkpoint_ref import step_of
 from assay.runs.store import Run
 from assay.study.results import Outcome
 
@@ -41,4 +42,4 @@ def last_sample(run: Run) -> tuple[int, str] | None:
         return None
     text = files[-1].read_text(encoding="utf-8", errors="replace").strip()
     text = re.sub(r"^<start>", "", text, flags=re.MULTILINE).replace("<end>", " ⏎")
-    return int(files[-1].stem.removeprefix("step-")), text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return step_of(files[-1]), text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

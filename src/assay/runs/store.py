@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay.errors import RunError, nearest
+from assay.errors import Failure, RunError, nearest
 
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
@@ -58,12 +58,12 @@ class Run:
         return facts
 
     def status(self) -> dict[str, Any]:
-        """Where the run stands, as last written."""
+        """Where the run stands, as last written; `failure` is None unless it stopped before its end."""
         try:
             status: dict[str, Any] = json.loads((self.path / STATUS).read_text())
         except (OSError, ValueError):
-            return {"state": "unknown"}
-        return status
+            return {"state": "unknown", "failure": None}
+        return status if "failure" in status else {**status, "failure": _earlier_failure(status)}
 
     def set_status(self, **values: Any) -> None:
         """Change some values of the status."""
@@ -119,6 +119,16 @@ class Run:
         """Every stored score, oldest first."""
         files = sorted((self.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
         return [json.loads(file.read_text()) for file in files]
+
+
+def _earlier_failure(status: Mapping[str, Any]) -> Failure | None:
+    """The failure in a status of a version before 0.6, which told it by its sentence alone."""
+    if status.get("state") == "interrupted":
+        return "interrupted"
+    if status.get("state") != "failed":
+        return None
+    error = str(status.get("error"))
+    return "diverged" if "lower the learning rate" in error else "out_of_memory" if error.startswith("out of memory") else "error"
 
 
 def create(folder: Path, name: str, digest: str, seed: int) -> Run:

@@ -15,18 +15,17 @@ from typing import Literal
 import torch
 
 from assay.core.devices import resolve
-from assay.errors import AssayError, ConfigError, RunError
+from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluate.stored import read_stored
 from assay.experiment import load_data
 from assay.search.folder import SearchFolder
 from assay.search.results import line
-from assay.search.rungs import Pruned, observe
+from assay.search.rungs import Reporter, Rungs
 from assay.search.trial import FRUITLESS, Trial, counted, fruitless, goes_on, trial_name
 from assay.study.lock import Lock, take
-from assay.study.plan import DIVERGED
 from assay.study.work import interruptible, make_run
+from assay.train.hook import Hook
 
-RETRY = "; make it again with --retry"  # what a study advises where a process died again and again
 FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
 
 Tell = Callable[[str], None]
@@ -110,34 +109,38 @@ def _make(search: SearchFolder, trial: Trial, data_dir: Path | None) -> Outcome:
     try:
         for index, name in enumerate(trial.runs):
             _make_run(search, trial, index, data_dir)
-            error = search.runs.run(search.job(trial.number, name)).status().get("error")
-            if error is not None:
-                return _unsuccessful(search, trial, str(error).removesuffix(RETRY))
+            status = search.runs.run(search.job(trial.number, name)).status()
+            if status["failure"] is not None:
+                return _unsuccessful(search, trial, status["failure"], status["error"])
         value = _value(search, trial)
-    except Pruned as pruned:
-        search.runs.run(search.job(trial.number, trial.runs[0])).set_status(state="pruned", error=None)
-        search.journal.prune(trial.number, reason=str(pruned))
+    except StopRequested as stopped:
+        search.runs.run(search.job(trial.number, trial.runs[0])).set_status(state="pruned", failure=None, error=None)
+        search.journal.prune(trial.number, reason=stopped.reason)
         return "pruned"
     except RunError as unusable:
-        return _unsuccessful(search, trial, str(unusable))
+        return _unsuccessful(search, trial, "error", str(unusable))
     if not math.isfinite(value):
-        return _unsuccessful(search, trial, f"{search.config.metric} is {value}; {DIVERGED}")
+        return _unsuccessful(search, trial, "diverged", f"{search.config.metric} is {value}; lower the learning rate")
     search.journal.complete(trial.number, value)
     return "complete"
 
 
 def _make_run(search: SearchFolder, trial: Trial, index: int, data_dir: Path | None) -> None:
-    """The run of one seed, if it is not made yet. The first one is reported, and judged at its rungs. Raises Pruned."""
+    """The run of one seed, if it is not made yet. The first one is reported, and judged at its rungs. Raises StopRequested."""
     job = search.job(trial.number, trial.runs[index])
     if search.runs.ended(job):
         return
     if "stopped" in trial.notes:
-        raise Pruned(str(trial.notes["stopped"]))
-    judge = None if search.config.pruner is None else (search.config.pruner, Judge(search, trial))
-    report = partial(search.journal.report, trial.number)
+        raise StopRequested(f"{job.run}: {trial.notes['stopped']}", str(trial.notes["stopped"]))
     with search.take(job.run) as lock:
-        watch = partial(observe, metric=search.config.compared, report=report, rungs=judge)
-        make_run(search.runs, job, lock, data_dir, lambda text: None, watch if index == 0 else lambda fit: None)
+        make_run(search.runs, job, lock, data_dir, lambda text: None, _hooks(search, trial) if index == 0 else ())
+
+
+def _hooks(search: SearchFolder, trial: Trial) -> list[Hook]:
+    """What reports a trial, and judges it at its rungs."""
+    metric, asha = search.config.compared, search.config.pruner
+    rungs = [] if asha is None else [Rungs(metric, asha, Judge(search, trial))]
+    return [Reporter(metric, partial(search.journal.report, trial.number)), *rungs]
 
 
 class Judge:
@@ -147,10 +150,10 @@ class Judge:
         self.search, self.trial = search, trial
         self.passed: list[int] = list(trial.notes.get("passed", ()))
 
-    def __call__(self, tokens: int, value: float) -> bool:
-        """Keep the figure and judge it."""
+    def __call__(self, tokens: int, value: float) -> str | None:
+        """Keep the figure and judge it: why the trial stops, None where it goes on."""
         if tokens in self.passed:
-            return True
+            return None
         journal, config, number = self.search.journal, self.search.config, self.trial.number
         assert config.pruner is not None
         journal.report(number, tokens, value)
@@ -159,9 +162,10 @@ class Judge:
         if goes_on(loss(value), map(loss, others), config.pruner.reduction):
             self.passed.append(tokens)
             journal.note(number, passed=self.passed)
-            return True
-        journal.note(number, stopped=f"pruned at {tokens:,} tokens with {value:.4f} {config.compared.label}")
-        return False
+            return None
+        reason = f"pruned at {tokens:,} tokens with {value:.4f} {config.compared.label}"
+        journal.note(number, stopped=reason)
+        return reason
 
 
 def _value(search: SearchFolder, trial: Trial) -> float:
@@ -171,9 +175,9 @@ def _value(search: SearchFolder, trial: Trial) -> float:
     return fmean(metric.of(read_stored(run.path / "scores" / name, run)) for run in runs)
 
 
-def _unsuccessful(search: SearchFolder, trial: Trial, error: str) -> Outcome:
+def _unsuccessful(search: SearchFolder, trial: Trial, failure: Failure, error: str) -> Outcome:
     """A trial whose loss left all bounds was a bad one, which the sampler should know; any other failure says nothing of its point."""
-    if DIVERGED in error:
+    if failure == "diverged":
         search.journal.prune(trial.number, ending="diverged", reason=error)
         return "diverged"
     search.journal.fail(trial.number, ending="failed", reason=error)

@@ -22,7 +22,7 @@ def score_chosen(study: StudyFolder, data_dir: Path | None, tell: Tell) -> int:
         chosen = [study.run(job) for arm in plan.arms for job in plan.final(arm.name)]
         finished = [run for run in chosen if run.status()["state"] == "finished"]
         wanted = Wanted("test", plan.study.checkpoint, None, None, data_dir)
-        unscored = [run for run in finished if wanted.find(run, wanted.label(run)) is None]
+        unscored = [run for run in finished if wanted.find(run) is None]
         if unscored:
             tell(f"scoring {len(unscored)} runs on the test split, once")
         for run in unscored:

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 
 from assay.core.config import Tree
 from assay.errors import RunError, nearest
+from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import CONFIG, TIMINGS, Run, all_runs
 from assay.study.lock import is_held
 from assay.study.plan import PLAN, Job, Plan
 from assay.track.follow import last_line
-from assay.train import checkpoint as checkpoints
 
 LOCKS, LOG, WORKERS_LOG = "locks", "log.txt", "workers.log"
 
@@ -56,7 +56,7 @@ class StudyFolder:
         if is_held(self.lock(job.run)):
             made = last_line(self.run(job).path / TIMINGS) or {}  # the status tells of the last checkpoint, which may be long ago
             return Standing(job, "running", {**status, "step": max(status.get("step", 0), made.get("step", 0))})
-        saved = (self.run(job).path / CONFIG).is_file() and checkpoints.steps(self.run(job).checkpoints)
+        saved = (self.run(job).path / CONFIG).is_file() and steps_in(self.run(job).checkpoints)
         return Standing(job, "interrupted" if saved else "waiting", status)
 
     def earlier(self, plan: Plan) -> list[Run]:

@@ -9,6 +9,7 @@ import numpy as np
 from assay.core.config import Tree
 from assay.errors import RunError
 from assay.evaluate.stored import Stored, find_stored, read_stored
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.store import METRICS, TIMINGS, Run
 from assay.study.folder import StudyFolder
 from assay.study.plan import Job
@@ -41,17 +42,14 @@ def read_run(folder: StudyFolder, job: Job, checkpoint: str, flops_per_token: in
 def _score(run: Run, status: Tree, split: str, checkpoint: str) -> Stored | None:
     """The score of the study's checkpoint, read as the text was read in training; None where there is none."""
     best = status.get("best") or {}
-    step = best.get("step", status["step"]) if checkpoint == "best" else status["step"]
+    step = best.get("step") or status["step"] if checkpoint == "best" else status["step"]
     try:
         policy = json.loads((run.path / LAST).read_text())["protocol"]["policy"]
     except (OSError, ValueError, KeyError):
         return None
-    file = find_stored(run, split, f"{checkpoint}, step {step}", policy, None)
-    if file is None:
-        return None
-    found = read_stored(file, run)
-    found.protocol["checkpoint"] = f"{checkpoint}, step {step}"  # the best one may be the last one as well
-    return found
+    asked = CheckpointRef("best" if checkpoint == "best" else "last", step)
+    file = find_stored(run, split, asked, policy, None)
+    return None if file is None else read_stored(file, run, asked)
 
 
 def curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> Curve:

@@ -29,7 +29,6 @@ from assay.study.rates import scaled_rates
 
 STUDY, PLAN, JOBS = "study.toml", "plan.json", "jobs"
 BASE = "base"  # the name of the arm that all others differ from
-DIVERGED = "lower the learning rate"  # what the error of a run that diverged advises
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ def jobs_of(arm: PlannedArm, seeds: Iterable[int], factors: Iterable[float], *, 
 def _figure(run: Run, study: StudyConfig) -> float | None:
     """The loss by which a tuning run is judged; infinite where it diverged, None while it is not finished."""
     status = run.status()
-    if status.get("state") == "failed" and DIVERGED in str(status.get("error")):
+    if status["failure"] == "diverged":
         return inf
     if status.get("state") != "finished":
         return None

@@ -131,11 +131,11 @@ def figures(outcome: Outcome) -> Iterator[str]:
     if outcome.metric.per_token and len(tokenizers) > 1:
         label = outcome.metric.label.capitalize()
         yield f"{label} counts tokens, and the arms have unlike tokenizers: the figures do not compare; use bits_per_byte."
-    for what in ("policy", "stride", "dynamic evaluation", "document mask", "dtype", "checkpoint", "longest context"):
+    for what in ("policy", "stride", "dynamic_evaluation", "document_mask", "dtype", "checkpoint", "longest_context"):
         unlike = [f"{one.arm} {one.unequal[what][1]}" for one in outcome.comparisons if what in one.unequal]
         if unlike:
             base = next(one.unequal[what][0] for one in outcome.comparisons if what in one.unequal)
-            yield f"The scores have unequal {what}: base {base}, {listed(unlike)}."
+            yield f"The scores have unequal {what.replace('_', ' ')}: base {base}, {listed(unlike)}."
 
 
 def order(outcome: Outcome) -> Iterator[str]:

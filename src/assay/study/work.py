@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
@@ -29,10 +29,11 @@ from assay.core.devices import resolve
 from assay.core.parallel import Parallel
 from assay.core.signals import heeding
 from assay.data.prepare import Prepared
-from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, out_of_memory
+from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, failure_of, out_of_memory
 from assay.experiment import ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
 from assay.reopen import reopen
+from assay.runs.checkpoint_ref import step_name, steps_in
 from assay.runs.store import CONFIG, Run
 from assay.study.final import score_chosen
 from assay.study.folder import LOG, StudyFolder, may_grow
@@ -42,6 +43,7 @@ from assay.track.console import ConsoleTracker
 from assay.track.several import trackers
 from assay.train import checkpoint as checkpoints
 from assay.train.eta import Clock
+from assay.train.hook import Hook
 
 TRIES = 3  # deaths of its process without getting further, after which a run counts as failed
 PAUSE = 1.0  # seconds between two looks for runs that follow from those that others are making
@@ -98,7 +100,7 @@ def retry(study: StudyFolder, plan: Plan) -> int:
             continue
         with lock:
             if study.run(job).status()["state"] == "failed":
-                study.run(job).set_status(state="interrupted", error=None)
+                study.run(job).set_status(state="interrupted", failure=None, error=None)
                 lock.write({})
                 count += 1
     return count
@@ -142,25 +144,22 @@ def _one(study: StudyFolder, plan: Plan, data_dir: Path | None, tell: Tell) -> O
     return None
 
 
-def make_run(
-    study: StudyFolder, job: Job, lock: Lock, data_dir: Path | None, tell: Tell, watch: Callable[[Fit], None] = lambda fit: None
-) -> Outcome:
-    """Train a run, whose lock is held, to its end or to its failure; `watch` sees it before it begins."""
+def make_run(study: StudyFolder, job: Job, lock: Lock, data_dir: Path | None, tell: Tell, hooks: Sequence[Hook] = ()) -> Outcome:
+    """Train a run, whose lock is held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
     run = study.run(job)
     run.path.mkdir(exist_ok=True)
     step = _last_usable(run)
     died = lock.note().get("died", 0) if lock.note().get("step") == step else 0
     if died >= TRIES:
-        why = f"its process died {died} times without getting beyond step {step} (out of memory, or killed?); make it again with --retry"
-        run.set_status(state="failed", error=why)
+        why = f"its process died {died} times without getting beyond step {step} (out of memory, or killed?)"
+        run.set_status(state="failed", failure="error", error=why)
         tell(f"{job.run}: failed: {why}")
         return "failed"
     lock.write({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
     tell(f"{job.run}: begins" if not step else f"{job.run}: goes on from step {step}")
     with study.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            fit = _opened(study, job, data_dir, log)
-            watch(fit)
+            fit = _opened(study, job, data_dir, log, hooks)
             figures = fit.to_the_end()
             said = f"{figures['bits_per_byte']:.4f} bits per byte on validation"
         except (Interrupted, KeyboardInterrupt, SystemExit):
@@ -180,13 +179,13 @@ def _failed(run: Run, error: Exception, log: TextIO) -> str:
     reason = OUT_OF_MEMORY if out_of_memory(error) else str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
     reason = " ".join(reason.split())
     print(f"failed: {reason}", file=log)
-    run.set_status(state="failed", error=reason)
+    run.set_status(state="failed", failure=failure_of(error), error=reason)
     if isinstance(error, RuntimeError) and torch.cuda.is_initialized() and not out_of_memory(error):
         raise AssayError(f"{run.name}: {reason}; a process whose GPU had an error cannot go on, start another one") from error
     return reason
 
 
-def _opened(study: StudyFolder, job: Job, data_dir: Path | None, log: TextIO) -> Fit:
+def _opened(study: StudyFolder, job: Job, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Fit:
     """The run of a job, ready to train: where its last checkpoint stands, else at its beginning."""
     _forget_the_last_run()
     run, config = study.run(job), ExperimentConfig.make(job.config)
@@ -194,21 +193,21 @@ def _opened(study: StudyFolder, job: Job, data_dir: Path | None, log: TextIO) ->
     tracker = trackers(ConsoleTracker(Console(file=log, width=WIDTH, highlight=False, emoji=False, force_terminal=False)))
     if _last_usable(run):
         torch.set_num_threads(run.provenance().get("threads") or torch.get_num_threads())  # on others, sums round differently
-        fit = reopen(run, [], data_dir, Parallel(), tracker)
+        fit = reopen(run, [], data_dir, (Parallel(), tracker), hooks)
         tracker.begin(f"{run.name}, from step {fit.state.step}", {"run": str(run.path)})
         return fit
     _empty(run)
     prepared = load_data(config, data_dir)
     write_run(run, config, prepared)
     tracker.begin(run.name, {"run": str(run.path), "threads": str(torch.get_num_threads())})
-    return Fit(run, assemble(config, prepared, Parallel()), tracker, Clock())
+    return Fit(run, assemble(config, prepared, Parallel()), tracker, Clock(), hooks)
 
 
 def _last_usable(run: Run) -> int:
     """The step of the last checkpoint that is as it was written, those that are not being removed; 0 where there is none."""
     if (run.path / CONFIG).is_file():
-        for step in reversed(checkpoints.steps(run.checkpoints)):
-            path = run.checkpoints / f"step-{step:08d}"
+        for step in reversed(steps_in(run.checkpoints)):
+            path = run.checkpoints / step_name(step)
             if not checkpoints.damaged(path):
                 return step
             shutil.rmtree(path)

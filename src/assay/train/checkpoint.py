@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from assay.errors import RunError
+from assay.runs.checkpoint_ref import CheckpointRef, step_name, steps_in
 from assay.train.state import Best, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
@@ -30,7 +31,7 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
     What a step saves is a function of the step, so a whole checkpoint that is there already stays; it is never replaced, which could
     not be done at once. Raises RunError if the disk is full; the checkpoints before it stay.
     """
-    target = folder / f"step-{state.step:08d}"
+    target = folder / step_name(state.step)
     partial = folder / f"{PARTIAL}{os.getpid()}"
     try:
         if not (target.is_dir() and not damaged(target)):
@@ -81,38 +82,41 @@ def weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
 
 
-def steps(folder: Path) -> list[int]:
-    """The steps of the checkpoints in a folder, ascending."""
-    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-" + "[0-9]" * 8))
+def open_weights(folder: Path, which: str, model: nn.Module) -> CheckpointRef:
+    """Fill `model` with the weights called `best`, `last`, `average` or by their step; which ones these are. Raises RunError."""
+    ref = resolve(folder, which)
+    load_weights(folder / step_name(ref.step), model, weights_file(ref))
+    return ref
 
 
-def open_weights(folder: Path, which: str, model: nn.Module) -> Path:
-    """Fill `model` with the weights called `best`, `last`, `average` or by their step; the checkpoint they are of. Raises RunError."""
-    path = locate(folder, which)
-    load_weights(path, model, weights_file(which))
-    return path
-
-
-def weights_file(which: str) -> str:
-    """The file, in a checkpoint, of the weights that are asked for."""
-    return AVERAGE if which == "average" else WEIGHTS
+def weights_file(ref: CheckpointRef) -> str:
+    """The file, in a checkpoint, of the weights that are meant."""
+    return AVERAGE if ref.kind == "average" else WEIGHTS
 
 
 def locate(folder: Path, which: str) -> Path:
+    """The folder of the checkpoint called `last`, `best` or by its step, or of the one that holds the `average`. Raises RunError."""
+    return folder / step_name(resolve(folder, which).step)
+
+
+def resolve(folder: Path, which: str) -> CheckpointRef:
     """The checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
-    saved = steps(folder)
+    saved = steps_in(folder)
     if not saved:
         raise RunError(f"{folder}: holds no checkpoint yet; train longer, or lower train.save_every")
-    if which == "best":
-        best = read_best(folder)
-        which = "last" if best is None else str(best.step)
-    step = saved[-1] if which in ("last", "average") else int(which) if which.isdigit() else -1
-    if step not in saved:
+    best = read_best(folder) if which == "best" else None
+    found: dict[str, CheckpointRef] = {
+        "best": CheckpointRef("best", saved[-1] if best is None else best.step),
+        "last": CheckpointRef("last", saved[-1]),
+        "average": CheckpointRef("average", saved[-1]),
+    }
+    ref = found.get(which) or CheckpointRef("step", int(which) if which.isdigit() else -1)
+    if ref.step not in saved:
         raise RunError(f"{folder}: no checkpoint '{which}'; there are best, last, {', '.join(map(str, saved))}")
-    path = folder / f"step-{step:08d}"
-    if which == "average" and not (path / AVERAGE).is_file():
-        raise RunError(f"{path}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
-    return path
+    if ref.kind == "average" and not (folder / step_name(ref.step) / AVERAGE).is_file():
+        place = folder / step_name(ref.step)
+        raise RunError(f"{place}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
+    return ref
 
 
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
@@ -181,16 +185,16 @@ def read_best(folder: Path) -> Best | None:
         best = Best(**json.loads((folder / BEST).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return best if best.step in steps(folder) else None
+    return best if best.step in steps_in(folder) else None
 
 
 def _prune(folder: Path) -> None:
-    saved = steps(folder)
+    saved = steps_in(folder)
     best = read_best(folder)
     keep = {saved[-1], best.step if best else saved[-1]}
     for step in saved:
         if step not in keep:
-            shutil.rmtree(folder / f"step-{step:08d}")
+            shutil.rmtree(folder / step_name(step))
     for debris in folder.glob(f"{PARTIAL}*"):  # of processes that were killed while they saved
         shutil.rmtree(debris, ignore_errors=True)
 

@@ -1,8 +1,8 @@
-"""What happens besides steps: log, validate, sample, save, stop."""
+"""The hooks of every run: log, validate, lose patience, sample, save, stop."""
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,59 +12,29 @@ import torch
 from assay.core.parallel import Parallel
 from assay.core.signals import heeding
 from assay.core.types import Mean, Term, add_means
-from assay.errors import Interrupted, NonFiniteLoss
+from assay.errors import Interrupted, NonFiniteLoss, StopRequested
+from assay.train.hook import Every, Figures, Hook, Regular
 from assay.train.state import Best, StepResult, TrainState
 from assay.train.step import add_terms, refuse_non_finite
 
 OUT_OF_TIME = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
+Listener = Callable[[int, Figures], None]  # of validations: the step and its figures
+StopListener = Callable[[int, str], None]  # of stops: the step and the reason
 Rates = Callable[[TrainState], Mapping[str, float]]  # the learning rates of the step that was just made
 
 
-class Every:
-    """A rhythm in steps: every `n` of them, and at the end where asked."""
-
-    def __init__(self, n: int | None, state: TrainState, *, at_end: bool) -> None:
-        self.n, self.state, self.at_end = n, state, at_end
-
-    def due(self, step: int) -> bool:
-        """Whether step falls on the rhythm."""
-        return (self.n is not None and step % self.n == 0) or (self.at_end and step == self.state.steps)
-
-    def times(self, begin: int, end: int) -> int:
-        """How many of the steps begin + 1 to end fall on the rhythm."""
-        on_the_beat = 0 if self.n is None else end // self.n - begin // self.n
-        last = self.at_end and begin < end == self.state.steps and (self.n is None or end % self.n > 0)
-        return on_the_beat + last
-
-
-class Stateless:
-    """A hook that has nothing to remember."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to do."""
-
-
-class Log:
+class Log(Regular):
     """Every n steps: the token-weighted means since the last line, the learning rates, the gradient norms by layer."""
 
     name = "log"
 
-    def __init__(self, every: Every, write: Callable[[dict[str, Any]], None], parallel: Parallel, rates: "Rates") -> None:
-        self.every, self.write, self.parallel, self.rates = every, write, parallel, rates
+    def __init__(self, every: Every, write: Callable[[dict[str, Any]], None], parallel: Parallel, rates: Rates) -> None:
+        super().__init__(every)
+        self.write, self.parallel, self.rates = write, parallel, rates
         self.terms: dict[str, Term] = {}
         self.stats: dict[str, Mean] = {}
 
-    def due(self, step: int) -> bool:
-        return self.every.due(step)
-
-    def times(self, begin: int, end: int) -> int:
-        return self.every.times(begin, end)
-
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         self.terms = add_terms(self.terms, result.terms) if self.terms else dict(result.terms)
         self.stats = add_means(self.stats, result.stats)
         if not self.due(state.step):
@@ -112,22 +82,17 @@ def layer_norms(state: TrainState, result: StepResult) -> dict[str, float]:
     return {layer: square**0.5 for layer, square in squares.items()}
 
 
-class Validate(Stateless):
+class Validate(Regular):
     """Now and then: the score on the validation split, by the same function as `assay score`; the lowest figure is the best."""
 
     name = "validate"
 
-    def __init__(self, every: Every, score: Callable[[], dict[str, Any]], write: Callable[[dict[str, Any]], None]) -> None:
-        self.every, self.score, self.write = every, score, write
+    def __init__(self, every: Every, score: Callable[[], Figures], listeners: Sequence[Listener] = ()) -> None:
+        super().__init__(every)
+        self.score, self.listeners = score, listeners
         self.improved = False
 
-    def due(self, step: int) -> bool:
-        return self.every.due(step)
-
-    def times(self, begin: int, end: int) -> int:
-        return self.every.times(begin, end)
-
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         self.improved = False
         if not self.due(state.step):
             return
@@ -135,10 +100,11 @@ class Validate(Stateless):
         self.improved = state.best is None or figures["bits_per_byte"] < state.best.bits_per_byte
         if self.improved:
             state.best = Best(state.step, figures["bits_per_byte"])
-        self.write({"step": state.step, "validation": figures})
+        for listen in self.listeners:
+            listen(state.step, figures)
 
 
-class Patience:
+class Patience(Hook):
     """Ends a run after some validations in a row without a better figure. The best checkpoint is kept in any case."""
 
     name = "patience"
@@ -147,13 +113,7 @@ class Patience:
         self.patience, self.validate, self.tell = patience, validate, tell
         self.waited = 0
 
-    def due(self, step: int) -> bool:
-        return False
-
-    def times(self, begin: int, end: int) -> int:
-        return 0
-
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         if not self.validate.due(state.step):
             return
         self.waited = 0 if self.validate.improved else self.waited + 1
@@ -170,32 +130,28 @@ class Patience:
         self.waited = state["waited"]
 
 
-class Sample(Stateless):
+class Sample(Regular):
     """Now and then: what the model writes."""
 
     name = "sample"
 
     def __init__(self, every: Every, write: Callable[[int], None]) -> None:
-        self.every, self.write = every, write
+        super().__init__(every)
+        self.write = write
 
-    def due(self, step: int) -> bool:
-        return self.every.due(step)
-
-    def times(self, begin: int, end: int) -> int:
-        return self.every.times(begin, end)
-
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         if self.due(state.step):
             self.write(state.step)
 
 
-class Save(Stateless):
+class Save(Regular):
     """Every n steps, when a validation was the best so far, and at the end: a checkpoint."""
 
     name = "save"
 
     def __init__(self, every: Every, validate: Validate, save: Callable[[], None]) -> None:
-        self.every, self.validate, self.save = every, validate, save
+        super().__init__(every)
+        self.validate, self.save = validate, save
 
     def due(self, step: int) -> bool:
         return self.every.due(step) or self.validate.due(step)
@@ -203,45 +159,59 @@ class Save(Stateless):
     def times(self, begin: int, end: int) -> int:
         return self.every.times(begin, end) + self.validate.times(begin, end)
 
-    def __call__(self, state: TrainState, result: StepResult) -> None:
+    def after_step(self, state: TrainState, result: StepResult) -> None:
         if self.every.due(state.step) or self.validate.improved:
             self.save()
 
 
-class Stop(Stateless):
-    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save, say how to go on. A second Ctrl-C stops at once.
+class Stop(Hook):
+    """Stop after the step and save: on Ctrl-C, SIGTERM or SIGUSR1, or when a hook requests it. A second Ctrl-C stops at once.
 
     `OUT_OF_TIME` is a cluster's word, so it also stops a run that has made its last step: scoring may take longer than there is time.
     """
 
     name = "stop"
-    heeded = (*([] if OUT_OF_TIME is None else [OUT_OF_TIME]), signal.SIGINT, signal.SIGTERM)  # of several the first is told
+    signals = (*([] if OUT_OF_TIME is None else [OUT_OF_TIME]), signal.SIGINT, signal.SIGTERM)  # of several the first is reported
 
-    def __init__(self, save: Callable[[], None], parallel: Parallel, how_to_resume: str) -> None:
-        self.save, self.parallel, self.how_to_resume = save, parallel, how_to_resume
-        self.arrived: set[int] = set()
+    def __init__(self, save: Callable[[], None], parallel: Parallel, how_to_resume: str, listeners: Sequence[StopListener] = ()) -> None:
+        self.save, self.parallel, self.how_to_resume, self.listeners = save, parallel, how_to_resume, listeners
+        self.received: set[int] = set()
+        self.reason = ""
+
+    def request(self, reason: str) -> None:
+        """Stop the run after this step for this reason; the first of several counts."""
+        self.reason = self.reason or reason
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Heed signals inside, and leave them to whoever had them before afterwards."""
-        with heeding(self.heeded, self._ask):
+        """Handle signals inside, and leave them to whoever had them before afterwards."""
+        with heeding(self.signals, self._receive):
             yield
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.arrived.add(number)
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received.add(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def due(self, step: int) -> bool:
-        return False
+    def after_step(self, state: TrainState, result: StepResult) -> None:
+        """Save and raise Interrupted where a signal arrived, StopRequested where a hook asked."""
+        received, reason = self._agree(result.norms.device)
+        if received and (not state.finished or received[0] == OUT_OF_TIME):
+            self._end(state.step, signal.Signals(received[0]).name)
+            raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.how_to_resume}", received[0])
+        if reason and not state.finished:
+            self._end(state.step, reason)
+            raise StopRequested(f"stopped after step {state.step} and saved ({reason}); go on with: {self.how_to_resume}", reason)
 
-    def times(self, begin: int, end: int) -> int:
-        return 0
+    def _end(self, step: int, reason: str) -> None:
+        for listen in self.listeners:
+            listen(step, reason)
+        self.save()
 
-    def __call__(self, state: TrainState, result: StepResult) -> None:
-        arrived = [number for number in self.heeded if number in self.arrived]
-        if self.parallel.world > 1:  # all processes stop after the same step, and for the same reason
-            mine = torch.tensor([float(number in arrived) for number in self.heeded], device=result.norms.device)
-            arrived = [number for number, count in zip(self.heeded, self.parallel.sum(mine).tolist(), strict=True) if count > 0]
-        if arrived and (not state.finished or arrived[0] == OUT_OF_TIME):
-            self.save()
-            raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.how_to_resume}", arrived[0])
+    def _agree(self, device: torch.device) -> tuple[list[int], str]:
+        """The signals, the first that counts first, and the reason of a hook: all processes stop after the same step and for the same."""
+        if self.parallel.world == 1:
+            return [number for number in self.signals if number in self.received], self.reason
+        mine = [float(number in self.received) for number in self.signals] + [float(bool(self.reason))]
+        *signals, requested = self.parallel.sum(torch.tensor(mine, device=device)).tolist()
+        received = [number for number, count in zip(self.signals, signals, strict=True) if count > 0]
+        return received, (self.reason or "a hook of another process asked for it") if requested else ""

@@ -2,34 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
 
 from assay.core.devices import synchronize
 from assay.train.budget import CALIBRATION_STEPS, WARM_STEPS
 from assay.train.eta import Clock
-from assay.train.state import Setup, StepResult, TrainState
+from assay.train.hook import Hook
+from assay.train.state import Setup, TrainState
 from assay.train.step import train_step
-
-
-class Hook(Protocol):
-    """Something that happens after a step: it may look at everything and disturbs nothing."""
-
-    name: str  # the kind of work that the clock measures
-
-    def due(self, step: int) -> bool:
-        """Whether the hook does its work, beyond bookkeeping, after this many steps."""
-
-    def times(self, begin: int, end: int) -> int:
-        """How often, about, it is due after steps begin + 1 to end: for the time left."""
-
-    def __call__(self, state: TrainState, result: StepResult) -> None:
-        """Called after every step."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the hook has to remember across a resume."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
 
 
 def train(state: TrainState, setup: Setup, hooks: Sequence[Hook], clock: Clock) -> None:
@@ -44,7 +23,7 @@ def train(state: TrainState, setup: Setup, hooks: Sequence[Hook], clock: Clock) 
             state.steps = measured_budget(state, setup, clock)
         for hook in hooks:
             with clock.measure(hook.name) if hook.due(state.step) else nullcontext():
-                hook(state, result)
+                hook.after_step(state, result)
 
 
 def measured_budget(state: TrainState, setup: Setup, clock: Clock) -> int:
