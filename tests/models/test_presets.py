@@ -163,6 +163,21 @@ def settings(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("name", "kind", "eps"),
+    [
+        ("gpt2-xl", "layer_norm", 1e-5),  # src/model.py of openai/gpt-2
+        ("llama-7b", "rms_norm", 1e-6),  # params.json of the release
+        ("deepseek-small", "rms_norm", 1e-6),  # inference/model.py of deepseek-ai/DeepSeek-V3
+        ("xl-24", "layer_norm", 1e-5),  # pytorch/mem_transformer.py of kimiyoung/transformer-xl, which leaves it to torch
+        ("hourglass-enwik8", "layer_norm", 1e-6),  # layers/normalization.py of google/trax
+    ],
+)
+def test_norms_have_the_eps_of_the_authors_code(name: str, kind: str, eps: float) -> None:
+    norm = settings(name)["block"]["norm"]
+    assert (norm["kind"], norm["eps"]) == (kind, eps)
+
+
+@pytest.mark.parametrize(
     ("name", "settings_of_it"),
     [
         ("t64", {"position": "per_layer", "mixer": "full", "placement": "pre"}),
