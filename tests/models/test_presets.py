@@ -177,6 +177,24 @@ def test_norms_have_the_eps_of_the_authors_code(name: str, kind: str, eps: float
     assert (norm["kind"], norm["eps"]) == (kind, eps)
 
 
+def test_the_mogrifier_has_the_settings_of_the_authors_configuration() -> None:
+    theirs = {  # lamb/experiment/mogrifier/config/.. enwik8_48m_lstm_fm_d4 .. of deepmind/lamb
+        "input_dropout": 0.015496029112930465,
+        "inter_layer_dropout": 0.008633961431527571,
+        "output_dropout": 0.138307173174503,
+        "state_dropout": 0.0437288219541186,
+    }
+    ours = settings("mogrifier")
+    assert ours["embedding_dropout"] == round(theirs["input_dropout"], 4)
+    assert ours["hidden_dropout"] == round(theirs["inter_layer_dropout"], 4)
+    assert ours["dropout"] == round(theirs["output_dropout"], 4)
+    assert ours["cell"]["state_dropout"] == round(theirs["state_dropout"], 3)
+    assert {name: ours["cell"][name] for name in ("rounds", "rank", "capped", "forget_bias")} == {
+        "rounds": 6, "rank": 79, "capped": True, "forget_bias": 1.0,
+    }  # fmt: skip
+    assert (ours["skip"], ours["head"]["tied"], 1 + len(ours["hidden"])) == (True, False, 4)
+
+
 @pytest.mark.parametrize(
     ("name", "settings_of_it"),
     [
