@@ -163,6 +163,39 @@ def settings(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("name", "kind", "eps"),
+    [
+        ("gpt2-xl", "layer_norm", 1e-5),  # src/model.py of openai/gpt-2
+        ("llama-7b", "rms_norm", 1e-6),  # params.json of the release
+        ("deepseek-small", "rms_norm", 1e-6),  # inference/model.py of deepseek-ai/DeepSeek-V3
+        ("xl-24", "layer_norm", 1e-5),  # pytorch/mem_transformer.py of kimiyoung/transformer-xl, which leaves it to torch
+        ("hourglass-enwik8", "layer_norm", 1e-6),  # layers/normalization.py of google/trax
+    ],
+)
+def test_norms_have_the_eps_of_the_authors_code(name: str, kind: str, eps: float) -> None:
+    norm = settings(name)["block"]["norm"]
+    assert (norm["kind"], norm["eps"]) == (kind, eps)
+
+
+def test_the_mogrifier_has_the_settings_of_the_authors_configuration() -> None:
+    theirs = {  # lamb/experiment/mogrifier/config/.. enwik8_48m_lstm_fm_d4 .. of deepmind/lamb
+        "input_dropout": 0.015496029112930465,
+        "inter_layer_dropout": 0.008633961431527571,
+        "output_dropout": 0.138307173174503,
+        "state_dropout": 0.0437288219541186,
+    }
+    ours = settings("mogrifier")
+    assert ours["embedding_dropout"] == round(theirs["input_dropout"], 4)
+    assert ours["hidden_dropout"] == round(theirs["inter_layer_dropout"], 4)
+    assert ours["dropout"] == round(theirs["output_dropout"], 4)
+    assert ours["cell"]["state_dropout"] == round(theirs["state_dropout"], 3)
+    assert {name: ours["cell"][name] for name in ("rounds", "rank", "capped", "forget_bias")} == {
+        "rounds": 6, "rank": 79, "capped": True, "forget_bias": 1.0,
+    }  # fmt: skip
+    assert (ours["skip"], ours["head"]["tied"], 1 + len(ours["hidden"])) == (True, False, 4)
+
+
+@pytest.mark.parametrize(
     ("name", "settings_of_it"),
     [
         ("t64", {"position": "per_layer", "mixer": "full", "placement": "pre"}),

@@ -1,5 +1,6 @@
 """Groups by role: which parameters decay and how, at which rate each learns, and what is refused."""
 
+import math
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from assay.optim.adam import AdamConfig
 from assay.optim.adamw import AdamwConfig
 from assay.optim.groups import DecayConfig, GroupedConfig
 from assay.optim.sgd import SgdConfig
-from optim.quadratic import parameter
+from optim.quadratic import START, parameter, slope, step_with
 
 GROUPED = [leaf for leaf in FAMILIES["optimizer"].kinds.values() if issubclass(leaf, GroupedConfig)]
 
@@ -51,8 +52,35 @@ def test_a_factor_and_the_rate_of_mup_multiply() -> None:
     assert told(groups) == [(1, pytest.approx(0.15), 0.4)]
 
 
-def test_a_penalty_is_not_compensated_for_the_rate_of_mup() -> None:
-    assert told(AdamConfig(lr=0.1, weight_decay=0.2).groups([parameter([1.0], rate=0.5)])) == [(1, 0.05, 0.2)]
+def test_a_penalty_is_multiplied_by_the_width_factor_of_mup_as_in_microsoft_mup() -> None:
+    hidden, embedding, vector = parameter([1.0], rate=1 / 4), parameter([1.0], "embedding"), parameter([1.0], "vector")
+    found = AdamConfig(lr=0.1, weight_decay=0.2).groups([hidden, embedding, vector])
+    assert told(found) == [(1, 0.1 / 4, 0.2 * 4), (1, 0.1, 0.2), (1, 0.1, 0.0)]  # as lr /= width_mult, weight_decay *= width_mult
+
+
+def moved(kind: str, g: float, memory: dict[str, float], t: int) -> float:
+    """By how much a learning rate of 1 moves a weight with the gradient g in step t, with the settings below."""
+    if kind == "adam":
+        memory["m"] = 0.9 * memory.get("m", 0.0) + 0.1 * g
+        memory["v"] = 0.95 * memory.get("v", 0.0) + 0.05 * g * g
+        return memory["m"] / (1 - 0.9**t) / (math.sqrt(memory["v"] / (1 - 0.95**t)) + 1e-3)
+    share, kept = (0.01, 0.99) if kind == "rmsprop" else (1.0, 1.0)
+    memory["v"] = kept * memory.get("v", 0.0) + share * g * g
+    return g / (math.sqrt(memory["v"]) + 1e-3)
+
+
+@pytest.mark.parametrize("kind", ["adam", "rmsprop", "adagrad"])
+def test_steps_with_a_penalty_under_mup_are_those_of_plain_lines(kind: str) -> None:
+    width_mult, lr, decay = 4.0, 0.1, 0.05
+    config = FAMILIES["optimizer"].make({"kind": kind, "lr": lr, "weight_decay": decay, "eps": 1e-3})
+    assert isinstance(config, GroupedConfig)
+    given = parameter([START], rate=1 / width_mult)
+    optimizer = config.build([given])
+    w, memory = START, dict[str, float]()
+    for t in range(1, 6):
+        step_with(optimizer, [given], [3 * given.tensor.detach() - 1])
+        w -= lr / width_mult * moved(kind, slope(w) + decay * width_mult * w, memory, t)
+        assert given.tensor.item() == pytest.approx(w, rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adagrad", "rmsprop"])

@@ -188,11 +188,12 @@ class SmallConfig(InitConfig):
 class MupConfig(InitConfig):
     """muP (arXiv 2203.03466, table 8): normal weights of variance gain^2 / fan_in; learning rates and logits by the width.
 
-    With m = D / D_0, Adam's learning rate of the matrices is divided by m (and decoupled weight decay multiplied, so that their product
-    stays), the logits by m, the logits of attention by sqrt(K / K_0), which makes them q . k sqrt(K_0) / K. Embeddings, head, biases and
-    gains keep their rates. Muon's update is as large as it should be in any width, so it keeps its rate; see there. At D_0 and K_0
-    nothing differs from the usual parametrisation. Inner sizes (feed.hidden, rank, ...) are taken to grow with the width: a matrix whose
-    fan-in stays learns more slowly than it could. Not here: zero queries and head at first, which the paper recommends.
+    With m = D / D_0, Adam's learning rate of the matrices is divided by m (and their weight decay multiplied, decoupled or not, as in
+    microsoft/mup, so that the product stays), the logits by m, the logits of attention by sqrt(K / K_0), which makes them
+    q . k sqrt(K_0) / K. Embeddings, head, biases and gains keep their rates. Muon's update is as large as it should be in any width, so
+    it keeps its rate; see there. At D_0 and K_0 nothing differs from the usual parametrisation. Inner sizes (feed.hidden, rank, ...) are
+    taken to grow with the width: a matrix whose fan-in stays learns more slowly than it could. Not here: zero queries and head at first,
+    which the paper recommends.
     """
 
     kind: Literal["mup"] = "mup"

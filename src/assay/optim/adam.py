@@ -27,9 +27,6 @@ class AdamConfig(GroupedConfig):
     beta2: float = setting(0.95, "decay of the mean squared gradient", other=0.5, bites="training", ge=0, lt=1)
     eps: float = setting(1e-8, "added to the root of the mean square", other=1e-2, bites="training", gt=0)
 
-    def decay_keys(self, rate: float) -> dict[str, float]:
-        return {"weight_decay": self.weight_decay}
-
     def build(self, parameters: Sequence[Parameter]) -> Optimizer:
         betas = (self.beta1, self.beta2)
         return Optimizer({"adam": torch.optim.Adam(self.groups(parameters), lr=self.lr, betas=betas, eps=self.eps, fused=True)})

@@ -4,9 +4,10 @@ Weight decay comes in two forms that differ for all but plain SGD (Loshchilov an
 w <- (1 - lr decay) w apart from the update, and `l2`, a penalty whose gradient decay * w is added to the gradient and then treated like it.
 
 muP (init `mup`) divides the learning rate of matrices. Where updates do not scale with the gradient (Adam and its kin, sign steps,
-Adagrad) that rate is honoured, and decoupled decay is multiplied inversely, so that the share by which weights shrink in a step stays the
-same. Where updates do scale with it, muP wants other factors (for SGD, larger rates of embeddings and vectors), and the combination is
-refused. A factor that `rates` gives is a learning rate like any other: decoupled decay, a product with it, follows.
+Adagrad) that rate is honoured, and decay of either form is multiplied inversely, as in microsoft/mup (MuAdam), so that the product of the
+two stays: that is the share by which decoupled decay shrinks weights in a step. Where updates do scale with the gradient, muP wants other
+factors (for SGD, larger rates of embeddings and vectors), and the combination is refused. A factor that `rates` gives is a learning rate
+like any other: decoupled decay, a product with it, follows.
 """
 
 from collections.abc import Sequence
@@ -82,6 +83,5 @@ class DecayConfig(GroupedConfig):
     )
 
     def decay_keys(self, rate: float) -> dict[str, float]:
-        if self.decay == "l2":
-            return {"weight_decay": self.weight_decay}
-        return {"weight_decay": 0.0, SHRINK: self.weight_decay / rate}
+        decay = self.weight_decay / rate
+        return {"weight_decay": decay} if self.decay == "l2" else {"weight_decay": 0.0, SHRINK: decay}

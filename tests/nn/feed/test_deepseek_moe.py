@@ -77,6 +77,30 @@ def test_the_balance_of_even_scores_is_one() -> None:
     assert feed.reports == {"sequence_balance": 0.0001}
 
 
+def test_the_balance_counts_the_largest_scores_without_the_bias_and_the_load_those_with_it() -> None:
+    feed = built(DeepseekMoeConfig.make(SMALL))
+    bias = [0.4, 0.2, 0.0, 0.0, -0.2, -0.4]
+    feed.router.bias.copy_(torch.tensor(bias))
+    feed.router.tally.zero_()
+    found = feed(X)[1].losses["sequence_balance"]
+    rows, load, biased_rows = [], [0] * 6, []
+    for row in (X @ feed.router.map.weight.t()).sigmoid().tolist():
+        f, biased, p = [0.0] * 6, [0.0] * 6, [0.0] * 6
+        for s in row:
+            for e in sorted(range(6), key=lambda e: -s[e])[:2]:
+                f[e] += 6 / (2 * T)
+            for e in sorted(range(6), key=lambda e: -(s[e] + bias[e]))[:2]:
+                load[e] += 1
+                biased[e] += 6 / (2 * T)
+            for e in range(6):
+                p[e] += s[e] / sum(s) / T
+        rows.append(sum(a * b for a, b in zip(f, p, strict=True)))
+        biased_rows.append(sum(a * b for a, b in zip(biased, p, strict=True)))
+    assert float(found.value().detach()) == pytest.approx(sum(rows) / 3, rel=1e-12)
+    assert abs(sum(biased_rows) - sum(rows)) / 3 > 0.01
+    assert feed.router.tally.tolist() == load
+
+
 def test_a_step_moves_each_bias_by_the_rate_against_its_load() -> None:
     feed = built(DeepseekMoeConfig.make({**SMALL, "rate": 0.25}))
     feed.router.after_step(torch.tensor([9, 4, 5, 0, 6, 6]))  # 5 each would be even

@@ -91,6 +91,13 @@ def test_the_mean_span_is_reported_as_a_sum_over_rows() -> None:
     assert set(mixer.reports) == {"span"}
 
 
+def test_weight_span_and_ramp_are_those_of_the_authors_small_model_unless_given() -> None:
+    theirs = {"--adapt-span-loss": 0.000002, "--attn-span": 1024, "--adapt-span-ramp": 32}  # enwik8_small.sh and config.py
+    config = AdaptiveSpanConfig()
+    assert AdaptiveSpan.reports == {"span": theirs["--adapt-span-loss"]}
+    assert (config.span, config.ramp) == (theirs["--attn-span"], theirs["--adapt-span-ramp"])
+
+
 def test_spans_begin_at_their_share_of_the_greatest() -> None:
     mixer = AdaptiveSpanConfig(span=40, initial=0.25, heads=4).build(WIDTH)
     assert isinstance(mixer, AdaptiveSpan)

@@ -36,14 +36,17 @@ def gpt2(width: int, depth: int, heads: int, *, length: int = 1024, dropout: flo
 
 
 def llama(width: int, depth: int, heads: int, hidden: int, *, key_heads: int | None = None) -> DecoderConfig:
-    """LLaMA (Touvron et al., arXiv 2302.13971): RMSNorm before each branch, RoPE, SwiGLU, no biases, untied head."""
+    """LLaMA (Touvron et al., arXiv 2302.13971): RMSNorm before each branch, RoPE, SwiGLU, no biases, untied head.
+
+    The norms have eps 1e-6, that of the released 7B model (its params.json). Llama 2 has 1e-5.
+    """
     return DecoderConfig(
         width=width,
         depth=depth,
         block=BlockConfig(
             mixer=FullConfig(heads=heads, key_heads=key_heads, bias=False),
             feed=GluConfig(hidden=hidden),
-            norm=RmsNormConfig(),
+            norm=RmsNormConfig(eps=1e-6),
         ),
         position=RopeConfig(),
         head=HeadConfig(tied=False),

@@ -19,6 +19,7 @@ from assay.nn.mixer.compressive import CompressiveConfig
 from assay.nn.mixer.full import FullConfig
 from assay.nn.mixer.sparse import SparseConfig
 from assay.nn.mixer.xl import XlConfig
+from assay.nn.norm import LayerNormConfig
 from assay.nn.position.per_layer import PerLayerConfig
 from assay.nn.position.relative import RelativeConfig
 from assay.nn.position.row_column import RowColumnConfig
@@ -158,9 +159,9 @@ def hourglass_enwik8() -> ModelConfig:
 
     Sizes, dropout and the tanh form of GELU are those of google/trax (supervised/configs/hourglass_enwik8.gin), and what that leaves to
     models/research/hourglass.py: means that look at their groups, repeated vectors that look at all, relative positions, an untied
-    head. Not theirs: norms at the end of each stack, biases of W_R and of the head, dropout of what the feed-forward's first map gives;
-    the trunk `hourglass` says where else it differs. 123,189,248 with 256 tokens. The paper's count for enwik8, 146 M (from memory, not
-    verified), is not that of this configuration.
+    head, and the norms of trax with eps 1e-6. Not theirs: norms at the end of each stack, biases of W_R and of the head, dropout of what
+    the feed-forward's first map gives; the trunk `hourglass` says where else it differs. 123,189,248 with 256 tokens. The paper's count
+    for enwik8, 146 M (from memory, not verified), is not that of this configuration.
     """
     return HourglassConfig(
         width=512,
@@ -168,6 +169,7 @@ def hourglass_enwik8() -> ModelConfig:
         block=BlockConfig(
             mixer=FullConfig(heads=8, dropout=0.2),
             feed=MlpConfig(hidden=2048, activation=GeluConfig(approximate="tanh")),
+            norm=LayerNormConfig(eps=1e-6),
             mixer_dropout=0.2,
             feed_dropout=0.2,
         ),

@@ -69,10 +69,10 @@ def awd_lstm() -> ModelConfig:
 def mogrifier() -> ModelConfig:
     """Mogrifier LSTM of enwik8 with 48 M parameters (Melis et al., arXiv 1909.01792): 4 cells of width 1,160, 6 rounds of rank 79.
 
-    Rounds and rank are those of the authors' configuration of this size (deepmind/lamb). From memory: the dropouts, and that no width is
-    given, theirs being the largest that a budget of 48 M parameters leaves. So is ours, in our count, which may differ from theirs by
-    a few features. All cells feed the head, which is not tied. Weights begin by their fan-in. 47,980,125 with 205 tokens; a width of 1,161
-    exceeds 48 M.
+    Rounds, rank and dropouts, rounded, are those of the authors' configuration of this size (deepmind/lamb, experiment/mogrifier,
+    enwik8_48m_lstm_fm_d4), and so are the head, which is not tied and reads the sum of all cells, the capped input gate and the forget
+    bias of 1. No width is given there: theirs is the largest that a budget of 48 M parameters leaves. So is ours, in our count, which may
+    differ from theirs by a few features. Weights begin by their fan-in. 47,980,125 with 205 tokens; a width of 1,161 exceeds 48 M.
     """
     return RecurrentConfig(
         width=1160,

@@ -6,8 +6,9 @@ y = FFN_shared(x) + sum of the chosen w_e FFN_e(x).
 b takes part in the choice alone. After each step b_e <- b_e + rate sign(mean load - load_e), the load being the tokens that the whole step
 sent to e, over all micro-batches and processes. b is a buffer: no gradient, no weight decay, no change in evaluation, saved and resumed.
 
-One loss is reported, sequence_balance: sum_e f_e P_e of each row, P_e the mean over tokens of s_e / sum s, 1 where all is even. It enters
-the total with objective.weights.sequence_balance, 0.0001 unless given; 0 leaves all balancing to b.
+One loss is reported, sequence_balance: sum_e f_e P_e of each row (V3, equations 17 to 20), 1 where all is even. f_e counts the tokens with
+s_e among their K largest, without b: what b evens out the loss still sees. P_e is the mean over tokens of s_e / sum s. It enters the total
+with objective.weights.sequence_balance, 0.0001 unless given; 0 leaves all balancing to b.
 
 Settings of V3: 256 experts, 8 active, 1 shared, scale 2.5, rate 0.001 (0 at the very end of training, here the same throughout), the first
 three layers dense, which `pattern` can do. Experts are not confined to groups of devices. The shared experts are one layer of their common
@@ -26,7 +27,7 @@ from assay.core.types import Mean
 from assay.nn.feed.base import Feed
 from assay.nn.feed.experts import Experts
 from assay.nn.feed.inner import Inner
-from assay.nn.feed.mixture import MixtureConfig, Router, balance, entropy
+from assay.nn.feed.mixture import MixtureConfig, Router, balance, entropy, mark
 from assay.nn.linear import Linear
 from assay.nn.mixer.base import Extras
 
@@ -74,7 +75,10 @@ class DeepseekMoe(Feed):
         if self.shared is not None:
             y = y + self.shared(x)
         probability = score / score.sum(-1, keepdim=True).clamp_min(SMALLEST_SUM)
-        losses = {"sequence_balance": balance(probability, self.router.chosen(expert), self.active)}
+        experts = score.shape[-1]
+        self.router.count(mark(expert, experts))
+        preferred = mark(score.topk(self.active, dim=-1).indices, experts)  # without the bias
+        losses = {"sequence_balance": balance(probability, preferred, self.active)}
         return y, Extras(losses, {"router_entropy": entropy(probability)})
 
 

@@ -60,12 +60,10 @@ class Router(Tallying):
         with torch.autocast(x.device.type, enabled=False):
             return F.linear(x.to(kind), self.map.weight.to(kind))
 
-    def chosen(self, expert: Tensor) -> Tensor:
-        """Which experts each token passes, bool [B, T, E] of their numbers [B, T, K]. Counted in training."""
-        chosen = torch.zeros(*expert.shape[:-1], len(self.tally), dtype=torch.bool, device=expert.device).scatter(-1, expert, True)
+    def count(self, chosen: Tensor) -> None:
+        """Add to the load which experts each token passes, bool [B, T, E]; in training alone."""
         if self.training:
             self.tally.add_(chosen.sum((0, 1)))
-        return chosen
 
     def after_step(self, tally: Tensor) -> Mapping[str, Mean]:
         """The largest and the smallest load, as multiples of an even one, and the number of experts without a token."""
@@ -73,6 +71,11 @@ class Router(Tallying):
         load = tally * (len(tally) / tally.sum().clamp_min(1))
         found = {"expert_load_max": load.max(), "expert_load_min": load.min(), "dead_experts": (tally == 0).sum().to(load.dtype)}
         return {name: Mean(value, one) for name, value in found.items()}
+
+
+def mark(expert: Tensor, experts: int) -> Tensor:
+    """Bool [B, T, E], true at the experts of each token, of their numbers [B, T, K]."""
+    return torch.zeros(*expert.shape[:-1], experts, dtype=torch.bool, device=expert.device).scatter(-1, expert, True)
 
 
 def balance(probability: Tensor, chosen: Tensor, active: int) -> Mean:

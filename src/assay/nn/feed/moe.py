@@ -22,7 +22,7 @@ from torch import Tensor
 from assay.core.config import setting
 from assay.nn.feed.base import Feed
 from assay.nn.feed.experts import Experts
-from assay.nn.feed.mixture import MixtureConfig, Router, balance, entropy, over_rows
+from assay.nn.feed.mixture import MixtureConfig, Router, balance, entropy, mark, over_rows
 from assay.nn.mixer.base import Extras
 
 
@@ -59,8 +59,10 @@ class Moe(Feed):
         weight, expert = probability.topk(self.active, dim=-1)  # [B, T, K]
         if self.renormalise:
             weight = weight / weight.sum(-1, keepdim=True)
+        chosen = mark(expert, logits.shape[-1])
+        self.router.count(chosen)
         losses = {
-            "expert_balance": balance(probability, self.router.chosen(expert), self.active),
+            "expert_balance": balance(probability, chosen, self.active),
             "router_z": over_rows(logits.logsumexp(-1).square().mean(1)),
         }
         return self.experts(x, expert, weight), Extras(losses, {"router_entropy": entropy(probability)})
