@@ -18,7 +18,7 @@ from assay.models.decoder import DecoderConfig
 from assay.objective.base import ObjectiveConfig
 from assay.objective.deep_supervision import DeepSupervisionConfig
 from assay.objective.next_token import NextTokenConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 
 ROWS, WINDOW, VOCABULARY = 2, 512, 256
 MODEL = {

@@ -22,7 +22,7 @@ from assay.describe import describe
 from assay.models.base import ModelConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.optim.adamw import AdamwConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 
 Figures = dict[str, Any]
 

@@ -26,7 +26,7 @@ from assay.core.config import merge
 from assay.core.machine import MemoryPeak, facts
 from assay.core.parallel import Parallel
 from assay.experiment import ExperimentConfig, assemble, load_data
-from assay.train.step import train_step
+from assay.training.step import train_step
 
 Tree = dict[str, Any]
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from assay.fit import FINAL_SCORES, Fit
 from assay.runs.store import create
 from assay.track.console import ConsoleTracker
-from assay.train.eta import Clock
-from train.tiny import build, write_text
+from assay.training.eta import Clock
+from training.tiny import build, write_text
 
 
 def left_at_the_end(folder: Path, *overrides: str) -> float | None:

@@ -14,7 +14,7 @@ from assay.core.recipe import override
 from assay.errors import UserError
 from assay.experiment import ExperimentConfig
 from assay.fit_batch import PRECISION, Attempt, Trial, accumulation, answer, of_rows, parse_memory, resident, search
-from train.tiny import tree_of, write_text
+from training.tiny import tree_of, write_text
 
 
 @pytest.fixture

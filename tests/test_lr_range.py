@@ -14,8 +14,8 @@ from assay.core.config import FAMILIES
 from assay.errors import UserError
 from assay.lr_range import BELOW_LOWEST, DIVERGED, Mean, Point, Sweep, finding, measure, rates
 from assay.optim.schedule.base import Schedule
-from assay.train.step import train_step
-from train.tiny import build, write_text
+from assay.training.step import train_step
+from training.tiny import build, write_text
 
 SWEEP = Sweep(0.01, 100.0, 41)
 

@@ -7,8 +7,8 @@ import torch
 
 import reference_loop
 from assay.experiment import Experiment
-from assay.train.step import train_step
-from train.tiny import build, write_text
+from assay.training.step import train_step
+from training.tiny import build, write_text
 
 RECIPE = reference_loop.Recipe(steps=14, heads=2, lr=0.01, warmup=4, final=0.1, clip=0.5)
 OVERRIDES = ["model.depth=2", "train.budget=14steps", "train.clip=0.5"]

@@ -21,8 +21,8 @@ from assay.experiment import Experiment, ExperimentConfig, assemble
 from assay.models.presets import gpt2
 from assay.text.store import Part
 from assay.text.tokenizer import Ids, Tokenizer
-from assay.train.precision import Precision, arithmetic, usable
-from assay.train.step import train_step
+from assay.training.precision import Precision, arithmetic, usable
+from assay.training.step import train_step
 
 WARM_STEPS = 4  # not measured: memory is allocated, kernels are chosen
 FEWEST_STEPS, SECONDS = 10, 5.0  # measured where no number of steps is asked for: both at least

@@ -26,8 +26,8 @@ from assay.optim.adamw import AdamwConfig
 from assay.optim.base import OptimizerConfig
 from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
-from assay.train.cost import trace
-from assay.train.learner import Learner
+from assay.training.cost import trace
+from assay.training.learner import Learner
 
 PRESET_VOCABULARY, PRESET_WINDOW = 50_257, 1024  # GPT-2's, for a preset that stands alone
 RECURRENT_WINDOW = 64  # the same for cells, each step of which is traced; FLOPs a token do not depend on it

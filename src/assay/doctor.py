@@ -19,7 +19,7 @@ from assay.errors import DataError
 from assay.runs.store import runs_folder
 from assay.text.bible import PACKAGE, check, read_verses
 from assay.text.cache import cache_root
-from assay.train.precision import usable
+from assay.training.precision import usable
 
 Mark = Literal["ok", "note", "problem"]
 PAYS = 1.3  # times the speed of float32 from which on bf16 is advised: the rest of a step does not get faster

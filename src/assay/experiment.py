@@ -33,16 +33,16 @@ from assay.runs.store import CONFIG, Run, find, runs_folder
 from assay.text.corpus import CorpusConfig
 from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
-from assay.train import checkpoint as checkpoints
-from assay.train.average import Average
-from assay.train.budget import Budget
-from assay.train.config import TrainConfig
-from assay.train.cost import step_flops
-from assay.train.feeder import Feeder
-from assay.train.learner import Learner
-from assay.train.precision import Arithmetic, usable, weight_type
-from assay.train.state import Setup, TrainState
-from assay.train.wrap import wrap
+from assay.training import checkpoint as checkpoints
+from assay.training.average import Average
+from assay.training.budget import Budget
+from assay.training.config import TrainConfig
+from assay.training.cost import step_flops
+from assay.training.feeder import Feeder
+from assay.training.learner import Learner
+from assay.training.precision import Arithmetic, usable, weight_type
+from assay.training.state import Setup, TrainState
+from assay.training.wrap import wrap
 
 
 class ExperimentConfig(Config):

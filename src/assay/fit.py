@@ -25,13 +25,13 @@ from assay.runs.provenance import provenance
 from assay.runs.store import CONFIG, METRICS, TIMINGS, Run
 from assay.text.store import Part
 from assay.track.base import Pace, Tracker
-from assay.train import checkpoint
-from assay.train.eta import Clock
-from assay.train.hook import Every, Figures, Hook
-from assay.train.hooks import Log, Patience, Sample, Save, Stop, Validate
-from assay.train.loop import train, work_left
-from assay.train.state import TrainState
-from assay.train.step import fraction
+from assay.training import checkpoint
+from assay.training.eta import Clock
+from assay.training.hook import Every, Figures, Hook
+from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
+from assay.training.loop import train, work_left
+from assay.training.state import TrainState
+from assay.training.step import fraction
 
 FINAL_SCORES = 3  # last, best and training text, each about as long as a validation
 SAMPLE_TOKENS = 120  # the longest text in a sample taken while training

@@ -23,7 +23,7 @@ from assay.core.machine import MemoryPeak, memory
 from assay.core.parallel import Parallel
 from assay.errors import AssayError, UserError
 from assay.experiment import ExperimentConfig, assemble, load_data
-from assay.train.step import train_step
+from assay.training.step import train_step
 
 MARGIN = 0.1  # of the free memory, left for what else happens: scoring, samples, other programs
 PRECISION = 1 / 16  # of the rows: a closer search would take as long again

@@ -16,7 +16,7 @@ from assay.core.config import flatten
 from assay.errors import NonFiniteLoss, UserError
 from assay.experiment import Experiment, ExperimentConfig
 from assay.optim.schedule.base import Schedule
-from assay.train.step import train_step
+from assay.training.step import train_step
 
 SMOOTHING = 0.9  # decay of the mean loss
 DIVERGED = 1.5  # times the lowest smoothed loss

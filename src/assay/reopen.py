@@ -13,8 +13,8 @@ from assay.fit import Fit, write_run
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import CONFIG, METRICS, Run
 from assay.track.base import Tracker
-from assay.train.eta import Clock
-from assay.train.hook import Hook
+from assay.training.eta import Clock
+from assay.training.hook import Hook
 
 FREE = (  # what may change in a run that has begun: how long, where, and what merely observes
     "train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.validation_bytes",

@@ -19,7 +19,7 @@ from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.store import TEST_USES, Run
 from assay.text.tokenizer import load_tokenizer
-from assay.train import checkpoint as checkpoints
+from assay.training import checkpoint as checkpoints
 
 Tell = Callable[[str], None]
 

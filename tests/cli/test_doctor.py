@@ -15,7 +15,7 @@ from assay.cli.doctor import page
 from assay.core.contention import Contention
 from assay.core.machine import Gpu, Memory, Speed
 from assay.doctor import Finding, bible, cards, extras, folder, main_memory, processor, software, speed, texts
-from assay.train.precision import usable
+from assay.training.precision import usable
 from cli.conftest import Lab
 from trained import call
 

@@ -7,8 +7,8 @@ import pytest
 from assay.core.config import FAMILIES
 from end_to_end.test_mixers import losses
 from models.reduced import reduced
-from train.tiny import write_recipe, write_text
 from trained import call
+from training.tiny import write_recipe, write_text
 
 PRESETS = list(FAMILIES["model"].presets)
 

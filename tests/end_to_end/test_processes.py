@@ -6,9 +6,9 @@ import pytest
 from safetensors.torch import load_file
 
 from assay.runs.store import METRICS
-from assay.train import checkpoint
+from assay.training import checkpoint
 from end_to_end.commands import main, only_run, started, train
-from train.tiny import build
+from training.tiny import build
 
 OVERRIDES = ["train.precision=float64", "plan.batch=43", "train.budget=14steps", "train.validate_every=5steps", "train.sample_every=6steps"]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay")

@@ -17,9 +17,9 @@ from assay.cli import verify_resume
 from assay.cli.verify_resume import differences
 from assay.errors import AssayError
 from assay.runs.store import METRICS, Run, all_runs
-from assay.train import checkpoint
+from assay.training import checkpoint
 from end_to_end.commands import main, only_run, started, train
-from train.tiny import DROPOUT, write_recipe, write_text
+from training.tiny import DROPOUT, write_recipe, write_text
 
 EVERYTHING = [
     *DROPOUT, "model.depth=2", "optimizer=muon", "plan.batch=64", "train.accumulation=2", "train.validate_every=5steps",

@@ -22,7 +22,7 @@ from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
 from assay.text.store import Part
 from evaluate.texts import END, LINES, TOKENIZER, decoder, part_of
-from train.tiny import build, tree_of, write_text
+from training.tiny import build, tree_of, write_text
 
 PART = part_of(LINES)
 

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from assay.core.config import FAMILIES
-from assay.train.step import train_step
+from assay.training.step import train_step
 from models.reduced import reduced
-from train.tiny import DROPOUT, build, write_text
+from training.tiny import DROPOUT, build, write_text
 
 FILE = Path(__file__).with_name("losses.json")
 STEPS = 10

@@ -15,7 +15,7 @@ from assay.models.unet import UnetConfig
 from assay.objective.base import ObjectiveConfig
 from assay.objective.deep_supervision import DeepSupervisionConfig
 from assay.objective.multi_target import MultiTargetConfig
-from assay.train.learner import Learned, Learner
+from assay.training.learner import Learned, Learner
 from properties.tiny import AT, assert_equal, batch, fresh, lively
 
 ROWS = batch()

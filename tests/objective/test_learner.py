@@ -7,7 +7,7 @@ import torch
 from assay.core.types import Batch, Progress
 from assay.models.decoder import DecoderConfig
 from assay.objective.next_token import NextTokenConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from properties.broken import registered, toy
 from properties.tiny import AT, T, assert_equal, batch, fresh, lively
 

@@ -8,7 +8,7 @@ from assay.models.decoder import DecoderConfig
 from assay.objective.base import ObjectiveConfig
 from assay.objective.multi_target import MultiTargetConfig
 from assay.objective.next_token import NextTokenConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from properties.tiny import AT, T, assert_equal, batch, lively
 
 ROWS = batch()

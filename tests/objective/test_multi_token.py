@@ -10,7 +10,7 @@ from assay.models.recurrent import RecurrentConfig
 from assay.objective.base import ObjectiveConfig
 from assay.objective.multi_token import MultiTokenConfig
 from assay.objective.next_token import NextTokenConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from properties.tiny import AT, T, assert_equal, batch, documents, lively
 
 ROWS = batch()

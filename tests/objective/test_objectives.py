@@ -11,7 +11,7 @@ from assay.core.types import Batch, Progress
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.objective.base import ObjectiveConfig
-from assay.train.learner import Learned, Learner
+from assay.training.learner import Learned, Learner
 from properties.broken import registered, toy
 from properties.kinds import tiny
 from properties.tiny import AT, T, assert_equal, batch, documents, fresh, lively, tokens

@@ -12,7 +12,7 @@ from assay.models.decoder import DecoderConfig
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.objective.sequential_multi_token import SequentialMultiTokenConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from properties.tiny import AT, T, assert_equal, batch, documents, lively
 
 ROWS = batch()

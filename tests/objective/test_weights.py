@@ -7,7 +7,7 @@ import torch
 
 from assay.errors import ConfigError
 from assay.objective.next_token import NextTokenConfig
-from assay.train.learner import Learned, Learner
+from assay.training.learner import Learned, Learner
 from properties.broken import registered, toy
 from properties.tiny import AT, batch, fresh
 

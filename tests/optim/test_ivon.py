@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from assay.nn.linear import Parameter
 from assay.optim.ivon import Ivon, IvonConfig
-from assay.train.step import train_step
+from assay.training.step import train_step
 from optim.quadratic import FACTORS, START, parameter, slope, steps
-from train.tiny import build, write_text
+from training.tiny import build, write_text
 
 
 def noise(seed: int) -> float:

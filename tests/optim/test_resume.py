@@ -11,8 +11,8 @@ from torch import Tensor
 from assay.core.config import FAMILIES
 from assay.experiment import Experiment
 from assay.nn.linear import parameters_by_role
-from assay.train.step import train_step
-from train.tiny import build, write_text
+from assay.training.step import train_step
+from training.tiny import build, write_text
 
 VARIANTS = {
     "sgd": ["optimizer.nesterov=true"],

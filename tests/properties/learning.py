@@ -11,7 +11,7 @@ from assay.core.parallel import Parallel
 from assay.core.types import Progress
 from assay.models.base import Model
 from assay.objective.base import ObjectiveConfig
-from assay.train.after_step import Tallies
+from assay.training.after_step import Tallies
 from properties.broken import registered, toy
 from properties.kinds import Case, Variation, case_of
 from properties.tiny import AT, V, assert_equal, batch, fresh, learner, tokens

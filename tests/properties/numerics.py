@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from assay.core.types import Batch
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from properties.kinds import Case
 from properties.tiny import AT, assert_equal, batch, documents, learner, lively, tokens
 

@@ -11,10 +11,10 @@ from assay.core import recipe
 from assay.core.config import FAMILIES, Config, merge
 from assay.core.parallel import Parallel
 from assay.experiment import ExperimentConfig, assemble, load_data
-from assay.train.eta import Clock
-from assay.train.loop import train
+from assay.training.eta import Clock
+from assay.training.loop import train
 from properties import corpora
-from train.tiny import tree_of
+from training.tiny import tree_of
 
 FAMILY_NAMES = ("optimizer", "schedule", "plan", "split", "tokenizer", "corpus")
 ROWS = {"window": 16, "batch": 4}

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten
 from assay.core.types import Batch, Progress
 from assay.models.base import Model, ModelConfig
 from assay.models.stem import Stem
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from properties.kinds import Case
 
 V = 23  # tokens of the vocabulary

@@ -7,7 +7,7 @@ import pytest
 from assay.errors import ConfigError
 from assay.study.built import built, flops_of_step
 from assay.study.plan import Plan
-from assay.train.budget import Budget
+from assay.training.budget import Budget
 from study.planned import planned
 from trained import RECIPE
 

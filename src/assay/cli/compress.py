@@ -27,7 +27,7 @@ from assay.models.base import Model
 from assay.runs.checkpoint_ref import step_name
 from assay.runs.store import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
-from assay.train import checkpoint as checkpoints
+from assay.training import checkpoint as checkpoints
 
 Source = Annotated[Path, typer.Argument(help="What to read.", metavar="FILE")]
 Target = Annotated[Path, typer.Option("--output", "-o", help="Where to write.", metavar="OUT")]

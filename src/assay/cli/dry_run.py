@@ -8,7 +8,7 @@ from assay.cli.options import pairs, print_json
 from assay.describe import of_experiment
 from assay.experiment import Experiment
 from assay.track.console import duration
-from assay.train.step import train_step
+from assay.training.step import train_step
 
 WARM, MEASURED = 3, 7  # steps
 

@@ -13,7 +13,7 @@ from assay.generate.sampling import Sampling
 from assay.generate.variety import ORDERS
 from assay.runs.store import find, runs_folder
 from assay.track.console import visible
-from assay.train import checkpoint as checkpoints
+from assay.training import checkpoint as checkpoints
 
 SHOWN = 160  # characters of the longest copied span that are printed; the stored figures hold all of it
 

@@ -19,8 +19,8 @@ from assay.optim.base import Optimizer
 from assay.optim.schedule.base import Schedule
 from assay.report import byte_picture
 from assay.report.curve_picture import Curve, Scene, draw
-from assay.train.budget import Budget
-from assay.train.learner import Learner
+from assay.training.budget import Budget
+from assay.training.learner import Learner
 
 NOMINAL_STEPS = 1000  # drawn where only a measurement can tell how many there will be
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the budget, besides the highest and the last

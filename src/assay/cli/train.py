@@ -23,7 +23,7 @@ from assay.runs.store import Run, create, runs_folder
 from assay.track.base import Tracker
 from assay.track.console import ConsoleTracker
 from assay.track.several import trackers
-from assay.train.eta import Clock
+from assay.training.eta import Clock
 
 
 def train(

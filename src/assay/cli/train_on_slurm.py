@@ -20,7 +20,7 @@ from assay.reopen import begin_or_reopen
 from assay.runs.store import CONFIG, Run, create
 from assay.track.console import ConsoleTracker
 from assay.track.several import trackers
-from assay.train.hooks import OUT_OF_TIME
+from assay.training.hooks import OUT_OF_TIME
 
 LOGS = "slurm"  # in a run: what its jobs were and what they printed
 

@@ -17,8 +17,8 @@ from assay.errors import AssayError, ConfigError
 from assay.experiment import ExperimentConfig
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import METRICS, Run, all_runs
-from assay.train import checkpoint
-from assay.train.budget import Budget
+from assay.training import checkpoint
+from assay.training.budget import Budget
 
 PATIENCE = 0.02  # seconds between looks at the run that is to be killed
 

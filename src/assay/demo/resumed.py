@@ -25,9 +25,9 @@ from assay.experiment import Experiment, ExperimentConfig
 from assay.fit import FINAL_SCORES, Fit, write_run
 from assay.runs.store import create
 from assay.track.console import ConsoleTracker
-from assay.train.eta import Clock
-from assay.train.hook import Hook, Training
-from assay.train.state import StepResult, TrainState
+from assay.training.eta import Clock
+from assay.training.hook import Hook, Training
+from assay.training.state import StepResult, TrainState
 
 STEPS, STOPS = 240, 3
 VALIDATIONS, LINES = 4, 24  # in a run

@@ -14,11 +14,11 @@ from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.text.files import look
 from assay.text.hacker_news import NAME as TITLES
-from assay.train.eta import Clock
-from assay.train.feeder import Feeder
-from assay.train.hook import Hook
-from assay.train.loop import train
-from assay.train.state import StepResult, TrainState
+from assay.training.eta import Clock
+from assay.training.feeder import Feeder
+from assay.training.hook import Hook
+from assay.training.loop import train
+from assay.training.state import StepResult, TrainState
 
 PLAIN = ("train.precision=float32", "train.device=cpu", "train.samples=0")  # what every machine computes alike
 LEAST_STEPS = 4

@@ -19,7 +19,7 @@ from assay.runs.store import Run
 from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer
-from assay.train import checkpoint as checkpoints
+from assay.training import checkpoint as checkpoints
 
 FORMAT = 1  # raised when the rules below change
 DOCUMENTS = 4

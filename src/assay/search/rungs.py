@@ -10,8 +10,8 @@ from collections.abc import Callable
 from assay.errors import NonFiniteLoss
 from assay.search.file import AshaConfig
 from assay.study.metric import Metric
-from assay.train.hook import Figures, Hook, Training
-from assay.train.state import StepResult, TrainState
+from assay.training.hook import Figures, Hook, Training
+from assay.training.state import StepResult, TrainState
 
 Report = Callable[[int, float], None]  # tokens, figure
 Judge = Callable[[int, float], str | None]  # tokens, figure: why the trial stops; None: it goes on

@@ -24,7 +24,7 @@ from assay.search.rungs import Reporter, Rungs
 from assay.search.trial import FRUITLESS, Trial, counted, fruitless, goes_on, trial_name
 from assay.study.lock import Lock, take
 from assay.study.work import interruptible, make_run
-from assay.train.hook import Hook
+from assay.training.hook import Hook
 
 FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
 

@@ -14,8 +14,8 @@ from assay.experiment import ExperimentConfig, refuse_misfit
 from assay.nn.linear import parameters_by_role
 from assay.runs.provenance import code_version
 from assay.text.cache import cached
-from assay.train.cost import step_flops
-from assay.train.learner import Learner
+from assay.training.cost import step_flops
+from assay.training.learner import Learner
 
 
 class Costs(NamedTuple):

@@ -24,8 +24,8 @@ from assay.experiment import ExperimentConfig, assemble
 from assay.fit import FINAL_SCORES
 from assay.study.folder import Standing
 from assay.study.plan import Plan, PlannedArm
-from assay.train.budget import Budget
-from assay.train.step import train_step
+from assay.training.budget import Budget
+from assay.training.step import train_step
 
 STEPS, LONGEST = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is begun
 ENOUGH = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs

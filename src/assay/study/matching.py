@@ -14,7 +14,7 @@ from assay.errors import ConfigError
 from assay.experiment import ExperimentConfig
 from assay.study.built import built, flops_of_step
 from assay.study.file import Matched, StudyConfig
-from assay.train.budget import Budget
+from assay.training.budget import Budget
 
 BUDGET, WIDTH = "train.budget", "model.width"
 SEARCHED = 512  # widths next to one that a model refuses

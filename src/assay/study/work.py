@@ -41,9 +41,9 @@ from assay.study.lock import Lock, take
 from assay.study.plan import JOBS, Job, Plan
 from assay.track.console import ConsoleTracker
 from assay.track.several import trackers
-from assay.train import checkpoint as checkpoints
-from assay.train.eta import Clock
-from assay.train.hook import Hook
+from assay.training import checkpoint as checkpoints
+from assay.training.eta import Clock
+from assay.training.hook import Hook
 
 TRIES = 3  # deaths of its process without getting further, after which a run counts as failed
 PAUSE = 1.0  # seconds between two looks for runs that follow from those that others are making

@@ -18,7 +18,7 @@ from assay.nn.feed.moe import MoeConfig
 from assay.nn.linear import parameters_by_role
 from assay.objective.next_token import NextTokenConfig
 from assay.optim.muon import MuonConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 from nn.feed.naive import WIDTH, T, X, built, copy_first_expert, expert_of, make_alike, sent, token_by_token
 
 SMALL = {"experts": 5, "active": 2, "hidden": 8}

@@ -19,11 +19,11 @@ from assay.experiment import Experiment
 from assay.nn.feed.base import Feed
 from assay.nn.feed.mlp import Mlp, MlpConfig
 from assay.nn.mixer.base import Extras
-from assay.train.budget import CALIBRATION_STEPS, Budget
-from assay.train.learner import Learned
-from assay.train.state import StepResult
-from assay.train.step import clip_gradients, fraction, gradient_norms, train_step
-from train.tiny import DROPOUT, build
+from assay.training.budget import CALIBRATION_STEPS, Budget
+from assay.training.learner import Learned
+from assay.training.state import StepResult
+from assay.training.step import clip_gradients, fraction, gradient_norms, train_step
+from training.tiny import DROPOUT, build
 
 EXACTLY = ["train.precision=float64", "train.clip=0.5"]
 BATCH_OF_7 = ["plan.batch=7"]  # the last batch of the epoch has 4 rows, the last of them padded

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from assay.text.bible import BibleConfig
-from assay.train.step import train_step
-from train.tiny import DROPOUT, build, write_text
+from assay.training.step import train_step
+from training.tiny import DROPOUT, build, write_text
 
 STEPS, SMOOTH = 300, 20
 SIZES = (

@@ -11,7 +11,7 @@ The trainer calls its public events. A hook overrides those it needs:
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from assay.train.state import Setup, StepResult, TrainState
+from assay.training.state import Setup, StepResult, TrainState
 
 Figures = Mapping[str, Any]  # of a validation, by name: bits_per_byte, standard_error, nats_per_token, ...
 

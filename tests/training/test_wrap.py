@@ -16,12 +16,12 @@ from assay.data.plan import share
 from assay.errors import ConfigError
 from assay.experiment import Experiment
 from assay.nn.block import Block
-from assay.train import checkpoint
-from assay.train.precision import weight_type
-from assay.train.step import train_step
-from assay.train.wrap import wrap
+from assay.training import checkpoint
+from assay.training.precision import weight_type
+from assay.training.step import train_step
+from assay.training.wrap import wrap
 from end_to_end.commands import only_run, started
-from train.tiny import DROPOUT, build, write_recipe
+from training.tiny import DROPOUT, build, write_recipe
 
 RECOMPUTED = "train.activation_checkpointing=true"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay")

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from assay.core.types import Batch, Mean, Progress, State
 from assay.errors import ConfigError
 from assay.models.readout import Readout
-from assay.train.learner import Learned
+from assay.training.learner import Learned
 
 Precision = Literal["float32", "tf32", "bf16", "bf16_weights", "fp16", "float64"]
 AMPERE = (8, 0)  # the compute capability from which NVIDIA's GPUs have TF32 and bfloat16

@@ -8,9 +8,9 @@ import torch
 
 from assay.core.parallel import Parallel
 from assay.experiment import Experiment
-from assay.train.carry import Carry
-from assay.train.step import train_step
-from train.tiny import build
+from assay.training.carry import Carry
+from assay.training.step import train_step
+from training.tiny import build
 
 LANES = ["plan={kind='lanes', window=16, batch=4}", "train.precision=float64"]
 MODELS = {

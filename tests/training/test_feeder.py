@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from assay.train.feeder import Fed, Feeder, Share
-from train.tiny import build
+from assay.training.feeder import Fed, Feeder, Share
+from training.tiny import build
 
 
 def same(left: Fed, right: Fed) -> bool:

@@ -18,11 +18,11 @@ from assay.experiment import Experiment
 from assay.nn.feed.deepseek_moe import BalancingRouter
 from assay.optim.base import Optimizer
 from assay.runs.store import METRICS
-from assay.train import checkpoint
-from assay.train.after_step import Tallies
-from assay.train.step import train_step
+from assay.training import checkpoint
+from assay.training.after_step import Tallies
+from assay.training.step import train_step
 from end_to_end.commands import only_run, started, train
-from train.tiny import build, write_recipe
+from training.tiny import build, write_recipe
 
 DEEPSEEK = "model.block.feed={kind=deepseek_moe, experts=6, active=2, hidden=8, rate=0.02}"
 SOFTMAX = "model.block.feed={kind=moe, experts=6, active=2, hidden=8}"

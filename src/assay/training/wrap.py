@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from assay.core.parallel import Parallel
 from assay.errors import ConfigError
 from assay.nn.block import Block
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 
 VERSIONS = 8  # of the code of one block: Transformer-XL on lanes takes 3, compressive memories 4
 

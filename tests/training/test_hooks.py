@@ -15,11 +15,11 @@ from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
 from assay.errors import Interrupted, NonFiniteLoss, StopRequested
 from assay.experiment import Experiment
-from assay.train.hook import Every
-from assay.train.hooks import Log, Patience, Sample, Save, Stop, Validate
-from assay.train.state import Best, StepResult
-from assay.train.step import train_step
-from train.tiny import build
+from assay.training.hook import Every
+from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
+from assay.training.state import Best, StepResult
+from assay.training.step import train_step
+from training.tiny import build
 
 Line = dict[str, Any]
 

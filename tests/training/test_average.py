@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from assay.train.average import Average
-from assay.train.step import train_step
-from train.tiny import DROPOUT, build
+from assay.training.average import Average
+from assay.training.step import train_step
+from training.tiny import DROPOUT, build
 
 
 def line(value: float) -> nn.Linear:

@@ -13,9 +13,9 @@ from assay.core.parallel import Parallel
 from assay.core.signals import heeding
 from assay.core.types import Mean, Term, add_means
 from assay.errors import Interrupted, NonFiniteLoss, StopRequested
-from assay.train.hook import Every, Figures, Hook, Regular
-from assay.train.state import Best, StepResult, TrainState
-from assay.train.step import add_terms, refuse_non_finite
+from assay.training.hook import Every, Figures, Hook, Regular
+from assay.training.state import Best, StepResult, TrainState
+from assay.training.step import add_terms, refuse_non_finite
 
 OUT_OF_TIME = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
 Listener = Callable[[int, Figures], None]  # of validations: the step and its figures

@@ -9,11 +9,11 @@ from torch.nn.parallel import DistributedDataParallel
 from assay.core.seeds import derive
 from assay.core.types import Mean, Progress, Term, add_means
 from assay.errors import NonFiniteLoss
-from assay.train.after_step import Tallies
-from assay.train.budget import CALIBRATION_STEPS
-from assay.train.feeder import Fed, Share
-from assay.train.noise import NoiseScale
-from assay.train.state import Setup, StepResult, TrainState
+from assay.training.after_step import Tallies
+from assay.training.budget import CALIBRATION_STEPS
+from assay.training.feeder import Fed, Share
+from assay.training.noise import NoiseScale
+from assay.training.state import Setup, StepResult, TrainState
 
 
 def train_step(state: TrainState, setup: Setup) -> StepResult:

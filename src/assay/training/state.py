@@ -11,12 +11,12 @@ from assay.core.types import Mean, Term
 from assay.data.plan import Plan
 from assay.optim.base import Optimizer
 from assay.optim.schedule.base import Schedule
-from assay.train.average import Average
-from assay.train.budget import Budget
-from assay.train.carry import Carry
-from assay.train.feeder import Feeder
-from assay.train.learner import Learner
-from assay.train.precision import Arithmetic, Precision
+from assay.training.average import Average
+from assay.training.budget import Budget
+from assay.training.carry import Carry
+from assay.training.feeder import Feeder
+from assay.training.learner import Learner
+from assay.training.precision import Arithmetic, Precision
 
 
 class Best(NamedTuple):

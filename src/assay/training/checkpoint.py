@@ -17,7 +17,7 @@ from torch import nn
 
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef, step_name, steps_in
-from assay.train.state import Best, TrainState
+from assay.training.state import Best, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
 HEADS = "objective.safetensors"  # of the objective, where it has weights: what only trains is no part of the model

@@ -8,7 +8,7 @@ import torch
 
 from assay.core.types import Batch
 from assay.data.plan import Plan, share
-from assay.train.carry import Place
+from assay.training.carry import Place
 
 
 class Share(NamedTuple):

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from assay.experiment import Experiment
-from assay.train import loop
-from assay.train.budget import CALIBRATION_STEPS, WARM_STEPS
-from assay.train.eta import Clock
-from assay.train.hook import Every, Hook
-from assay.train.loop import train, work_left
-from assay.train.state import Setup, StepResult, TrainState
-from assay.train.step import train_step
-from train.tiny import build
+from assay.training import loop
+from assay.training.budget import CALIBRATION_STEPS, WARM_STEPS
+from assay.training.eta import Clock
+from assay.training.hook import Every, Hook
+from assay.training.loop import train, work_left
+from assay.training.state import Setup, StepResult, TrainState
+from assay.training.step import train_step
+from training.tiny import build
 
 
 class Note(Hook):

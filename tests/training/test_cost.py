@@ -9,8 +9,8 @@ from assay.errors import ConfigError
 from assay.experiment import ExperimentConfig
 from assay.models.decoder import DecoderConfig
 from assay.objective.next_token import NextTokenConfig
-from assay.train.cost import step_flops
-from train.tiny import build, tree_of
+from assay.training.cost import step_flops
+from training.tiny import build, tree_of
 
 VOCABULARY, WIDTH, DEPTH = 100, 32, 3
 MODEL = DecoderConfig.make({"kind": "decoder", "width": WIDTH, "depth": DEPTH, "position": "rope", "block": {"mixer": {"heads": 4}}})

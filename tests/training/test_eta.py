@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from assay.train.eta import RECENT, Clock
+from assay.training.eta import RECENT, Clock
 
 
 class Time:

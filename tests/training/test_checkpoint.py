@@ -15,10 +15,10 @@ import torch
 from assay.cli.verify_resume import same
 from assay.errors import RunError
 from assay.experiment import Experiment
-from assay.train import checkpoint
-from assay.train.state import Best
-from assay.train.step import train_step
-from train.tiny import DROPOUT, build
+from assay.training import checkpoint
+from assay.training.state import Best
+from assay.training.step import train_step
+from training.tiny import DROPOUT, build
 
 FILES = (checkpoint.WEIGHTS, checkpoint.STATE, checkpoint.MANIFEST)
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from assay.core.types import Batch, Progress
 from assay.models.base import ModelConfig
 from assay.objective.base import ObjectiveConfig
-from assay.train.learner import Learner
+from assay.training.learner import Learner
 
 Shape = tuple[int, ...]
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from assay.core.devices import synchronize
-from assay.train.budget import CALIBRATION_STEPS, WARM_STEPS
-from assay.train.eta import Clock
-from assay.train.hook import Hook
-from assay.train.state import Setup, TrainState
-from assay.train.step import train_step
+from assay.training.budget import CALIBRATION_STEPS, WARM_STEPS
+from assay.training.eta import Clock
+from assay.training.hook import Hook
+from assay.training.state import Setup, TrainState
+from assay.training.step import train_step
 
 
 def train(state: TrainState, setup: Setup, hooks: Sequence[Hook], clock: Clock) -> None:

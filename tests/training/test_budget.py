@@ -5,7 +5,7 @@ import re
 import pytest
 
 from assay.errors import ConfigError
-from assay.train.budget import Budget
+from assay.training.budget import Budget
 
 STEPS, TARGETS, BATCH = 10, 597, 64  # 9 batches of 64 targets and one of 21
 

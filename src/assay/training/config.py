@@ -4,8 +4,8 @@ from typing import Literal
 
 from assay.core.config import Config, setting
 from assay.errors import ConfigError
-from assay.train.budget import Budget
-from assay.train.precision import Precision
+from assay.training.budget import Budget
+from assay.training.precision import Precision
 
 
 class TrainConfig(Config):

@@ -13,12 +13,12 @@ from torch.utils._pytree import tree_flatten, tree_map
 from assay.core.types import Mean
 from assay.errors import ConfigError, NonFiniteLoss
 from assay.experiment import Experiment
-from assay.train import precision
-from assay.train.precision import Arithmetic, arithmetic, bfloat16_copies, usable, weight_type
-from assay.train.step import train_step
+from assay.training import precision
+from assay.training.precision import Arithmetic, arithmetic, bfloat16_copies, usable, weight_type
+from assay.training.step import train_step
 from properties.kinds import COMBINED, PLAIN, Case
 from properties.tiny import AT, batch, learner, lively
-from train.tiny import DROPOUT, build
+from training.tiny import DROPOUT, build
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 HALF = ("bf16", "bf16_weights", "fp16")

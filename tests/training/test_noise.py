@@ -8,9 +8,9 @@ from torch import nn
 
 from assay.core.types import Mean
 from assay.errors import ConfigError
-from assay.train.noise import NoiseScale
-from assay.train.step import train_step
-from train.tiny import build
+from assay.training.noise import NoiseScale
+from assay.training.step import train_step
+from training.tiny import build
 
 
 def measured(gradients: list[torch.Tensor], sizes: list[int]) -> Mean:
