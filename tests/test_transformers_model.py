@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from assay.errors import DataError, UserError
-from assay.evaluate.protocol import Protocol
-from assay.evaluate.score import Score, Scorer
-from assay.evaluate.windows import Windows
+from assay.evaluation.protocol import Protocol
+from assay.evaluation.score import Score, Scorer
+from assay.evaluation.windows import Windows
 from assay.transformers_model import FileTokenizer, open_folder, read_text
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")

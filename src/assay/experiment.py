@@ -16,12 +16,12 @@ from assay.data.plan import Plan, PlanConfig, Policy
 from assay.data.prepare import Prepared, prepare
 from assay.data.split import PartName, SplitConfig
 from assay.errors import ConfigError
-from assay.evaluate.documents import Documents
-from assay.evaluate.protocol import Protocol
-from assay.evaluate.reading import Reading
-from assay.evaluate.score import Scorer
-from assay.evaluate.streams import Streams
-from assay.evaluate.windows import Windows
+from assay.evaluation.documents import Documents
+from assay.evaluation.protocol import Protocol
+from assay.evaluation.reading import Reading
+from assay.evaluation.score import Scorer
+from assay.evaluation.streams import Streams
+from assay.evaluation.windows import Windows
 from assay.models.base import Model, ModelConfig
 from assay.nn.linear import parameters_by_role
 from assay.objective.base import ObjectiveConfig

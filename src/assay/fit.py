@@ -14,9 +14,9 @@ from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import Prepared
 from assay.errors import Interrupted, RunError, StopRequested, failure_of
-from assay.evaluate.detail import store
-from assay.evaluate.score import Score, Scorer
-from assay.evaluate.units import FEW_DOCUMENTS
+from assay.evaluation.detail import store
+from assay.evaluation.score import Score, Scorer
+from assay.evaluation.units import FEW_DOCUMENTS
 from assay.experiment import Experiment, ExperimentConfig, make_scorer
 from assay.generate.decode import stream, texts
 from assay.generate.sampling import Sampling

@@ -11,9 +11,9 @@ from assay.data.plan import Policy
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
 from assay.errors import UserError, nearest
-from assay.evaluate.detail import store
-from assay.evaluate.protocol import Protocol
-from assay.evaluate.stored import Stored, find_stored, read_stored
+from assay.evaluation.detail import store
+from assay.evaluation.protocol import Protocol
+from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer, read_config, refuse_growing_state
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef

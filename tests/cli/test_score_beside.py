@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from assay.cli.score_dynamic import print_dynamic
-from assay.evaluate.comparable import refuse_unequal
-from assay.evaluate.stored import read_stored
+from assay.evaluation.comparable import refuse_unequal
+from assay.evaluation.stored import read_stored
 from cli.conftest import Lab
 from trained import call
 

@@ -16,7 +16,7 @@ from assay.errors import AssayError, DataError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 from compress.codecs import LEARNED, TEXT, TOKENIZERS, codec, lstm
-from evaluate.texts import END, LINES, decoder, part_of, scorer, unigram
+from evaluation.texts import END, LINES, decoder, part_of, scorer, unigram
 
 RANDOM = np.random.default_rng(0).bytes(150)
 BYTES = {

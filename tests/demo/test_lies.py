@@ -12,7 +12,7 @@ from assay.demo import coverage, dead_knob, leaky_split, one_seed, resumed, unit
 from assay.demo.leaky_split import EveryWindow
 from assay.demo.plans import Watched
 from assay.demo.stage import Stage
-from assay.evaluate.legacy import Shape
+from assay.evaluation.legacy import Shape
 
 
 def test_windows_of_a_random_split_are_known_and_documents_are_not(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from assay.errors import UserError
 from assay.generate.decode import pieces, stream, texts
 from assay.generate.sampling import Sampling
 from assay.models.base import Model
-from evaluate.texts import END, TOKENIZER, decoder
+from evaluation.texts import END, TOKENIZER, decoder
 
 PROMPT = [*b"In the"]
 

@@ -16,7 +16,7 @@ from assay.study.file import StudyConfig
 from assay.study.metric import METRICS
 from assay.study.plan import BASE, Job, Plan, PlannedArm, new_plan
 from assay.study.results import ArmOutcome, Curve, RunOutcome, Spent
-from evaluate.scores import keep, sizes_of, stored
+from evaluation.scores import keep, sizes_of, stored
 from trained import RECIPE
 
 SIZES = sizes_of(60)

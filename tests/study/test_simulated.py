@@ -9,14 +9,14 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from assay.evaluate.compare import Arm, compare
-from assay.evaluate.verdict import resolved
+from assay.evaluation.compare import Arm, compare
+from assay.evaluation.verdict import resolved
 from assay.study.compared import compared
 from assay.study.effects import effects, interactions
 from assay.study.outcome import concluded, read_study
 from assay.study.plan import PlannedArm
 from assay.study.results import Against, ArmOutcome, Effect, Interaction
-from evaluate.scores import sizes_of, stored
+from evaluation.scores import sizes_of, stored
 from study.made_study import arm, deep, fast, laid_plan, made, outcome_of
 
 STUDIES = 1000

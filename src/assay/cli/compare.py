@@ -12,11 +12,11 @@ from assay.cli.compare_tables import print_comparison
 from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
 from assay.data.plan import Policy
 from assay.errors import UserError
-from assay.evaluate.comparable import refuse_unlike_seeds
-from assay.evaluate.compare import Arm, compare
-from assay.evaluate.comparison_tree import tree
-from assay.evaluate.stored import Stored
-from assay.evaluate.verdict import LETTERS
+from assay.evaluation.comparable import refuse_unlike_seeds
+from assay.evaluation.compare import Arm, compare
+from assay.evaluation.comparison_tree import tree
+from assay.evaluation.stored import Stored
+from assay.evaluation.verdict import LETTERS
 from assay.experiment import read_config
 from assay.rescore import Wanted
 from assay.runs.store import Run, all_runs, find, runs_folder

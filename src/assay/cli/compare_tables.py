@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assay.cli.options import print_table
-from assay.evaluate.verdict import figure, probability
+from assay.evaluation.verdict import figure, probability
 
 ALONE = "covers the choice of text, not of the seed: an arm with one run says nothing of its seeds (join several by commas, or add --seeds)"
 

@@ -16,8 +16,8 @@ from assay.cli.score_transformers import Asked, Kept, refuse_without_effect, sco
 from assay.core.devices import resolve
 from assay.data.plan import Policy
 from assay.errors import UserError
-from assay.evaluate.detail import store
-from assay.evaluate.score import Score
+from assay.evaluation.detail import store
+from assay.evaluation.score import Score
 from assay.experiment import make_scorer, refuse_growing_state
 from assay.report import reliability_picture
 from assay.rescore import Opened, open_run, protocol_name, used_test

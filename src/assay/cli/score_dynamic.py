@@ -8,11 +8,11 @@ from rich.console import Console
 
 from assay.cli.options import print_table
 from assay.errors import AssayError, UserError
-from assay.evaluate.detail import store
-from assay.evaluate.dynamic import Adaptation, dynamic_record, gradient_scales
-from assay.evaluate.figures import ratio
-from assay.evaluate.reading import Reading
-from assay.evaluate.score import Score, Scorer
+from assay.evaluation.detail import store
+from assay.evaluation.dynamic import Adaptation, dynamic_record, gradient_scales
+from assay.evaluation.figures import ratio
+from assay.evaluation.reading import Reading
+from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
 from assay.runs.store import Run
 

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from assay.cli.options import print_table
 from assay.errors import UserError
-from assay.evaluate.legacy import LABEL, Shape, legacy_figure, parse_shapes
-from assay.evaluate.score import Score, Scorer
+from assay.evaluation.legacy import LABEL, Shape, legacy_figure, parse_shapes
+from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
 from assay.runs.store import Run
 

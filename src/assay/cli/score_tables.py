@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assay.cli.options import pairs, print_table
-from assay.evaluate.score import Score
+from assay.evaluation.score import Score
 from assay.track.console import visible
 
 NARROW = 72  # columns that the widest table needs

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from assay.core.devices import resolve
 from assay.data.split import PARTS, PartName
 from assay.errors import DataError, UserError, nearest
-from assay.evaluate.protocol import Protocol
-from assay.evaluate.score import Score, Scorer
-from assay.evaluate.windows import Windows
+from assay.evaluation.protocol import Protocol
+from assay.evaluation.score import Score, Scorer
+from assay.evaluation.windows import Windows
 from assay.experiment import ExperimentConfig
 from assay.runs.provenance import code_version
 from assay.runs.store import Run

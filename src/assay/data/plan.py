@@ -13,7 +13,7 @@ from assay.core.types import Batch
 from assay.errors import DataError
 from assay.text.store import Part
 
-Policy = Literal["disjoint", "strided", "carried", "documents"]  # how scoring gives each target its context; see evaluate/policy.py
+Policy = Literal["disjoint", "strided", "carried", "documents"]  # how scoring gives each target its context; see evaluation/reading.py
 
 
 @dataclass(frozen=True, slots=True, eq=False)

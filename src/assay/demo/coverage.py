@@ -1,12 +1,13 @@
 """Lie 2: the last partial batch is dropped, and the loss is divided by the length of the whole text all the same.
 
-The figure is that of `evaluate/legacy.py`, a harness that was really used. Its larger batches drop more, and what is dropped costs nothing.
+The figure is that of `evaluation/legacy.py`, a harness that was really used. Its larger batches drop more, and what is dropped costs
+nothing.
 """
 
 from assay.demo.lie import Table, Told
 from assay.demo.stage import Stage, model_of, scored, trained
-from assay.evaluate.legacy import LegacyFigure, Shape, legacy_figure
-from assay.evaluate.score import Score
+from assay.evaluation.legacy import LegacyFigure, Shape, legacy_figure
+from assay.evaluation.score import Score
 
 STEPS = 150
 SHAPES = (Shape(128, 64), Shape(256, 64), Shape(256, 128), Shape(256, 256))

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from assay.demo.lie import Table, Told
 from assay.demo.stage import Stage, scored, trained
-from assay.evaluate.compare import Arm, Comparison, compare
-from assay.evaluate.stored import Stored
-from assay.evaluate.units import unit_arrays, unit_facts
-from assay.evaluate.verdict import seed_verdict, text_verdict
+from assay.evaluation.compare import Arm, Comparison, compare
+from assay.evaluation.stored import Stored
+from assay.evaluation.units import unit_arrays, unit_facts
+from assay.evaluation.verdict import seed_verdict, text_verdict
 from assay.statistics.interval import LEVEL
 
 STEPS, SEEDS = 100, 10

@@ -8,7 +8,7 @@ from assay.core.parallel import Parallel
 from assay.data.plan import Plan
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
-from assay.evaluate.score import Score
+from assay.evaluation.score import Score
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef

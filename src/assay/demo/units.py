@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from assay.demo.lie import Table, Told
 from assay.demo.stage import Stage, scored, trained
-from assay.evaluate.score import Score
+from assay.evaluation.score import Score
 
 STEPS = 100  # of 2,048 tokens, of the models of words and of BPE tokens; characters and bytes are shorter, so they have more steps
 LONGER = 3

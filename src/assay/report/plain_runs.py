@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from assay.core.config import Tree, flatten
-from assay.evaluate.verdict import figure
+from assay.evaluation.verdict import figure
 from assay.experiment import ExperimentConfig, read_config
 from assay.report.yardsticks import measure_missing, ranked
 from assay.runs.store import Run

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from assay.evaluate.comparable import NEARLY
+from assay.evaluation.comparable import NEARLY
 from assay.report.charts import Difference, Dot, Line, curves, differences, plane
 from assay.report.panels import Key, Panel, panel
 from assay.report.picture import Said

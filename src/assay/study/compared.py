@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.errors import UserError
-from assay.evaluate.comparable import refuse_unequal, unequal
-from assay.evaluate.compare import Arm, Comparison, OverSeeds, Units, compare, over_seeds
-from assay.evaluate.verdict import Words, figure, resolved, seed_verdict, text_verdict
+from assay.evaluation.comparable import refuse_unequal, unequal
+from assay.evaluation.compare import Arm, Comparison, OverSeeds, Units, compare, over_seeds
+from assay.evaluation.verdict import Words, figure, resolved, seed_verdict, text_verdict
 from assay.statistics.interval import Interval
 from assay.study.metric import Metric
 from assay.study.results import Against, ArmOutcome

@@ -18,7 +18,7 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 from assay.core.config import Tree
-from assay.evaluate.compare import Arm, paired_by_seed
+from assay.evaluation.compare import Arm, paired_by_seed
 from assay.statistics.contrast import contrast
 from assay.statistics.interval import LEVEL, Interval
 from assay.statistics.multiple import holm

@@ -8,7 +8,7 @@ import numpy as np
 
 from assay.core.config import Tree
 from assay.errors import RunError
-from assay.evaluate.stored import Stored, find_stored, read_stored
+from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.store import METRICS, TIMINGS, Run
 from assay.study.folder import StudyFolder

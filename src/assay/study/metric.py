@@ -5,7 +5,7 @@ Only bits per byte is compared over units of the text as well. A score keeps eac
 
 from typing import NamedTuple
 
-from assay.evaluate.stored import Stored
+from assay.evaluation.stored import Stored
 
 
 class Metric(NamedTuple):

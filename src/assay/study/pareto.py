@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from assay.evaluate.compare import Arm, over_seeds
-from assay.evaluate.verdict import resolved
+from assay.evaluation.compare import Arm, over_seeds
+from assay.evaluation.verdict import resolved
 from assay.study.plan import BASE
 from assay.study.results import Against, ArmOutcome, Front, OnFront
 

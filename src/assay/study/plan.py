@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError, RunError
-from assay.evaluate.stored import read_stored
+from assay.evaluation.stored import read_stored
 from assay.experiment import ExperimentConfig
 from assay.runs.provenance import code_version
 from assay.runs.store import Run

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from assay.evaluate.compare import Units
-from assay.evaluate.stored import Stored
+from assay.evaluation.compare import Units
+from assay.evaluation.stored import Stored
 from assay.runs.store import Run
 from assay.statistics.interval import Interval
 from assay.study.metric import Metric

@@ -1,0 +1,138 @@
+"""The figure of a hobby harness ("mainrun"), reproduced, so that numbers made with it can be understood. It is not a measure of a model.
+
+Its evaluation sums nats over the targets it visits and divides by the length of the whole validation text:
+
+1. the text is cut into spans of block x batch + 1 tokens; the rest at the end, up to a span less one, is never visited;
+2. the first token of a span is read and never predicted, so one target is lost a span, the first token of the text among them;
+3. what is not visited costs nothing, but its characters are divided by;
+4. every row of `block` tokens starts with an empty context;
+5. the divisor counts the string `<eos>` after each document, 5 characters, where the text has one newline and the model one token;
+6. the unit is nats per character, not bits, not bytes.
+
+So the figure falls when block x batch grows, with the same model. The harness also trains its tokenizer on training *and* validation
+text; that is a matter of training, and a run of Assay's has a tokenizer of the training text alone.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from assay.errors import UserError
+from assay.evaluation.measure import measure
+from assay.evaluation.targets import character_counts
+from assay.models.base import Model
+from assay.text.store import Part
+from assay.text.tokenizer import Tokenizer
+
+END_CHARACTERS = len("<eos>")
+LABEL = "legacy, incomplete coverage"
+TOGETHER = 1 << 13  # tokens read at once, whatever the batch: the figure does not depend on it
+
+
+class Shape(NamedTuple):
+    """The harness's two settings: tokens in a row and rows in a batch."""
+
+    block: int
+    batch: int
+
+    @property
+    def span(self) -> int:
+        """Tokens that a batch takes from the text."""
+        return self.block * self.batch + 1
+
+    def __str__(self) -> str:
+        return f"{self.block}x{self.batch}"
+
+
+class LegacyFigure(NamedTuple):
+    """What the harness would report, and what it left out."""
+
+    shape: Shape
+    nats: float
+    tokens_scored: int
+    tokens_in_split: int
+    characters: int  # the divisor: of the whole text, each end token 5
+    characters_scored: int  # of the scored tokens, each end token 1 as in the text
+
+    @property
+    def coverage(self) -> float:
+        """The share of tokens that were scored."""
+        return self.tokens_scored / self.tokens_in_split
+
+    @property
+    def nats_per_character(self) -> float:
+        """The harness's figure."""
+        return self.nats / self.characters
+
+    @property
+    def of_what_was_scored(self) -> float | None:
+        """The same nats divided by the characters they are of; None where nothing was scored."""
+        return self.nats / self.characters_scored if self.characters_scored else None
+
+    def tree(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "label": LABEL,
+            "block": self.shape.block,
+            "batch": self.shape.batch,
+            "nats_per_character": self.nats_per_character,
+            "coverage": self.coverage,
+            "tokens_scored": self.tokens_scored,
+            "tokens_in_split": self.tokens_in_split,
+            "nats": self.nats,
+            "characters": self.characters,
+            "nats_per_character_of_what_was_scored": self.of_what_was_scored,
+        }
+
+
+def parse_shapes(text: str) -> list[Shape]:
+    """`128x64,256x128` as shapes. Raises UserError."""
+    shapes = []
+    for word in text.split(","):
+        block, _, batch = word.strip().partition("x")
+        if not (block.isdecimal() and batch.isdecimal() and int(block) and int(batch)):
+            raise UserError(f"--legacy-shapes: '{word}' is not a block and a batch; write such as 128x64,256x128")
+        shapes.append(Shape(int(block), int(batch)))
+    return shapes
+
+
+def legacy_figure(model: Model, part: Part, tokenizer: Tokenizer, shape: Shape, device: torch.device) -> LegacyFigure:
+    """What the harness reports for a model on a part of a text. Raises UserError where a row is longer than the model reads."""
+    if model.length is not None and shape.block > model.length:
+        raise UserError(f"--legacy-shapes: rows of {shape.block} tokens exceed the model's {model.length} positions; choose shorter ones")
+    targets = visited(part.target_count, shape)  # [R, block]
+    tokens, lengths = np.asarray(part.tokens), character_counts(tokenizer)
+    characters = int(lengths[tokens].sum())
+    ends = int((tokens == tokenizer.end).sum())
+    return LegacyFigure(
+        shape=shape,
+        nats=_nats(model, tokens, targets, device),
+        tokens_scored=targets.size,
+        tokens_in_split=part.target_count,
+        characters=characters + (END_CHARACTERS - 1) * ends,
+        characters_scored=int(lengths[tokens[targets]].sum()),
+    )
+
+
+def visited(count: int, shape: Shape) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """[R, block] the targets that the harness visits in a text of `count` tokens, a row each; whole spans only."""
+    starts = np.arange(0, count - shape.span + 1, shape.span)
+    within = np.arange(1, shape.span).reshape(shape.batch, shape.block)
+    return (starts[:, None, None] + within).reshape(-1, shape.block)
+
+
+@torch.inference_mode()
+def _nats(model: Model, tokens: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], device: torch.device) -> float:
+    """The nats of all targets; the token before each row's first is the row's whole past."""
+    training, total = model.training, 0.0
+    model.eval()
+    try:
+        rows = max(1, TOGETHER // targets.shape[1])
+        for some in (targets[start : start + rows] for start in range(0, len(targets), rows)):
+            row = torch.from_numpy(tokens[np.concatenate([some[:, :1] - 1, some], axis=1)].astype(np.int64)).to(device)
+            first = model(row[:, :-1]).predictions[0]
+            total += float(measure(first.readout, first.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
+    finally:
+        model.train(training)
+    return total
