@@ -18,8 +18,8 @@ from assay.evaluation.detail import store
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.units import FEW_DOCUMENTS
 from assay.experiment import Experiment, ExperimentConfig, make_scorer
-from assay.generate.decode import stream, texts
-from assay.generate.sampling import Sampling
+from assay.generation.decode import stream, texts
+from assay.generation.sampling import Sampling
 from assay.runs.checkpoint_ref import CheckpointRef, step_name
 from assay.runs.provenance import provenance
 from assay.runs.store import CONFIG, METRICS, TIMINGS, Run

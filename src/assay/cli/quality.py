@@ -8,9 +8,9 @@ from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_
 from assay.data.leakage import RUN
 from assay.errors import UserError
 from assay.experiment import load_data, load_model, read_config
-from assay.generate.quality import Copy, Quality, assess, hold_out, longest_document, write
-from assay.generate.sampling import Sampling
-from assay.generate.variety import ORDERS
+from assay.generation.quality import Copy, Quality, assess, hold_out, longest_document, write
+from assay.generation.sampling import Sampling
+from assay.generation.variety import ORDERS
 from assay.runs.store import find, runs_folder
 from assay.track.console import visible
 from assay.training import checkpoint as checkpoints

@@ -7,8 +7,8 @@ import typer
 
 from assay.cli.options import AsJson, RunName, RunsDir, print_json
 from assay.experiment import load_model
-from assay.generate.decode import pieces, stream, texts
-from assay.generate.sampling import Sampling
+from assay.generation.decode import pieces, stream, texts
+from assay.generation.sampling import Sampling
 from assay.track.console import visible
 
 

@@ -7,8 +7,8 @@ import torch
 
 from assay.core.seeds import torch_stream
 from assay.errors import UserError
-from assay.generate.decode import pieces, stream, texts
-from assay.generate.sampling import Sampling
+from assay.generation.decode import pieces, stream, texts
+from assay.generation.sampling import Sampling
 from assay.models.base import Model
 from evaluation.texts import END, TOKENIZER, decoder
 

@@ -11,9 +11,9 @@ import torch
 from assay.data.contiguous import ContiguousConfig
 from assay.data.prepare import Prepared, prepare
 from assay.data.shuffle import ShuffleConfig
-from assay.generate.quality import Text, assess, hold_out, longest_document, write
-from assay.generate.sampling import Sampling
-from assay.generate.variety import distance, distinct, distinct_shares, words_of
+from assay.generation.quality import Text, assess, hold_out, longest_document, write
+from assay.generation.sampling import Sampling
+from assay.generation.variety import distance, distinct, distinct_shares, words_of
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 from assay.text.byte import ByteConfig

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from assay.core.seeds import torch_stream
 from assay.errors import UserError
-from assay.generate.sampling import Sampling
+from assay.generation.sampling import Sampling
 from assay.models.base import Model
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from assay.generate.sampling import Sampling
+from assay.generation.sampling import Sampling
 
 LOGITS = torch.tensor([0.5, 2.0, -1.0, 1.0, 0.0, -3.0], dtype=torch.float64)
 P = LOGITS.softmax(-1)

@@ -18,10 +18,10 @@ from assay.core.seeds import numpy_stream
 from assay.data.leakage import DOCUMENT_LIMIT, RUN, RUN_LIMIT, Overlap, measure
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
-from assay.generate.copied import Span, longest_shared
-from assay.generate.decode import stream
-from assay.generate.sampling import Sampling
-from assay.generate.variety import distance, distinct_shares, words_of
+from assay.generation.copied import Span, longest_shared
+from assay.generation.decode import stream
+from assay.generation.sampling import Sampling
+from assay.generation.variety import distance, distinct_shares, words_of
 from assay.models.base import Model
 
 QUANTILES = (0.1, 0.5, 0.9)

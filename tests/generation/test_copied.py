@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from assay.generate import copied
-from assay.generate.copied import longest_shared, window_hashes
+from assay.generation import copied
+from assay.generation.copied import longest_shared, window_hashes
 
 
 def naive(text: bytes, training: bytes) -> int:
