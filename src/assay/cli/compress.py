@@ -16,9 +16,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from assay.cli.options import AsJson, RunsDir, console, pairs, print_json, print_table
-from assay.compress.baselines import others, rank_bytes
-from assay.compress.codec import Codec, Compressed
-from assay.compress.header import HEADER_BYTES, Identity
+from assay.compression.baselines import others, rank_bytes
+from assay.compression.codec import Codec, Compressed
+from assay.compression.header import HEADER_BYTES, Identity
 from assay.core.config import digest
 from assay.data.plan import Policy
 from assay.errors import AssayError, DataError, UserError

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from assay.compress import probability
-from assay.compress.lanes import Lanes
-from assay.compress.predictor import Predictor, one_thread
-from assay.compress.probability import Ints
+from assay.compression import probability
+from assay.compression.lanes import Lanes
+from assay.compression.predictor import Predictor, one_thread
+from assay.compression.probability import Ints
 from assay.errors import UserError
 from assay.models.base import Model
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from assay.compress.codec import Codec
-from assay.compress.header import Identity
+from assay.compression.codec import Codec
+from assay.compression.header import Identity
 from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
 from assay.text.bpe import BpeConfig

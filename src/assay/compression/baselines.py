@@ -5,7 +5,7 @@ import lzma
 
 import zstandard
 
-from assay.compress.probability import Ints
+from assay.compression.probability import Ints
 
 
 def others(text: bytes) -> dict[str, int]:

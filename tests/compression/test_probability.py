@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.compress.probability import PRECISION, bits, counts, ranks
+from assay.compression.probability import PRECISION, bits, counts, ranks
 from assay.errors import AssayError
 
 TOTAL = 1 << PRECISION

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from assay.compress.arithmetic import encode
-from assay.compress.codec import Codec, silent
-from assay.compress.header import HEADER_BYTES
-from assay.compress.lanes import lanes_for
+from assay.compression.arithmetic import encode
+from assay.compression.codec import Codec, silent
+from assay.compression.header import HEADER_BYTES
+from assay.compression.lanes import lanes_for
 from assay.errors import AssayError, DataError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
-from compress.codecs import LEARNED, TEXT, TOKENIZERS, codec, lstm
+from compression.codecs import LEARNED, TEXT, TOKENIZERS, codec, lstm
 from evaluation.texts import END, LINES, decoder, part_of, scorer, unigram
 
 RANDOM = np.random.default_rng(0).bytes(150)

@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
-from assay.compress.header import FORMAT, HEADER_BYTES, MAGIC, Header
-from assay.compress.lanes import Lanes
+from assay.compression.header import FORMAT, HEADER_BYTES, MAGIC, Header
+from assay.compression.lanes import Lanes
 from assay.errors import DataError
-from compress.codecs import IDENTITY
+from compression.codecs import IDENTITY
 
 HEADER = Header(IDENTITY, 5, 12, Lanes(7, 4, 9, 3, True), b"s" * 32)
 PAYLOAD = b"twelve bytes"

@@ -6,8 +6,8 @@ import lzma
 import numpy as np
 import zstandard
 
-from assay.compress.baselines import others, rank_bytes
-from compress.codecs import TEXT
+from assay.compression.baselines import others, rank_bytes
+from compression.codecs import TEXT
 
 
 def test_the_sizes_are_those_of_files_that_come_back() -> None:

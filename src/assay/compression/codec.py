@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.compress.arithmetic import Report, decode, encode
-from assay.compress.header import Header, Identity
-from assay.compress.lanes import MOST, Lanes, lanes_for
-from assay.compress.probability import Ints
+from assay.compression.arithmetic import Report, decode, encode
+from assay.compression.header import Header, Identity
+from assay.compression.lanes import MOST, Lanes, lanes_for
+from assay.compression.probability import Ints
 from assay.errors import AssayError, DataError
 from assay.models.base import Model
 from assay.text.tokenizer import Tokenizer

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.compress.lanes import LEAST, Lanes, lanes_for
+from assay.compression.lanes import LEAST, Lanes, lanes_for
 
 
 @st.composite

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import torch
 
-from assay.compress.lanes import Lanes
-from assay.compress.probability import Ints, counts
+from assay.compression.lanes import Lanes
+from assay.compression.probability import Ints, counts
 from assay.core.types import State
 from assay.models.base import Model
 

@@ -7,7 +7,7 @@ import hashlib
 import struct
 from typing import NamedTuple, Self
 
-from assay.compress.lanes import Lanes
+from assay.compression.lanes import Lanes
 from assay.errors import DataError
 
 MAGIC, FORMAT = b"ASSAYZ", 1  # the format is raised with any change of the file, of the probabilities or of how the model is asked
