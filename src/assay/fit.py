@@ -24,7 +24,7 @@ from assay.runs.checkpoint_ref import CheckpointRef, step_name
 from assay.runs.provenance import provenance
 from assay.runs.store import CONFIG, METRICS, TIMINGS, Run
 from assay.text.store import Part
-from assay.track.base import Pace, Tracker
+from assay.tracking.base import Pace, Tracker
 from assay.training import checkpoint
 from assay.training.eta import Clock
 from assay.training.hook import Every, Figures, Hook

@@ -12,7 +12,7 @@ from assay.experiment import ExperimentConfig, assemble, load_data, read_config
 from assay.fit import Fit, write_run
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import CONFIG, METRICS, Run
-from assay.track.base import Tracker
+from assay.tracking.base import Tracker
 from assay.training.eta import Clock
 from assay.training.hook import Hook
 

@@ -19,7 +19,7 @@ from assay.cli.watch import view_of
 from assay.cli.watch_run import RunView
 from assay.cli.watch_study import ARMS, StudyView, columns
 from assay.runs.store import Run
-from assay.track.follow import Followed, Lines
+from assay.tracking.follow import Followed, Lines
 from cli.conftest import Lab
 from trained import call
 

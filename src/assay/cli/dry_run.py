@@ -7,7 +7,7 @@ from rich.console import Console
 from assay.cli.options import pairs, print_json
 from assay.describe import of_experiment
 from assay.experiment import Experiment
-from assay.track.console import duration
+from assay.tracking.console import duration
 from assay.training.step import train_step
 
 WARM, MEASURED = 3, 7  # steps

@@ -13,7 +13,7 @@ from assay.errors import DataError
 from assay.experiment import Experiment
 from assay.nn.mixer.base import Mixer
 from assay.runs.store import Run
-from assay.track.console import duration
+from assay.tracking.console import duration
 
 YARDSTICKS = "yardsticks.json"  # in a run: those of the validation text
 PATIENCE = 5  # seconds that a program reading the output may wait without a word

@@ -12,7 +12,7 @@ from assay.generation.quality import Copy, Quality, assess, hold_out, longest_do
 from assay.generation.sampling import Sampling
 from assay.generation.variety import ORDERS
 from assay.runs.store import find, runs_folder
-from assay.track.console import visible
+from assay.tracking.console import visible
 from assay.training import checkpoint as checkpoints
 
 SHOWN = 160  # characters of the longest copied span that are printed; the stored figures hold all of it

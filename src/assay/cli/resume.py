@@ -12,9 +12,9 @@ from assay.core import parallel as processes
 from assay.core.parallel import Parallel
 from assay.reopen import reopen
 from assay.runs.store import Run, find, runs_folder
-from assay.track.base import Tracker
-from assay.track.console import ConsoleTracker
-from assay.track.several import trackers
+from assay.tracking.base import Tracker
+from assay.tracking.console import ConsoleTracker
+from assay.tracking.several import trackers
 
 
 def resume(

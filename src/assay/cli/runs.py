@@ -6,7 +6,7 @@ from assay.cli.options import AsJson, RunsDir, console, print_json, print_table
 from assay.errors import RunError
 from assay.runs.store import all_runs, runs_folder
 from assay.study.folder import StudyFolder, studies
-from assay.track.follow import state
+from assay.tracking.follow import state
 
 
 def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:

@@ -9,7 +9,7 @@ from assay.cli.options import AsJson, RunName, RunsDir, print_json
 from assay.experiment import load_model
 from assay.generation.decode import pieces, stream, texts
 from assay.generation.sampling import Sampling
-from assay.track.console import visible
+from assay.tracking.console import visible
 
 
 def sample(

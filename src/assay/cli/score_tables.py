@@ -8,7 +8,7 @@ from rich.text import Text
 
 from assay.cli.options import pairs, print_table
 from assay.evaluation.score import Score
-from assay.track.console import visible
+from assay.tracking.console import visible
 
 NARROW = 72  # columns that the widest table needs
 LARGE = 1e6  # of perplexities, which grow without bound

@@ -27,7 +27,7 @@ from assay.study.make import make_plan
 from assay.study.plan import Plan
 from assay.study.pool import Pool, shares
 from assay.study.work import end_with_input, prepare, retry, work
-from assay.track.console import duration
+from assay.tracking.console import duration
 
 app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, no_args_is_help=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]

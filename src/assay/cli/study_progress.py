@@ -11,7 +11,7 @@ from rich.text import Text
 from assay.study.estimate import Estimate, to_come
 from assay.study.folder import Standing, State, StudyFolder, counts
 from assay.study.plan import Plan
-from assay.track.console import duration
+from assay.tracking.console import duration
 
 SHOWN: tuple[tuple[State, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
 STYLES: dict[State, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}

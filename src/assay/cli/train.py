@@ -20,9 +20,9 @@ from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
 from assay.launch.config import LaunchConfig
 from assay.runs.store import Run, create, runs_folder
-from assay.track.base import Tracker
-from assay.track.console import ConsoleTracker
-from assay.track.several import trackers
+from assay.tracking.base import Tracker
+from assay.tracking.console import ConsoleTracker
+from assay.tracking.several import trackers
 from assay.training.eta import Clock
 
 

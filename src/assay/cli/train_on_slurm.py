@@ -18,8 +18,8 @@ from assay.launch.config import LaunchConfig
 from assay.launch.slurm import log_of, require_slurm, submit
 from assay.reopen import begin_or_reopen
 from assay.runs.store import CONFIG, Run, create
-from assay.track.console import ConsoleTracker
-from assay.track.several import trackers
+from assay.tracking.console import ConsoleTracker
+from assay.tracking.several import trackers
 from assay.training.hooks import OUT_OF_TIME
 
 LOGS = "slurm"  # in a run: what its jobs were and what they printed

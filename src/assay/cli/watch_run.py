@@ -6,8 +6,8 @@ from typing import Any
 
 from assay.cli.chart import chart, progress
 from assay.cli.curve import WIDEST
-from assay.track.console import duration, visible
-from assay.track.follow import Followed, state
+from assay.tracking.console import duration, visible
+from assay.tracking.follow import Followed, state
 
 HIGHEST = 16  # lines of the chart
 SAMPLE = 3  # lines of what it wrote

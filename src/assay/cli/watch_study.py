@@ -16,8 +16,8 @@ from assay.cli.chart import progress, sparkline
 from assay.cli.curve import WIDEST
 from assay.cli.watch_run import in_a_line
 from assay.runs.store import all_runs
-from assay.track.console import duration
-from assay.track.follow import FINAL, Followed, state
+from assay.tracking.console import duration
+from assay.tracking.follow import FINAL, Followed, state
 
 PLAN = "plan.json"
 ARMS = ("arm", "bits/byte", "+-", "done", "running", "failed", "step", "left", "validation")

@@ -24,7 +24,7 @@ from assay.errors import Interrupted, StopRequested
 from assay.experiment import Experiment, ExperimentConfig
 from assay.fit import FINAL_SCORES, Fit, write_run
 from assay.runs.store import create
-from assay.track.console import ConsoleTracker
+from assay.tracking.console import ConsoleTracker
 from assay.training.eta import Clock
 from assay.training.hook import Hook, Training
 from assay.training.state import StepResult, TrainState

@@ -18,7 +18,7 @@ from assay.study.outcome import read_plan
 from assay.study.plan import Job, Plan, PlannedArm
 from assay.study.results import Outcome
 from assay.study.warnings import budget, figures, selection, unfinished
-from assay.track.follow import state
+from assay.tracking.follow import state
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 

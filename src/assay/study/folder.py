@@ -15,7 +15,7 @@ from assay.runs.checkpoint_ref import steps_in
 from assay.runs.store import CONFIG, TIMINGS, Run, all_runs
 from assay.study.lock import is_held
 from assay.study.plan import PLAN, Job, Plan
-from assay.track.follow import last_line
+from assay.tracking.follow import last_line
 
 LOCKS, LOG, WORKERS_LOG = "locks", "log.txt", "workers.log"
 

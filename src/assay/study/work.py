@@ -39,8 +39,8 @@ from assay.study.final import score_chosen
 from assay.study.folder import LOG, StudyFolder, may_grow
 from assay.study.lock import Lock, take
 from assay.study.plan import JOBS, Job, Plan
-from assay.track.console import ConsoleTracker
-from assay.track.several import trackers
+from assay.tracking.console import ConsoleTracker
+from assay.tracking.several import trackers
 from assay.training import checkpoint as checkpoints
 from assay.training.eta import Clock
 from assay.training.hook import Hook

@@ -17,9 +17,9 @@ from typing import Any
 
 from assay.errors import AssayError, UserError
 from assay.runs.store import CONFIG
-from assay.track.base import Pace
-from assay.track.figures import of_scores, of_training, of_validation
-from assay.track.mirror import Copy
+from assay.tracking.base import Pace
+from assay.tracking.figures import of_scores, of_training, of_validation
+from assay.tracking.mirror import Copy
 
 FOLDER, LOG, IDENTITY = "wandb", "mirror.log", "run-id"
 PROGRAM = Path(__file__).with_name("wandb_process.py")

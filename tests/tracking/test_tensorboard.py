@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.track.tensorboard import FOLDER, TensorBoard
-from track.recorded import folder, tell
+from assay.tracking.tensorboard import FOLDER, TensorBoard
+from tracking.recorded import folder, tell
 
 pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from assay.track.base import Pace, Tracker
+from assay.tracking.base import Pace, Tracker
 
 SCORE = {"bits_per_byte": 1.25, "standard_error": 0.01, "nats_per_token": 2.5, "coverage": 1.0, "bytes_scored": 9, "bytes_in_split": 9}
 FIGURES = {"bits_per_byte": 1.25, "scores": {"best": SCORE, "last": {**SCORE, "bits_per_byte": 1.5}}, "seconds": {"step": 12.5}}

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import UserError, nearest
-from assay.track.base import Pace, Tracker
-from assay.track.mirror import Copy, Mirror
-from assay.track.tensorboard import TensorBoard
-from assay.track.wandb import WeightsAndBiases
+from assay.tracking.base import Pace, Tracker
+from assay.tracking.mirror import Copy, Mirror
+from assay.tracking.tensorboard import TensorBoard
+from assay.tracking.wandb import WeightsAndBiases
 
 VARIABLE = "ASSAY_TRACK"  # names of mirrors that a person always wants, with commas between them
 COPIES: dict[str, Callable[[], Copy]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from assay.track.mirror import Mirror
-from assay.track.several import Several
-from assay.track.wandb import FOLDER, WeightsAndBiases, identity
-from track.recorded import folder, metrics, tell
-from track.test_several import Heard
+from assay.tracking.mirror import Mirror
+from assay.tracking.several import Several
+from assay.tracking.wandb import FOLDER, WeightsAndBiases, identity
+from tracking.recorded import folder, metrics, tell
+from tracking.test_several import Heard
 
 pytest.importorskip("wandb")
 from wandb.proto import wandb_internal_pb2
@@ -110,7 +110,7 @@ def test_a_server_that_cannot_be_reached_costs_two_seconds_at_the_end_and_the_ru
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{9 if answers == 'refuses' else listening}")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setattr("assay.track.wandb.REACH", 1.5)
+    monkeypatch.setattr("assay.tracking.wandb.REACH", 1.5)
     copy, first, run = WeightsAndBiases(), Heard(), folder(tmp_path)
     tracker = Several(first, [Mirror("wandb", copy)])
     began = time.monotonic()
@@ -126,7 +126,7 @@ def test_a_server_that_cannot_be_reached_costs_two_seconds_at_the_end_and_the_ru
 def test_a_process_that_dies_is_told_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "program.py"
     program.write_text("raise SystemExit('no room on the disk')")
-    monkeypatch.setattr("assay.track.wandb.PROGRAM", program)
+    monkeypatch.setattr("assay.tracking.wandb.PROGRAM", program)
     first, run = Heard(), folder(tmp_path)
     tell(Several(first, [Mirror("wandb", WeightsAndBiases())]), run, range(1, 4))
     said = f"wandb is switched off for the rest of this run: no room on the disk ({run / FOLDER / 'mirror.log'})"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from assay.errors import UserError
-from assay.track import several
-from assay.track.base import Pace, Tracker
-from assay.track.mirror import ROOM, Copy, Mirror
-from assay.track.several import COPIES, Several, trackers
-from track.recorded import folder, metrics, tell
+from assay.tracking import several
+from assay.tracking.base import Pace, Tracker
+from assay.tracking.mirror import ROOM, Copy, Mirror
+from assay.tracking.several import COPIES, Several, trackers
+from tracking.recorded import folder, metrics, tell
 
 
 class Heard(Tracker):
@@ -132,7 +132,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", COPIES)
 def test_a_missing_library_gives_the_line_that_installs_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"assay.track.{name}.find_spec", lambda library: None)
+    monkeypatch.setattr(f"assay.tracking.{name}.find_spec", lambda library: None)
     with pytest.raises(UserError, match=rf"pip install 'assay\[{name}\]'"):
         trackers(Heard(), [name])
 

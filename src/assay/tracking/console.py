@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from assay.track.base import Pace, Tracker
+from assay.tracking.base import Pace, Tracker
 
 REFRESH = 2  # a second: the time left counts down and nothing else moves between two lines of metrics
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them

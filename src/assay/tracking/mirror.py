@@ -7,7 +7,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
-from assay.track.base import Tracker
+from assay.tracking.base import Tracker
 
 ROOM = 1000  # calls that may wait: hours of a run that writes a line every ten seconds
 

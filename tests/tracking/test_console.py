@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from assay.track.base import Pace
-from assay.track.console import ConsoleTracker, duration, visible
+from assay.tracking.base import Pace
+from assay.tracking.console import ConsoleTracker, duration, visible
 
 PACE = Pace(step=1200, steps=20_000, epoch=12.34, tokens_per_second=123_456.7, epoch_left=62.0, run_left=3723.0)
 LINE = {"step": 1200, "loss": 1.23456}
@@ -89,7 +89,7 @@ def test_duration(seconds: float | None, shown: str) -> None:
 def test_the_time_left_counts_down_between_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     out, now = io.StringIO(), [100.0]
     tracker = ConsoleTracker(screen(out, 200))
-    monkeypatch.setattr("assay.track.console.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("assay.tracking.console.time.monotonic", lambda: now[0])
     assert tracker.bar is not None
     tracker.metrics(LINE, PACE)
     now[0] += 10

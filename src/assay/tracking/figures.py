@@ -6,7 +6,7 @@ Viewers show the groups in the order of the alphabet, so the names are such that
 from collections.abc import Mapping
 from typing import Any
 
-from assay.track.base import Pace
+from assay.tracking.base import Pace
 
 SCORED = ("bits_per_byte", "standard_error", "nats_per_token", "coverage")  # of a validation and of a final score
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
 from assay.runs.store import CONFIG
-from assay.track.base import Pace
-from assay.track.console import visible
-from assay.track.figures import of_scores, of_training, of_validation
-from assay.track.mirror import Copy
+from assay.tracking.base import Pace
+from assay.tracking.console import visible
+from assay.tracking.figures import of_scores, of_training, of_validation
+from assay.tracking.mirror import Copy
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
