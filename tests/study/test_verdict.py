@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.study.named import brief, listed, plural
+from assay.core.words import brief, listed, plural
 from assay.study.outcome import read_study
 from assay.study.plan import PlannedArm
 from study.made_study import arm, deep, fast, made

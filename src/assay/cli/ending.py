@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from assay.cli.options import print_json, print_table
+from assay.core.words import duration
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
 from assay.data.yardsticks import labels, seconds_needed, yardsticks
@@ -13,7 +14,6 @@ from assay.errors import DataError
 from assay.experiment import Experiment
 from assay.nn.mixer.base import Mixer
 from assay.runs.store import Run
-from assay.tracking.console import duration
 
 YARDSTICKS = "yardsticks.json"  # in a run: those of the validation text
 PATIENCE = 5  # seconds that a program reading the output may wait without a word

@@ -8,10 +8,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from assay.core.words import duration
 from assay.study.estimate import Estimate, to_come
 from assay.study.folder import Standing, State, StudyFolder, counts
 from assay.study.plan import Plan
-from assay.tracking.console import duration
 
 SHOWN: tuple[tuple[State, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
 STYLES: dict[State, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}

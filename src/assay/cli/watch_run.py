@@ -6,7 +6,8 @@ from typing import Any
 
 from assay.cli.chart import chart, progress
 from assay.cli.curve import WIDEST
-from assay.tracking.console import duration, visible
+from assay.core.words import duration
+from assay.tracking.console import visible
 from assay.tracking.follow import Followed, state
 
 HIGHEST = 16  # lines of the chart

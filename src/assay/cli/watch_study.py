@@ -15,8 +15,8 @@ from rich.cells import cell_len, set_cell_size
 from assay.cli.chart import progress, sparkline
 from assay.cli.curve import WIDEST
 from assay.cli.watch_run import in_a_line
+from assay.core.words import duration
 from assay.runs.store import all_runs
-from assay.tracking.console import duration
 from assay.tracking.follow import FINAL, Followed, state
 
 PLAN = "plan.json"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from assay.core.discover import import_package, import_plugins
+from assay.core.discovery import import_package, import_plugins
 from assay.errors import ConfigError, nearest
 
 Tree = dict[str, Any]

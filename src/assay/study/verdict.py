@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from assay.core.words import listed, plural
 from assay.statistics.interval import LEVEL
 from assay.study.compared import sized
-from assay.study.named import listed, plural
 from assay.study.results import Against, Outcome
 
 LONGEST = 8  # sentences

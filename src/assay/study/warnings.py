@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from assay.study.named import brief, listed, plural
+from assay.core.words import brief, listed, plural
 from assay.study.results import ArmOutcome, Outcome, RunOutcome
 
 NEARLY = 0.01  # what differs by less is called equal

@@ -12,19 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from assay.core.words import duration
 from assay.tracking.base import Pace, Tracker
 
 REFRESH = 2  # a second: the time left counts down and nothing else moves between two lines of metrics
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them
-
-
-def duration(seconds: float | None) -> str:
-    """1:02:03, 4:05, or ? where nothing is known yet."""
-    if seconds is None:
-        return "?"
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 def visible(text: str) -> str:

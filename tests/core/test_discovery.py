@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core import discover
+from assay.core import discovery
 from assay.core.config import FAMILIES
 from assay.nn.block import BlockConfig
 
@@ -28,18 +28,18 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.syspath_prepend(tmp_path)
     yield "assay_plugged"
     FAMILIES["norm"]._kinds.pop("plugged", None)
-    discover.import_plugins.cache_clear()
+    discovery.import_plugins.cache_clear()
     for name in [name for name in sys.modules if name.startswith("assay_plugged")]:
         del sys.modules[name]
 
 
 def test_an_installed_plug_in_adds_its_kinds(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint(name="plugged", value=plugin, group=discover.PLUGIN_GROUP)
-    monkeypatch.setattr(discover, "entry_points", lambda group: [entry] if group == "assay.plugins" else [])
-    discover.import_plugins.cache_clear()
+    entry = EntryPoint(name="plugged", value=plugin, group=discovery.PLUGIN_GROUP)
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [entry] if group == "assay.plugins" else [])
+    discovery.import_plugins.cache_clear()
     assert BlockConfig.make({"norm": "plugged"}).norm.kind == "plugged"
 
 
 def test_without_its_entry_point_a_package_adds_nothing(plugin: str) -> None:
-    discover.import_plugins.cache_clear()
+    discovery.import_plugins.cache_clear()
     assert "plugged" not in FAMILIES["norm"].kinds

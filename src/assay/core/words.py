@@ -1,4 +1,4 @@
-"""Lists and counts in sentences."""
+"""Counts, lists and durations in words."""
 
 from collections.abc import Sequence
 
@@ -22,3 +22,12 @@ def brief(text: str, most: int = 160) -> str:
     """The first line of a message, cut where it is long, without its full stop."""
     line = (text.strip().splitlines() or [""])[0].rstrip(".")
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def duration(seconds: float | None) -> str:
+    """1:02:03, 4:05, or ? where nothing is known yet."""
+    if seconds is None:
+        return "?"
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
