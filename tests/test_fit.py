@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from assay.fit import FINAL_SCORES, Fit
-from assay.runs.store import create
+from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
 from assay.training.eta import Clock
 from training.tiny import build, write_text

@@ -24,7 +24,7 @@ from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.optim.adamw import AdamwConfig
 from assay.optim.base import OptimizerConfig
-from assay.runs.store import find, runs_folder
+from assay.runs.directory import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.training.cost import trace
 from assay.training.learner import Learner

@@ -16,7 +16,7 @@ import assay
 from assay.core.contention import Contention, between, clocks
 from assay.core.machine import cpu_count, cpu_name, cpu_quota, gpus, matmul_speed, memory, per_second
 from assay.errors import DataError
-from assay.runs.store import runs_folder
+from assay.runs.directory import runs_folder
 from assay.text.bible import PACKAGE, check, read_verses
 from assay.text.cache import cache_root
 from assay.training.precision import usable

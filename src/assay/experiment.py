@@ -28,8 +28,8 @@ from assay.objective.base import ObjectiveConfig
 from assay.optim.base import OptimizerConfig
 from assay.optim.schedule.base import ScheduleConfig
 from assay.runs.checkpoint_ref import CheckpointRef
+from assay.runs.directory import CONFIG, RunDirectory, find, runs_folder
 from assay.runs.provenance import code_version
-from assay.runs.store import CONFIG, Run, find, runs_folder
 from assay.text.corpus import CorpusConfig
 from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
@@ -233,7 +233,7 @@ def make_scorer(
     return Scorer(reading, prepared.tokenizer, protocol, device, group_names=prepared.corpus.groups)
 
 
-def read_config(run: Run) -> ExperimentConfig:
+def read_config(run: RunDirectory) -> ExperimentConfig:
     """The config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
     path = run.path / CONFIG
     try:

@@ -21,8 +21,8 @@ from assay.experiment import Experiment, ExperimentConfig, make_scorer
 from assay.generation.decode import stream, texts
 from assay.generation.sampling import Sampling
 from assay.runs.checkpoint_ref import CheckpointRef, step_name
+from assay.runs.directory import CONFIG, METRICS, TIMINGS, RunDirectory
 from assay.runs.provenance import provenance
-from assay.runs.store import CONFIG, METRICS, TIMINGS, Run
 from assay.text.store import Part
 from assay.tracking.base import Pace, Tracker
 from assay.training import checkpoint
@@ -37,7 +37,7 @@ FINAL_SCORES = 3  # last, best and training text, each about as long as a valida
 SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
 
 
-def write_run(run: Run, config: ExperimentConfig, prepared: Prepared) -> None:
+def write_run(run: RunDirectory, config: ExperimentConfig, prepared: Prepared) -> None:
     """Fill a new run directory with all that describes the run."""
     (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
     facts = {
@@ -59,7 +59,7 @@ def write_run(run: Run, config: ExperimentConfig, prepared: Prepared) -> None:
 class Fit:
     """One run being trained. `hooks` are the caller's, called after the run's own."""
 
-    def __init__(self, run: Run, experiment: Experiment, tracker: Tracker, clock: Clock, hooks: Sequence[Hook] = ()) -> None:
+    def __init__(self, run: RunDirectory, experiment: Experiment, tracker: Tracker, clock: Clock, hooks: Sequence[Hook] = ()) -> None:
         self.run, self.experiment, self.tracker, self.clock = run, experiment, tracker, clock
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel

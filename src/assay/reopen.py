@@ -11,7 +11,7 @@ from assay.errors import RunError
 from assay.experiment import ExperimentConfig, assemble, load_data, read_config
 from assay.fit import Fit, write_run
 from assay.runs.checkpoint_ref import steps_in
-from assay.runs.store import CONFIG, METRICS, Run
+from assay.runs.directory import CONFIG, METRICS, RunDirectory
 from assay.tracking.base import Tracker
 from assay.training.eta import Clock
 from assay.training.hook import Hook
@@ -22,7 +22,9 @@ FREE = (  # what may change in a run that has begun: how long, where, and what m
 )  # fmt: skip
 
 
-def reopen(run: Run, overrides: list[str], data_dir: Path | None, around: tuple[Parallel, Tracker], hooks: Sequence[Hook] = ()) -> Fit:
+def reopen(
+    run: RunDirectory, overrides: list[str], data_dir: Path | None, around: tuple[Parallel, Tracker], hooks: Sequence[Hook] = ()
+) -> Fit:
     """A run where it stopped, among its processes and for its tracker.
 
     Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
@@ -46,7 +48,7 @@ def reopen(run: Run, overrides: list[str], data_dir: Path | None, around: tuple[
     return fit
 
 
-def begin_or_reopen(run: Run, data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
+def begin_or_reopen(run: RunDirectory, data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Fit:
     """A run that has its config from its last checkpoint or, where nothing is saved yet, from its first step, in its own directory."""
     config = read_config(run)
     if parallel.main:

@@ -17,7 +17,7 @@ from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer, read_config, refuse_growing_state
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.store import TEST_USES, Run
+from assay.runs.directory import TEST_USES, RunDirectory
 from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 
@@ -27,7 +27,7 @@ Tell = Callable[[str], None]
 class Opened(NamedTuple):
     """A run with its weights and the text to be scored."""
 
-    run: Run
+    run: RunDirectory
     config: ExperimentConfig
     prepared: Prepared
     model: Model
@@ -35,7 +35,7 @@ class Opened(NamedTuple):
     split: PartName
 
 
-def open_run(run: Run, split: str, checkpoint: str, data_dir: Path | None) -> Opened:
+def open_run(run: RunDirectory, split: str, checkpoint: str, data_dir: Path | None) -> Opened:
     """Everything that scoring a checkpoint needs. Raises UserError where the text is not the one that the run knows."""
     config = read_config(run)
     prepared = load_data(config, data_dir)
@@ -58,7 +58,7 @@ def protocol_name(protocol: Protocol) -> str:
     return f"stride{protocol.stride}" if protocol.policy == "strided" else protocol.policy
 
 
-def used_test(run: Run, stored: dict[str, Any]) -> list[dict[str, Any]]:
+def used_test(run: RunDirectory, stored: dict[str, Any]) -> list[dict[str, Any]]:
     """Write down that the test split was used, and give all uses, this one last."""
     use = {name: stored[name] for name in ("bits_per_byte", "standard_error", "protocol")}
     run.append(TEST_USES, {"time": datetime.now(UTC).isoformat(timespec="seconds"), "checkpoint": stored["protocol"]["checkpoint"], **use})
@@ -75,7 +75,7 @@ class Wanted:
     stride: int | None
     data_dir: Path | None
 
-    def of(self, member: Run | Path, tell: Tell) -> Stored:
+    def of(self, member: RunDirectory | Path, tell: Tell) -> Stored:
         """The score of a run, or the one in a file of scores. `tell` is told, in a sentence, when a run has to be scored."""
         if isinstance(member, Path):
             return read_stored(member)
@@ -85,15 +85,15 @@ class Wanted:
             file = self.score(member)
         return read_stored(file, member, self.ref(member))
 
-    def ref(self, run: Run) -> CheckpointRef:
+    def ref(self, run: RunDirectory) -> CheckpointRef:
         """Which checkpoint of the run it is of. Raises RunError if it is not there."""
         return checkpoints.resolve(run.checkpoints, self.checkpoint)
 
-    def find(self, run: Run) -> Path | None:
+    def find(self, run: RunDirectory) -> Path | None:
         """The file of the score, if the run has it."""
         return find_stored(run, self.split, self.ref(run), self.policy or read_config(run).plan.policy, self.stride)
 
-    def score(self, run: Run) -> Path:
+    def score(self, run: RunDirectory) -> Path:
         """Score the run, keep the score, and note a use of the test split; the file of the score."""
         opened = open_run(run, self.split, self.checkpoint, self.data_dir)
         if self.policy == "carried":

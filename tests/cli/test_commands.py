@@ -11,7 +11,7 @@ import pytest
 import assay
 from assay.core.config import FAMILIES
 from assay.core.recipe import names
-from assay.runs.store import METRICS, Run
+from assay.runs.directory import METRICS, RunDirectory
 from cli.conftest import Lab
 from trained import call
 
@@ -39,9 +39,9 @@ def test_the_run_directory_is_complete(lab: Lab) -> None:
         "scores",
     }
     assert wanted <= found
-    assert Run(lab.run).status()["state"] == "finished"
+    assert RunDirectory(lab.run).status()["state"] == "finished"
     assert re.fullmatch(r"tiny-[0-9a-f]{8}-s0", lab.run.name)
-    assert [line["step"] for line in Run(lab.run).lines(METRICS) if "loss" in line] == [2, 4, 6, 8]
+    assert [line["step"] for line in RunDirectory(lab.run).lines(METRICS) if "loss" in line] == [2, 4, 6, 8]
     assert {path.stem for path in (lab.run / "scores").iterdir()} >= {"end-best", "end-last", "end-training"}
 
 
@@ -55,7 +55,7 @@ def test_score_has_what_scripts_rely_on(lab: Lab) -> None:
 
 
 def test_the_validation_of_the_loop_is_what_score_computes(lab: Lab) -> None:
-    last = [line for line in Run(lab.run).lines(METRICS) if "validation" in line][-1]
+    last = [line for line in RunDirectory(lab.run).lines(METRICS) if "validation" in line][-1]
     figures = call("score", lab.run.name, "--checkpoint", "last", "--json").json
     assert last["step"] == 8
     for name in ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "coverage"):
@@ -151,7 +151,7 @@ def test_dry_run_tells_the_costs_and_leaves_no_run(lab: Lab) -> None:
     before = set((lab.folder / "runs").iterdir())
     facts = call("train", lab.recipe, "--dry-run", "--json").json
     assert facts["steps"] == 8
-    assert facts["tokens_per_epoch"] == Run(lab.run).provenance()["data"]["parts"]["train"]["bytes"]  # a token a byte
+    assert facts["tokens_per_epoch"] == RunDirectory(lab.run).provenance()["data"]["parts"]["train"]["bytes"]  # a token a byte
     assert facts["epochs"] == pytest.approx(8 / facts["steps_per_epoch"])
     assert {"memory_bytes", "seconds_of_training", "tokens_per_second", "parameters", "flops_per_token"} <= facts.keys()
     assert call("train", lab.recipe, "train.budget=1min", "--dry-run", "--json").json["steps"] > 100
@@ -187,7 +187,7 @@ def test_a_second_run_of_the_same_recipe_overwrites_nothing_and_a_finished_one_i
     shutil.move(twice["run"], moved)
     longer = call("resume", moved, "train.budget=12steps", "--json").json
     assert longer["run"] == str(moved)
-    assert Run(moved).status()["step"] == 12
+    assert RunDirectory(moved).status()["step"] == 12
     assert call("score", moved, "--json").json["bits_per_byte"] == longer["bits_per_byte"]
     assert len(call("diff", moved, again["run"], "--json").json) == 1
     shutil.rmtree(moved)

@@ -11,7 +11,7 @@ import pytest
 
 from assay.cli import ending
 from assay.data import yardsticks as measuring
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from cli.conftest import Lab
 from cli.test_errors import refused
 from trained import TEXT, call
@@ -88,7 +88,7 @@ def test_repetition_is_warned_of_where_it_is_seen_and_before_training(lab: Lab) 
     assert trained.code == 0, trained.err
     assert re.search(f"  warning +{warning}", trained.out)
     (run,) = (lab.folder / "leaky").iterdir()
-    assert Run(run).provenance()["data"]["leakage"]["validation"]["equal"] > 0
+    assert RunDirectory(run).provenance()["data"]["leakage"]["validation"]["equal"] > 0
     assert "warning" not in call("data", "tiny.toml", "corpus.path=twice.txt").out
     assert "warning" not in lab.answer.err
     shutil.rmtree(lab.folder / "leaky")
@@ -149,7 +149,7 @@ def test_what_stops_the_yardsticks_stops_nothing_else(
     answer = call("train", lab.recipe, "train.budget=2steps", "train.samples=0", "--runs-dir", lab.folder / "cut", *["--json"] * as_json)
     assert answer.code == 0, answer.err
     (run,) = (lab.folder / "cut").iterdir()
-    assert Run(run).status()["state"] == "finished"
+    assert RunDirectory(run).status()["state"] == "finished"
     assert not (run / ending.YARDSTICKS).exists()
     assert re.search(rf"left out the yardsticks \(.*{why}", answer.err if as_json else answer.out)
     if as_json:

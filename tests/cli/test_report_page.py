@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.report import picture
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from cli.conftest import Lab
 from report.reported import ARMS, rate
 from study.made_study import made
@@ -42,7 +42,7 @@ def test_one_run_has_a_page_with_its_figure_its_yardsticks_and_its_samples(lab: 
     answer = call("report", lab.run, "-o", tmp_path / "out" / "page.html")
     assert (answer.code, answer.err) == (0, "")
     text = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
-    figure = Run(lab.run).status()["bits_per_byte"]
+    figure = RunDirectory(lab.run).status()["bits_per_byte"]
     assert f"{figure:.2f}" in text
     assert f"written: {tmp_path / 'out' / 'page.html'}" in answer.out
     assert "every byte equally likely" in text
@@ -70,7 +70,7 @@ def test_without_a_name_all_runs_of_the_folder_are_reported(seeds: Path, tmp_pat
 
 
 def test_a_run_that_is_being_made_is_called_so(seeds: Path, tmp_path: Path) -> None:
-    run = Run(seeds / "two-33333333-s0")
+    run = RunDirectory(seeds / "two-33333333-s0")
     run.set_status(state="running", pid=os.getpid(), host=os.uname().nodename, scores=None)
     call("report", "one-11111111-s0", run.name, "--runs-dir", seeds, "-o", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.runs.store import TEST_USES, Run
+from assay.runs.directory import TEST_USES, RunDirectory
 from cli.conftest import Lab
 from trained import call
 
@@ -42,7 +42,7 @@ def test_a_score_is_kept_by_unit_beside_its_figures(lab: Lab, name: str) -> None
 
 def test_the_loop_the_end_of_a_run_and_the_command_compute_the_same_score(lab: Lab) -> None:
     command = call("score", lab.run, "--checkpoint", "last", "--json").json
-    run = Run(lab.run)
+    run = RunDirectory(lab.run)
     loop = [line["validation"] for line in run.lines("metrics.jsonl") if "validation" in line][-1]
     end = json.loads((lab.run / "scores" / "end-last.json").read_text())
     assert loop["coverage"] == 1  # no sample of it
@@ -103,7 +103,7 @@ def test_each_use_of_the_test_split_is_written_down_and_told(lab: Lab) -> None:
     first = call("score", "last", "--split", "test")
     assert "used for the first time with this run" in first.out
     told = call("score", "last", "--split", "test", "--stride", 4, "--json").json
-    uses = Run(lab.run).test_uses()
+    uses = RunDirectory(lab.run).test_uses()
     assert told["test_uses"] == uses
     assert [use["protocol"]["stride"] for use in uses] == [16, 4]
     assert uses[1]["bits_per_byte"] == told["bits_per_byte"]

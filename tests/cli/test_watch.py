@@ -18,7 +18,7 @@ from assay.cli.chart import chart, progress, sparkline
 from assay.cli.watch import view_of
 from assay.cli.watch_run import RunView
 from assay.cli.watch_study import ARMS, StudyView, columns
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.tracking.follow import Followed, Lines
 from cli.conftest import Lab
 from trained import call
@@ -38,10 +38,10 @@ def validation(step: int, bits: float) -> dict[str, Any]:
     return {"step": step, "validation": {"bits_per_byte": bits, "standard_error": 0.01, "nats_per_token": bits * 2, "coverage": 1.0}}
 
 
-def make_run(path: Path, state: str, bits: float, step: int = 8, **status: Any) -> Run:
+def make_run(path: Path, state: str, bits: float, step: int = 8, **status: Any) -> RunDirectory:
     """A run's files, without a run: it has lost half a bit on the way to `bits`."""
     path.mkdir(parents=True)
-    run = Run(path)
+    run = RunDirectory(path)
     (path / "config.toml").write_text("")
     for at in range(2, step + 1, 2):
         run.append("metrics.jsonl", {"step": at, "loss": 8 - at / 10})

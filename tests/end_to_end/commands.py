@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay import __main__
-from assay.runs.store import Run, all_runs
+from assay.runs.directory import RunDirectory, all_runs
 
 
 def main(*arguments: object) -> int:
@@ -34,13 +34,13 @@ def started(*arguments: object, program: tuple[str, ...] = ("-m", "assay")) -> "
             process.kill()
 
 
-def only_run(folder: Path) -> Run:
+def only_run(folder: Path) -> RunDirectory:
     """The one run in a folder."""
     (run,) = all_runs(folder)
     return run
 
 
-def train(recipe: Path, folder: Path, *overrides: str) -> Run:
+def train(recipe: Path, folder: Path, *overrides: str) -> RunDirectory:
     """A run from beginning to end, in this process."""
     assert main("train", recipe, *overrides, "--runs-dir", folder) == 0
     return all_runs(folder)[-1]

@@ -7,7 +7,7 @@ import pytest
 
 from assay.core.config import FAMILIES
 from assay.core.recipe import dump
-from assay.runs.store import find, runs_folder
+from assay.runs.directory import find, runs_folder
 from trained import call
 from training.tiny import write_recipe, write_text
 

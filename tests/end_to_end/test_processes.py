@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from assay.runs.store import METRICS
+from assay.runs.directory import METRICS
 from assay.training import checkpoint
 from end_to_end.commands import main, only_run, started, train
 from training.tiny import build

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from assay.cli import verify_resume
 from assay.cli.verify_resume import differences
 from assay.errors import AssayError
-from assay.runs.store import METRICS, Run, all_runs
+from assay.runs.directory import METRICS, RunDirectory, all_runs
 from assay.training import checkpoint
 from end_to_end.commands import main, only_run, started, train
 from training.tiny import DROPOUT, write_recipe, write_text
@@ -87,12 +87,12 @@ def test_verify_resume_proves_it_on_a_run_that_is_killed_at_random(tiny: Path, c
 
 
 @pytest.fixture(scope="module")
-def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return train(tiny, tmp_path_factory.mktemp("finished"), "train.budget=6steps")
 
 
-def copy_of(run: Run, folder: Path) -> Run:
-    return Run(Path(shutil.copytree(run.path, folder / run.name)))
+def copy_of(run: RunDirectory, folder: Path) -> RunDirectory:
+    return RunDirectory(Path(shutil.copytree(run.path, folder / run.name)))
 
 
 def signed(path: Path) -> None:
@@ -106,7 +106,7 @@ def one_bit(tensor: torch.Tensor) -> None:
     tensor.view(-1)[:1].view(torch.int32).bitwise_xor_(1)
 
 
-def test_one_bit_anywhere_is_a_difference(finished: Run, tmp_path: Path) -> None:
+def test_one_bit_anywhere_is_a_difference(finished: RunDirectory, tmp_path: Path) -> None:
     same = copy_of(finished, tmp_path / "same")
     assert differences(finished, same) == []
 
@@ -133,7 +133,7 @@ def test_one_bit_anywhere_is_a_difference(finished: Run, tmp_path: Path) -> None
 
 
 def test_verify_resume_fails_where_something_differs(
-    tiny: Path, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: Path, finished: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = copy_of(finished, tmp_path)
     (other.path / METRICS).write_text("")
@@ -209,7 +209,7 @@ def test_the_same_recipe_makes_a_second_run_and_a_moved_run_is_still_whole(
     assert main("score", moved, "--json") == 0
     score = json.loads(capsys.readouterr().out)
     assert score["bytes_scored"] == score["bytes_in_split"]
-    assert score["bits_per_byte"] == pytest.approx(Run(moved).status()["scores"]["best"]["bits_per_byte"], rel=1e-6)
+    assert score["bits_per_byte"] == pytest.approx(RunDirectory(moved).status()["scores"]["best"]["bits_per_byte"], rel=1e-6)
     assert Path(score["stored"]).is_relative_to(moved)
 
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "empty"))

@@ -14,7 +14,7 @@ from assay.evaluation.figures import standard_error
 from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.evaluation.verdict import text_verdict
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from evaluation.scores import bits_of, keep, sizes_of, stored
 
 SIZES = sizes_of(400)
@@ -201,10 +201,10 @@ def test_seeds_are_refused_that_are_none() -> None:
         refuse_unlike_seeds([arm(2.0).runs[0], arm(2.0, 1).runs[0]])
 
 
-def run_with(folder: Path, score: Stored, name: str) -> Run:
+def run_with(folder: Path, score: Stored, name: str) -> RunDirectory:
     keep(score, folder, name)
     (folder / "config.toml").write_text("[train]\nseed = 0\n")
-    return Run(folder)
+    return RunDirectory(folder)
 
 
 def test_the_stored_score_that_was_asked_for_is_found(tmp_path: Path) -> None:

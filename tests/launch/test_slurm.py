@@ -11,7 +11,7 @@ import pytest
 
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import submit
-from assay.runs.store import METRICS, Run
+from assay.runs.directory import METRICS, RunDirectory
 from assay.study.folder import StudyFolder
 from study.small import at_home, lay_study
 from trained import call, lay
@@ -40,7 +40,7 @@ class Sent:
         self.runs = folder / "runs"
         self.command = ("train", recipe, "--data-dir", folder / "data", *arguments)
         answer = call(*self.command, "--launcher", "slurm", *options, "--runs-dir", self.runs, "--json").json
-        self.run, self.job, self.log = Run(Path(answer["run"])), answer["job"], Path(answer["log"])
+        self.run, self.job, self.log = RunDirectory(Path(answer["run"])), answer["job"], Path(answer["log"])
 
     def ended(self) -> dict[str, Any]:
         """The status of the run after its job."""
@@ -57,11 +57,11 @@ class Sent:
         until((self.run.path / METRICS).is_file, self.log)
         subprocess.run(["scancel", f"--signal={name}", self.job], check=True)
 
-    def undisturbed(self) -> Run:
+    def undisturbed(self) -> RunDirectory:
         """The same run on this machine."""
         call(*self.command, "--runs-dir", self.runs / "undisturbed", "--json").json  # noqa: B018
         [path] = (self.runs / "undisturbed").iterdir()
-        return Run(path)
+        return RunDirectory(path)
 
 
 def until(holds: Callable[[], bool], log: Path) -> None:
@@ -74,7 +74,7 @@ def until(holds: Callable[[], bool], log: Path) -> None:
         time.sleep(POLL)
 
 
-def metrics(run: Run) -> list[dict[str, Any]]:
+def metrics(run: RunDirectory) -> list[dict[str, Any]]:
     """The lines of a run's metrics."""
     return list(run.lines(METRICS))
 
@@ -161,9 +161,9 @@ def test_a_study_is_an_array_of_workers_that_are_queued_again_and_make_no_run_tw
     until(lambda: not subprocess.run(["squeue", "--noheader", "--job", main], capture_output=True, check=True).stdout, logs)
     assert sorted(path.parent.name for path in study.path.glob("*/status.json")) == sorted(path.name for path in paths)
     for path in paths:
-        assert Run(path).status()["state"] == "finished"
-        assert len(Run(path).test_uses()) == 1
+        assert RunDirectory(path).status()["state"] == "finished"
+        assert len(RunDirectory(path).test_uses()) == 1
         assert "from step" in (path / "log.txt").read_text()
         alone = call("train", study.path / "jobs" / f"{path.name}.toml", "--runs-dir", tmp_path / "alone" / path.name, "--json").json
-        assert metrics(Run(path)) == metrics(Run(Path(alone["run"])))
+        assert metrics(RunDirectory(path)) == metrics(RunDirectory(Path(alone["run"])))
     assert call("study", "run", file, "--launcher", "slurm", "--json").json["slurm"] == []

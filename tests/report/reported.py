@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.report.content import Content, content
-from assay.runs.store import all_runs
+from assay.runs.directory import all_runs
 from assay.study.outcome import read_study
 from assay.study.plan import PlannedArm
 from assay.study.results import Outcome

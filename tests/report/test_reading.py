@@ -10,7 +10,7 @@ import pytest
 import trained
 from assay.report import reading as module
 from assay.report.reading import DOCUMENTS, Piece, pieces, reading
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.text.byte import ByteTokenizer
 
 
@@ -26,14 +26,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A copy of it that a test may change."""
     monkeypatch.setenv("ASSAY_CACHE", str(made.parents[1] / "cache"))
     shutil.copytree(made, tmp_path / made.name)
-    return Run(tmp_path / made.name)
+    return RunDirectory(tmp_path / made.name)
 
 
-def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: Run, made: Path) -> None:
+def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: RunDirectory, made: Path) -> None:
     found = reading(run, made.parents[1] / "data")
     assert found.missing == ""
     texts = ["".join(piece.text for piece in document) for document in found.documents]
@@ -45,7 +45,7 @@ def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: Run, 
     assert all(piece.bits >= 0 for document in found.documents for piece in document)
 
 
-def test_it_is_measured_once_and_then_read_from_the_run(run: Run, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_measured_once_and_then_read_from_the_run(run: RunDirectory, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = reading(run, made.parents[1] / "data")
     file = run.path / "reading-best.json"
     assert json.loads(file.read_text())["checkpoint"]["kind"] == "best"
@@ -59,7 +59,7 @@ def test_it_is_measured_once_and_then_read_from_the_run(run: Run, made: Path, mo
     assert reading(run, None) == first, "what was read stays when the weights are gone"
 
 
-def test_without_weights_or_text_it_says_why(run: Run, made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_weights_or_text_it_says_why(run: RunDirectory, made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "empty"))
     monkeypatch.delenv("ASSAY_DATA", raising=False)
     assert "tiny.txt" in reading(run, tmp_path).missing

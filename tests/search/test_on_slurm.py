@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.search.folder import SearchFolder
 from launch.test_slurm import answers
 from search.small import lay_search, run_folders, states
@@ -21,7 +21,7 @@ def test_two_jobs_make_exactly_as_many_trials_as_were_asked_for(tmp_path: Path, 
     assert "sent 2 jobs" in sent.out
     search = SearchFolder.read(tmp_path / "runs" / "rates")
     wait_until(lambda: states(search) == ["complete"] * 4, 240)
-    assert len({Run(search.path / name).status()["pid"] for name in run_folders(search)}) == 2
+    assert len({RunDirectory(search.path / name).status()["pid"] for name in run_folders(search)}) == 2
     shown = call("search", search.path)
     assert "4 of 4 trials: 4 complete" in shown.out
     assert (search.path / "best.toml").is_file()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.search.results import results
 from assay.search.work import next_trial
 from search.small import begun, make, quiet, states, trials
@@ -34,7 +34,7 @@ def test_a_bad_trial_ends_at_its_first_rung_and_its_checkpoint_is_kept(tmp_path:
     good, bad = trials(search)
     assert [tokens for tokens in good.values if tokens in (512, 1024, 2048)] == [512, 1024, 2048]
     assert set(bad.values) == {512}
-    status = Run(search.path / bad.runs[0]).status()
+    status = RunDirectory(search.path / bad.runs[0]).status()
     assert (status["state"], status["step"], status["error"]) == ("pruned", 4, None)
     assert (search.path / bad.runs[0] / "checkpoints" / "step-00000004").is_dir()
     assert "pruned at 512 tokens" in bad.reason
@@ -45,7 +45,9 @@ def test_rungs_are_counted_in_tokens_so_that_a_larger_batch_is_judged_after_fewe
     space = {"plan.batch": {"choice": [8, 16]}, "optimizer.lr": {"choice": [1e-2, 1e-5]}}
     search = searched(tmp_path, space=space)
     stopped = {
-        trial.point["plan.batch"]: Run(search.path / trial.runs[0]).status()["step"] for trial in trials(search) if trial.state == "pruned"
+        trial.point["plan.batch"]: RunDirectory(search.path / trial.runs[0]).status()["step"]
+        for trial in trials(search)
+        if trial.state == "pruned"
     }
     assert stopped == {8: 4, 16: 2}
     assert all(512 in trial.values for trial in trials(search))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.errors import AssayError, RunError
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.search import folder as folders
 from assay.search.folder import SearchFolder
 from assay.search.journal import JOURNAL
@@ -46,7 +46,7 @@ def test_a_run_of_a_trial_is_what_train_makes_of_its_job(tmp_path: Path) -> None
     (name,) = trials(search)[0].runs
     alone = call("train", search.path / "jobs" / f"{name}.toml", "--json").json
     assert metrics(search.path / name) == metrics(Path(alone["run"]))
-    assert trials(search)[0].value == Run(Path(alone["run"])).status()["bits_per_byte"]
+    assert trials(search)[0].value == RunDirectory(Path(alone["run"])).status()["bits_per_byte"]
 
 
 def test_more_trials_may_be_asked_for_later_but_nothing_else_may_change(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_several_seeds_are_one_trial_and_its_figure_their_mean(tmp_path: Path) -
     make(search)
     (trial,) = trials(search)
     assert [name.rpartition("-")[2] for name in trial.runs] == ["s0", "s3"]
-    figures = [Run(search.path / name).status()["bits_per_byte"] for name in trial.runs]
+    figures = [RunDirectory(search.path / name).status()["bits_per_byte"] for name in trial.runs]
     assert figures[0] != figures[1]
     assert trial.value == pytest.approx(sum(figures) / 2, abs=1e-12)
 
@@ -159,7 +159,7 @@ def test_a_journal_whose_last_line_was_cut_off_is_mended(tmp_path: Path) -> None
 def test_matching_on_tokens_shortens_a_run_with_larger_batches(tmp_path: Path) -> None:
     search = begun(tmp_path, sampler="grid", trials=None, space={"plan.batch": {"choice": [8, 16]}})
     make(search)
-    steps = [Run(search.path / trial.runs[0]).status()["steps"] for trial in trials(search)]
+    steps = [RunDirectory(search.path / trial.runs[0]).status()["steps"] for trial in trials(search)]
     assert steps == [8, 4]
 
 
@@ -174,7 +174,7 @@ def test_two_workers_at_once_make_exactly_as_many_trials_as_were_asked_for(tmp_p
     assert other.returncode == 0, out
     assert states(search) == ["complete"] * 6
     assert len(run_folders(search)) == 6
-    assert len({Run(search_path / name).status()["pid"] for name in run_folders(search)}) == 2
+    assert len({RunDirectory(search_path / name).status()["pid"] for name in run_folders(search)}) == 2
 
 
 def test_kill_9_of_a_worker_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_kill_9_of_a_worker_loses_and_doubles_nothing(tmp_path: Path) -> None:
     worker = start("search", tmp_path / "rates.toml")
 
     def step() -> int:
-        return max((int(Run(path.parent).status().get("step", 0)) for path in search.path.glob("trial-*/status.json")), default=0)
+        return max((int(RunDirectory(path.parent).status().get("step", 0)) for path in search.path.glob("trial-*/status.json")), default=0)
 
     wait_until(lambda: step() > 30)
     os.kill(worker.pid, signal.SIGKILL)
@@ -235,7 +235,7 @@ def test_the_best_values_are_a_recipe_and_a_study_that_confirms_them(tmp_path: P
     write_best(found)
     best = found.best[0]
     again = call("train", search.path / "best.toml", "--json").json
-    assert Run(Path(again["run"])).provenance()["config"] == Run(search.path / best.runs[0]).provenance()["config"]
+    assert RunDirectory(Path(again["run"])).provenance()["config"] == RunDirectory(search.path / best.runs[0]).provenance()["config"]
     confirming = make_plan(str(search.path / "confirm-rates.toml"), traced=False).arm("best").config.tree()
     config = search.job(best.number, best.runs[0]).config
     assert confirming["train"].pop("seed") != config["train"].pop("seed")

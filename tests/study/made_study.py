@@ -11,7 +11,7 @@ import numpy as np
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.experiment import ExperimentConfig
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.study.file import StudyConfig
 from assay.study.metric import METRICS
 from assay.study.plan import BASE, Job, Plan, PlannedArm, new_plan
@@ -73,11 +73,11 @@ def made(folder: Path, arms: Sequence[PlannedArm], rate: Rate, leave: Sequence[s
     return folder
 
 
-def write_run(folder: Path, plan: Plan, job: Job, rates: float | tuple[float, float], **changed: Any) -> Run:
+def write_run(folder: Path, plan: Plan, job: Job, rates: float | tuple[float, float], **changed: Any) -> RunDirectory:
     """The directory of a finished run; `changed` replaces parts of its provenance."""
     of_split = dict(zip(("validation", "test"), rates if isinstance(rates, tuple) else (rates, rates), strict=True))
     bits_per_byte = of_split["validation"]
-    run = Run(folder / job.run)
+    run = RunDirectory(folder / job.run)
     run.path.mkdir(parents=True)
     (run.path / "config.toml").write_text(recipe.dump(job.config))
     run.write_json("provenance.json", {**FACTS, **changed})
@@ -96,7 +96,7 @@ def write_run(folder: Path, plan: Plan, job: Job, rates: float | tuple[float, fl
     return run
 
 
-def write_score(run: Run, job: Job, bits_per_byte: float, **protocol: Any) -> Path:
+def write_score(run: RunDirectory, job: Job, bits_per_byte: float, **protocol: Any) -> Path:
     """A score in which documents are hard and easy as in every other, with noise of its own, and whose figure is exactly this."""
     noise = np.random.default_rng([job.seed, *job.run.encode()]).normal(0, 0.02, len(SIZES))
     bits = SIZES * DIFFICULTY * (1 + noise)
@@ -122,5 +122,5 @@ def outcome_of(planned: PlannedArm, figures: Mapping[int, float], metric: str = 
         score = stored(job.run, SIZES * figure, SIZES, config={**config, "train": {"seed": seed}})
         score.figures[metric] = figure
         spent = Spent(1000, 2000, 1000 * planned.flops_per_token, 10.0, 100.0, None)
-        runs.append(RunOutcome(job, Run(Path(job.run)), "finished", "", 50, 50, score, None, Curve((), ()), spent, 0, {}))
+        runs.append(RunOutcome(job, RunDirectory(Path(job.run)), "finished", "", 50, 50, score, None, Curve((), ()), spent, 0, {}))
     return ArmOutcome(planned, 1.0, tuple(runs), tuple(runs), "validation", METRICS[metric], **known)

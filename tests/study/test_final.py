@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.runs.store import TEST_USES, Run
+from assay.runs.directory import TEST_USES, RunDirectory
 from assay.study.final import score_chosen
 from assay.study.work import work
 from study.small import at_home, jobs, planned
@@ -17,7 +17,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def uses(folder: Path) -> list[int]:
     """How often each run was scored on the test split."""
-    return sorted(len(Run(path.parent).test_uses()) for path in folder.glob("*/status.json"))
+    return sorted(len(RunDirectory(path.parent).test_uses()) for path in folder.glob("*/status.json"))
 
 
 def test_the_test_split_is_used_once_for_each_chosen_run_and_not_for_those_that_tuned(tmp_path: Path) -> None:

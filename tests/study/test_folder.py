@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from assay.errors import RunError
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
+from assay.runs.lock import take
 from assay.study.folder import StudyFolder, counts, find_folder, is_study, may_grow, studies
-from assay.study.lock import take
 from assay.study.make import make_plan
 from assay.study.work import work
 from study.small import at_home, jobs, lay_study, planned, states
@@ -29,7 +29,7 @@ def test_looking_at_a_study_that_is_not_begun_makes_no_folder(tmp_path: Path) ->
 def test_a_run_is_running_while_its_lock_is_held_whatever_its_status_says(tmp_path: Path) -> None:
     study = planned(tmp_path)
     job, other = jobs(study)
-    run = Run(study.path / job.run)
+    run = RunDirectory(study.path / job.run)
     run.set_status(state="running", step=4, pid=os.getpid())
     assert study.standing(job).state == "waiting"  # it left no checkpoint
     run.append("timings.jsonl", {"step": 6})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.study.folder import StudyFolder
 from assay.study.work import work
 from study.small import at_home, jobs, metrics, planned, start, states, wait_until
@@ -26,7 +26,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def step(study: StudyFolder, name: str) -> int:
     """The step of the last checkpoint of a run."""
-    return int(Run(study.path / name).status().get("step", 0))
+    return int(RunDirectory(study.path / name).status().get("step", 0))
 
 
 def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: Path) -> None:
@@ -34,15 +34,15 @@ def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: 
     base, wide = (job.run for job in jobs(study))
     pool = start("study", "run", tmp_path / "width.toml", "--jobs", 1)
     wait_until(lambda: step(study, base) > 50)
-    first = Run(study.path / base).status()["pid"]
+    first = RunDirectory(study.path / base).status()["pid"]
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: Run(study.path / base).status()["pid"] != first)  # another worker goes on
+    wait_until(lambda: RunDirectory(study.path / base).status()["pid"] != first)  # another worker goes on
     assert 50 < step(study, base) < 300
     wait_until(lambda: step(study, wide) > 50)
     pool.kill()
     pool.communicate()
     wait_until(lambda: "running" not in states(study).values())
-    status = Run(study.path / wide).status()
+    status = RunDirectory(study.path / wide).status()
     assert status["state"] == "interrupted"  # by the worker itself, after it had saved
     assert states(study) == {base: "finished", wide: "interrupted"}
     saved = study.path / wide / "checkpoints" / f"step-{status['step']:08d}"

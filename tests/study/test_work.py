@@ -11,10 +11,10 @@ import pytest
 
 from assay.errors import DataError, Interrupted
 from assay.fit import Fit
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
+from assay.runs.lock import take
 from assay.study import work as working
 from assay.study.folder import StudyFolder, counts
-from assay.study.lock import take
 from assay.study.work import TRIES, retry, work
 from study.small import STUDY, at_home, jobs, metrics, planned, states
 from trained import call
@@ -42,7 +42,7 @@ def test_a_run_of_a_study_is_bit_for_bit_that_of_assay_train_and_is_never_made_a
     for job in jobs(study):
         alone = call("train", study.path / "jobs" / f"{job.run}.toml", "--json").json
         assert metrics(Path(alone["run"])) == metrics(study.path / job.run)
-        assert alone["bits_per_byte"] == Run(study.path / job.run).status()["bits_per_byte"]
+        assert alone["bits_per_byte"] == RunDirectory(study.path / job.run).status()["bits_per_byte"]
         assert "step 8/8" in study.log(job).read_text(encoding="utf-8")
     assert made(study) == []
 
@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, monkeypatch: p
     (job,) = jobs(study)
     work(study.path)
     undisturbed = metrics(study.path / job.run)
-    run = Run(study.path / job.run)
+    run = RunDirectory(study.path / job.run)
     run.set_status(state="running")
     (weights,) = run.checkpoints.glob("step-*/model.safetensors")
     weights.write_bytes(b"cut off")
@@ -162,7 +162,7 @@ def test_a_signal_between_two_runs_ends_the_worker_and_one_during_training_saves
     (job,) = jobs(study)
 
     def stop() -> None:
-        while Run(study.path / job.run).status().get("step", 0) < 8:
+        while RunDirectory(study.path / job.run).status().get("step", 0) < 8:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGUSR1)
 

@@ -17,7 +17,7 @@ from assay.data.plan import share
 from assay.experiment import Experiment
 from assay.nn.feed.deepseek_moe import BalancingRouter
 from assay.optim.base import Optimizer
-from assay.runs.store import METRICS
+from assay.runs.directory import METRICS
 from assay.training import checkpoint
 from assay.training.after_step import Tallies
 from assay.training.step import train_step

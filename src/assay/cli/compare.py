@@ -19,7 +19,7 @@ from assay.evaluation.stored import Stored
 from assay.evaluation.verdict import LETTERS
 from assay.experiment import read_config
 from assay.rescore import Wanted
-from assay.runs.store import Run, all_runs, find, runs_folder
+from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 
@@ -51,21 +51,21 @@ def compare_runs(
     whole = tree(compared, *compare(compared, all_pairs=all_pairs))
     if split == "test":
         for arm, members in zip(whole["arms"].values(), groups, strict=True):
-            arm["test_uses"] = max((len(member.test_uses()) for member in members if isinstance(member, Run)), default=0)
+            arm["test_uses"] = max((len(member.test_uses()) for member in members if isinstance(member, RunDirectory)), default=0)
     if as_json:
         print_json(whole)
     else:
         print_comparison(out, whole)
 
 
-def _group(names: str, folder: Path, *, with_seeds: bool) -> Sequence[Run | Path]:
+def _group(names: str, folder: Path, *, with_seeds: bool) -> Sequence[RunDirectory | Path]:
     """The runs of one arm. A name that ends in .json is a file of scores."""
     given = [Path(name) if name.endswith(".json") else find(name, folder) for name in names.split(",")]
     first = given[0]
-    if not with_seeds or not isinstance(first, Run):
+    if not with_seeds or not isinstance(first, RunDirectory):
         return given
     wanted = _without_seed(first)
-    others: dict[Any, Run] = {read_config(run).train.seed: run for run in given if isinstance(run, Run)}
+    others: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in given if isinstance(run, RunDirectory)}
     for run in all_runs(first.path.parent):
         if run.status().get("state") == "finished" and _without_seed(run) == wanted:
             others.setdefault(read_config(run).train.seed, run)
@@ -81,6 +81,6 @@ def _arm(runs: Sequence[Stored]) -> Arm:
     return Arm(f"{re.sub(SUFFIX, '', runs[0].name)}, seeds {seeds}", tuple(runs))
 
 
-def _without_seed(run: Run) -> dict[str, Any]:
+def _without_seed(run: RunDirectory) -> dict[str, Any]:
     config = read_config(run).tree()
     return {**config, "train": {**config["train"], "seed": None}}

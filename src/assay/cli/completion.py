@@ -36,7 +36,7 @@ def recipes(incomplete: str) -> list[str]:
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:
     """Names of runs, the latest first, and `last`."""
-    from assay.runs.store import all_runs, runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
+    from assay.runs.directory import all_runs, runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
 
     given = context.params.get("runs_dir")
     found = [run.name for run in all_runs(runs_folder(Path(given) if given else None))]
@@ -52,7 +52,7 @@ def studies(context: typer.Context, incomplete: str) -> list[str]:
 
 def study_folders(context: typer.Context, incomplete: str) -> list[str]:
     """Folders of studies among the runs."""
-    from assay.runs.store import runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
+    from assay.runs.directory import runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
 
     given = context.params.get("runs_dir")
     folder = runs_folder(Path(given) if given else None)

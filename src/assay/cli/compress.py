@@ -25,7 +25,7 @@ from assay.errors import AssayError, DataError, UserError
 from assay.experiment import ExperimentConfig, build_model, read_config, refuse_growing_state
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import step_name
-from assay.runs.store import find, runs_folder
+from assay.runs.directory import find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 

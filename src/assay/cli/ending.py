@@ -13,13 +13,13 @@ from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import DataError
 from assay.experiment import Experiment
 from assay.nn.mixer.base import Mixer
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 
 YARDSTICKS = "yardsticks.json"  # in a run: those of the validation text
 PATIENCE = 5  # seconds that a program reading the output may wait without a word
 
 
-def opening(experiment: Experiment, run: Run) -> dict[str, str]:
+def opening(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
     """What a person wants to know before the first step."""
     prepared, setup, config = experiment.prepared, experiment.setup, experiment.config
     corpus, plan, kind = prepared.corpus, setup.plan, config.tokenizer.tree()["kind"]
@@ -47,7 +47,7 @@ def _idle(experiment: Experiment) -> list[str]:
     return list(dict.fromkeys(said for said in found if said is not None))
 
 
-def report(out: Console, run: Run, figures: dict[str, Any], prepared: Prepared, *, as_json: bool) -> None:
+def report(out: Console, run: RunDirectory, figures: dict[str, Any], prepared: Prepared, *, as_json: bool) -> None:
     """The figures of a finished run and the yardsticks of its text, for a program or for people."""
     if not as_json:
         finished(out, figures)

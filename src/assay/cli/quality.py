@@ -11,7 +11,7 @@ from assay.experiment import load_data, load_model, read_config
 from assay.generation.quality import Copy, Quality, assess, hold_out, longest_document, write
 from assay.generation.sampling import Sampling
 from assay.generation.variety import ORDERS
-from assay.runs.store import find, runs_folder
+from assay.runs.directory import find, runs_folder
 from assay.tracking.console import visible
 from assay.training import checkpoint as checkpoints
 

@@ -12,7 +12,7 @@ from assay.report.page import page
 from assay.report.picture import refuse_missing
 from assay.report.plain import as_csv, as_markdown
 from assay.report.plain_runs import read_runs
-from assay.runs.store import Run, all_runs, find, runs_folder
+from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.study.folder import is_study
 from assay.study.outcome import read_study
 from assay.study.results import Outcome
@@ -74,7 +74,7 @@ def _study(name: str, folder: Path) -> Path | None:
     return next((path for path in (Path(name), folder / name) if is_study(path)), None)
 
 
-def _runs(name: str, folder: Path) -> list[Run]:
+def _runs(name: str, folder: Path) -> list[RunDirectory]:
     """A run by any of its names, or those in a folder of runs."""
     inside = all_runs(Path(name)) if Path(name).is_dir() else []
     return inside or [find(name, folder)]

@@ -11,7 +11,7 @@ from assay.cli.options import AsJson, DataDir, RunName, RunsDir, Track, console
 from assay.core import parallel as processes
 from assay.core.parallel import Parallel
 from assay.reopen import reopen
-from assay.runs.store import Run, find, runs_folder
+from assay.runs.directory import RunDirectory, find, runs_folder
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
@@ -34,7 +34,7 @@ def resume(
 
 
 def _resume(
-    run: Run, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, tracker: Tracker, *, as_json: bool
+    run: RunDirectory, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, tracker: Tracker, *, as_json: bool
 ) -> None:
     fit = reopen(run, overrides, data_dir, (parallel, tracker))
     tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))

@@ -4,7 +4,7 @@ from typing import Any
 
 from assay.cli.options import AsJson, RunsDir, console, print_json, print_table
 from assay.errors import RunError
-from assay.runs.store import all_runs, runs_folder
+from assay.runs.directory import all_runs, runs_folder
 from assay.study.folder import StudyFolder, studies
 from assay.tracking.follow import state
 

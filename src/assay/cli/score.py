@@ -21,7 +21,7 @@ from assay.evaluation.score import Score
 from assay.experiment import make_scorer, refuse_growing_state
 from assay.report import reliability_picture
 from assay.rescore import Opened, open_run, protocol_name, used_test
-from assay.runs.store import find, runs_folder
+from assay.runs.directory import find, runs_folder
 
 
 def score(

@@ -14,7 +14,7 @@ from assay.evaluation.figures import ratio
 from assay.evaluation.reading import Reading
 from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 
 # Somewhat below the best rate of a BPE model and of a byte model of the Bible, 3e-4 of those from 1e-5 to 3e-3; 1e-3 is worse than none.
 ADAPTATION = Adaptation(rate=2e-4, decay=3e-3)
@@ -28,7 +28,7 @@ def adaptation(rate: float | None, decay: float | None, *, dynamic: bool) -> Ada
     return asked if dynamic else None
 
 
-def dynamic_column(run: Run, name: str, model: Model, scorer: Scorer, training: Reading, chosen: Adaptation) -> Score:
+def dynamic_column(run: RunDirectory, name: str, model: Model, scorer: Scorer, training: Reading, chosen: Adaptation) -> Score:
     """The figures with weights that follow the text, kept in the run beside the static ones as NAME-dynamic. Raises AssayError."""
     record = dynamic_record(model, scorer.reading, gradient_scales(model, training, scorer.device), chosen, scorer.device)
     if not np.isfinite(record.nats).all():

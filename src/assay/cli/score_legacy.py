@@ -10,7 +10,7 @@ from assay.errors import UserError
 from assay.evaluation.legacy import LABEL, Shape, legacy_figure, parse_shapes
 from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 
 Harness = Literal["mainrun"]
 SHAPES = "128x64,256x128,256x256"
@@ -23,7 +23,7 @@ def shapes(harness: Harness | None, text: str | None) -> list[Shape]:
     return [] if harness is None else parse_shapes(text or SHAPES)
 
 
-def legacy_rows(run: Run, name: str, model: Model, scorer: Scorer, wanted: Sequence[Shape]) -> list[dict[str, Any]]:
+def legacy_rows(run: RunDirectory, name: str, model: Model, scorer: Scorer, wanted: Sequence[Shape]) -> list[dict[str, Any]]:
     """What the harness reports for each shape, kept in the run as legacy/NAME.json."""
     part, tokenizer = scorer.reading.part, scorer.tokenizer
     found = [legacy_figure(model, part, tokenizer, shape, scorer.device).tree() for shape in wanted]

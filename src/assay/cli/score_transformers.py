@@ -13,8 +13,8 @@ from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.windows import Windows
 from assay.experiment import ExperimentConfig
+from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
-from assay.runs.store import Run
 from assay.text.store import Part
 from assay.transformers_model import FileTokenizer, open_folder, read_text
 
@@ -24,7 +24,7 @@ CONTEXT = 1024  # tokens in a window unless said otherwise: GPT-2's, and no more
 class Kept(NamedTuple):
     """A score, and where it is kept: beside the runs, in a folder that is none."""
 
-    run: Run
+    run: RunDirectory
     name: str
     result: Score
 
@@ -92,7 +92,7 @@ def score_folder(asked: Asked, data_dir: Path | None, runs: Path) -> Kept:
     result = Scorer(reading, tokenizer, protocol, device, asked.batch_size, group_names=text.groups).score(model.to(device))
     folder = runs / f"hf-{asked.folder.resolve().name}-{weights_digest(asked.folder)}"
     name = re.sub(r"[^\w.-]+", "-", text.split)
-    return Kept(Run(folder), f"{name}-context{context}-stride{stride}", result)
+    return Kept(RunDirectory(folder), f"{name}-context{context}-stride{stride}", result)
 
 
 def weights_digest(folder: Path) -> str:

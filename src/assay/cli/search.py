@@ -13,7 +13,7 @@ from assay.core import recipe
 from assay.errors import ConfigError, Interrupted, UserError
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import require_slurm, submit
-from assay.runs.store import runs_folder
+from assay.runs.directory import runs_folder
 from assay.search.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
 from assay.search.file import SearchConfig
 from assay.search.folder import BEST, SearchFolder, find_folder, nearest_search

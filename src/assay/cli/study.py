@@ -19,7 +19,7 @@ from assay.core.words import duration
 from assay.errors import AssayError, Interrupted, RunError, UserError
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import require_slurm, submit
-from assay.runs.store import runs_folder
+from assay.runs.directory import runs_folder
 from assay.study import file
 from assay.study.estimate import Estimate, Sizes, measured_rates
 from assay.study.final import score_chosen

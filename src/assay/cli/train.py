@@ -19,7 +19,7 @@ from assay.errors import UserError
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
 from assay.launch.config import LaunchConfig
-from assay.runs.store import Run, create, runs_folder
+from assay.runs.directory import RunDirectory, create, runs_folder
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
@@ -73,7 +73,7 @@ def _train(experiment: Experiment, label: str, folder: Path, out: Console, track
     """Give the experiment a run directory, and see it through to its figures."""
     config, parallel = experiment.config, experiment.setup.parallel
     made = create(folder, label, config.digest(), config.train.seed).path if parallel.main else Path()
-    run = Run(Path(parallel.first(str(made))))
+    run = RunDirectory(Path(parallel.first(str(made))))
     if parallel.main:
         write_run(run, config, experiment.prepared)
     tracker.begin(f"assay train {label}", opening(experiment, run))

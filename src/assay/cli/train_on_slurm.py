@@ -17,7 +17,7 @@ from assay.experiment import ExperimentConfig
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import log_of, require_slurm, submit
 from assay.reopen import begin_or_reopen
-from assay.runs.store import CONFIG, Run, create
+from assay.runs.directory import CONFIG, RunDirectory, create
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.training.hooks import OUT_OF_TIME
@@ -34,7 +34,7 @@ def send(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--launcher slurm: each process of torchrun would send a job; leave out torchrun and set launch.gpus")
     data_dir, track = rest
-    run = Run(create(folder, label, config.digest(), config.train.seed).path.resolve())
+    run = RunDirectory(create(folder, label, config.digest(), config.train.seed).path.resolve())
     logs = run.path / LOGS
     try:
         (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
@@ -58,7 +58,7 @@ def send(
 
 def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeues: int) -> None:
     """What the job does, also when it starts again: the run from where it stands to its figures. What fails is kept in its status."""
-    run = Run(path)
+    run = RunDirectory(path)
     with processes.joined() as parallel:
         try:
             _to_the_end(run, data_dir, track, parallel)
@@ -73,7 +73,7 @@ def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeu
             raise
 
 
-def _to_the_end(run: Run, data_dir: Path | None, track: Sequence[str], parallel: Parallel) -> None:
+def _to_the_end(run: RunDirectory, data_dir: Path | None, track: Sequence[str], parallel: Parallel) -> None:
     if run.status()["state"] == "finished":  # the node failed after all was done
         return
     out = console()

@@ -16,7 +16,7 @@ from assay.cli.options import AsJson, DataDir, Overrides, RunsDir, console, prin
 from assay.errors import AssayError, ConfigError
 from assay.experiment import ExperimentConfig
 from assay.runs.checkpoint_ref import steps_in
-from assay.runs.store import METRICS, Run, all_runs
+from assay.runs.directory import METRICS, RunDirectory, all_runs
 from assay.training import checkpoint
 from assay.training.budget import Budget
 
@@ -65,7 +65,7 @@ def verify_resume(
         raise AssayError(f"resume is not exact; different: {', '.join(found)}")
 
 
-def differences(left: Run, right: Run) -> list[str]:
+def differences(left: RunDirectory, right: RunDirectory) -> list[str]:
     """What is not bit for bit the same in two finished runs."""
     found = []
     a, b = (checkpoint.locate(run.checkpoints, "last") for run in (left, right))

@@ -14,7 +14,7 @@ from assay.cli.options import RunsDir, console
 from assay.cli.watch_run import RunView
 from assay.cli.watch_study import PLAN, StudyView
 from assay.errors import RunError, nearest
-from assay.runs.store import CONFIG, all_runs, find, runs_folder
+from assay.runs.directory import CONFIG, all_runs, find, runs_folder
 
 MANY = 1000  # lines where nobody's window limits them
 

@@ -16,7 +16,7 @@ from assay.cli.chart import progress, sparkline
 from assay.cli.curve import WIDEST
 from assay.cli.watch_run import in_a_line
 from assay.core.words import duration
-from assay.runs.store import all_runs
+from assay.runs.directory import all_runs
 from assay.tracking.follow import FINAL, Followed, state
 
 PLAN = "plan.json"

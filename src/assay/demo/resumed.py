@@ -23,7 +23,7 @@ from assay.demo.stage import Stage, fed_with, model_of, scored, trained
 from assay.errors import Interrupted, StopRequested
 from assay.experiment import Experiment, ExperimentConfig
 from assay.fit import FINAL_SCORES, Fit, write_run
-from assay.runs.store import create
+from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
 from assay.training.eta import Clock
 from assay.training.hook import Hook, Training

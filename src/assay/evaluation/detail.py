@@ -11,7 +11,7 @@ from assay.evaluation.extremes import extremes
 from assay.evaluation.figures import figures
 from assay.evaluation.score import Score
 from assay.evaluation.units import unit_arrays, unit_facts
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 
 
 def detail(score: Score) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def detail(score: Score) -> dict[str, Any]:
     }
 
 
-def store(run: Run, name: str, score: Score) -> dict[str, Any]:
+def store(run: RunDirectory, name: str, score: Score) -> dict[str, Any]:
     """Keep a score in the run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz. What the former now holds."""
     stored = detail(score)
     if stored["units"] is not None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from assay.core.config import Tree
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef, step_name
-from assay.runs.store import METRICS, Run
+from assay.runs.directory import METRICS, RunDirectory
 
 BITS_ARE = ("bytes", "bits")  # the arrays that a comparison reads
 
@@ -55,7 +55,7 @@ def checkpoint_of(protocol: Tree) -> CheckpointRef | None:
     return CheckpointRef.read(protocol.get("checkpoint"))
 
 
-def find_stored(run: Run, split: str, checkpoint: CheckpointRef, policy: str, stride: int | None) -> Path | None:
+def find_stored(run: RunDirectory, split: str, checkpoint: CheckpointRef, policy: str, stride: int | None) -> Path | None:
     """The latest complete score of a checkpoint, read in this way, with weights that stood still; None: not scored yet.
 
     The best checkpoint may be the last one as well; the average of the weights is another model.
@@ -72,7 +72,7 @@ def find_stored(run: Run, split: str, checkpoint: CheckpointRef, policy: str, st
     return None
 
 
-def read_stored(file: Path, run: Run | None = None, asked: CheckpointRef | None = None) -> Stored:
+def read_stored(file: Path, run: RunDirectory | None = None, asked: CheckpointRef | None = None) -> Stored:
     """The score in a JSON file; `asked`: the reference by which it was found, as the best checkpoint may be the last one as well.
 
     Raises RunError if it is of a part of the text only, was not kept by unit, or is not a number.
@@ -100,7 +100,7 @@ def read_stored(file: Path, run: Run | None = None, asked: CheckpointRef | None 
     return Stored(file.parent.parent.name if run is None else run.name, figures, sizes, bits, config, trained)
 
 
-def _trained(run: Run, step: int) -> dict[str, int]:
+def _trained(run: RunDirectory, step: int) -> dict[str, int]:
     """What the weights at a step had seen by the metrics, and how many they are; nothing that would take long."""
     known: dict[str, int] = {}
     part = run.provenance().get("data", {}).get("parts", {}).get("train", {})

@@ -11,7 +11,7 @@ from assay.report.panels import Key, Panel, panel
 from assay.report.picture import Said
 from assay.report.scale import Scale
 from assay.report.words import amount
-from assay.runs.store import METRICS
+from assay.runs.directory import METRICS
 from assay.study.results import ArmOutcome, Outcome, Point, RunOutcome
 
 GRID = 60  # points of a curve

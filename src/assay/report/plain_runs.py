@@ -10,7 +10,7 @@ from assay.core.config import Tree, flatten
 from assay.evaluation.verdict import figure
 from assay.experiment import ExperimentConfig, read_config
 from assay.report.yardsticks import measure_missing, ranked
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.study.built import costs
 from assay.study.file import StudyConfig
 from assay.study.folder import Standing, StudyFolder
@@ -27,9 +27,9 @@ SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, 
 class GivenRuns(StudyFolder):
     """Runs from anywhere, by the names of their jobs."""
 
-    runs: dict[str, Run] = field(default_factory=dict)
+    runs: dict[str, RunDirectory] = field(default_factory=dict)
 
-    def run(self, job: Job) -> Run:
+    def run(self, job: Job) -> RunDirectory:
         """The run of a job."""
         return self.runs[job.run]
 
@@ -38,14 +38,14 @@ class GivenRuns(StudyFolder):
         found = StudyFolder.standing(self, job)
         return found if found.ended or state(found.status) != "running" else found._replace(state="running")
 
-    def earlier(self, plan: Plan) -> list[Run]:
+    def earlier(self, plan: Plan) -> list[RunDirectory]:
         """None: what else lies in the folder was not asked for."""
         return []
 
 
-def read_runs(runs: Sequence[Run], data_dir: Path | None = None) -> Outcome:
+def read_runs(runs: Sequence[RunDirectory], data_dir: Path | None = None) -> Outcome:
     """What some runs say of each other. Raises ConfigError where the config of one was damaged."""
-    groups: dict[str, list[tuple[Run, ExperimentConfig]]] = {}
+    groups: dict[str, list[tuple[RunDirectory, ExperimentConfig]]] = {}
     for run in dict.fromkeys(runs):
         config = read_config(run)
         unseeded = config.changed(train=config.train.changed(seed=0))

@@ -15,7 +15,7 @@ from assay.data.prepare import Prepared
 from assay.errors import AssayError
 from assay.experiment import load_data, load_model, make_scorer, read_config
 from assay.runs.checkpoint_ref import CheckpointRef, steps_in
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
     missing: str = ""
 
 
-def reading(run: Run, data_dir: Path | None, checkpoint: str = "best") -> Reading:
+def reading(run: RunDirectory, data_dir: Path | None, checkpoint: str = "best") -> Reading:
     """The documents as a run's checkpoint reads them; as kept in the run, where this checkpoint has read them or there is none any more."""
     file = run.path / f"reading-{checkpoint}.json"
     kept = _kept(file)
@@ -59,7 +59,7 @@ def reading(run: Run, data_dir: Path | None, checkpoint: str = "best") -> Readin
     return Reading(run.name, documents, kept["texts_sha256"])
 
 
-def _available(run: Run, checkpoint: str) -> CheckpointRef | None:
+def _available(run: RunDirectory, checkpoint: str) -> CheckpointRef | None:
     """The checkpoint that is meant; None where the run keeps none."""
     return checkpoints.resolve(run.checkpoints, checkpoint) if steps_in(run.checkpoints) else None
 
@@ -72,7 +72,7 @@ def _kept(file: Path) -> dict[str, Any] | None:
     return kept if kept.get("format") == FORMAT else None
 
 
-def _read(run: Run, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
+def _read(run: RunDirectory, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
     """Score the documents now."""
     config = read_config(run)
     prepared = load_data(config, data_dir)

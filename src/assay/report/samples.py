@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from assay.report.panels import Key
 from assay.runs.checkpoint_ref import step_of
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.study.results import Outcome
 
 LONGEST = 1200  # characters of an arm's samples
@@ -35,7 +35,7 @@ def samples(outcome: Outcome, keys: dict[str, Key]) -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def last_sample(run: Run) -> tuple[int, str] | None:
+def last_sample(run: RunDirectory) -> tuple[int, str] | None:
     """Step and text of a run's latest samples; None where it wrote none."""
     files = sorted((run.path / "samples").glob("step-*.txt"))
     if not files:

@@ -17,6 +17,7 @@ from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment import ExperimentConfig
+from assay.runs.lock import Lock, take
 from assay.search.file import SearchConfig
 from assay.search.journal import JOURNAL, Journal
 from assay.search.space import Point, Space
@@ -24,7 +25,6 @@ from assay.search.trial import trial_name
 from assay.study.axes import varied
 from assay.study.built import built
 from assay.study.folder import StudyFolder
-from assay.study.lock import Lock, take
 from assay.study.matching import Matching, equal_budget
 from assay.study.names import spoken
 from assay.study.plan import JOBS, Job

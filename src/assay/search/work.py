@@ -18,11 +18,11 @@ from assay.core.devices import resolve
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_stored
 from assay.experiment import load_data
+from assay.runs.lock import Lock, take
 from assay.search.folder import SearchFolder
 from assay.search.results import line
 from assay.search.rungs import Reporter, Rungs
 from assay.search.trial import FRUITLESS, Trial, counted, fruitless, goes_on, trial_name
-from assay.study.lock import Lock, take
 from assay.study.work import interruptible, make_run
 from assay.training.hook import Hook
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from assay.rescore import Tell, Wanted, used_test
+from assay.runs.lock import take
 from assay.study.folder import StudyFolder
-from assay.study.lock import take
 
 
 def score_chosen(study: StudyFolder, data_dir: Path | None, tell: Tell) -> int:

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 from assay.core.config import Tree
 from assay.errors import RunError, nearest
 from assay.runs.checkpoint_ref import steps_in
-from assay.runs.store import CONFIG, TIMINGS, Run, all_runs
-from assay.study.lock import is_held
+from assay.runs.directory import CONFIG, TIMINGS, RunDirectory, all_runs
+from assay.runs.lock import is_held
 from assay.study.plan import PLAN, Job, Plan
 from assay.tracking.follow import last_line
 
@@ -32,9 +32,9 @@ class StudyFolder:
         """The plan as it stands: as written, with the runs that follow from those that are finished. Raises RunError."""
         return Plan.read(self.path).grown(self.path)
 
-    def run(self, job: Job) -> Run:
+    def run(self, job: Job) -> RunDirectory:
         """The run of a job; its directory need not exist."""
-        return Run(self.path / job.run)
+        return RunDirectory(self.path / job.run)
 
     def lock(self, name: str) -> Path:
         """The file that whoever makes a run locks."""
@@ -59,7 +59,7 @@ class StudyFolder:
         saved = (self.run(job).path / CONFIG).is_file() and steps_in(self.run(job).checkpoints)
         return Standing(job, "interrupted" if saved else "waiting", status)
 
-    def earlier(self, plan: Plan) -> list[Run]:
+    def earlier(self, plan: Plan) -> list[RunDirectory]:
         """The runs of an earlier form of the study, which no job of the plan names."""
         named = {job.run for job in plan.jobs}
         return [run for run in all_runs(self.path) if run.name not in named]

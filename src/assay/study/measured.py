@@ -10,7 +10,7 @@ from assay.core.config import Tree
 from assay.errors import RunError
 from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.store import METRICS, TIMINGS, Run
+from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.study.folder import StudyFolder
 from assay.study.plan import Job
 from assay.study.results import Curve, Point, RunOutcome, Spent
@@ -39,7 +39,7 @@ def read_run(folder: StudyFolder, job: Job, checkpoint: str, flops_per_token: in
     )  # fmt: skip
 
 
-def _score(run: Run, status: Tree, split: str, checkpoint: str) -> Stored | None:
+def _score(run: RunDirectory, status: Tree, split: str, checkpoint: str) -> Stored | None:
     """The score of the study's checkpoint, read as the text was read in training; None where there is none."""
     best = status.get("best") or {}
     step = best.get("step") or status["step"] if checkpoint == "best" else status["step"]

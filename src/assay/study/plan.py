@@ -20,8 +20,8 @@ from assay.core.config import Tree
 from assay.errors import ConfigError, RunError
 from assay.evaluation.stored import read_stored
 from assay.experiment import ExperimentConfig
+from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
-from assay.runs.store import Run
 from assay.study.file import StudyConfig
 from assay.study.metric import METRICS
 from assay.study.names import run_name
@@ -157,7 +157,7 @@ class Plan:
         for job in self.of_arm(arm.name):
             if not job.tuning:
                 continue
-            figure = _figure(Run(folder / job.run), self.study)
+            figure = _figure(RunDirectory(folder / job.run), self.study)
             if figure is None:
                 return None
             figures[job.lr_factor].append(figure)
@@ -231,7 +231,7 @@ def jobs_of(arm: PlannedArm, seeds: Iterable[int], factors: Iterable[float], *, 
     return jobs
 
 
-def _figure(run: Run, study: StudyConfig) -> float | None:
+def _figure(run: RunDirectory, study: StudyConfig) -> float | None:
     """The loss by which a tuning run is judged; infinite where it diverged, None while it is not finished."""
     status = run.status()
     if status["failure"] == "diverged":

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from assay.evaluation.compare import Units
 from assay.evaluation.stored import Stored
-from assay.runs.store import Run
+from assay.runs.directory import RunDirectory
 from assay.statistics.interval import Interval
 from assay.study.metric import Metric
 from assay.study.plan import Job, Plan, PlannedArm
@@ -58,7 +58,7 @@ class RunOutcome:
     """A job of the plan and what became of it."""
 
     job: Job
-    run: Run  # its directory need not exist yet
+    run: RunDirectory  # its directory need not exist yet
     state: str  # waiting (not begun), created, running, interrupted, failed, finished
     reason: str  # why it failed, else empty
     step: int

@@ -34,10 +34,10 @@ from assay.experiment import ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
 from assay.reopen import reopen
 from assay.runs.checkpoint_ref import step_name, steps_in
-from assay.runs.store import CONFIG, Run
+from assay.runs.directory import CONFIG, RunDirectory
+from assay.runs.lock import Lock, take
 from assay.study.final import score_chosen
 from assay.study.folder import LOG, StudyFolder, may_grow
-from assay.study.lock import Lock, take
 from assay.study.plan import JOBS, Job, Plan
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
@@ -172,7 +172,7 @@ def make_run(study: StudyFolder, job: Job, lock: Lock, data_dir: Path | None, te
     return state
 
 
-def _failed(run: Run, error: Exception, log: TextIO) -> str:
+def _failed(run: RunDirectory, error: Exception, log: TextIO) -> str:
     """Record why a run failed, in a sentence. Raises AssayError where the GPU is of no more use to this process."""
     if not isinstance(error, AssayError):
         traceback.print_exc(file=log)
@@ -203,7 +203,7 @@ def _opened(study: StudyFolder, job: Job, data_dir: Path | None, log: TextIO, ho
     return Fit(run, assemble(config, prepared, Parallel()), tracker, Clock(), hooks)
 
 
-def _last_usable(run: Run) -> int:
+def _last_usable(run: RunDirectory) -> int:
     """The step of the last checkpoint that is as it was written, those that are not being removed; 0 where there is none."""
     if (run.path / CONFIG).is_file():
         for step in reversed(steps_in(run.checkpoints)):
@@ -214,7 +214,7 @@ def _last_usable(run: Run) -> int:
     return 0
 
 
-def _empty(run: Run) -> None:
+def _empty(run: RunDirectory) -> None:
     """Remove what a process left that died before its first checkpoint, but for the log."""
     for item in run.path.iterdir():
         if item.is_dir():

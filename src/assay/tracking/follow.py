@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from assay.runs.store import METRICS, STATUS, TIMINGS, Run
+from assay.runs.directory import METRICS, STATUS, TIMINGS, RunDirectory
 
 TAIL = 8192  # bytes: several lines of timings
 FINAL = ("finished", "failed")  # states after which nothing is written any more
@@ -54,7 +54,7 @@ class Followed:
     """One run; `look` brings it up to date and reads only what is new."""
 
     def __init__(self, path: Path) -> None:
-        self.run = Run(path)
+        self.run = RunDirectory(path)
         self.metrics = Lines(path / METRICS)
         self.losses: list[tuple[int, float]] = []  # step, nats per token
         self.validations: list[tuple[int, dict[str, float]]] = []

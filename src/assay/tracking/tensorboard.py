@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
-from assay.runs.store import CONFIG
+from assay.runs.directory import CONFIG
 from assay.tracking.base import Pace
 from assay.tracking.console import visible
 from assay.tracking.figures import of_scores, of_training, of_validation

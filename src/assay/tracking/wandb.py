@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError, UserError
-from assay.runs.store import CONFIG
+from assay.runs.directory import CONFIG
 from assay.tracking.base import Pace
 from assay.tracking.figures import of_scores, of_training, of_validation
 from assay.tracking.mirror import Copy

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from assay.study.lock import Lock, is_held, take
+from assay.runs.lock import Lock, is_held, take
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from assay.study.lock import take
+from assay.runs.lock import take
 lock = take(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)

@@ -30,7 +30,7 @@ def runs_folder(given: Path | None) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunDirectory:
     """The directory of one run."""
 
     path: Path
@@ -131,7 +131,7 @@ def _earlier_failure(status: Mapping[str, Any]) -> Failure | None:
     return "diverged" if "lower the learning rate" in error else "out_of_memory" if error.startswith("out of memory") else "error"
 
 
-def create(folder: Path, name: str, digest: str, seed: int) -> Run:
+def create(folder: Path, name: str, digest: str, seed: int) -> RunDirectory:
     """A new directory `<name>-<digest>-s<seed>`, with -2, -3, ... appended if that exists. Raises RunError."""
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise RunError(f"'{name}' cannot be a run's name; use letters, digits, '.', '_' and '-'")
@@ -145,24 +145,24 @@ def create(folder: Path, name: str, digest: str, seed: int) -> Run:
         except FileExistsError:
             number += 1
             continue
-        return Run(path)
+        return RunDirectory(path)
 
 
-def all_runs(folder: Path) -> list[Run]:
+def all_runs(folder: Path) -> list[RunDirectory]:
     """The runs in a folder, the one that began last at the end."""
     paths = [path.parent for path in folder.glob(f"*/{CONFIG}")]
-    return [Run(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime_ns)]
+    return [RunDirectory(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime_ns)]
 
 
-def find(reference: str, folder: Path) -> Run:
+def find(reference: str, folder: Path) -> RunDirectory:
     """The run that a directory, a run's name or `last` means. Raises RunError."""
     if (Path(reference) / CONFIG).is_file():
-        return Run(Path(reference).resolve())
+        return RunDirectory(Path(reference).resolve())
     if (folder / reference / CONFIG).is_file():
-        return Run((folder / reference).resolve())
+        return RunDirectory((folder / reference).resolve())
     runs = all_runs(folder)
     if reference == "last" and runs:
-        return Run(runs[-1].path.resolve())
+        return RunDirectory(runs[-1].path.resolve())
     if not runs:
         raise RunError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
     raise RunError(f"no run '{reference}' in {folder}; {nearest(Path(reference).name, [run.name for run in runs])}")

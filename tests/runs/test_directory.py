@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from assay.errors import RunError
+from assay.runs.directory import CONFIG, METRICS, STATUS, TIMINGS, RunDirectory, all_runs, create, find, runs_folder
 from assay.runs.provenance import code_hash, code_version, provenance
-from assay.runs.store import CONFIG, METRICS, STATUS, TIMINGS, Run, all_runs, create, find, runs_folder
 
 DIGEST = "0123456789abcdef"
 
 
-def made(folder: Path, name: str = "bible", at: int = 0) -> Run:
+def made(folder: Path, name: str = "bible", at: int = 0) -> RunDirectory:
     """A run whose config was written at a second of its own."""
     run = create(folder, name, DIGEST, 0)
     (run.path / CONFIG).write_text("")
@@ -69,7 +69,7 @@ def test_runs_are_kept_where_one_says(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_lines_come_back_and_a_half_written_last_one_is_left_out(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunDirectory(tmp_path)
     assert list(run.lines(METRICS)) == []
     lines = [{"step": step, "loss": 0.1 + step / 3} for step in (1, 2, 3)]
     for line in lines:
@@ -80,7 +80,7 @@ def test_lines_come_back_and_a_half_written_last_one_is_left_out(tmp_path: Path)
 
 
 def test_rewind_drops_what_will_be_computed_again(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunDirectory(tmp_path)
     for step in (2, 4, 4, 6):
         run.append(METRICS, {"step": step})
         run.append(TIMINGS, {"step": step})
@@ -94,7 +94,7 @@ def test_rewind_drops_what_will_be_computed_again(tmp_path: Path) -> None:
 
 
 def test_status_changes_some_values_and_survives_damage(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunDirectory(tmp_path)
     assert run.status() == {"state": "unknown"}
     run.set_status(state="running", step=3)
     run.set_status(step=4)
@@ -105,7 +105,7 @@ def test_status_changes_some_values_and_survives_damage(tmp_path: Path) -> None:
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(tmp_path)
+    run = RunDirectory(tmp_path)
     run.write_json("scores/a.json", {"x": 1})
     assert [path.name for path in (tmp_path / "scores").iterdir()] == ["a.json"]
 
@@ -124,11 +124,11 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 
 
 def test_scores_are_listed_oldest_first(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunDirectory(tmp_path)
     for second, name in ((30, "a"), (10, "b"), (20, "c")):
         os.utime(run.write_json(f"scores/{name}.json", {"name": name}), (second, second))
     assert [score["name"] for score in run.scores()] == ["b", "c", "a"]
-    assert Run(tmp_path / "none").scores() == []
+    assert RunDirectory(tmp_path / "none").scores() == []
 
 
 def test_provenance_tells_code_versions_and_machine() -> None:
