@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from assay.core.words import duration
+from assay.terminal.console import visible
 from assay.tracking.base import Pace
-from assay.tracking.console import ConsoleTracker, visible
+from assay.tracking.console import ConsoleTracker
 
 PACE = Pace(step=1200, steps=20_000, epoch=12.34, tokens_per_second=123_456.7, epoch_left=62.0, run_left=3723.0)
 LINE = {"step": 1200, "loss": 1.23456}

@@ -10,12 +10,13 @@ import torch
 
 from assay.bench import Configuration, Measurement, experiment_config
 from assay.cli.bench_process import measure_apart
-from assay.cli.options import console, doing, print_json, print_table
 from assay.core.config import FAMILIES
 from assay.core.machine import facts
 from assay.describe import of_experiment, state_bytes
 from assay.errors import UserError, nearest
 from assay.nn.mixer.recurrence import RecurrenceConfig
+from assay.terminal.console import console, doing, print_json
+from assay.terminal.tables import print_table
 
 CONTEXTS = (256, 1024, 4096)
 DEPTH, HEADS, WIDTH, VOCABULARY = 6, 8, 256, 256

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from assay.cli.compare_tables import print_comparison
-from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
+from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.data.plan import Policy
 from assay.errors import UserError
 from assay.evaluation.comparable import refuse_unlike_seeds
@@ -20,6 +20,7 @@ from assay.evaluation.verdict import LETTERS
 from assay.experiment import read_config
 from assay.rescore import Wanted
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
+from assay.terminal.console import console, print_json
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 

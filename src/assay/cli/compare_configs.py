@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from assay.cli.options import AsJson, RunsDir, console, print_json, print_table
+from assay.cli.options import AsJson, RunsDir
 from assay.cli.show import shown
 from assay.describe import differences, subject
+from assay.terminal.console import console, print_json
+from assay.terminal.tables import print_table
 
 
 def diff(

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli.options import print_table
 from assay.evaluation.verdict import figure, probability
+from assay.terminal.tables import print_table
 
 ALONE = "covers the choice of text, not of the seed: an arm with one run says nothing of its seeds (join several by commas, or add --seeds)"
 

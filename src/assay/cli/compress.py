@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from assay.cli.options import AsJson, RunsDir, console, pairs, print_json, print_table
+from assay.cli.options import AsJson, RunsDir
 from assay.compression.baselines import others, rank_bytes
 from assay.compression.codec import Codec, Compressed
 from assay.compression.header import HEADER_BYTES, Identity
@@ -26,6 +26,8 @@ from assay.experiment import ExperimentConfig, build_model, read_config, refuse_
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import step_name
 from assay.runs.directory import find, runs_folder
+from assay.terminal.console import console, print_json
+from assay.terminal.tables import pairs, print_table
 from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 

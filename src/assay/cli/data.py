@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assay.cli.ending import beside, measured
-from assay.cli.options import WIDE, AsJson, DataDir, Scale, console, pairs, print_json, print_table
+from assay.cli.options import AsJson, DataDir, Scale
 from assay.cli.show import shown
 from assay.core.config import Tree
 from assay.data.choice import TextSettings, choose
@@ -21,6 +21,8 @@ from assay.data.split import PARTS, PartName
 from assay.data.survey import Survey, Tokens, count_tokens, survey, tokens_of
 from assay.errors import UserError
 from assay.report import byte_picture
+from assay.terminal.console import WIDE, console, print_json
+from assay.terminal.tables import pairs, print_table
 from assay.text.tokenizer import TokenizerConfig
 
 HELD_OUT: tuple[PartName, ...] = ("validation", "test")

@@ -9,12 +9,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli.options import AsJson, DataDir, console, print_json, print_table
+from assay.cli.options import AsJson, DataDir
 from assay.demo.lie import Lie, Told
 from assay.demo.page import read_page, written
 from assay.demo.six import LIES
 from assay.demo.stage import Stage
 from assay.errors import DataError, UserError, nearest
+from assay.terminal.console import console, print_json
+from assay.terminal.tables import print_table
 
 SHARES = {"full": 1.0, "tiny": 0.1}  # of the steps
 

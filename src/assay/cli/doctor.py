@@ -6,9 +6,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.options import AsJson, DataDir, RunsDir, console, doing, print_json
+from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.core.machine import facts
 from assay.doctor import Finding, Mark, examine
+from assay.terminal.console import console, doing, print_json
 
 STYLES: dict[Mark, str] = {"ok": "green", "note": "yellow", "problem": "bold red"}
 

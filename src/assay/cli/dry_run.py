@@ -4,10 +4,11 @@ import time
 
 from rich.console import Console
 
-from assay.cli.options import pairs, print_json
 from assay.core.words import duration
 from assay.describe import of_experiment
 from assay.experiment import Experiment
+from assay.terminal.console import print_json
+from assay.terminal.tables import pairs
 from assay.training.step import train_step
 
 WARM, MEASURED = 3, 7  # steps

@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.console import Console
 
-from assay.cli.options import print_json, print_table
 from assay.core.words import duration
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
@@ -14,6 +13,8 @@ from assay.errors import DataError
 from assay.experiment import Experiment
 from assay.nn.mixer.base import Mixer
 from assay.runs.directory import RunDirectory
+from assay.terminal.console import print_json
+from assay.terminal.tables import print_table
 
 YARDSTICKS = "yardsticks.json"  # in a run: those of the validation text
 PATIENCE = 5  # seconds that a program reading the output may wait without a word

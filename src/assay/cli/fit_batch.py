@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from assay.cli.options import AsJson, DataDir, Overrides, Scale, console, doing, print_json, print_table
+from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.errors import AssayError
 from assay.experiment import ExperimentConfig, load_data
 from assay.fit_batch import MEASURED_STEPS, Attempt, Trial, accumulation, parse_memory, search
+from assay.terminal.console import console, doing, print_json
+from assay.terminal.tables import print_table
 
 TIMES_BATCH = 16  # rows beyond so many batches are not tried unless asked for
 

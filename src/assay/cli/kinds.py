@@ -6,12 +6,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.options import AsJson, console, pairs, print_json
+from assay.cli.options import AsJson
 from assay.core import recipe
 from assay.core.config import FAMILIES, Config
 from assay.errors import UserError, nearest
 from assay.nn.mixer.base import MixerConfig
 from assay.nn.position.base import Sizes
+from assay.terminal.console import console, print_json
+from assay.terminal.tables import pairs
 
 WIDTH, DEPTH = 256, 2  # of the model that a mixer's traits are told of
 

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from assay.cli.curve import columns, print_curve
-from assay.cli.options import AsJson, DataDir, Overrides, Scale, console, print_json, print_table
+from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.core.parallel import Parallel
 from assay.experiment import ExperimentConfig, assemble, load_data
 from assay.lr_range import BELOW_LOWEST, FEWEST, Finding, Point, Sweep, finding, measure, rates
 from assay.report import byte_picture
 from assay.report.curve_picture import Curve, Mark, Scene, draw
+from assay.terminal.console import console, print_json
+from assay.terminal.curves import columns, print_curve
+from assay.terminal.tables import print_table
 
 ROWS = 12  # of the table
 CAUTION = "A starting point and not a tuned value: what is best for a whole run also depends on its length, schedule and batch."

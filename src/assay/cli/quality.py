@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from assay.cli.options import AsJson, DataDir, RunName, RunsDir, console, print_json, print_table
+from assay.cli.options import AsJson, DataDir, RunName, RunsDir
 from assay.data.leakage import RUN
 from assay.errors import UserError
 from assay.experiment import load_data, load_model, read_config
@@ -12,7 +12,8 @@ from assay.generation.quality import Copy, Quality, assess, hold_out, longest_do
 from assay.generation.sampling import Sampling
 from assay.generation.variety import ORDERS
 from assay.runs.directory import find, runs_folder
-from assay.tracking.console import visible
+from assay.terminal.console import console, print_json, visible
+from assay.terminal.tables import print_table
 from assay.training import checkpoint as checkpoints
 
 SHOWN = 160  # characters of the longest copied span that are printed; the stored figures hold all of it

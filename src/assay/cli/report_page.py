@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
+from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.errors import UserError
 from assay.report.content import content
 from assay.report.page import page
@@ -16,6 +16,7 @@ from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.study.folder import is_study
 from assay.study.outcome import read_study
 from assay.study.results import Outcome
+from assay.terminal.console import console, print_json
 
 
 def report(

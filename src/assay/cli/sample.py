@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import AsJson, RunName, RunsDir, print_json
+from assay.cli.options import AsJson, RunName, RunsDir
 from assay.experiment import load_model
 from assay.generation.decode import pieces, stream, texts
 from assay.generation.sampling import Sampling
-from assay.tracking.console import visible
+from assay.terminal.console import print_json, visible
 
 
 def sample(

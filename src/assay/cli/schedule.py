@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from assay.cli.curve import columns, print_curve
-from assay.cli.options import AsJson, DataDir, Overrides, Scale, console, pairs, print_json, print_table
+from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.cli.show import config_lines
 from assay.experiment import ExperimentConfig, budgeted_steps, load_data
 from assay.nn.linear import parameters_by_role
@@ -19,6 +18,9 @@ from assay.optim.base import Optimizer
 from assay.optim.schedule.base import Schedule
 from assay.report import byte_picture
 from assay.report.curve_picture import Curve, Scene, draw
+from assay.terminal.console import console, print_json
+from assay.terminal.curves import columns, print_curve
+from assay.terminal.tables import pairs, print_table
 from assay.training.budget import Budget
 from assay.training.learner import Learner
 

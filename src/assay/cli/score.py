@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from assay.cli.ending import YARDSTICKS, beside, measured
-from assay.cli.options import AsJson, DataDir, RunsDir, console, print_json
+from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.cli.score_dynamic import adaptation, dynamic_column, print_dynamic
 from assay.cli.score_dynamic import tree as dynamic_tree
 from assay.cli.score_legacy import SHAPES, Harness, legacy_rows, print_legacy, shapes
@@ -22,6 +22,7 @@ from assay.experiment import make_scorer, refuse_growing_state
 from assay.report import reliability_picture
 from assay.rescore import Opened, open_run, protocol_name, used_test
 from assay.runs.directory import find, runs_folder
+from assay.terminal.console import console, print_json
 
 
 def score(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from assay.cli.options import print_table
 from assay.errors import AssayError, UserError
 from assay.evaluation.detail import store
 from assay.evaluation.dynamic import Adaptation, dynamic_record, gradient_scales
@@ -15,6 +14,7 @@ from assay.evaluation.reading import Reading
 from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
 from assay.runs.directory import RunDirectory
+from assay.terminal.tables import print_table
 
 # Somewhat below the best rate of a BPE model and of a byte model of the Bible, 3e-4 of those from 1e-5 to 3e-3; 1e-3 is worse than none.
 ADAPTATION = Adaptation(rate=2e-4, decay=3e-3)

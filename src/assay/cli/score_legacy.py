@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from assay.cli.options import print_table
 from assay.errors import UserError
 from assay.evaluation.legacy import LABEL, Shape, legacy_figure, parse_shapes
 from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
 from assay.runs.directory import RunDirectory
+from assay.terminal.tables import print_table
 
 Harness = Literal["mainrun"]
 SHAPES = "128x64,256x128,256x256"

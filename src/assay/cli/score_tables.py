@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli.options import pairs, print_table
 from assay.evaluation.score import Score
-from assay.tracking.console import visible
+from assay.terminal.console import visible
+from assay.terminal.tables import pairs, print_table
 
 NARROW = 72  # columns that the widest table needs
 LARGE = 1e6  # of perplexities, which grow without bound

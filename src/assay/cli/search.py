@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from assay.cli.options import AsJson, DataDir, RunsDir, Scale, console, pairs, print_json, print_table
+from assay.cli.options import AsJson, DataDir, RunsDir, Scale
 from assay.core import recipe
 from assay.errors import ConfigError, Interrupted, UserError
 from assay.launch.config import LaunchConfig
@@ -22,6 +22,8 @@ from assay.search.pool import SearchPool
 from assay.search.results import Results, line, results, rows, write_best
 from assay.search.work import work
 from assay.study.work import end_with_input
+from assay.terminal.console import console, print_json
+from assay.terminal.tables import pairs, print_table
 
 SHOWN = 10  # of the best trials
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from assay.cli.completion import completing
-from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, console, on_slurm, pairs, print_json, print_table
+from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, on_slurm
 from assay.cli.study_progress import Progress
 from assay.cli.study_told import counted, listed, row, tell_end, tell_plan
 from assay.core.words import duration
@@ -28,6 +28,8 @@ from assay.study.make import make_plan
 from assay.study.plan import Plan
 from assay.study.pool import Pool, shares
 from assay.study.work import end_with_input, prepare, retry, work
+from assay.terminal.console import console, print_json
+from assay.terminal.tables import pairs, print_table
 
 app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, no_args_is_help=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]

@@ -5,12 +5,13 @@ from typing import Any
 
 from rich.console import Console
 
-from assay.cli.options import pairs, print_json
 from assay.errors import AssayError
 from assay.study.estimate import to_come
 from assay.study.folder import Standing, StudyFolder, counts
 from assay.study.outcome import read_study
 from assay.study.plan import Plan
+from assay.terminal.console import print_json
+from assay.terminal.tables import pairs
 
 
 def tell_plan(out: Console, folder: StudyFolder, plan: Plan, standings: Sequence[Standing]) -> None:

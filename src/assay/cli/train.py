@@ -9,7 +9,7 @@ from rich.console import Console
 
 from assay.cli.dry_run import dry_run
 from assay.cli.ending import opening, report
-from assay.cli.options import AsJson, DataDir, Launch, Launcher, Overrides, RunsDir, Scale, Track, console, on_slurm
+from assay.cli.options import AsJson, DataDir, Launch, Launcher, Overrides, RunsDir, Scale, Track, on_slurm
 from assay.cli.train_on_slurm import send
 from assay.core import parallel as processes
 from assay.core import recipe as recipes
@@ -20,6 +20,7 @@ from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.fit import Fit, write_run
 from assay.launch.config import LaunchConfig
 from assay.runs.directory import RunDirectory, create, runs_folder
+from assay.terminal.console import console
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 
 from assay.cli.ending import opening, report
-from assay.cli.options import console, print_json
 from assay.core import parallel as processes
 from assay.core import recipe
 from assay.core.parallel import Parallel
@@ -18,6 +17,7 @@ from assay.launch.config import LaunchConfig
 from assay.launch.slurm import log_of, require_slurm, submit
 from assay.reopen import begin_or_reopen
 from assay.runs.directory import CONFIG, RunDirectory, create
+from assay.terminal.console import console, print_json
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.training.hooks import OUT_OF_TIME

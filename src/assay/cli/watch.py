@@ -10,11 +10,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from assay.cli.options import RunsDir, console
+from assay.cli.options import RunsDir
 from assay.cli.watch_run import RunView
 from assay.cli.watch_study import PLAN, StudyView
 from assay.errors import RunError, nearest
 from assay.runs.directory import CONFIG, all_runs, find, runs_folder
+from assay.terminal.console import console
 
 MANY = 1000  # lines where nobody's window limits them
 

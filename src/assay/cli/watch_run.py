@@ -4,10 +4,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from assay.cli.chart import chart, progress
-from assay.cli.curve import WIDEST
 from assay.core.words import duration
-from assay.tracking.console import visible
+from assay.terminal.charts import chart, progress
+from assay.terminal.console import visible
+from assay.terminal.curves import WIDEST
 from assay.tracking.follow import Followed, state
 
 HIGHEST = 16  # lines of the chart

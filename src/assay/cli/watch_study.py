@@ -12,11 +12,11 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from assay.cli.chart import progress, sparkline
-from assay.cli.curve import WIDEST
 from assay.cli.watch_run import in_a_line
 from assay.core.words import duration
 from assay.runs.directory import all_runs
+from assay.terminal.charts import progress, sparkline
+from assay.terminal.curves import WIDEST
 from assay.tracking.follow import FINAL, Followed, state
 
 PLAN = "plan.json"

@@ -1,6 +1,5 @@
 """What a person sees while a model trains: a live bar in a terminal, plain lines elsewhere."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,15 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.core.words import duration
+from assay.terminal.console import visible
 from assay.tracking.base import Pace, Tracker
 
 REFRESH = 2  # a second: the time left counts down and nothing else moves between two lines of metrics
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them
-
-
-def visible(text: str) -> str:
-    """`text` with control characters spelt out, so that what a young model writes cannot command a terminal."""
-    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def pace_parts(pace: Pace, loss: float) -> tuple[str, str]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
 from assay.runs.directory import CONFIG
+from assay.terminal.console import visible
 from assay.tracking.base import Pace
-from assay.tracking.console import visible
 from assay.tracking.figures import of_scores, of_training, of_validation
 from assay.tracking.mirror import Copy
 

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from assay.cli.curve import ASCII, BLOCKS, columns, filled, print_curve
+from assay.terminal.curves import ASCII, BLOCKS, columns, filled, print_curve
 
 
 def test_a_curve_fills_the_area_below_it() -> None:
