@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-import assay.experiment  # noqa: F401  # the families register when their modules are imported
+import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
 from assay.core.config import FAMILIES, merge
 from assay.core.machine import facts
 from assay.core.types import Batch, Progress
-from assay.describe import describe
+from assay.experiment.describe import describe
 from assay.models.base import ModelConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.optim.adamw import AdamwConfig

@@ -25,7 +25,9 @@ from assay.bench import CONFIGURATIONS, experiment_config
 from assay.core.config import merge
 from assay.core.machine import MemoryPeak, facts
 from assay.core.parallel import Parallel
-from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.training.step import train_step
 
 Tree = dict[str, Any]

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from docstrings import code, first_sentence, is_equation, markdown, prose, spaced, works
 
-import assay.experiment  # noqa: F401  # the families register when their modules are imported
+import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
 from assay.cli.bench_mixers import DEPTH, TOKENS, WIDTH
 from assay.cli.kinds import _shown as shown
 from assay.cli.kinds import _traits as traits

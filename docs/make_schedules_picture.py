@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-import assay.experiment  # noqa: F401  # the families register when their modules are imported
+import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
 from assay.core.config import FAMILIES
 
 STEPS = 1000

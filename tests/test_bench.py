@@ -22,8 +22,8 @@ from assay.bench import (
     random_tokens,
 )
 from assay.core.machine import Speed
-from assay.describe import of_experiment
 from assay.errors import UserError
+from assay.experiment.describe import of_experiment
 from assay.training.step import train_step
 
 TINY = Configuration("T", "tiny", depth=2, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.25)

@@ -10,7 +10,7 @@ import tomli_w
 
 import assay
 from assay.core import recipe
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.optim.adamw import AdamwConfig
 
 HEAVY = ("torch", "numpy", "pydantic", "typer", "rich", "tokenizers")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import reference_loop
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.training.step import train_step
 from training.tiny import build, write_text
 

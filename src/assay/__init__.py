@@ -8,7 +8,8 @@ The names below are the public ones; torch is imported when one of them is first
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.experiment import ExperimentConfig, load_model
+    from assay.experiment.config import ExperimentConfig
+    from assay.experiment.load import load_model
 
 __version__ = "0.5.0"
 __all__ = ["ExperimentConfig", "__version__", "load_model"]
@@ -17,6 +18,6 @@ __all__ = ["ExperimentConfig", "__version__", "load_model"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'assay' has no attribute '{name}'")
-    from assay import experiment  # noqa: PLC0415
+    from assay.experiment import config, load  # noqa: PLC0415
 
-    return getattr(experiment, name)
+    return getattr(load if name == "load_model" else config, name)

@@ -17,7 +17,8 @@ from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_stream
 from assay.data.prepare import CorpusFacts, Prepared
 from assay.errors import ConfigError, UserError, nearest
-from assay.experiment import Experiment, ExperimentConfig, assemble
+from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.config import ExperimentConfig
 from assay.models.presets import gpt2
 from assay.text.store import Part
 from assay.text.tokenizer import Ids, Tokenizer

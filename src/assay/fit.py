@@ -17,7 +17,9 @@ from assay.errors import Interrupted, RunError, StopRequested, failure_of
 from assay.evaluation.detail import store
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.units import FEW_DOCUMENTS
-from assay.experiment import Experiment, ExperimentConfig, make_scorer
+from assay.experiment.assemble import Experiment
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.scorers import make_scorer
 from assay.generation.decode import stream, texts
 from assay.generation.sampling import Sampling
 from assay.runs.checkpoint_ref import CheckpointRef, step_name

@@ -22,7 +22,9 @@ from assay.core.devices import resolve, synchronize
 from assay.core.machine import MemoryPeak, memory
 from assay.core.parallel import Parallel
 from assay.errors import AssayError, UserError
-from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.training.step import train_step
 
 MARGIN = 0.1  # of the free memory, left for what else happens: scoring, samples, other programs

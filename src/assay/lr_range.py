@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from assay.core.config import flatten
 from assay.errors import NonFiniteLoss, UserError
-from assay.experiment import Experiment, ExperimentConfig
+from assay.experiment.assemble import Experiment
+from assay.experiment.config import ExperimentConfig
 from assay.optim.schedule.base import Schedule
 from assay.training.step import train_step
 

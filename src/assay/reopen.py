@@ -8,7 +8,9 @@ from assay.core import recipe
 from assay.core.config import flatten
 from assay.core.parallel import Parallel
 from assay.errors import RunError
-from assay.experiment import ExperimentConfig, assemble, load_data, read_config
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data, read_config
 from assay.fit import Fit, write_run
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import CONFIG, METRICS, RunDirectory

@@ -14,7 +14,10 @@ from assay.errors import UserError, nearest
 from assay.evaluation.detail import store
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.stored import Stored, find_stored, read_stored
-from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer, read_config, refuse_growing_state
+from assay.experiment.assemble import build_model, refuse_growing_state
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data, read_config
+from assay.experiment.scorers import make_scorer
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import TEST_USES, RunDirectory

@@ -13,7 +13,7 @@ import typer
 
 from assay.cli.main import app
 from assay.core.recipe import names, override
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]

@@ -17,7 +17,10 @@ from assay.evaluation.protocol import Protocol
 from assay.evaluation.reading import Reading
 from assay.evaluation.score import Scorer
 from assay.evaluation.streams import LEAST_ROWS, STREAMS, Streams
-from assay.experiment import ExperimentConfig, build_model, load_data, make_scorer
+from assay.experiment.assemble import build_model
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
+from assay.experiment.scorers import make_scorer
 from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
 from assay.text.store import Part

@@ -6,7 +6,7 @@ import pytest
 
 from assay.core import recipe
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.launch.config import LaunchConfig
 
 

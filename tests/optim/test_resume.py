@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from assay.core.config import FAMILIES
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.nn.linear import parameters_by_role
 from assay.training.step import train_step
 from training.tiny import build, write_text

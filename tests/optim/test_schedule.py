@@ -7,7 +7,7 @@ import pytest
 
 from assay.core.config import FAMILIES
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.optim.schedule.base import ScheduleConfig, WarmedConfig
 from assay.optim.schedule.constant import ConstantConfig
 from assay.optim.schedule.cosine import CosineConfig

@@ -10,7 +10,9 @@ import torch
 from assay.core import recipe
 from assay.core.config import FAMILIES, Config, merge
 from assay.core.parallel import Parallel
-from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.training.eta import Clock
 from assay.training.loop import train
 from properties import corpora

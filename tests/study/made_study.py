@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.core import recipe
 from assay.core.config import Tree
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
 from assay.study.file import StudyConfig
 from assay.study.metric import METRICS

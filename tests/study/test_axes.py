@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.reopen import changes
 from assay.study.axes import refuse_undeclared, varied
 from study.planned import planned

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.experiment import load_data
+from assay.experiment.load import load_data
 from assay.study.estimate import Estimate, Sizes, load_of, measured_rates, to_come
 from assay.study.folder import Standing, State
 from assay.study.make import make_plan

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.errors import ConfigError, RunError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
 from assay.study import rates
 from assay.study.plan import Plan

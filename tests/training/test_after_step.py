@@ -14,7 +14,7 @@ from torch import Tensor
 from assay.cli.verify_resume import same
 from assay.core.parallel import Parallel
 from assay.data.plan import share
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.nn.feed.deepseek_moe import BalancingRouter
 from assay.optim.base import Optimizer
 from assay.runs.directory import METRICS

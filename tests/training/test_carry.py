@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assay.core.parallel import Parallel
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.training.carry import Carry
 from assay.training.step import train_step
 from training.tiny import build

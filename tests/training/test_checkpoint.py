@@ -14,7 +14,7 @@ import torch
 
 from assay.cli.verify_resume import same
 from assay.errors import RunError
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.training import checkpoint
 from assay.training.state import Best
 from assay.training.step import train_step

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.models.decoder import DecoderConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.training.cost import step_flops

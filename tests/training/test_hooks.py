@@ -14,7 +14,7 @@ import torch
 from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
 from assay.errors import Interrupted, NonFiniteLoss, StopRequested
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.training.hook import Every
 from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
 from assay.training.state import Best, StepResult

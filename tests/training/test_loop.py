@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.training import loop
 from assay.training.budget import CALIBRATION_STEPS, WARM_STEPS
 from assay.training.eta import Clock

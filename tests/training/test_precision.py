@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from assay.core.types import Mean
 from assay.errors import ConfigError, NonFiniteLoss
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.training import precision
 from assay.training.precision import Arithmetic, arithmetic, bfloat16_copies, usable, weight_type
 from assay.training.step import train_step

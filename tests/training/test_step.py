@@ -15,7 +15,7 @@ from assay.core.parallel import Parallel
 from assay.core.types import Mean, Progress
 from assay.data.plan import share
 from assay.errors import ConfigError, NonFiniteLoss
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.nn.feed.base import Feed
 from assay.nn.feed.mlp import Mlp, MlpConfig
 from assay.nn.mixer.base import Extras

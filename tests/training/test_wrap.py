@@ -14,7 +14,7 @@ from assay.core.parallel import Parallel
 from assay.core.types import Progress
 from assay.data.plan import share
 from assay.errors import ConfigError
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.nn.block import Block
 from assay.training import checkpoint
 from assay.training.precision import weight_type

@@ -9,7 +9,9 @@ from typing import Any
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.core.parallel import Parallel
-from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 
 LINES = [
     f"{n} men said to {n * 7 % 13} women: the {('sea', 'sky', 'sun')[n % 3]} is {('low', 'high')[n % 2]}{'.' * (n % 5)}" for n in range(200)

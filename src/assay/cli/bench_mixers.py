@@ -12,8 +12,8 @@ from assay.bench import Configuration, Measurement, experiment_config
 from assay.cli.bench_process import measure_apart
 from assay.core.config import FAMILIES
 from assay.core.machine import facts
-from assay.describe import of_experiment, state_bytes
 from assay.errors import UserError, nearest
+from assay.experiment.describe import of_experiment, state_bytes
 from assay.nn.mixer.recurrence import RecurrenceConfig
 from assay.terminal.console import console, doing, print_json
 from assay.terminal.tables import print_table

@@ -17,7 +17,7 @@ from assay.evaluation.compare import Arm, compare
 from assay.evaluation.comparison_tree import tree
 from assay.evaluation.stored import Stored
 from assay.evaluation.verdict import LETTERS
-from assay.experiment import read_config
+from assay.experiment.load import read_config
 from assay.rescore import Wanted
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.terminal.console import console, print_json

@@ -6,7 +6,7 @@ import typer
 
 from assay.cli.options import AsJson, RunsDir
 from assay.cli.show import shown
-from assay.describe import differences, subject
+from assay.experiment.describe import differences, subject
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import print_table
 

@@ -22,7 +22,9 @@ from assay.compression.header import HEADER_BYTES, Identity
 from assay.core.config import digest
 from assay.data.plan import Policy
 from assay.errors import AssayError, DataError, UserError
-from assay.experiment import ExperimentConfig, build_model, read_config, refuse_growing_state
+from assay.experiment.assemble import build_model, refuse_growing_state
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import read_config
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import step_name
 from assay.runs.directory import find, runs_folder

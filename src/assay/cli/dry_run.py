@@ -5,8 +5,8 @@ import time
 from rich.console import Console
 
 from assay.core.words import duration
-from assay.describe import of_experiment
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
+from assay.experiment.describe import of_experiment
 from assay.terminal.console import print_json
 from assay.terminal.tables import pairs
 from assay.training.step import train_step

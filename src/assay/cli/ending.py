@@ -10,7 +10,7 @@ from assay.data.prepare import Prepared
 from assay.data.split import PartName
 from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import DataError
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.nn.mixer.base import Mixer
 from assay.runs.directory import RunDirectory
 from assay.terminal.console import print_json

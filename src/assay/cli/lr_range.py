@@ -10,7 +10,9 @@ from rich.console import Console
 
 from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.core.parallel import Parallel
-from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.lr_range import BELOW_LOWEST, FEWEST, Finding, Point, Sweep, finding, measure, rates
 from assay.report import byte_picture
 from assay.report.curve_picture import Curve, Mark, Scene, draw

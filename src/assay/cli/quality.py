@@ -7,7 +7,7 @@ import typer
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir
 from assay.data.leakage import RUN
 from assay.errors import UserError
-from assay.experiment import load_data, load_model, read_config
+from assay.experiment.load import load_data, load_model, read_config
 from assay.generation.quality import Copy, Quality, assess, hold_out, longest_document, write
 from assay.generation.sampling import Sampling
 from assay.generation.variety import ORDERS

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson, RunName, RunsDir
-from assay.experiment import load_model
+from assay.experiment.load import load_model
 from assay.generation.decode import pieces, stream, texts
 from assay.generation.sampling import Sampling
 from assay.terminal.console import print_json, visible

@@ -12,7 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.cli.show import config_lines
-from assay.experiment import ExperimentConfig, budgeted_steps, load_data
+from assay.experiment.budget import budgeted_steps
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.nn.linear import parameters_by_role
 from assay.optim.base import Optimizer
 from assay.optim.schedule.base import Schedule

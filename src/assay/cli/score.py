@@ -18,7 +18,8 @@ from assay.data.plan import Policy
 from assay.errors import UserError
 from assay.evaluation.detail import store
 from assay.evaluation.score import Score
-from assay.experiment import make_scorer, refuse_growing_state
+from assay.experiment.assemble import refuse_growing_state
+from assay.experiment.scorers import make_scorer
 from assay.report import reliability_picture
 from assay.rescore import Opened, open_run, protocol_name, used_test
 from assay.runs.directory import find, runs_folder

@@ -12,7 +12,7 @@ from assay.errors import DataError, UserError, nearest
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.windows import Windows
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
 from assay.text.store import Part

@@ -10,7 +10,7 @@ import typer
 from assay.cli.options import AsJson, Overrides, RunsDir, Scale
 from assay.core import recipe
 from assay.core.config import Tree
-from assay.describe import Subject, folded, subject
+from assay.experiment.describe import Subject, folded, subject
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
 

@@ -16,7 +16,9 @@ from assay.core import recipe as recipes
 from assay.core.devices import resolve
 from assay.core.parallel import Parallel
 from assay.errors import UserError
-from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.fit import Fit, write_run
 from assay.launch.config import LaunchConfig
 from assay.runs.directory import RunDirectory, create, runs_folder

@@ -12,7 +12,7 @@ from assay.core import parallel as processes
 from assay.core import recipe
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, UserError, failure_of
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import log_of, require_slurm, submit
 from assay.reopen import begin_or_reopen

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from assay.cli.options import AsJson, DataDir, Overrides, RunsDir
 from assay.errors import AssayError, ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import METRICS, RunDirectory, all_runs
 from assay.terminal.console import console, print_json

@@ -16,7 +16,8 @@ from assay.core.seeds import torch_stream
 from assay.demo.lie import Table, Told
 from assay.demo.stage import Losses, Stage, scored, trained
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig, build_model
+from assay.experiment.assemble import build_model
+from assay.experiment.config import ExperimentConfig
 from assay.nn.mixer.attention import AttentionConfig
 from assay.nn.mixer.base import Mixer
 from assay.nn.mixer.full import Full, FullConfig

@@ -20,7 +20,7 @@ from assay.data.prepare import Prepared
 from assay.data.split import PARTS, PartName
 from assay.demo.lie import Table, Told
 from assay.demo.stage import Stage, fed_with, scored, trained
-from assay.experiment import Experiment
+from assay.experiment.assemble import Experiment
 from assay.fit import sample_documents
 from assay.text.store import Part
 

@@ -21,7 +21,8 @@ from assay.demo.lie import Table, Told
 from assay.demo.plans import Watched
 from assay.demo.stage import Stage, fed_with, model_of, scored, trained
 from assay.errors import Interrupted, StopRequested
-from assay.experiment import Experiment, ExperimentConfig
+from assay.experiment.assemble import Experiment
+from assay.experiment.config import ExperimentConfig
 from assay.fit import FINAL_SCORES, Fit, write_run
 from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker

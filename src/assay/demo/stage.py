@@ -9,7 +9,9 @@ from assay.data.plan import Plan
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
 from assay.evaluation.score import Score
-from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.text.files import look

@@ -8,7 +8,8 @@ from statistics import fmean
 
 from assay.core.config import Tree, flatten
 from assay.evaluation.verdict import figure
-from assay.experiment import ExperimentConfig, read_config
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import read_config
 from assay.report.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
 from assay.study.built import costs

@@ -13,7 +13,8 @@ import numpy as np
 from assay.core.devices import resolve
 from assay.data.prepare import Prepared
 from assay.errors import AssayError
-from assay.experiment import load_data, load_model, make_scorer, read_config
+from assay.experiment.load import load_data, load_model, read_config
+from assay.experiment.scorers import make_scorer
 from assay.runs.checkpoint_ref import CheckpointRef, steps_in
 from assay.runs.directory import RunDirectory
 from assay.text.corpus import SEPARATOR, raw_sha256

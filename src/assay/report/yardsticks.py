@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import AssayError
-from assay.experiment import load_data, read_config
+from assay.experiment.load import load_data, read_config
 from assay.report.words import quality
 from assay.study.plan import BASE
 from assay.study.results import ArmOutcome, Outcome, RunOutcome

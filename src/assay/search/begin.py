@@ -8,7 +8,9 @@ from assay.core.devices import resolve
 from assay.data.plan import Plan
 from assay.data.prepare import Prepared
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig, budgeted_steps, load_data, steps_of
+from assay.experiment.budget import budgeted_steps, steps_of
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.search import sweep
 from assay.search.file import SearchConfig
 from assay.search.folder import SearchFolder

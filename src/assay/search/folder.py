@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.runs.lock import Lock, take
 from assay.search.file import SearchConfig
 from assay.search.journal import JOURNAL, Journal

@@ -17,7 +17,7 @@ import torch
 from assay.core.devices import resolve
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_stored
-from assay.experiment import load_data
+from assay.experiment.load import load_data
 from assay.runs.lock import Lock, take
 from assay.search.folder import SearchFolder
 from assay.search.results import line

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from assay.core import recipe
 from assay.core.config import Config, Tree, config_class, is_family, merge
 from assay.errors import ConfigError, nearest
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.reopen import changes
 from assay.study.file import EVERY, StudyConfig
 from assay.study.names import short_keys, spoken

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from assay import describe
 from assay.core.config import digest
-from assay.experiment import ExperimentConfig, refuse_misfit
+from assay.experiment import describe
+from assay.experiment.assemble import refuse_misfit
+from assay.experiment.config import ExperimentConfig
 from assay.nn.linear import parameters_by_role
 from assay.runs.provenance import code_version
 from assay.text.cache import cached

@@ -20,7 +20,8 @@ from assay.core.devices import synchronize
 from assay.core.parallel import Parallel
 from assay.data.prepare import Prepared
 from assay.errors import AssayError
-from assay.experiment import ExperimentConfig, assemble
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
 from assay.fit import FINAL_SCORES
 from assay.study.folder import Standing
 from assay.study.plan import Plan, PlannedArm

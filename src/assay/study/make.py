@@ -4,7 +4,7 @@ from pathlib import Path
 
 from assay.core.config import Tree
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.study.axes import Candidate, candidates, refuse_undeclared, varied
 from assay.study.built import Costs, built, costs
 from assay.study.file import StudyConfig

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.study.built import built, flops_of_step
 from assay.study.file import Matched, StudyConfig
 from assay.training.budget import Budget

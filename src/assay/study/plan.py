@@ -19,7 +19,7 @@ from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError, RunError
 from assay.evaluation.stored import read_stored
-from assay.experiment import ExperimentConfig
+from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
 from assay.study.file import StudyConfig

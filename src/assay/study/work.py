@@ -30,7 +30,9 @@ from assay.core.parallel import Parallel
 from assay.core.signals import heeding
 from assay.data.prepare import Prepared
 from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, failure_of, out_of_memory
-from assay.experiment import ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.fit import Fit, write_run
 from assay.reopen import reopen
 from assay.runs.checkpoint_ref import step_name, steps_in

@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_leaves
 from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
-from assay.experiment import ExperimentConfig, read_config
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import read_config
 from assay.models.base import ModelConfig
 from assay.models.recurrent import RecurrentConfig
 from assay.nn.feed.experts import Experts

@@ -6,7 +6,7 @@ import pytest
 
 from assay.cli.show import totals
 from assay.core.recipe import names
-from assay.describe import PRESET_VOCABULARY, Fold, Subject, describe, differences, folded, subject
+from assay.experiment.describe import PRESET_VOCABULARY, Fold, Subject, describe, differences, folded, subject
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.recurrent import RecurrentConfig

@@ -10,7 +10,11 @@ from assay.core.parallel import Parallel
 from assay.core.recipe import load, names, override
 from assay.data.prepare import Prepared
 from assay.errors import ConfigError
-from assay.experiment import Experiment, ExperimentConfig, assemble, build_model, load_data, make_scorer, steps_of
+from assay.experiment.assemble import Experiment, assemble, build_model
+from assay.experiment.budget import steps_of
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
+from assay.experiment.scorers import make_scorer
 
 CPU = torch.device("cpu")
 
