@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import Interrupted, NonFiniteLoss
-from assay.fit import Fit
+from assay.trainer.trainer import Fit
 from cli.conftest import Lab
 from trained import TEXT, Answer, call
 

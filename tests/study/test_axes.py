@@ -6,8 +6,8 @@ import pytest
 
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.reopen import changes
 from assay.study.axes import refuse_undeclared, varied
+from assay.trainer.resume import changes
 from study.planned import planned
 from trained import RECIPE
 

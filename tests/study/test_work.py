@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from assay.errors import DataError, Interrupted
-from assay.fit import Fit
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
 from assay.study import work as working
 from assay.study.folder import StudyFolder, counts
 from assay.study.work import TRIES, retry, work
+from assay.trainer.trainer import Fit
 from study.small import STUDY, at_home, jobs, metrics, planned, states
 from trained import call
 

@@ -18,9 +18,9 @@ from assay.evaluation.comparison_tree import tree
 from assay.evaluation.stored import Stored
 from assay.evaluation.verdict import LETTERS
 from assay.experiment.load import read_config
-from assay.rescore import Wanted
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.terminal.console import console, print_json
+from assay.trainer.rescore import Wanted
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 

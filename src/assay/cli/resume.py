@@ -10,12 +10,12 @@ from assay.cli.ending import opening, report
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, Track
 from assay.core import parallel as processes
 from assay.core.parallel import Parallel
-from assay.reopen import reopen
 from assay.runs.directory import RunDirectory, find, runs_folder
 from assay.terminal.console import console
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.resume import reopen
 
 
 def resume(

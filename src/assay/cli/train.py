@@ -19,13 +19,13 @@ from assay.errors import UserError
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.fit import Fit, write_run
 from assay.launch.config import LaunchConfig
 from assay.runs.directory import RunDirectory, create, runs_folder
 from assay.terminal.console import console
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.trainer import Fit, write_run
 from assay.training.eta import Clock
 
 

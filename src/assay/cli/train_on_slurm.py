@@ -15,11 +15,11 @@ from assay.errors import Interrupted, UserError, failure_of
 from assay.experiment.config import ExperimentConfig
 from assay.launch.config import LaunchConfig
 from assay.launch.slurm import log_of, require_slurm, submit
-from assay.reopen import begin_or_reopen
 from assay.runs.directory import CONFIG, RunDirectory, create
 from assay.terminal.console import console, print_json
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.resume import begin_or_reopen
 from assay.training.hooks import OUT_OF_TIME
 
 LOGS = "slurm"  # in a run: what its jobs were and what they printed

@@ -23,9 +23,9 @@ from assay.demo.stage import Stage, fed_with, model_of, scored, trained
 from assay.errors import Interrupted, StopRequested
 from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
-from assay.fit import FINAL_SCORES, Fit, write_run
 from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
+from assay.trainer.trainer import FINAL_SCORES, Fit, write_run
 from assay.training.eta import Clock
 from assay.training.hook import Hook, Training
 from assay.training.state import StepResult, TrainState

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from assay.rescore import Tell, Wanted, used_test
 from assay.runs.lock import take
 from assay.study.folder import StudyFolder
+from assay.trainer.rescore import Tell, Wanted, used_test
 
 
 def score_chosen(study: StudyFolder, data_dir: Path | None, tell: Tell) -> int:

@@ -33,8 +33,6 @@ from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, failure_of, out
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.fit import Fit, write_run
-from assay.reopen import reopen
 from assay.runs.checkpoint_ref import step_name, steps_in
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, take
@@ -43,6 +41,8 @@ from assay.study.folder import LOG, StudyFolder, may_grow
 from assay.study.plan import JOBS, Job, Plan
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.resume import reopen
+from assay.trainer.trainer import Fit, write_run
 from assay.training import checkpoint as checkpoints
 from assay.training.eta import Clock
 from assay.training.hook import Hook

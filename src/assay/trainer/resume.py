@@ -11,10 +11,10 @@ from assay.errors import RunError
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data, read_config
-from assay.fit import Fit, write_run
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import CONFIG, METRICS, RunDirectory
 from assay.tracking.base import Tracker
+from assay.trainer.trainer import Fit, write_run
 from assay.training.eta import Clock
 from assay.training.hook import Hook
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.fit import FINAL_SCORES, Fit
 from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
+from assay.trainer.trainer import FINAL_SCORES, Fit
 from assay.training.eta import Clock
 from training.tiny import build, write_text
 
