@@ -13,10 +13,10 @@ from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.windows import Windows
 from assay.experiment.config import ExperimentConfig
+from assay.hf.model import FileTokenizer, open_folder, read_text
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
 from assay.text.store import Part
-from assay.transformers_model import FileTokenizer, open_folder, read_text
 
 CONTEXT = 1024  # tokens in a window unless said otherwise: GPT-2's, and no more for models that read further, as the cost grows with it
 

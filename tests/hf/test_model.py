@@ -15,7 +15,7 @@ from assay.errors import DataError, UserError
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.windows import Windows
-from assay.transformers_model import FileTokenizer, open_folder, read_text
+from assay.hf.model import FileTokenizer, open_folder, read_text
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")
 pytestmark = pytest.mark.filterwarnings("default")  # the library's own warnings are not ours
