@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from assay.cli.study_progress import Progress
+from assay.jobs.folder import Standing, StudyFolder
 from assay.study.estimate import Estimate, Sizes
-from assay.study.folder import Standing, StudyFolder
 from cli.conftest import Lab
 from study.small import lay_study, planned
 from trained import call

@@ -6,7 +6,7 @@ import pytest
 
 from assay.runs.directory import RunDirectory
 from assay.search.folder import SearchFolder
-from launch.test_slurm import answers
+from jobs.test_slurm import answers
 from search.small import lay_search, run_folders, states
 from study.small import at_home, wait_until
 from trained import call

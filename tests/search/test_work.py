@@ -120,7 +120,7 @@ def test_failures_of_another_kind_are_kept_with_their_reason_and_three_in_a_row_
         raise ValueError("the disk is on fire")
 
     search = begun(tmp_path, trials=5)
-    monkeypatch.setattr("assay.study.work.write_run", broken)
+    monkeypatch.setattr("assay.jobs.worker.write_run", broken)
     with pytest.raises(AssayError, match="3 trials in a row failed"):
         make(search)
     assert states(search) == ["failed"] * 3

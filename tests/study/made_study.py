@@ -11,10 +11,11 @@ import numpy as np
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.experiment.config import ExperimentConfig
+from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
 from assay.study.file import StudyConfig
 from assay.study.metric import METRICS
-from assay.study.plan import BASE, Job, Plan, PlannedArm, new_plan
+from assay.study.plan import BASE, Plan, PlannedArm, new_plan
 from assay.study.results import ArmOutcome, Curve, RunOutcome, Spent
 from evaluation.scores import keep, sizes_of, stored
 from trained import RECIPE

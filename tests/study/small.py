@@ -12,9 +12,9 @@ import pytest
 import tomli_w
 
 import trained
-from assay.study.folder import StudyFolder
+from assay.jobs.folder import StudyFolder
+from assay.jobs.job import Job
 from assay.study.make import make_plan
-from assay.study.plan import Job
 
 STUDY: dict[str, Any] = {
     "question": "Is a wider model better?",

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from assay.experiment.load import load_data
+from assay.jobs.folder import Standing, State
 from assay.study.estimate import Estimate, Sizes, load_of, measured_rates, to_come
-from assay.study.folder import Standing, State
 from assay.study.make import make_plan
 from assay.study.plan import Plan
 from study.small import at_home, lay_study

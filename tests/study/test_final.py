@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from assay.jobs.worker import work
 from assay.runs.directory import TEST_USES, RunDirectory
 from assay.study.final import score_chosen
-from assay.study.work import work
 from study.small import at_home, jobs, planned
 
 

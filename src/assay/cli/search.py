@@ -11,8 +11,9 @@ from rich.console import Console
 from assay.cli.options import AsJson, DataDir, RunsDir, Scale
 from assay.core import recipe
 from assay.errors import ConfigError, Interrupted, UserError
-from assay.launch.config import LaunchConfig
-from assay.launch.slurm import require_slurm, submit
+from assay.jobs.launch import LaunchConfig
+from assay.jobs.slurm import require_slurm, submit
+from assay.jobs.worker import end_with_input
 from assay.runs.directory import runs_folder
 from assay.search.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
 from assay.search.file import SearchConfig
@@ -21,7 +22,6 @@ from assay.search.journal import JOURNAL, import_optuna
 from assay.search.pool import SearchPool
 from assay.search.results import Results, line, results, rows, write_best
 from assay.search.work import work
-from assay.study.work import end_with_input
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
 

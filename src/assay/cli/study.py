@@ -17,17 +17,17 @@ from assay.cli.study_progress import Progress
 from assay.cli.study_told import counted, listed, row, tell_end, tell_plan
 from assay.core.words import duration
 from assay.errors import AssayError, Interrupted, RunError, UserError
-from assay.launch.config import LaunchConfig
-from assay.launch.slurm import require_slurm, submit
+from assay.jobs.folder import Standing, StudyFolder, find_folder, is_study, studies
+from assay.jobs.launch import LaunchConfig
+from assay.jobs.pool import Pool, shares
+from assay.jobs.slurm import require_slurm, submit
+from assay.jobs.worker import end_with_input, prepare, retry, work
 from assay.runs.directory import runs_folder
 from assay.study import file
 from assay.study.estimate import Estimate, Sizes, measured_rates
 from assay.study.final import score_chosen
-from assay.study.folder import Standing, StudyFolder, find_folder, is_study, studies
 from assay.study.make import make_plan
 from assay.study.plan import Plan
-from assay.study.pool import Pool, shares
-from assay.study.work import end_with_input, prepare, retry, work
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
 

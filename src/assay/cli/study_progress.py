@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.core.words import duration
+from assay.jobs.folder import Standing, State, StudyFolder, counts
 from assay.study.estimate import Estimate, to_come
-from assay.study.folder import Standing, State, StudyFolder, counts
 from assay.study.plan import Plan
 
 SHOWN: tuple[tuple[State, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))

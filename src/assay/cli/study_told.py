@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from assay.errors import AssayError
+from assay.jobs.folder import Standing, StudyFolder, counts
 from assay.study.estimate import to_come
-from assay.study.folder import Standing, StudyFolder, counts
 from assay.study.outcome import read_study
 from assay.study.plan import Plan
 from assay.terminal.console import print_json

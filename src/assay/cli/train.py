@@ -19,7 +19,7 @@ from assay.errors import UserError
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.launch.config import LaunchConfig
+from assay.jobs.launch import LaunchConfig
 from assay.runs.directory import RunDirectory, create, runs_folder
 from assay.terminal.console import console
 from assay.tracking.base import Tracker

@@ -13,8 +13,8 @@ from assay.core import recipe
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, UserError, failure_of
 from assay.experiment.config import ExperimentConfig
-from assay.launch.config import LaunchConfig
-from assay.launch.slurm import log_of, require_slurm, submit
+from assay.jobs.launch import LaunchConfig
+from assay.jobs.slurm import log_of, require_slurm, submit
 from assay.runs.directory import CONFIG, RunDirectory, create
 from assay.terminal.console import console, print_json
 from assay.tracking.console import ConsoleTracker

@@ -10,13 +10,14 @@ from assay.core.config import Tree, flatten
 from assay.evaluation.verdict import figure
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
+from assay.jobs.folder import Standing, StudyFolder
+from assay.jobs.job import Job
 from assay.report.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
 from assay.study.built import costs
 from assay.study.file import StudyConfig
-from assay.study.folder import Standing, StudyFolder
 from assay.study.outcome import read_plan
-from assay.study.plan import Job, Plan, PlannedArm
+from assay.study.plan import Plan, PlannedArm
 from assay.study.results import Outcome
 from assay.study.warnings import budget, figures, selection, unfinished
 from assay.tracking.follow import state

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from assay.core.config import Config, Tree
 from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
-from assay.launch.config import LaunchConfig
+from assay.jobs.launch import LaunchConfig
 from assay.search.space import Space
 from assay.study.file import Matched
 from assay.study.metric import METRICS, Metric

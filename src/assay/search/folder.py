@@ -17,6 +17,8 @@ from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment.config import ExperimentConfig
+from assay.jobs.folder import StudyFolder
+from assay.jobs.job import JOBS, Job
 from assay.runs.lock import Lock, take
 from assay.search.file import SearchConfig
 from assay.search.journal import JOURNAL, Journal
@@ -24,10 +26,8 @@ from assay.search.space import Point, Space
 from assay.search.trial import trial_name
 from assay.study.axes import varied
 from assay.study.built import built
-from assay.study.folder import StudyFolder
 from assay.study.matching import Matching, equal_budget
 from assay.study.names import spoken
-from assay.study.plan import JOBS, Job
 
 SEARCH, BASE, BEST = "search.toml", "base.toml", "best.toml"
 FREE = ("question", "trials", "launch")  # what may change in a search that has begun

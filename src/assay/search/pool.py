@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assay.errors import AssayError
+from assay.jobs.pool import LOOK, Pool, Tell
 from assay.search.folder import SearchFolder
 from assay.search.results import Results, results
-from assay.study.pool import LOOK, Pool, Tell
 
 
 class SearchPool(Pool):

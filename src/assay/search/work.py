@@ -18,12 +18,12 @@ from assay.core.devices import resolve
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_stored
 from assay.experiment.load import load_data
+from assay.jobs.worker import interruptible, make_run
 from assay.runs.lock import Lock, take
 from assay.search.folder import SearchFolder
 from assay.search.results import line
 from assay.search.rungs import Reporter, Rungs
 from assay.search.trial import FRUITLESS, Trial, counted, fruitless, goes_on, trial_name
-from assay.study.work import interruptible, make_run
 from assay.training.hook import Hook
 
 FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up

@@ -22,7 +22,7 @@ from assay.data.prepare import Prepared
 from assay.errors import AssayError
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
-from assay.study.folder import Standing
+from assay.jobs.folder import Standing
 from assay.study.plan import Plan, PlannedArm
 from assay.trainer.trainer import FINAL_SCORES
 from assay.training.budget import Budget

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from assay.core.config import Config
 from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
-from assay.launch.config import LaunchConfig
+from assay.jobs.launch import LaunchConfig
 from assay.study.metric import METRICS
 
 STUDIES = files("assay") / "studies"

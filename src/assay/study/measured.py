@@ -9,10 +9,10 @@ import numpy as np
 from assay.core.config import Tree
 from assay.errors import RunError
 from assay.evaluation.stored import Stored, find_stored, read_stored
+from assay.jobs.folder import StudyFolder
+from assay.jobs.job import Job
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
-from assay.study.folder import StudyFolder
-from assay.study.plan import Job
 from assay.study.results import Curve, Point, RunOutcome, Spent
 
 TRAINING = ("warm-up", "step")  # the kinds of work whose seconds are of training

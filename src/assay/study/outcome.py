@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from assay.jobs.folder import StudyFolder
 from assay.study.compared import compared
 from assay.study.effects import effects, interactions
-from assay.study.folder import StudyFolder
 from assay.study.measured import read_run
 from assay.study.metric import METRICS
 from assay.study.pareto import fronts

@@ -9,7 +9,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ from assay.core.config import Tree
 from assay.errors import ConfigError, RunError
 from assay.evaluation.stored import read_stored
 from assay.experiment.config import ExperimentConfig
+from assay.jobs.job import JOBS, Job
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
 from assay.study.file import StudyConfig
@@ -27,7 +28,7 @@ from assay.study.metric import METRICS
 from assay.study.names import run_name
 from assay.study.rates import scaled_rates
 
-STUDY, PLAN, JOBS = "study.toml", "plan.json", "jobs"
+STUDY, PLAN = "study.toml", "plan.json"
 BASE = "base"  # the name of the arm that all others differ from
 
 
@@ -63,22 +64,6 @@ class PlannedArm:
     def of(cls, tree: Tree) -> Self:
         """The arm whose `tree()` this is."""
         return cls(**{**{key: tree[key] for key in cls.__slots__}, "config": ExperimentConfig.make(tree["config"])})
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One run to be made."""
-
-    run: str  # its name, and that of its directory
-    arm: str
-    seed: int
-    lr_factor: float
-    tuning: bool  # whether it takes part in choosing the factor
-    config: Tree
-
-    def entry(self) -> Tree:
-        """As plain values, without the config, which has a file of its own."""
-        return {key: value for key, value in asdict(self).items() if key != "config"}
 
 
 class Refused(NamedTuple):

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from assay.evaluation.compare import Units
 from assay.evaluation.stored import Stored
+from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
 from assay.statistics.interval import Interval
 from assay.study.metric import Metric
-from assay.study.plan import Job, Plan, PlannedArm
+from assay.study.plan import Plan, PlannedArm
 
 
 class Point(NamedTuple):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from assay.jobs.folder import StudyFolder
+from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
-from assay.study.folder import StudyFolder
-from assay.study.work import work
 from study.small import at_home, jobs, metrics, planned, start, states, wait_until
 from trained import call
 

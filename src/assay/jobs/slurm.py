@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import OUT_OF_MEMORY, AssayError, ConfigError, Interrupted, UserError, out_of_memory
-from assay.launch.config import LaunchConfig
+from assay.jobs.launch import LaunchConfig
 
 FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below the ports that systems hand out by themselves
 

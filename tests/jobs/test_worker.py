@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from assay.errors import DataError, Interrupted
+from assay.jobs import worker as working
+from assay.jobs.folder import StudyFolder, counts
+from assay.jobs.worker import TRIES, retry, work
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
-from assay.study import work as working
-from assay.study.folder import StudyFolder, counts
-from assay.study.work import TRIES, retry, work
 from assay.trainer.trainer import Fit
 from study.small import STUDY, at_home, jobs, metrics, planned, states
 from trained import call

@@ -7,7 +7,7 @@ import pytest
 from assay.core import recipe
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.launch.config import LaunchConfig
+from assay.jobs.launch import LaunchConfig
 
 
 def test_an_absent_table_leaves_everything_to_the_cluster() -> None:

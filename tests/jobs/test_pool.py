@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from assay.errors import AssayError
-from assay.study import pool as pools
-from assay.study.folder import WORKERS_LOG
-from assay.study.pool import Pool, Share, shares
+from assay.jobs import pool as pools
+from assay.jobs.folder import WORKERS_LOG
+from assay.jobs.pool import Pool, Share, shares
 from study.small import at_home, jobs, metrics, planned, start, states, wait_until
 
 

@@ -20,7 +20,7 @@ import torch
 from assay.core.machine import cpu_count, cpu_quota
 from assay.core.signals import heeding
 from assay.errors import AssayError, Interrupted
-from assay.study.folder import WORKERS_LOG, Standing, StudyFolder
+from assay.jobs.folder import WORKERS_LOG, Standing, StudyFolder
 from assay.study.plan import Plan
 
 LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long

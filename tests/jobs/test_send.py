@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.launch.config import LaunchConfig
-from assay.launch.slurm import parameters
+from assay.jobs.launch import LaunchConfig
+from assay.jobs.slurm import parameters
 from trained import call, lay
 
 Commands = Callable[[str], None]

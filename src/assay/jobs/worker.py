@@ -33,12 +33,13 @@ from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, failure_of, out
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
+from assay.jobs.folder import LOG, StudyFolder, may_grow
+from assay.jobs.job import JOBS, Job
 from assay.runs.checkpoint_ref import step_name, steps_in
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, take
 from assay.study.final import score_chosen
-from assay.study.folder import LOG, StudyFolder, may_grow
-from assay.study.plan import JOBS, Job, Plan
+from assay.study.plan import Plan
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.resume import reopen

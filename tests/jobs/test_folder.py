@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from assay.errors import RunError
+from assay.jobs.folder import StudyFolder, counts, find_folder, is_study, may_grow, studies
+from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
-from assay.study.folder import StudyFolder, counts, find_folder, is_study, may_grow, studies
 from assay.study.make import make_plan
-from assay.study.work import work
 from study.small import at_home, jobs, lay_study, planned, states
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from submitit import LocalExecutor, LocalJob
 
-from assay.launch.slurm import Task
-from launch.jobs import broken, cancelled, counted_together, out_of_time, refused
+from assay.jobs.slurm import Task
+from jobs.functions import broken, cancelled, counted_together, out_of_time, refused
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_user_s_mistake_is_told_in_a_sentence(executor: LocalExecutor) -> None
 def test_another_failure_is_told_with_its_place(executor: LocalExecutor) -> None:
     job = executor.submit(Task(broken))
     assert "nobody thought of this" in str(job.exception())
-    assert "launch/jobs.py" in str(job.exception())
+    assert "jobs/functions.py" in str(job.exception())
 
 
 def test_the_processes_of_a_job_train_together(executor: LocalExecutor) -> None:
