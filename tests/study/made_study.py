@@ -14,9 +14,9 @@ from assay.experiment.config import ExperimentConfig
 from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
 from assay.study.file import StudyConfig
-from assay.study.metric import METRICS
 from assay.study.plan import BASE, Plan, PlannedArm, new_plan
 from assay.study.results import ArmOutcome, Curve, RunOutcome, Spent
+from assay.variation.metric import METRICS
 from evaluation.scores import keep, sizes_of, stored
 from trained import RECIPE
 

@@ -11,8 +11,8 @@ import pytest
 from assay.errors import ConfigError, RunError
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
-from assay.study import rates
 from assay.study.plan import Plan
+from assay.variation import rates
 from study.planned import planned
 from trained import RECIPE, call, lay
 

@@ -14,13 +14,13 @@ from assay.jobs.folder import Standing, StudyFolder
 from assay.jobs.job import Job
 from assay.report.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
-from assay.study.built import costs
 from assay.study.file import StudyConfig
 from assay.study.outcome import read_plan
 from assay.study.plan import Plan, PlannedArm
 from assay.study.results import Outcome
 from assay.study.warnings import budget, figures, selection, unfinished
 from assay.tracking.follow import state
+from assay.variation.costs import costs
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 

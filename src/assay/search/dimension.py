@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from assay.core.config import Config, setting
 from assay.errors import ConfigError, nearest
-from assay.study.names import spoken
+from assay.variation.names import spoken
 
 Whole: TypeAlias = int  # inside the class whose field is named `int`
 Scalar: TypeAlias = str | int | float | bool

@@ -12,8 +12,8 @@ from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
 from assay.jobs.launch import LaunchConfig
 from assay.search.space import Space
-from assay.study.file import Matched
-from assay.study.metric import METRICS, Metric
+from assay.variation.metric import METRICS, Metric
+from assay.variation.settings import Matched
 
 Sampler = Literal["tpe", "random", "grid", "cma"]
 

@@ -24,10 +24,10 @@ from assay.search.file import SearchConfig
 from assay.search.journal import JOURNAL, Journal
 from assay.search.space import Point, Space
 from assay.search.trial import trial_name
-from assay.study.axes import varied
-from assay.study.built import built
-from assay.study.matching import Matching, equal_budget
-from assay.study.names import spoken
+from assay.variation.axes import varied
+from assay.variation.costs import built
+from assay.variation.matching import Matching, equal_budget
+from assay.variation.names import spoken
 
 SEARCH, BASE, BEST = "search.toml", "base.toml", "best.toml"
 FREE = ("question", "trials", "launch")  # what may change in a search that has begun

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from assay.errors import NonFiniteLoss
 from assay.search.file import AshaConfig
-from assay.study.metric import Metric
 from assay.training.hook import Figures, Hook, Training
 from assay.training.state import StepResult, TrainState
+from assay.variation.metric import Metric
 
 Report = Callable[[int, float], None]  # tokens, figure
 Judge = Callable[[int, float], str | None]  # tokens, figure: why the trial stops; None: it goes on

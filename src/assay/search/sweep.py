@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from assay.core.config import Tree
 from assay.errors import ConfigError, UserError, nearest
-from assay.study.metric import METRICS
+from assay.variation.metric import METRICS
 
 SAMPLERS = {"grid": "grid", "random": "random", "bayes": "tpe"}
 LOSSES = ("loss", "val_loss", "validation_loss", "eval_loss", "val/loss", "eval/loss", "validation/loss")  # nats a token, nearly everywhere

@@ -22,9 +22,9 @@ from assay.evaluation.compare import Arm, paired_by_seed
 from assay.statistics.contrast import contrast
 from assay.statistics.interval import LEVEL, Interval
 from assay.statistics.multiple import holm
-from assay.study.names import spoken
 from assay.study.plan import Plan, PlannedArm
 from assay.study.results import Against, ArmOutcome, AxisEffect, Effect, Interaction
+from assay.variation.names import spoken
 
 BASE = "base"  # the base's own value of an axis
 VARIANTS = "variants"  # where arms that move several keys are listed

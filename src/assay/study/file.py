@@ -11,11 +11,10 @@ from assay.core.config import Config
 from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
 from assay.jobs.launch import LaunchConfig
-from assay.study.metric import METRICS
+from assay.variation.metric import METRICS
+from assay.variation.settings import EVERY, Matched
 
 STUDIES = files("assay") / "studies"
-Matched = Literal["tokens", "text", "flops", "minutes", "parameters"]
-EVERY = "*"  # as an axis: every kind of the family
 
 
 class StudyConfig(Config):

@@ -5,12 +5,12 @@ from pathlib import Path
 from assay.core.config import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.study.axes import Candidate, candidates, refuse_undeclared, varied
-from assay.study.built import Costs, built, costs
 from assay.study.file import StudyConfig
-from assay.study.matching import Matching, matching
 from assay.study.plan import BASE, Plan, PlannedArm, Refused, new_plan
-from assay.study.rates import rates
+from assay.variation.axes import Candidate, candidates, refuse_undeclared, varied
+from assay.variation.costs import Costs, built, costs
+from assay.variation.matching import Matching, matching
+from assay.variation.rates import rates
 
 
 def make_plan(name_or_path: str, scale: str | None = None, *, traced: bool = True) -> Plan:

@@ -7,13 +7,13 @@ from assay.jobs.folder import StudyFolder
 from assay.study.compared import compared
 from assay.study.effects import effects, interactions
 from assay.study.measured import read_run
-from assay.study.metric import METRICS
 from assay.study.pareto import fronts
 from assay.study.plan import Plan, PlannedArm
 from assay.study.results import ArmOutcome, Outcome, RunOutcome
 from assay.study.sensitivity import sensitivities
 from assay.study.verdict import verdict
 from assay.study.warnings import warnings
+from assay.variation.metric import METRICS
 
 __all__ = ["ArmOutcome", "Outcome", "RunOutcome", "read_study"]
 

@@ -24,9 +24,9 @@ from assay.jobs.job import JOBS, Job
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
 from assay.study.file import StudyConfig
-from assay.study.metric import METRICS
-from assay.study.names import run_name
-from assay.study.rates import scaled_rates
+from assay.variation.metric import METRICS
+from assay.variation.names import run_name
+from assay.variation.rates import scaled_rates
 
 STUDY, PLAN = "study.toml", "plan.json"
 BASE = "base"  # the name of the arm that all others differ from

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from assay.errors import ConfigError
-from assay.study.built import built, flops_of_step
 from assay.study.plan import Plan
 from assay.training.budget import Budget
+from assay.variation.costs import built, flops_of_step
 from study.planned import planned
 from trained import RECIPE
 

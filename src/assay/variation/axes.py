@@ -15,10 +15,11 @@ from assay.core import recipe
 from assay.core.config import Config, Tree, config_class, is_family, merge
 from assay.errors import ConfigError, nearest
 from assay.experiment.config import ExperimentConfig
-from assay.study.file import EVERY, StudyConfig
-from assay.study.names import short_keys, spoken
-from assay.study.rates import RATE
+from assay.study.file import StudyConfig
 from assay.trainer.resume import changes
+from assay.variation.names import short_keys, spoken
+from assay.variation.rates import RATE
+from assay.variation.settings import EVERY
 
 SEED = "train.seed"
 LABEL = "label"  # in the table of a variant: no key but its name

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from assay.study.names import run_name, short_keys, slug, spoken
+from assay.variation.names import run_name, short_keys, slug, spoken
 
 
 def test_keys_lose_what_holds_them_unless_two_would_be_one() -> None:

@@ -12,9 +12,10 @@ from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.study.built import built, flops_of_step
-from assay.study.file import Matched, StudyConfig
+from assay.study.file import StudyConfig
 from assay.training.budget import Budget
+from assay.variation.costs import built, flops_of_step
+from assay.variation.settings import Matched
 
 BUDGET, WIDTH = "train.budget", "model.width"
 SEARCHED = 512  # widths next to one that a model refuses

@@ -6,8 +6,8 @@ import pytest
 
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.study.axes import refuse_undeclared, varied
 from assay.trainer.resume import changes
+from assay.variation.axes import refuse_undeclared, varied
 from study.planned import planned
 from trained import RECIPE
 
