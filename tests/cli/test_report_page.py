@@ -12,7 +12,7 @@ from assay.report import picture
 from assay.runs.directory import RunDirectory
 from cli.conftest import Lab
 from report.reported import ARMS, rate
-from study.made_study import made
+from studies.made_study import made
 from trained import call
 
 pytest.importorskip("matplotlib")

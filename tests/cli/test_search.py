@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.small import lay_search
-from study.small import at_home
+from studies.small import at_home
 from trained import call
 
 SWEEP = """

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from assay.cli.study_progress import Progress
 from assay.jobs.folder import Standing, StudyFolder
-from assay.study.estimate import Estimate, Sizes
+from assay.studies.estimate import Estimate, Sizes
 from cli.conftest import Lab
-from study.small import lay_study, planned
+from studies.small import lay_study, planned
 from trained import call
 
 

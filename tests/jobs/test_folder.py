@@ -10,8 +10,8 @@ from assay.jobs.folder import StudyFolder, counts, find_folder, is_study, may_gr
 from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
-from assay.study.make import make_plan
-from study.small import at_home, jobs, lay_study, planned, states
+from assay.studies.make import make_plan
+from studies.small import at_home, jobs, lay_study, planned, states
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from assay.jobs.folder import StudyFolder
 from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
-from study.small import at_home, jobs, metrics, planned, start, states, wait_until
+from studies.small import at_home, jobs, metrics, planned, start, states, wait_until
 from trained import call
 
 LONG = {

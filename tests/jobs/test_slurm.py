@@ -13,7 +13,7 @@ from assay.jobs.folder import StudyFolder
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import submit
 from assay.runs.directory import METRICS, RunDirectory
-from study.small import at_home, lay_study
+from studies.small import at_home, lay_study
 from trained import call, lay
 
 PATIENCE = 120.0  # seconds until a job has to be done

@@ -16,7 +16,7 @@ from assay.jobs.worker import TRIES, retry, work
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
 from assay.trainer.trainer import Fit
-from study.small import STUDY, at_home, jobs, metrics, planned, states
+from studies.small import STUDY, at_home, jobs, metrics, planned, states
 from trained import call
 
 DROPOUT = "model.block.feed_dropout=0.1"

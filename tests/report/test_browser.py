@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from report.reported import ARMS, EVIL, reported, study
-from study.made_study import arm
+from studies.made_study import arm
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.study.outcome import read_study
+from assay.studies.analysis.outcome import read_study
 from report.reported import ARMS, EVIL, Page, reported, study
-from study.made_study import arm
+from studies.made_study import arm
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

@@ -8,7 +8,7 @@ from assay.runs.directory import RunDirectory
 from assay.search.folder import SearchFolder
 from jobs.test_slurm import answers
 from search.small import lay_search, run_folders, states
-from study.small import at_home, wait_until
+from studies.small import at_home, wait_until
 from trained import call
 
 pytestmark = pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it")

@@ -9,7 +9,7 @@ from assay.runs.directory import RunDirectory
 from assay.search.results import results
 from assay.search.work import next_trial
 from search.small import begun, make, quiet, states, trials
-from study.small import at_home, metrics
+from studies.small import at_home, metrics
 
 TOKENS = 16 * 8  # of a step of the base
 ASHA = {"kind": "asha", "min_tokens": 4 * TOKENS, "reduction": 2}

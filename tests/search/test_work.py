@@ -15,9 +15,9 @@ from assay.search.folder import SearchFolder
 from assay.search.journal import JOURNAL
 from assay.search.results import results, write_best
 from assay.search.work import next_trial
-from assay.study.make import make_plan
+from assay.studies.make import make_plan
 from search.small import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
-from study.small import at_home, metrics, start, wait_until
+from studies.small import at_home, metrics, start, wait_until
 from trained import call
 
 RATE: dict[str, Any] = {"optimizer.lr": {"log": [1e-4, 1e-1]}}

@@ -8,7 +8,7 @@ from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
 from assay.trainer.resume import changes
 from assay.variation.axes import refuse_undeclared, varied
-from study.planned import planned
+from studies.planned import planned
 from trained import RECIPE
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from assay.errors import ConfigError
-from assay.study.plan import Plan
+from assay.studies.plan import Plan
 from assay.training.budget import Budget
 from assay.variation.costs import built, flops_of_step
-from study.planned import planned
+from studies.planned import planned
 from trained import RECIPE
 
 BARE = 'question = "?"\nbase = "tiny.toml"\n'

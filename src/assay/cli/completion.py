@@ -45,7 +45,7 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
 
 def studies(context: typer.Context, incomplete: str) -> list[str]:
     """Studies that ship with Assay, and TOML files in this folder."""
-    shipped = Path(__file__).parents[1] / "studies"
+    shipped = Path(__file__).parents[1] / "studies" / "bundled"
     found = [*(path.stem for path in shipped.glob("*.toml")), *(str(path) for path in Path().glob("*.toml"))]
     return _beginning(incomplete, sorted(found))
 

@@ -14,8 +14,8 @@ from assay.report.picture import refuse_missing
 from assay.report.plain import as_csv, as_markdown
 from assay.report.plain_runs import read_runs
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
-from assay.study.outcome import read_study
-from assay.study.results import Outcome
+from assay.studies.analysis.outcome import read_study
+from assay.studies.analysis.results import Outcome
 from assay.terminal.console import console, print_json
 
 

@@ -23,11 +23,11 @@ from assay.jobs.pool import Pool, shares
 from assay.jobs.slurm import require_slurm, submit
 from assay.jobs.worker import end_with_input, prepare, retry, work
 from assay.runs.directory import runs_folder
-from assay.study import file
-from assay.study.estimate import Estimate, Sizes, measured_rates
-from assay.study.final import score_chosen
-from assay.study.make import make_plan
-from assay.study.plan import Plan
+from assay.studies import file
+from assay.studies.estimate import Estimate, Sizes, measured_rates
+from assay.studies.final import score_chosen
+from assay.studies.make import make_plan
+from assay.studies.plan import Plan
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from assay.core.words import duration
 from assay.jobs.folder import Standing, State, StudyFolder, counts
-from assay.study.estimate import Estimate, to_come
-from assay.study.plan import Plan
+from assay.studies.estimate import Estimate, to_come
+from assay.studies.plan import Plan
 
 SHOWN: tuple[tuple[State, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
 STYLES: dict[State, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from assay.errors import AssayError
 from assay.jobs.folder import Standing, StudyFolder, counts
-from assay.study.estimate import to_come
-from assay.study.outcome import read_study
-from assay.study.plan import Plan
+from assay.studies.analysis.outcome import read_study
+from assay.studies.estimate import to_come
+from assay.studies.plan import Plan
 from assay.terminal.console import print_json
 from assay.terminal.tables import pairs
 

@@ -15,7 +15,7 @@ from assay.jobs.job import Job
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory, all_runs
 from assay.runs.lock import is_held
-from assay.study.plan import PLAN, Plan
+from assay.studies.plan import PLAN, Plan
 from assay.tracking.follow import last_line
 
 LOCKS, LOG, WORKERS_LOG = "locks", "log.txt", "workers.log"

@@ -21,7 +21,7 @@ from assay.core.machine import cpu_count, cpu_quota
 from assay.core.signals import heeding
 from assay.errors import AssayError, Interrupted
 from assay.jobs.folder import WORKERS_LOG, Standing, StudyFolder
-from assay.study.plan import Plan
+from assay.studies.plan import Plan
 
 LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long
 SHARE = 0.05  # of the time that looking may take, as the workers need the cores

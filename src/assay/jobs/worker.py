@@ -38,8 +38,8 @@ from assay.jobs.job import JOBS, Job
 from assay.runs.checkpoint_ref import step_name, steps_in
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, take
-from assay.study.final import score_chosen
-from assay.study.plan import Plan
+from assay.studies.final import score_chosen
+from assay.studies.plan import Plan
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.resume import reopen

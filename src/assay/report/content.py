@@ -14,8 +14,8 @@ from assay.report.set_beside import against_base, costs, rates
 from assay.report.side_by_side import Readings, readings
 from assay.report.words import quality, times
 from assay.report.yardsticks import Yardstick, measure_missing, ranked
-from assay.study.plan import Refused
-from assay.study.results import Outcome
+from assay.studies.analysis.results import Outcome
+from assay.studies.plan import Refused
 
 PANELS: dict[str, Callable[[Outcome, dict[str, Key]], Panel | None]] = {
     "differences": against_base,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from assay.core.config import Tree, flatten
 from assay.report.words import NOTHING, shown, signed, times
-from assay.study.results import ArmOutcome, Effect, Interaction, Outcome, RunOutcome
+from assay.studies.analysis.results import ArmOutcome, Effect, Interaction, Outcome, RunOutcome
 
 FREE = ("train.seed",)  # differs between the runs of an arm
 TOGETHER = "pairs of values, less what each does alone"

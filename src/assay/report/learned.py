@@ -12,7 +12,7 @@ from assay.report.picture import Said
 from assay.report.scale import Scale
 from assay.report.words import amount
 from assay.runs.directory import METRICS
-from assay.study.results import ArmOutcome, Outcome, Point, RunOutcome
+from assay.studies.analysis.results import ArmOutcome, Outcome, Point, RunOutcome
 
 GRID = 60  # points of a curve
 BEGINNING = 0.1  # share of training whose high losses do not decide the height of a picture

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from assay.report.charts import Line
 from assay.report.picture import DASHES, SERIES
-from assay.study.results import Outcome
+from assay.studies.analysis.results import Outcome
 
 
 class Key(NamedTuple):

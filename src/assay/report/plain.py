@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from assay.report.content import Content
 from assay.report.results_table import ResultsTable, interval_of
-from assay.study.results import Against, ArmOutcome, Outcome, RunOutcome
+from assay.studies.analysis.results import Against, ArmOutcome, Outcome, RunOutcome
 
 COLUMNS = {
     "study": "name of the study",

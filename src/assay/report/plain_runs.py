@@ -14,11 +14,11 @@ from assay.jobs.folder import Standing, StudyFolder
 from assay.jobs.job import Job
 from assay.report.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
-from assay.study.file import StudyConfig
-from assay.study.outcome import read_plan
-from assay.study.plan import Plan, PlannedArm
-from assay.study.results import Outcome
-from assay.study.warnings import budget, figures, selection, unfinished
+from assay.studies.analysis.outcome import read_plan
+from assay.studies.analysis.results import Outcome
+from assay.studies.analysis.warnings import budget, figures, selection, unfinished
+from assay.studies.file import StudyConfig
+from assay.studies.plan import Plan, PlannedArm
 from assay.tracking.follow import state
 from assay.variation.costs import costs
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from assay.report.words import NOTHING, amount, lasting, quality, signed
 from assay.statistics.interval import Interval
-from assay.study.results import Against, ArmOutcome, Outcome
+from assay.studies.analysis.results import Against, ArmOutcome, Outcome
 
 
 class Column(NamedTuple):

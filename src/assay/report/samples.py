@@ -6,7 +6,7 @@ from typing import NamedTuple
 from assay.report.panels import Key
 from assay.runs.checkpoint_ref import step_of
 from assay.runs.directory import RunDirectory
-from assay.study.results import Outcome
+from assay.studies.analysis.results import Outcome
 
 LONGEST = 1200  # characters of an arm's samples
 

@@ -8,7 +8,7 @@ from assay.report.panels import Key, Panel, panel
 from assay.report.picture import Said
 from assay.report.scale import Scale
 from assay.report.words import amount, signed, times
-from assay.study.results import Front, Outcome
+from assay.studies.analysis.results import Front, Outcome
 
 COSTS = {"flops": "FLOPs of training", "parameters": "parameters", "seconds": "seconds of training", "state_bytes": "bytes of state"}
 SEEDS = "the choice of the seed"

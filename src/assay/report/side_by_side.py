@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.report.reading import Piece, reading
-from assay.study.results import ArmOutcome, Outcome, RunOutcome
+from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
 
 STEPS = (0.5, 1, 2, 4, 8)  # bits of a token at which the colour changes
 LEVELS = ("under 0.5", "0.5 to 1", "1 to 2", "2 to 4", "4 to 8", "8 or more")

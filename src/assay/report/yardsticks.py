@@ -9,8 +9,8 @@ from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import AssayError
 from assay.experiment.load import load_data, read_config
 from assay.report.words import quality
-from assay.study.plan import BASE
-from assay.study.results import ArmOutcome, Outcome, RunOutcome
+from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
+from assay.studies.plan import BASE
 
 YARDSTICKS = "yardsticks.json"  # in a run: those of the validation text
 PATIENCE = 60  # seconds that a report takes to measure them

@@ -10,7 +10,7 @@ from assay.core.config import Tree
 from assay.runs.lock import is_held
 from assay.search.folder import BASE, BEST, SearchFolder, write
 from assay.search.trial import FRUITLESS, Trial, counted, fruitless, trial_name
-from assay.study.file import StudyConfig
+from assay.studies.file import StudyConfig
 from assay.variation.names import short_keys, spoken
 
 CONFIRM = "confirm-{}.toml"  # a study of the base and the best with fresh seeds; the name of the search in it

@@ -15,7 +15,7 @@ from assay.core import recipe
 from assay.core.config import Config, Tree, config_class, is_family, merge
 from assay.errors import ConfigError, nearest
 from assay.experiment.config import ExperimentConfig
-from assay.study.file import StudyConfig
+from assay.studies.file import StudyConfig
 from assay.trainer.resume import changes
 from assay.variation.names import short_keys, spoken
 from assay.variation.rates import RATE

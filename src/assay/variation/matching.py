@@ -12,7 +12,7 @@ from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.study.file import StudyConfig
+from assay.studies.file import StudyConfig
 from assay.training.budget import Budget
 from assay.variation.costs import built, flops_of_step
 from assay.variation.settings import Matched

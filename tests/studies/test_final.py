@@ -6,8 +6,8 @@ import pytest
 
 from assay.jobs.worker import work
 from assay.runs.directory import TEST_USES, RunDirectory
-from assay.study.final import score_chosen
-from study.small import at_home, jobs, planned
+from assay.studies.final import score_chosen
+from studies.small import at_home, jobs, planned
 
 
 @pytest.fixture(autouse=True)

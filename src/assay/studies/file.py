@@ -14,7 +14,7 @@ from assay.jobs.launch import LaunchConfig
 from assay.variation.metric import METRICS
 from assay.variation.settings import EVERY, Matched
 
-STUDIES = files("assay") / "studies"
+STUDIES = files("assay") / "studies" / "bundled"
 
 
 class StudyConfig(Config):

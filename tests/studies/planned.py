@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assay.study.make import make_plan
-from assay.study.plan import Plan
+from assay.studies.make import make_plan
+from assay.studies.plan import Plan
 from trained import RECIPE
 
 HEAD = """

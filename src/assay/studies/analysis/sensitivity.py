@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
-from assay.study.plan import Plan
-from assay.study.results import ArmOutcome, Sensitivity
+from assay.studies.analysis.results import ArmOutcome, Sensitivity
+from assay.studies.plan import Plan
 
 
 def sensitivities(plan: Plan, arms: Sequence[ArmOutcome]) -> tuple[Sensitivity, ...]:

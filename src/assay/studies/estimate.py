@@ -23,7 +23,7 @@ from assay.errors import AssayError
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import Standing
-from assay.study.plan import Plan, PlannedArm
+from assay.studies.plan import Plan, PlannedArm
 from assay.trainer.trainer import FINAL_SCORES
 from assay.training.budget import Budget
 from assay.training.step import train_step

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from assay.core.words import listed, plural
 from assay.statistics.interval import LEVEL
-from assay.study.compared import sized
-from assay.study.results import Against, Outcome
+from assay.studies.analysis.compared import sized
+from assay.studies.analysis.results import Against, Outcome
 
 LONGEST = 8  # sentences
 SHOWN = 4  # arms that are named with their figures before the rest is only counted

@@ -11,13 +11,13 @@ import pytest
 
 from assay.evaluation.compare import Arm, compare
 from assay.evaluation.verdict import resolved
-from assay.study.compared import compared
-from assay.study.effects import effects, interactions
-from assay.study.outcome import concluded, read_study
-from assay.study.plan import PlannedArm
-from assay.study.results import Against, ArmOutcome, Effect, Interaction
+from assay.studies.analysis.compared import compared
+from assay.studies.analysis.effects import effects, interactions
+from assay.studies.analysis.outcome import concluded, read_study
+from assay.studies.analysis.results import Against, ArmOutcome, Effect, Interaction
+from assay.studies.plan import PlannedArm
 from evaluation.scores import sizes_of, stored
-from study.made_study import arm, deep, fast, laid_plan, made, outcome_of
+from studies.made_study import arm, deep, fast, laid_plan, made, outcome_of
 
 STUDIES = 1000
 TOLERANCE = 0.02  # of a rate: nearly three standard deviations of 5 % in 1,000 studies

@@ -14,7 +14,7 @@ from assay.evaluation.stored import Stored
 from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
 from assay.statistics.interval import Interval
-from assay.study.plan import Plan, PlannedArm
+from assay.studies.plan import Plan, PlannedArm
 from assay.variation.metric import Metric
 
 

@@ -9,7 +9,7 @@ from assay.evaluation.comparable import refuse_unequal, unequal
 from assay.evaluation.compare import Arm, Comparison, OverSeeds, Units, compare, over_seeds
 from assay.evaluation.verdict import Words, figure, resolved, seed_verdict, text_verdict
 from assay.statistics.interval import Interval
-from assay.study.results import Against, ArmOutcome
+from assay.studies.analysis.results import Against, ArmOutcome
 from assay.variation.metric import Metric
 
 

@@ -13,7 +13,7 @@ from assay.jobs.folder import StudyFolder
 from assay.jobs.job import Job
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
-from assay.study.results import Curve, Point, RunOutcome, Spent
+from assay.studies.analysis.results import Curve, Point, RunOutcome, Spent
 
 TRAINING = ("warm-up", "step")  # the kinds of work whose seconds are of training
 LAST = "scores/end-last.json"  # the score that ends every run, read as the text was read in training

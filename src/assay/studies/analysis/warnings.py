@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.core.words import brief, listed, plural
-from assay.study.results import ArmOutcome, Outcome, RunOutcome
+from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
 
 NEARLY = 0.01  # what differs by less is called equal
 SAME = 1e-5  # figures that differ by less, relatively, are one figure rounded twice

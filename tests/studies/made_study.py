@@ -13,9 +13,9 @@ from assay.core.config import Tree
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
-from assay.study.file import StudyConfig
-from assay.study.plan import BASE, Plan, PlannedArm, new_plan
-from assay.study.results import ArmOutcome, Curve, RunOutcome, Spent
+from assay.studies.analysis.results import ArmOutcome, Curve, RunOutcome, Spent
+from assay.studies.file import StudyConfig
+from assay.studies.plan import BASE, Plan, PlannedArm, new_plan
 from assay.variation.metric import METRICS
 from evaluation.scores import keep, sizes_of, stored
 from trained import RECIPE

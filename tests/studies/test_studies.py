@@ -2,9 +2,9 @@
 
 import pytest
 
-from assay.study.file import names, scales
-from assay.study.make import make_plan
-from assay.study.plan import Plan
+from assay.studies.file import names, scales
+from assay.studies.make import make_plan
+from assay.studies.plan import Plan
 
 ALL = [(name, scale) for name in names() for scale in (None, *scales(name))]
 

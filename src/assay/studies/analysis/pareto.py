@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from assay.evaluation.compare import Arm, over_seeds
 from assay.evaluation.verdict import resolved
-from assay.study.plan import BASE
-from assay.study.results import Against, ArmOutcome, Front, OnFront
+from assay.studies.analysis.results import Against, ArmOutcome, Front, OnFront
+from assay.studies.plan import BASE
 
 
 class Cost(NamedTuple):

@@ -6,10 +6,10 @@ import pytest
 
 from assay.experiment.load import load_data
 from assay.jobs.folder import Standing, State
-from assay.study.estimate import Estimate, Sizes, load_of, measured_rates, to_come
-from assay.study.make import make_plan
-from assay.study.plan import Plan
-from study.small import at_home, lay_study
+from assay.studies.estimate import Estimate, Sizes, load_of, measured_rates, to_come
+from assay.studies.make import make_plan
+from assay.studies.plan import Plan
+from studies.small import at_home, lay_study
 
 SIZES = Sizes(train=4000, validation=1000, test=500, validation_bytes=1000)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from assay.study.pareto import fronts, on_front
-from assay.study.results import Against, Front, OnFront
-from study.made_study import arm, deep, outcome_of
+from assay.studies.analysis.pareto import fronts, on_front
+from assay.studies.analysis.results import Against, Front, OnFront
+from studies.made_study import arm, deep, outcome_of
 
 
 def front(

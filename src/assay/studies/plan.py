@@ -23,7 +23,7 @@ from assay.experiment.config import ExperimentConfig
 from assay.jobs.job import JOBS, Job
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
-from assay.study.file import StudyConfig
+from assay.studies.file import StudyConfig
 from assay.variation.metric import METRICS
 from assay.variation.names import run_name
 from assay.variation.rates import scaled_rates

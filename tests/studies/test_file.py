@@ -8,9 +8,9 @@ import pytest
 
 from assay.core import recipe
 from assay.errors import ConfigError
-from assay.study.file import StudyConfig, find, names, scales
-from assay.study.make import make_plan
-from study.planned import study
+from assay.studies.file import StudyConfig, find, names, scales
+from assay.studies.make import make_plan
+from studies.planned import study
 
 AXES = '[axes]\n"model.depth" = [2, 3]\n'
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay.jobs.folder import StudyFolder
-from assay.study.compared import compared
-from assay.study.effects import effects, interactions
-from assay.study.measured import read_run
-from assay.study.pareto import fronts
-from assay.study.plan import Plan, PlannedArm
-from assay.study.results import ArmOutcome, Outcome, RunOutcome
-from assay.study.sensitivity import sensitivities
-from assay.study.verdict import verdict
-from assay.study.warnings import warnings
+from assay.studies.analysis.compared import compared
+from assay.studies.analysis.effects import effects, interactions
+from assay.studies.analysis.measured import read_run
+from assay.studies.analysis.pareto import fronts
+from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
+from assay.studies.analysis.sensitivity import sensitivities
+from assay.studies.analysis.verdict import verdict
+from assay.studies.analysis.warnings import warnings
+from assay.studies.plan import Plan, PlannedArm
 from assay.variation.metric import METRICS
 
 __all__ = ["ArmOutcome", "Outcome", "RunOutcome", "read_study"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from assay.core.config import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.study.file import StudyConfig
-from assay.study.plan import BASE, Plan, PlannedArm, Refused, new_plan
+from assay.studies.file import StudyConfig
+from assay.studies.plan import BASE, Plan, PlannedArm, Refused, new_plan
 from assay.variation.axes import Candidate, candidates, refuse_undeclared, varied
 from assay.variation.costs import Costs, built, costs
 from assay.variation.matching import Matching, matching

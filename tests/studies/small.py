@@ -14,7 +14,7 @@ import tomli_w
 import trained
 from assay.jobs.folder import StudyFolder
 from assay.jobs.job import Job
-from assay.study.make import make_plan
+from assay.studies.make import make_plan
 
 STUDY: dict[str, Any] = {
     "question": "Is a wider model better?",

@@ -11,9 +11,9 @@ import pytest
 from assay.errors import ConfigError, RunError
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
-from assay.study.plan import Plan
+from assay.studies.plan import Plan
 from assay.variation import rates
-from study.planned import planned
+from studies.planned import planned
 from trained import RECIPE, call, lay
 
 TUNED = 'seeds = [0, 1]\nlr_factors = [0.5, 1.0]\ntuning_seeds = [0]\n[axes]\n"model.depth" = [2]\n'

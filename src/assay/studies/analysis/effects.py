@@ -22,8 +22,8 @@ from assay.evaluation.compare import Arm, paired_by_seed
 from assay.statistics.contrast import contrast
 from assay.statistics.interval import LEVEL, Interval
 from assay.statistics.multiple import holm
-from assay.study.plan import Plan, PlannedArm
-from assay.study.results import Against, ArmOutcome, AxisEffect, Effect, Interaction
+from assay.studies.analysis.results import Against, ArmOutcome, AxisEffect, Effect, Interaction
+from assay.studies.plan import Plan, PlannedArm
 from assay.variation.names import spoken
 
 BASE = "base"  # the base's own value of an axis
