@@ -30,7 +30,7 @@ test-compile: $(STAMP)
 
 # on a Slurm of one node that is started here for it, installed first if need be
 test-slurm: $(STAMP)
-	$(BIN)/python tests/jobs/cluster.py $(BIN)/python -m pytest tests/jobs/test_slurm.py tests/search/test_on_slurm.py
+	$(BIN)/python tests/jobs/cluster.py $(BIN)/python -m pytest tests/jobs/test_slurm.py tests/searches/test_on_slurm.py
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

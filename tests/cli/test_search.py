@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.small import lay_search
+from searches.small import lay_search
 from studies.small import at_home
 from trained import call
 

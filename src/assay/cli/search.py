@@ -15,13 +15,13 @@ from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import require_slurm, submit
 from assay.jobs.worker import end_with_input
 from assay.runs.directory import runs_folder
-from assay.search.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
-from assay.search.file import SearchConfig
-from assay.search.folder import BEST, SearchFolder, find_folder, nearest_search
-from assay.search.journal import JOURNAL, import_optuna
-from assay.search.pool import SearchPool
-from assay.search.results import Results, line, results, rows, write_best
-from assay.search.work import work
+from assay.searches.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
+from assay.searches.file import SearchConfig
+from assay.searches.folder import BEST, SearchFolder, find_folder, nearest_search
+from assay.searches.journal import JOURNAL, import_optuna
+from assay.searches.pool import SearchPool
+from assay.searches.results import Results, line, results, rows, write_best
+from assay.searches.work import work
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
 

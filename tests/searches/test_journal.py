@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from assay.search.file import SearchConfig
-from assay.search.journal import Journal
-from assay.search.trial import Trial
-from search.small import SEARCH
+from assay.searches.file import SearchConfig
+from assay.searches.journal import Journal
+from assay.searches.trial import Trial
+from searches.small import SEARCH
 
 
 def journal(folder: Path, **changes: object) -> Journal:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from assay.runs.directory import RunDirectory
-from assay.search.folder import SearchFolder
+from assay.searches.folder import SearchFolder
 from jobs.test_slurm import answers
-from search.small import lay_search, run_folders, states
+from searches.small import lay_search, run_folders, states
 from studies.small import at_home, wait_until
 from trained import call
 

@@ -7,11 +7,11 @@ from typing import Any
 import tomli_w
 
 import trained
-from assay.search.begin import base_of
-from assay.search.file import SearchConfig
-from assay.search.folder import SearchFolder
-from assay.search.trial import Trial
-from assay.search.work import Tell, work
+from assay.searches.begin import base_of
+from assay.searches.file import SearchConfig
+from assay.searches.folder import SearchFolder
+from assay.searches.trial import Trial
+from assay.searches.work import Tell, work
 
 SEARCH: dict[str, Any] = {
     "base": "tiny.toml",

@@ -8,8 +8,8 @@ from typing import Any
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.runs.lock import is_held
-from assay.search.folder import BASE, BEST, SearchFolder, write
-from assay.search.trial import FRUITLESS, Trial, counted, fruitless, trial_name
+from assay.searches.folder import BASE, BEST, SearchFolder, write
+from assay.searches.trial import FRUITLESS, Trial, counted, fruitless, trial_name
 from assay.studies.file import StudyConfig
 from assay.variation.names import short_keys, spoken
 

@@ -11,7 +11,7 @@ from assay.core.config import Config, Tree
 from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
 from assay.jobs.launch import LaunchConfig
-from assay.search.space import Space
+from assay.searches.space import Space
 from assay.variation.metric import METRICS, Metric
 from assay.variation.settings import Matched
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from assay.runs.directory import RunDirectory
-from assay.search.results import results
-from assay.search.work import next_trial
-from search.small import begun, make, quiet, states, trials
+from assay.searches.results import results
+from assay.searches.work import next_trial
+from searches.small import begun, make, quiet, states, trials
 from studies.small import at_home, metrics
 
 TOKENS = 16 * 8  # of a step of the base

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from assay.errors import ConfigError
-from assay.search.file import SearchConfig
-from search.small import lay_search
+from assay.searches.file import SearchConfig
+from searches.small import lay_search
 
 
 def load(folder: Path, scale: str | None = None, **changes: Any) -> SearchConfig:

@@ -20,10 +20,10 @@ from assay.evaluation.stored import read_stored
 from assay.experiment.load import load_data
 from assay.jobs.worker import interruptible, make_run
 from assay.runs.lock import Lock, take
-from assay.search.folder import SearchFolder
-from assay.search.results import line
-from assay.search.rungs import Reporter, Rungs
-from assay.search.trial import FRUITLESS, Trial, counted, fruitless, goes_on, trial_name
+from assay.searches.folder import SearchFolder
+from assay.searches.results import line
+from assay.searches.rungs import Reporter, Rungs
+from assay.searches.trial import FRUITLESS, Trial, counted, fruitless, goes_on, trial_name
 from assay.training.hook import Hook
 
 FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up

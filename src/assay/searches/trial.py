@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assay.search.space import Point
+from assay.searches.space import Point
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 Ending = Literal["refused", "repeat", "abandoned", "diverged", "failed"]  # why a trial has no figure, but for pruning

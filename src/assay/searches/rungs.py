@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 from assay.errors import NonFiniteLoss
-from assay.search.file import AshaConfig
+from assay.searches.file import AshaConfig
 from assay.training.hook import Figures, Hook, Training
 from assay.training.state import StepResult, TrainState
 from assay.variation.metric import Metric

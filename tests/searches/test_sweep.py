@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from assay.errors import ConfigError
-from assay.search.space import Space
-from assay.search.sweep import read, translate
+from assay.searches.space import Space
+from assay.searches.sweep import read, translate
 
 SWEEP = """
 program: train.py

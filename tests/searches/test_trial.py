@@ -2,7 +2,7 @@
 
 import random
 
-from assay.search.trial import Trial, counted, fruitless, goes_on
+from assay.searches.trial import Trial, counted, fruitless, goes_on
 
 
 def trial(number: int, state: str = "complete", **notes: object) -> Trial:

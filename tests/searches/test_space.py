@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from assay.errors import ConfigError
-from assay.search.dimension import Dimension, Scalar
-from assay.search.space import Point, Space
+from assay.searches.dimension import Dimension, Scalar
+from assay.searches.space import Point, Space
 
 CONDITIONAL: dict[str, Any] = {
     "model.block.mixer.window": {"int": [16, 128], "log": True, "when": {"model.block.mixer": "local"}},

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from assay.errors import AssayError
 from assay.jobs.pool import LOOK, Pool, Tell
-from assay.search.folder import SearchFolder
-from assay.search.results import Results, results
+from assay.searches.folder import SearchFolder
+from assay.searches.results import Results, results
 
 
 class SearchPool(Pool):

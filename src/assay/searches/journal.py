@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from assay.errors import ConfigError, UserError
-from assay.search.dimension import Choice, Dimension, Integers, Log, Scalar, Uniform
-from assay.search.file import SearchConfig
-from assay.search.space import Space
-from assay.search.trial import State, Trial
+from assay.searches.dimension import Choice, Dimension, Integers, Log, Scalar, Uniform
+from assay.searches.file import SearchConfig
+from assay.searches.space import Space
+from assay.searches.trial import State, Trial
 
 JOURNAL = "journal.log"
 ENOUGH = 10  # complete trials below which nothing is said of importance

@@ -15,7 +15,7 @@ from typing import Any
 
 from assay.core.config import Tree
 from assay.errors import ConfigError, nearest
-from assay.search.dimension import FORMS, Dimension, Scalar, examples, read_dimension
+from assay.searches.dimension import FORMS, Dimension, Scalar, examples, read_dimension
 from assay.variation.names import spoken
 
 Point = dict[str, Scalar]  # what was drawn for each key that is active; a table is written by its label

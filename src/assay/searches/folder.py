@@ -20,10 +20,10 @@ from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import StudyFolder
 from assay.jobs.job import JOBS, Job
 from assay.runs.lock import Lock, take
-from assay.search.file import SearchConfig
-from assay.search.journal import JOURNAL, Journal
-from assay.search.space import Point, Space
-from assay.search.trial import trial_name
+from assay.searches.file import SearchConfig
+from assay.searches.journal import JOURNAL, Journal
+from assay.searches.space import Point, Space
+from assay.searches.trial import trial_name
 from assay.variation.axes import varied
 from assay.variation.costs import built
 from assay.variation.matching import Matching, equal_budget

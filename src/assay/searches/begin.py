@@ -11,10 +11,10 @@ from assay.errors import ConfigError
 from assay.experiment.budget import budgeted_steps, steps_of
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.search import sweep
-from assay.search.file import SearchConfig
-from assay.search.folder import SearchFolder
-from assay.search.journal import sampler
+from assay.searches import sweep
+from assay.searches.file import SearchConfig
+from assay.searches.folder import SearchFolder
+from assay.searches.journal import sampler
 
 SWEEPS = (".yaml", ".yml")
 

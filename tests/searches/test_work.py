@@ -10,13 +10,13 @@ import pytest
 
 from assay.errors import AssayError, RunError
 from assay.runs.directory import RunDirectory
-from assay.search import folder as folders
-from assay.search.folder import SearchFolder
-from assay.search.journal import JOURNAL
-from assay.search.results import results, write_best
-from assay.search.work import next_trial
+from assay.searches import folder as folders
+from assay.searches.folder import SearchFolder
+from assay.searches.journal import JOURNAL
+from assay.searches.results import results, write_best
+from assay.searches.work import next_trial
 from assay.studies.make import make_plan
-from search.small import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
+from searches.small import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
 from studies.small import at_home, metrics, start, wait_until
 from trained import call
 
