@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.report import picture
+from assay.reports import picture
 from assay.runs.directory import RunDirectory
 from cli.conftest import Lab
-from report.reported import ARMS, rate
+from reports.reported import ARMS, rate
 from studies.made_study import made
 from trained import call
 

@@ -20,7 +20,7 @@ from assay.data.prepare import Prepared, prepare
 from assay.data.split import PARTS, PartName
 from assay.data.survey import Survey, Tokens, count_tokens, survey, tokens_of
 from assay.errors import UserError
-from assay.report import byte_picture
+from assay.reports import byte_picture
 from assay.terminal.console import WIDE, console, print_json
 from assay.terminal.tables import pairs, print_table
 from assay.text.tokenizer import TokenizerConfig

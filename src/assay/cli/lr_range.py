@@ -14,8 +14,8 @@ from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
 from assay.lr_range import BELOW_LOWEST, FEWEST, Finding, Point, Sweep, finding, measure, rates
-from assay.report import byte_picture
-from assay.report.curve_picture import Curve, Mark, Scene, draw
+from assay.reports import byte_picture
+from assay.reports.curve_picture import Curve, Mark, Scene, draw
 from assay.terminal.console import console, print_json
 from assay.terminal.curves import columns, print_curve
 from assay.terminal.tables import print_table

@@ -8,11 +8,11 @@ import typer
 from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.errors import UserError
 from assay.jobs.folder import is_study
-from assay.report.content import content
-from assay.report.page import page
-from assay.report.picture import refuse_missing
-from assay.report.plain import as_csv, as_markdown
-from assay.report.plain_runs import read_runs
+from assay.reports.content import content
+from assay.reports.page import page
+from assay.reports.picture import refuse_missing
+from assay.reports.plain import as_csv, as_markdown
+from assay.reports.plain_runs import read_runs
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.results import Outcome

@@ -18,8 +18,8 @@ from assay.experiment.load import load_data
 from assay.nn.linear import parameters_by_role
 from assay.optim.base import Optimizer
 from assay.optim.schedule.base import Schedule
-from assay.report import byte_picture
-from assay.report.curve_picture import Curve, Scene, draw
+from assay.reports import byte_picture
+from assay.reports.curve_picture import Curve, Scene, draw
 from assay.terminal.console import console, print_json
 from assay.terminal.curves import columns, print_curve
 from assay.terminal.tables import pairs, print_table

@@ -20,7 +20,7 @@ from assay.evaluation.detail import store
 from assay.evaluation.score import Score
 from assay.experiment.assemble import refuse_growing_state
 from assay.experiment.scorers import make_scorer
-from assay.report import reliability_picture
+from assay.reports import reliability_picture
 from assay.runs.directory import find, runs_folder
 from assay.terminal.console import console, print_json
 from assay.trainer.rescore import Opened, open_run, protocol_name, used_test

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
-from assay.report.byte_picture import KINDS, check, draw, percent
+from assay.reports.byte_picture import KINDS, check, draw, percent
 
 
 def test_every_byte_is_of_one_kind() -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from report.reported import ARMS, EVIL, reported, study
+from reports.reported import ARMS, EVIL, reported, study
 from studies.made_study import arm
 
 pytest.importorskip("matplotlib")
 
-from assay.report.plain import COLUMNS, as_csv, as_markdown
+from assay.reports.plain import COLUMNS, as_csv, as_markdown
 
 
 def rows(text: str) -> list[dict[str, str]]:

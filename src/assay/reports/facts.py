@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from assay.core.config import Tree, flatten
-from assay.report.words import NOTHING, shown, signed, times
+from assay.reports.words import NOTHING, shown, signed, times
 from assay.studies.analysis.results import ArmOutcome, Effect, Interaction, Outcome, RunOutcome
 
 FREE = ("train.seed",)  # differs between the runs of an arm

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from report.reported import ARMS, EVIL, reported, study
+from reports.reported import ARMS, EVIL, reported, study
 from studies.made_study import arm
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install 'assay[dev]'")
 
-from assay.report.page import page  # noqa: E402
+from assay.reports.page import page  # noqa: E402
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")

@@ -6,11 +6,11 @@ from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
-from assay.report.content import Content
-from assay.report.side_by_side import LEVELS
+from assay.reports.content import Content
+from assay.reports.side_by_side import LEVELS
 from assay.runs.provenance import code_version
 
-TEMPLATES = Path(str(files("assay") / "report" / "templates"))
+TEMPLATES = Path(str(files("assay") / "reports" / "templates"))
 
 
 def page(content: Content) -> str:

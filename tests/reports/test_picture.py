@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from assay.report.charts import APART, Difference, Dot, Line, apart, curves, differences, plane, shortened
-from assay.report.picture import Said
-from assay.report.scale import Scale
+from assay.reports.charts import APART, Difference, Dot, Line, apart, curves, differences, plane, shortened
+from assay.reports.picture import Said
+from assay.reports.scale import Scale
 
 SAID = Said("a title & more", "a <description>")
 LINES = [

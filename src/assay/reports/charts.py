@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from assay.report.picture import DASHES, FAINT, INK, MARKERS, PAPER, SERIES, Said, drawing, inline
-from assay.report.scale import Scale, set_scales, write_out
+from assay.reports.picture import DASHES, FAINT, INK, MARKERS, PAPER, SERIES, Said, drawing, inline
+from assay.reports.scale import Scale, set_scales, write_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.report.byte_picture import INK, check
+from assay.reports.byte_picture import INK, check
 
 COLOURS = ("#1f77b4", "#b0b0b0", "#d62728", "#2ca02c")
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from assay.report.charts import Line
-from assay.report.picture import DASHES, SERIES
+from assay.reports.charts import Line
+from assay.reports.picture import DASHES, SERIES
 from assay.studies.analysis.results import Outcome
 
 

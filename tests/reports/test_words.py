@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.report.words import amount, lasting, quality, shown, signed, times
+from assay.reports.words import amount, lasting, quality, shown, signed, times
 
 
 @pytest.mark.parametrize(

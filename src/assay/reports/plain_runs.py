@@ -12,7 +12,7 @@ from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.jobs.folder import Standing, StudyFolder
 from assay.jobs.job import Job
-from assay.report.yardsticks import measure_missing, ranked
+from assay.reports.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.outcome import read_plan
 from assay.studies.analysis.results import Outcome

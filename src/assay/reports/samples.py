@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from assay.report.panels import Key
+from assay.reports.panels import Key
 from assay.runs.checkpoint_ref import step_of
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.results import Outcome

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from assay.report import facts
-from assay.report.learned import gradients, learning, positions
-from assay.report.panels import Key, Panel, keys_of
-from assay.report.results_table import ResultsTable, costs_table, quality_table
-from assay.report.samples import Sample, samples
-from assay.report.set_beside import against_base, costs, rates
-from assay.report.side_by_side import Readings, readings
-from assay.report.words import quality, times
-from assay.report.yardsticks import Yardstick, measure_missing, ranked
+from assay.reports import facts
+from assay.reports.learned import gradients, learning, positions
+from assay.reports.panels import Key, Panel, keys_of
+from assay.reports.results_table import ResultsTable, costs_table, quality_table
+from assay.reports.samples import Sample, samples
+from assay.reports.set_beside import against_base, costs, rates
+from assay.reports.side_by_side import Readings, readings
+from assay.reports.words import quality, times
+from assay.reports.yardsticks import Yardstick, measure_missing, ranked
 from assay.studies.analysis.results import Outcome
 from assay.studies.plan import Refused
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import trained
-from assay.report import reading as module
-from assay.report.reading import DOCUMENTS, Piece, pieces, reading
+from assay.reports import reading as module
+from assay.reports.reading import DOCUMENTS, Piece, pieces, reading
 from assay.runs.directory import RunDirectory
 from assay.text.byte import ByteTokenizer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
-from assay.report.curve_picture import Curve, Mark, Scene, draw
+from assay.reports.curve_picture import Curve, Mark, Scene, draw
 
 CURVES = [Curve("first", [(1, 3), (10, 2)]), Curve("second", [(1, 2), (10, 5)])]
 

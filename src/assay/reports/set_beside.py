@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from assay.evaluation.comparable import NEARLY
-from assay.report.charts import Difference, Dot, Line, curves, differences, plane
-from assay.report.panels import Key, Panel, panel
-from assay.report.picture import Said
-from assay.report.scale import Scale
-from assay.report.words import amount, signed, times
+from assay.reports.charts import Difference, Dot, Line, curves, differences, plane
+from assay.reports.panels import Key, Panel, panel
+from assay.reports.picture import Said
+from assay.reports.scale import Scale
+from assay.reports.words import amount, signed, times
 from assay.studies.analysis.results import Front, Outcome
 
 COSTS = {"flops": "FLOPs of training", "parameters": "parameters", "seconds": "seconds of training", "state_bytes": "bytes of state"}

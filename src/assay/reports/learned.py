@@ -6,11 +6,11 @@ from statistics import fmean
 
 import numpy as np
 
-from assay.report.charts import Line, curves
-from assay.report.panels import Key, Panel, panel
-from assay.report.picture import Said
-from assay.report.scale import Scale
-from assay.report.words import amount
+from assay.reports.charts import Line, curves
+from assay.reports.panels import Key, Panel, panel
+from assay.reports.picture import Said
+from assay.reports.scale import Scale
+from assay.reports.words import amount
 from assay.runs.directory import METRICS
 from assay.studies.analysis.results import ArmOutcome, Outcome, Point, RunOutcome
 

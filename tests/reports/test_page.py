@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from assay.studies.analysis.outcome import read_study
-from report.reported import ARMS, EVIL, Page, reported, study
+from reports.reported import ARMS, EVIL, Page, reported, study
 from studies.made_study import arm
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from assay.report.page import TEMPLATES, page, sections
+from assay.reports.page import TEMPLATES, page, sections
 
 REFERRING = {"aria-labelledby", "href"}
 

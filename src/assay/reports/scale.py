@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from assay.report.words import MINUS, UNITS, amount
+from assay.reports.words import MINUS, UNITS, amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from assay.report.content import Content
-from assay.report.results_table import ResultsTable, interval_of
+from assay.reports.content import Content
+from assay.reports.results_table import ResultsTable, interval_of
 from assay.studies.analysis.results import Against, ArmOutcome, Outcome, RunOutcome
 
 COLUMNS = {

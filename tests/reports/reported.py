@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.report.content import Content, content
+from assay.reports.content import Content, content
 from assay.runs.directory import all_runs
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.results import Outcome

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import AssayError
 from assay.experiment.load import load_data, read_config
-from assay.report.words import quality
+from assay.reports.words import quality
 from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
 from assay.studies.plan import BASE
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from assay.report.reading import Piece, reading
+from assay.reports.reading import Piece, reading
 from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
 
 STEPS = (0.5, 1, 2, 4, 8)  # bits of a token at which the colour changes

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
-from assay.report.reliability_picture import check, draw
+from assay.reports.reliability_picture import check, draw
 
 STORED = {
     "calibration_error": 0.05,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from assay.report.words import NOTHING, amount, lasting, quality, signed
+from assay.reports.words import NOTHING, amount, lasting, quality, signed
 from assay.statistics.interval import Interval
 from assay.studies.analysis.results import Against, ArmOutcome, Outcome
 
