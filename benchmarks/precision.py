@@ -21,13 +21,13 @@ from typing import Any
 
 import torch
 
-from assay.bench import CONFIGURATIONS, experiment_config
 from assay.core.config import merge
 from assay.core.machine import MemoryPeak, facts
 from assay.core.parallel import Parallel
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
+from assay.tools.bench import CONFIGURATIONS, experiment_config
 from assay.training.step import train_step
 
 Tree = dict[str, Any]

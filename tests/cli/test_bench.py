@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from assay.bench import Configuration, Measurement, Peak
-from assay.cli import bench, bench_process
-from assay.cli.bench_process import answer, measure_apart, measure_peak_apart
-from assay.core.contention import Contention
+from assay.cli import bench
 from assay.errors import AssayError
+from assay.tools import bench_process
+from assay.tools.bench import Configuration, Measurement, Peak
+from assay.tools.bench_process import answer, measure_apart, measure_peak_apart
+from assay.tools.contention import Contention
 from trained import call
 
 TINY = Configuration("T", "tiny", depth=1, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.0)

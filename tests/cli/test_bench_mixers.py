@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from assay.bench import Configuration, Measurement
 from assay.cli import bench_mixers
 from assay.cli.bench_mixers import MARKS, STEPS
 from assay.core.config import FAMILIES
-from assay.core.contention import Contention
+from assay.tools.bench import Configuration, Measurement
+from assay.tools.contention import Contention
 from trained import call
 
 QUIET = Contention(2, 1.9, 0.01, 0.0)

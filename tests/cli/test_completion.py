@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from assay.bench import CONFIGURATIONS, PRECISIONS
 from assay.cli import completion
 from assay.cli.main import app
 from assay.core.recipe import names
+from assay.tools.bench import CONFIGURATIONS, PRECISIONS
 from cli.conftest import Lab
 from trained import call
 

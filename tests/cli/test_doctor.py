@@ -10,11 +10,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from assay import doctor
 from assay.cli.doctor import page
-from assay.core.contention import Contention
 from assay.core.machine import Gpu, Memory, Speed
-from assay.doctor import Finding, bible, cards, extras, folder, main_memory, processor, software, speed, texts
+from assay.tools import doctor
+from assay.tools.contention import Contention
+from assay.tools.doctor import Finding, bible, cards, extras, folder, main_memory, processor, software, speed, texts
 from assay.training.precision import usable
 from cli.conftest import Lab
 from trained import call

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from assay.cli import fit_batch
-from assay.fit_batch import Attempt, Trial
+from assay.tools.fit_batch import Attempt, Trial
 from cli.conftest import Lab
 from cli.test_errors import refused
 from trained import call

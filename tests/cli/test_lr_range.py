@@ -3,7 +3,7 @@
 import pytest
 
 from assay.cli import lr_range
-from assay.lr_range import Point, Sweep
+from assay.tools.lr_range import Point, Sweep
 from cli.conftest import Lab
 from cli.test_errors import refused
 from trained import call

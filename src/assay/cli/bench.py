@@ -8,15 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from assay.bench import FLOPS_ARE, WARM_STEPS, Measurement, Peak, able, chosen
 from assay.cli.bench_mixers import Asked, bench_mixers
-from assay.cli.bench_process import measure_apart, measure_peak_apart
 from assay.cli.options import AsJson
-from assay.core.contention import RULE
 from assay.core.machine import facts, per_second
 from assay.errors import UserError
 from assay.terminal.console import console, doing, print_json
 from assay.terminal.tables import pairs, print_table
+from assay.tools.bench import FLOPS_ARE, WARM_STEPS, Measurement, Peak, able, chosen
+from assay.tools.bench_process import measure_apart, measure_peak_apart
+from assay.tools.contention import RULE
 
 HEAD = ("", "tokens/s", "10th-90th %", "ms a step", "of peak", "memory", "")
 

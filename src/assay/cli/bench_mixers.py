@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from assay.bench import Configuration, Measurement, experiment_config
-from assay.cli.bench_process import measure_apart
 from assay.core.config import FAMILIES
 from assay.core.machine import facts
 from assay.errors import UserError, nearest
@@ -17,6 +15,8 @@ from assay.experiment.describe import of_experiment, state_bytes
 from assay.nn.mixer.recurrence import RecurrenceConfig
 from assay.terminal.console import console, doing, print_json
 from assay.terminal.tables import print_table
+from assay.tools.bench import Configuration, Measurement, experiment_config
+from assay.tools.bench_process import measure_apart
 
 CONTEXTS = (256, 1024, 4096)
 DEPTH, HEADS, WIDTH, VOCABULARY = 6, 8, 256, 256

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.core.machine import facts
-from assay.doctor import Finding, Mark, examine
 from assay.terminal.console import console, doing, print_json
+from assay.tools.doctor import Finding, Mark, examine
 
 STYLES: dict[Mark, str] = {"ok": "green", "note": "yellow", "problem": "bold red"}
 

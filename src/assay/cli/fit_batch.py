@@ -10,9 +10,9 @@ from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.errors import AssayError
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.fit_batch import MEASURED_STEPS, Attempt, Trial, accumulation, parse_memory, search
 from assay.terminal.console import console, doing, print_json
 from assay.terminal.tables import print_table
+from assay.tools.fit_batch import MEASURED_STEPS, Attempt, Trial, accumulation, parse_memory, search
 
 TIMES_BATCH = 16  # rows beyond so many batches are not tried unless asked for
 

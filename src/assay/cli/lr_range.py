@@ -13,12 +13,12 @@ from assay.core.parallel import Parallel
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.lr_range import BELOW_LOWEST, FEWEST, Finding, Point, Sweep, finding, measure, rates
 from assay.reports import byte_picture
 from assay.reports.curve_picture import Curve, Mark, Scene, draw
 from assay.terminal.console import console, print_json
 from assay.terminal.curves import columns, print_curve
 from assay.terminal.tables import print_table
+from assay.tools.lr_range import BELOW_LOWEST, FEWEST, Finding, Point, Sweep, finding, measure, rates
 
 ROWS = 12  # of the table
 CAUTION = "A starting point and not a tuned value: what is best for a whole run also depends on its length, schedule and batch."

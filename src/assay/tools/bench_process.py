@@ -1,4 +1,4 @@
-"""`python -m assay.cli.bench_process`: measure one thing in a process of its own, so that its peak memory is its own too.
+"""`python -m assay.tools.bench_process`: measure one thing in a process of its own, so that its peak memory is its own too.
 
 It reads what to measure as JSON from standard input and writes the figures as JSON to standard output.
 """
@@ -9,10 +9,10 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from assay.bench import Configuration, Measurement, Peak, measure, measure_peak
 from assay.core.config import Tree
-from assay.core.contention import Contention
 from assay.errors import AssayError
+from assay.tools.bench import Configuration, Measurement, Peak, measure, measure_peak
+from assay.tools.contention import Contention
 
 
 def measure_apart(configuration: Configuration, precision: str, device: str, steps: int | None = None) -> Measurement:
@@ -28,7 +28,7 @@ def measure_peak_apart(precision: str, device: str) -> Peak:
 
 def _apart(name: str, asked: Tree) -> dict[str, Any]:
     """The fields that another process measured."""
-    command = [sys.executable, "-m", "assay.cli.bench_process"]
+    command = [sys.executable, "-m", "assay.tools.bench_process"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             told, complaint = process.communicate(json.dumps(asked))

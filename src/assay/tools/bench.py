@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from assay.core.config import Tree, merge
-from assay.core.contention import Contention, between, clocks
 from assay.core.devices import resolve, synchronize
 from assay.core.machine import FORMATS, MemoryPeak, matmul_speed
 from assay.core.parallel import Parallel
@@ -22,6 +21,7 @@ from assay.experiment.config import ExperimentConfig
 from assay.models.presets import gpt2
 from assay.text.store import Part
 from assay.text.tokenizer import Ids, Tokenizer
+from assay.tools.contention import Contention, between, clocks
 from assay.training.precision import Precision, arithmetic, usable
 from assay.training.step import train_step
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.core import contention
-from assay.core.contention import RULE, Clocks, Contention, between, clocks
+from assay.tools import contention
+from assay.tools.contention import RULE, Clocks, Contention, between, clocks
 
 TICKS = 100  # a second, as `two_cpus` makes it
 BEFORE = Clocks(clock=10.0, own=5.0, busy=50.0, stolen=1.0)

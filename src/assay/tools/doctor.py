@@ -13,12 +13,12 @@ from typing import Literal, NamedTuple
 import torch
 
 import assay
-from assay.core.contention import Contention, between, clocks
 from assay.core.machine import cpu_count, cpu_name, cpu_quota, gpus, matmul_speed, memory, per_second
 from assay.errors import DataError
 from assay.runs.directory import runs_folder
 from assay.text.bible import PACKAGE, check, read_verses
 from assay.text.cache import cache_root
+from assay.tools.contention import Contention, between, clocks
 from assay.training.precision import usable
 
 Mark = Literal["ok", "note", "problem"]

@@ -12,8 +12,8 @@ import torch
 from assay.cli.schedule import optimizer_of
 from assay.core.config import FAMILIES
 from assay.errors import UserError
-from assay.lr_range import BELOW_LOWEST, DIVERGED, Mean, Point, Sweep, finding, measure, rates
 from assay.optim.schedule.base import Schedule
+from assay.tools.lr_range import BELOW_LOWEST, DIVERGED, Mean, Point, Sweep, finding, measure, rates
 from assay.training.step import train_step
 from training.tiny import build, write_text
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from assay import fit_batch
 from assay.core.recipe import override
 from assay.errors import UserError
 from assay.experiment.config import ExperimentConfig
-from assay.fit_batch import PRECISION, Attempt, Trial, accumulation, answer, of_rows, parse_memory, resident, search
+from assay.tools import fit_batch
+from assay.tools.fit_batch import PRECISION, Attempt, Trial, accumulation, answer, of_rows, parse_memory, resident, search
 from training.tiny import tree_of, write_text
 
 

@@ -4,7 +4,8 @@ A process that takes more than the limit is killed, which harms nobody: the next
 process has resident, its libraries included; on a GPU for what torch holds there, by torch's own limit. Rows that a step carries over from
 the one before (plan=lanes) are those of one micro-batch; with `train.accumulation` each micro-batch has its own.
 
-`python -m assay.fit_batch` is such a process: it reads what to try as JSON from standard input and writes what it found to standard output.
+`python -m assay.tools.fit_batch` is such a process: it reads what to try as JSON from standard input and writes what it found to standard
+output.
 """
 
 import json
@@ -86,7 +87,7 @@ class Attempt:
         """The trial of so many rows, in a process of its own, which is gone afterwards. Raises AssayError where it fails otherwise."""
         tree = of_rows(self.config, rows).tree()
         asked = {"config": tree, "data_dir": None if self.data_dir is None else str(self.data_dir), "limit": self.limit}
-        command = [sys.executable, "-m", "assay.fit_batch"]
+        command = [sys.executable, "-m", "assay.tools.fit_batch"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 told, complaint = self._watched(process, json.dumps(asked))

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from assay import bench
-from assay.bench import (
+from assay.core.machine import Speed
+from assay.errors import UserError
+from assay.experiment.describe import of_experiment
+from assay.tools import bench
+from assay.tools.bench import (
     CONFIGURATIONS,
     STEPS_AN_EPOCH,
     WARM_STEPS,
@@ -21,9 +24,6 @@ from assay.bench import (
     measure_peak,
     random_tokens,
 )
-from assay.core.machine import Speed
-from assay.errors import UserError
-from assay.experiment.describe import of_experiment
 from assay.training.step import train_step
 
 TINY = Configuration("T", "tiny", depth=2, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.25)
