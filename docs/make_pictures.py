@@ -16,8 +16,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from assay.cli.ending import YARDSTICKS
 from assay.data.yardsticks import labels
+from assay.views.ending import YARDSTICKS
 
 PICTURES = Path(__file__).parent / "pictures"
 NANOGPT = {"nanoGPT's model, 4.5 minutes": 1.376}  # bits per byte; see "what good looks like" in README.md

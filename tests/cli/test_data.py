@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from assay.cli import ending
 from assay.data import yardsticks as measuring
 from assay.runs.directory import RunDirectory
+from assay.views import ending
 from cli.conftest import Lab
 from cli.test_errors import refused
 from trained import TEXT, call

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.cli.study_progress import Progress
 from assay.jobs.folder import Standing, StudyFolder
 from assay.studies.estimate import Estimate, Sizes
+from assay.views.study_progress import Progress
 from cli.conftest import Lab
 from studies.small import lay_study, planned
 from trained import call

@@ -15,11 +15,11 @@ import pytest
 from rich.cells import cell_len
 
 from assay.cli.watch import view_of
-from assay.cli.watch_run import RunView
-from assay.cli.watch_study import ARMS, StudyView, columns
 from assay.runs.directory import RunDirectory
 from assay.terminal.charts import chart, progress, sparkline
 from assay.tracking.follow import Followed, Lines
+from assay.views.watch_run import RunView
+from assay.views.watch_study import ARMS, StudyView, columns
 from cli.conftest import Lab
 from trained import call
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from assay.cli.compare_tables import print_comparison
 from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.data.plan import Policy
 from assay.errors import UserError
@@ -21,6 +20,7 @@ from assay.experiment.load import read_config
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.terminal.console import console, print_json
 from assay.trainer.rescore import Wanted
+from assay.views.compare_tables import print_comparison
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from assay.cli.options import AsJson, RunsDir
-from assay.cli.show import shown
 from assay.experiment.describe import differences, subject
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import print_table
+from assay.views.configs import shown
 
 
 def diff(

@@ -10,9 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli.ending import beside, measured
 from assay.cli.options import AsJson, DataDir, Scale
-from assay.cli.show import shown
 from assay.core.config import Tree
 from assay.data.choice import TextSettings, choose
 from assay.data.leakage import RUN, Leakage, Overlap
@@ -24,6 +22,8 @@ from assay.reports import byte_picture
 from assay.terminal.console import WIDE, console, print_json
 from assay.terminal.tables import pairs, print_table
 from assay.text.tokenizer import TokenizerConfig
+from assay.views.configs import shown
+from assay.views.ending import beside, measured
 
 HELD_OUT: tuple[PartName, ...] = ("validation", "test")
 

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from assay.cli.ending import opening, report
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, Track
 from assay.core import parallel as processes
 from assay.core.parallel import Parallel
@@ -16,6 +15,7 @@ from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.resume import reopen
+from assay.views.ending import opening, report
 
 
 def resume(

@@ -11,7 +11,6 @@ from rich.console import Console
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from assay.cli.options import AsJson, DataDir, Overrides, Scale
-from assay.cli.show import config_lines
 from assay.experiment.budget import budgeted_steps
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
@@ -25,6 +24,7 @@ from assay.terminal.curves import columns, print_curve
 from assay.terminal.tables import pairs, print_table
 from assay.training.budget import Budget
 from assay.training.learner import Learner
+from assay.views.configs import config_lines
 
 NOMINAL_STEPS = 1000  # drawn where only a measurement can tell how many there will be
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the budget, besides the highest and the last

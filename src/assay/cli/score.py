@@ -6,12 +6,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from assay.cli.ending import YARDSTICKS, beside, measured
 from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.cli.score_dynamic import adaptation, dynamic_column, print_dynamic
 from assay.cli.score_dynamic import tree as dynamic_tree
 from assay.cli.score_legacy import SHAPES, Harness, legacy_rows, print_legacy, shapes
-from assay.cli.score_tables import print_detail, print_headline
 from assay.cli.score_transformers import Asked, Kept, refuse_without_effect, score_folder
 from assay.core.devices import resolve
 from assay.data.plan import Policy
@@ -24,6 +22,8 @@ from assay.reports import reliability_picture
 from assay.runs.directory import find, runs_folder
 from assay.terminal.console import console, print_json
 from assay.trainer.rescore import Opened, open_run, protocol_name, used_test
+from assay.views.ending import YARDSTICKS, beside, measured
+from assay.views.score_tables import print_detail, print_headline
 
 
 def score(

@@ -1,18 +1,15 @@
 """`assay show RECIPE|PRESET|RUN`: what exactly is meant."""
 
-import json
-import re
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from assay.cli.options import AsJson, Overrides, RunsDir, Scale
 from assay.core import recipe
-from assay.core.config import Tree
 from assay.experiment.describe import Subject, folded, subject
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
+from assay.views.configs import config_lines
 
 
 def show(
@@ -38,29 +35,6 @@ def show(
     print_table(out, ("parameters", "role", "shape", "count"), rows, words=2, spare=1)
     out.print()
     out.print(pairs(totals(found)))
-
-
-def config_lines(tree: Tree, indent: str = "") -> Iterator[tuple[str, str]]:
-    """A config, one line a table: its name, its kind, its settings; tables inside it follow, indented."""
-    for key, value in tree.items():
-        if not isinstance(value, dict):
-            yield f"{indent}{key}", shown(value)
-            continue
-        inner = {name: item for name, item in value.items() if isinstance(item, dict) and set(item) != {"kind"} and item}
-        plain = [f"{name}={shown(item)}" for name, item in value.items() if name not in inner and name != "kind"]
-        yield f"{indent}{key}", " ".join([str(value["kind"]), *plain] if "kind" in value else plain)
-        yield from config_lines(inner, indent + "  ")
-
-
-def shown(value: Any) -> str:
-    """A value as it is written in an override; a table with nothing but its kind as that."""
-    if isinstance(value, dict):
-        return str(value["kind"]) if set(value) == {"kind"} else "{" + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    if isinstance(value, str) and re.fullmatch(r"[\w./:-]+", value):
-        return value
-    return json.dumps(value)
 
 
 def totals(found: Subject) -> dict[str, str]:

@@ -13,8 +13,6 @@ from rich.console import Console
 
 from assay.cli.completion import completing
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, on_slurm
-from assay.cli.study_progress import Progress
-from assay.cli.study_told import counted, listed, row, tell_end, tell_plan
 from assay.core.words import duration
 from assay.errors import AssayError, Interrupted, RunError, UserError
 from assay.jobs.folder import Standing, StudyFolder, find_folder, is_study, studies
@@ -30,6 +28,8 @@ from assay.studies.make import make_plan
 from assay.studies.plan import Plan
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
+from assay.views.study_progress import Progress
+from assay.views.study_told import counted, listed, row, tell_end, tell_plan
 
 app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, no_args_is_help=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 
 from assay.cli.dry_run import dry_run
-from assay.cli.ending import opening, report
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, Overrides, RunsDir, Scale, Track, on_slurm
 from assay.cli.train_on_slurm import send
 from assay.core import parallel as processes
@@ -27,6 +26,7 @@ from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.trainer import Fit, write_run
 from assay.training.eta import Clock
+from assay.views.ending import opening, report
 
 
 def train(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from assay.cli.ending import opening, report
 from assay.core import parallel as processes
 from assay.core import recipe
 from assay.core.parallel import Parallel
@@ -21,6 +20,7 @@ from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.resume import begin_or_reopen
 from assay.training.hooks import OUT_OF_TIME
+from assay.views.ending import opening, report
 
 LOGS = "slurm"  # in a run: what its jobs were and what they printed
 

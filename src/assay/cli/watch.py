@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from assay.cli.options import RunsDir
-from assay.cli.watch_run import RunView
-from assay.cli.watch_study import PLAN, StudyView
 from assay.errors import RunError, nearest
 from assay.runs.directory import CONFIG, all_runs, find, runs_folder
 from assay.terminal.console import console
+from assay.views.watch_run import RunView
+from assay.views.watch_study import PLAN, StudyView
 
 MANY = 1000  # lines where nobody's window limits them
 

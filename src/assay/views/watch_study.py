@@ -12,12 +12,12 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from assay.cli.watch_run import in_a_line
 from assay.core.words import duration
 from assay.runs.directory import all_runs
 from assay.terminal.charts import progress, sparkline
 from assay.terminal.curves import WIDEST
 from assay.tracking.follow import FINAL, Followed, state
+from assay.views.watch_run import in_a_line
 
 PLAN = "plan.json"
 ARMS = ("arm", "bits/byte", "+-", "done", "running", "failed", "step", "left", "validation")
