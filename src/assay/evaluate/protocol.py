@@ -19,6 +19,7 @@ class Protocol(NamedTuple):
     checkpoint: str
     code: str
     dynamic: str = ""  # how the weights followed the text (dynamic evaluation); empty: they stood still
+    uniform_first: bool = False  # whether the first token, for want of a start token, was taken to be as likely as any other
 
     @property
     def minimum_context(self) -> int:
@@ -29,7 +30,8 @@ class Protocol(NamedTuple):
         """One line for people."""
         masked = ", documents isolated" if self.document_mask else ""
         dynamic = f", dynamic evaluation with {self.dynamic}" if self.dynamic else ""
-        return f"{self.split}, {self._sees()}{masked}{dynamic}, {self.dtype}, {self.checkpoint}"
+        first = ", first token uniform" if self.uniform_first else ""
+        return f"{self.split}, {self._sees()}{masked}{dynamic}{first}, {self.dtype}, {self.checkpoint}"
 
     def _sees(self) -> str:
         if self.policy == "carried":
