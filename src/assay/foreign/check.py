@@ -21,7 +21,6 @@ ROWS = 3
 EVERY = 48  # texts up to this length are changed at every position, longer ones at some
 SOME = 16  # positions, besides those next to powers of two, where blocks and segments end
 NEAR = 8  # tokens that are tried one by one for the one that is looked ahead to
-SHARE = 0.1  # of the positions at which rounding may decide otherwise between near equals, such as the last of the top k
 
 Found = list[ModelFinding]
 

@@ -28,6 +28,7 @@ HALF = 1e-4  # eps of float32 and float64 is below it, that of 16-bit types abov
 TENSOR_FLOAT = 2.0**-10  # eps of float32 products on a GPU that rounds their factors
 SAME_SHAPE, OTHER_SHAPE = 48.0, 300.0  # eps
 SAME_SHAPE_HALF, OTHER_SHAPE_HALF = 2.0, 16.0
+SHARE = 0.1  # of the positions may differ where shapes change and rounding picks the last of the top k
 COPIED = 1 << 25  # parameters: larger models are not copied
 NOISE = 0.05  # of parameters that are all zero
 
@@ -65,7 +66,7 @@ def measure_precision(call: Callable[[], Tensor], logits: Tensor) -> Precision:
         call()
     eps, scale = seen.eps, float(logits[logits.isfinite()].abs().max())
     same, other = (SAME_SHAPE, OTHER_SHAPE) if eps < HALF else (SAME_SHAPE_HALF, OTHER_SHAPE_HALF)
-    return Precision(max(SMALL, same * eps) * scale, max(SMALL, other * eps) * scale, 0.0 if eps < SMALL else 0.1)
+    return Precision(max(SMALL, same * eps) * scale, max(SMALL, other * eps) * scale, 0.0 if eps < SMALL else SHARE)
 
 
 def in_float64(model: Callee, ids: Tensor) -> nn.Module | None:
