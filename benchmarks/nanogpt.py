@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from assay.train.feeder import Share
+from assay.train.step import train_step
 from torch import Tensor, nn
 
 from assay.core.parallel import Parallel
@@ -26,8 +28,6 @@ from assay.core.types import Output, Prediction, State
 from assay.data.prepare import Prepared
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.models.base import Model
-from assay.train.feeder import Share
-from assay.train.step import train_step
 
 README_STEPS = 2556  # what 4.5 minutes were on the machine of README.md
 WARM_STEPS = 5  # of each, not timed
