@@ -9,7 +9,7 @@ from assay.cli.bench_mixers import MARKS, STEPS
 from assay.core.config import FAMILIES
 from assay.tools.bench import Configuration, Measurement
 from assay.tools.contention import Contention
-from trained import call
+from support.trained import call
 
 QUIET = Contention(2, 1.9, 0.01, 0.0)
 README = Path(__file__).parents[2] / "README.md"

@@ -12,9 +12,9 @@ import pytest
 from assay.data import yardsticks as measuring
 from assay.runs.directory import RunDirectory
 from assay.views import ending
-from cli.conftest import Lab
 from cli.test_errors import refused
-from trained import TEXT, call
+from support.lab import Lab
+from support.trained import TEXT, call
 
 NAMES = ["uniform", "unigram", "xz", "ngram"]
 LABELS = ["every byte equally likely", "frequencies of bytes", "xz, given the training text", "byte n-gram, 6 bytes of context"]

@@ -6,9 +6,9 @@ import pytest
 
 from assay.cli import fit_batch
 from assay.tools.fit_batch import Attempt, Trial
-from cli.conftest import Lab
 from cli.test_errors import refused
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 MIB = 2**20
 

@@ -10,10 +10,10 @@ import pytest
 
 from assay.reports import picture
 from assay.runs.directory import RunDirectory
-from cli.conftest import Lab
-from reports.reported import ARMS, rate
-from studies.made_study import made
-from trained import call
+from support.lab import Lab
+from support.made_study import made
+from support.reported import ARMS, rate
+from support.trained import call
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

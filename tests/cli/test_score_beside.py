@@ -10,8 +10,8 @@ from rich.console import Console
 from assay.cli.score_dynamic import print_dynamic
 from assay.evaluation.comparable import refuse_unequal
 from assay.evaluation.stored import read_stored
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 
 def test_dynamic_evaluation_has_a_column_of_its_own(lab: Lab) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from searches.small import lay_search
-from studies.small import at_home
-from trained import call
+from support.small_search import lay_search
+from support.small_study import at_home
+from support.trained import call
 
 SWEEP = """
 method: grid

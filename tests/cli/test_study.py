@@ -9,9 +9,9 @@ from rich.console import Console
 from assay.jobs.folder import Standing, StudyFolder
 from assay.studies.estimate import Estimate, Sizes
 from assay.views.study_progress import Progress
-from cli.conftest import Lab
-from studies.small import lay_study, planned
-from trained import call
+from support.lab import Lab
+from support.small_study import lay_study, planned
+from support.trained import call
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 from assay.core.config import FAMILIES
 from assay.core.recipe import dump
 from assay.runs.directory import find, runs_folder
-from trained import call
-from training.tiny import write_recipe, write_text
+from support.experiment import write_recipe, write_text
+from support.trained import call
 
 KINDS = sorted(FAMILIES["mixer"].kinds)
 RECURRENT = ("lstm", "mogrifier_lstm", "linear", "convolution")  # they have no queries that could be rotated, or need none

@@ -6,9 +6,9 @@ import pytest
 
 from assay.core.config import FAMILIES
 from end_to_end.test_mixers import losses
-from models.reduced import reduced
-from trained import call
-from training.tiny import write_recipe, write_text
+from support.experiment import write_recipe, write_text
+from support.reduced import reduced
+from support.trained import call
 
 PRESETS = list(FAMILIES["model"].presets)
 

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 from assay.runs.directory import METRICS
 from assay.training import checkpoint
-from end_to_end.commands import main, only_run, started, train
-from training.tiny import build
+from support.commands import main, only_run, started, train
+from support.experiment import build
 
 OVERRIDES = ["train.precision=float64", "plan.batch=43", "train.budget=14steps", "train.validate_every=5steps", "train.sample_every=6steps"]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay")

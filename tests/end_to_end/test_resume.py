@@ -18,8 +18,8 @@ from assay.cli.verify_resume import differences
 from assay.errors import AssayError
 from assay.runs.directory import METRICS, RunDirectory, all_runs
 from assay.training import checkpoint
-from end_to_end.commands import main, only_run, started, train
-from training.tiny import DROPOUT, write_recipe, write_text
+from support.commands import main, only_run, started, train
+from support.experiment import DROPOUT, write_recipe, write_text
 
 EVERYTHING = [
     *DROPOUT, "model.depth=2", "optimizer=muon", "plan.batch=64", "train.accumulation=2", "train.validate_every=5steps",

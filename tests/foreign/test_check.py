@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from assay.errors import UserError
 from assay.foreign.check import check_model
 from foreign.nano import Nano, V
-from properties import broken
-from properties.kinds import PLAIN, Case
-from properties.tiny import V as SMALL
-from properties.tiny import lively
+from support import broken
+from support.kinds import PLAIN, Case
+from support.tiny import V as SMALL
+from support.tiny import lively
 
 SOUND = [case for case in PLAIN if case.family in ("mixer", "model", "cell", "position", "feed")]
 FAULTS = (

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from evaluation.texts import LINES, TOKENIZER, decoder, part_of, scorer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,6 +15,7 @@ from assay.errors import DataError, UserError
 from assay.evaluation.detail import detail
 from assay.foreign.score import score_foreign
 from foreign.nano import CHARACTERS, TEXT, Nano, V
+from support.texts import LINES, TOKENIZER, decoder, part_of, scorer
 
 RAW = TEXT.encode()
 IDS = [CHARACTERS.index(character) for character in TEXT]

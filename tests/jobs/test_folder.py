@@ -11,7 +11,7 @@ from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
 from assay.studies.make import make_plan
-from studies.small import at_home, jobs, lay_study, planned, states
+from support.small_study import at_home, jobs, lay_study, planned, states
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 from assay.jobs.folder import StudyFolder
 from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
-from studies.small import at_home, jobs, metrics, planned, start, states, wait_until
-from trained import call
+from support.small_study import at_home, jobs, metrics, planned, start, states, wait_until
+from support.trained import call
 
 LONG = {
     "budget": "300steps",

@@ -10,7 +10,7 @@ from assay.errors import AssayError
 from assay.jobs import pool as pools
 from assay.jobs.folder import WORKERS_LOG
 from assay.jobs.pool import Pool, Share, shares
-from studies.small import at_home, jobs, metrics, planned, start, states, wait_until
+from support.small_study import at_home, jobs, metrics, planned, start, states, wait_until
 
 
 @pytest.fixture(autouse=True)

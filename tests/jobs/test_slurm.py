@@ -13,8 +13,8 @@ from assay.jobs.folder import StudyFolder
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import submit
 from assay.runs.directory import METRICS, RunDirectory
-from studies.small import at_home, lay_study
-from trained import call, lay
+from support.small_study import at_home, lay_study
+from support.trained import call, lay
 
 PATIENCE = 120.0  # seconds until a job has to be done
 POLL = 0.05

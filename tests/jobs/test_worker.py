@@ -16,8 +16,8 @@ from assay.jobs.worker import TRIES, retry, work
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
 from assay.trainer.trainer import Fit
-from studies.small import STUDY, at_home, jobs, metrics, planned, states
-from trained import call
+from support.small_study import STUDY, at_home, jobs, metrics, planned, states
+from support.trained import call
 
 DROPOUT = "model.block.feed_dropout=0.1"
 

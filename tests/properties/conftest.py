@@ -3,7 +3,7 @@
 import pytest
 
 from properties.deviations import deviations
-from properties.kinds import CASES, PLAIN, VARIATIONS, Case, Variation
+from support.kinds import CASES, PLAIN, VARIATIONS, Case, Variation
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -16,7 +16,7 @@ from assay.experiment.load import load_data
 from assay.training.eta import Clock
 from assay.training.loop import train
 from properties import corpora
-from training.tiny import tree_of
+from support.experiment import tree_of
 
 FAMILY_NAMES = ("optimizer", "schedule", "plan", "split", "tokenizer", "corpus")
 ROWS = {"window": 16, "batch": 4}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import trained
 from assay.reports import reading as module
 from assay.reports.reading import DOCUMENTS, Piece, pieces, reading
 from assay.runs.directory import RunDirectory
 from assay.text.byte import ByteTokenizer
+from support import trained
 
 
 @pytest.fixture(scope="module")

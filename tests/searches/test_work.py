@@ -16,9 +16,9 @@ from assay.searches.journal import JOURNAL
 from assay.searches.results import results, write_best
 from assay.searches.work import next_trial
 from assay.studies.make import make_plan
-from searches.small import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
-from studies.small import at_home, metrics, start, wait_until
-from trained import call
+from support.small_search import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
+from support.small_study import at_home, metrics, start, wait_until
+from support.trained import call
 
 RATE: dict[str, Any] = {"optimizer.lr": {"log": [1e-4, 1e-1]}}
 

@@ -9,7 +9,7 @@ from assay.jobs.folder import Standing, State
 from assay.studies.estimate import Estimate, Sizes, load_of, measured_rates, to_come
 from assay.studies.make import make_plan
 from assay.studies.plan import Plan
-from studies.small import at_home, lay_study
+from support.small_study import at_home, lay_study
 
 SIZES = Sizes(train=4000, validation=1000, test=500, validation_bytes=1000)
 

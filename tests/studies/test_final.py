@@ -7,7 +7,7 @@ import pytest
 from assay.jobs.worker import work
 from assay.runs.directory import TEST_USES, RunDirectory
 from assay.studies.final import score_chosen
-from studies.small import at_home, jobs, planned
+from support.small_study import at_home, jobs, planned
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from assay.runs.directory import RunDirectory
 from assay.studies.plan import Plan
 from assay.variation import rates
 from studies.planned import planned
-from trained import RECIPE, call, lay
+from support.trained import RECIPE, call, lay
 
 TUNED = 'seeds = [0, 1]\nlr_factors = [0.5, 1.0]\ntuning_seeds = [0]\n[axes]\n"model.depth" = [2]\n'
 

@@ -21,8 +21,8 @@ from assay.runs.directory import METRICS
 from assay.training import checkpoint
 from assay.training.after_step import Tallies
 from assay.training.step import train_step
-from end_to_end.commands import only_run, started, train
-from training.tiny import build, write_recipe
+from support.commands import only_run, started, train
+from support.experiment import build, write_recipe
 
 DEEPSEEK = "model.block.feed={kind=deepseek_moe, experts=6, active=2, hidden=8, rate=0.02}"
 SOFTMAX = "model.block.feed={kind=moe, experts=6, active=2, hidden=8}"

@@ -8,7 +8,7 @@ import torch
 
 from assay.text.bible import BibleConfig
 from assay.training.step import train_step
-from training.tiny import DROPOUT, build, write_text
+from support.experiment import DROPOUT, build, write_text
 
 STEPS, SMOOTH = 300, 20
 SIZES = (

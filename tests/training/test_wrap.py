@@ -20,8 +20,8 @@ from assay.training import checkpoint
 from assay.training.precision import weight_type
 from assay.training.step import train_step
 from assay.training.wrap import wrap
-from end_to_end.commands import only_run, started
-from training.tiny import DROPOUT, build, write_recipe
+from support.commands import only_run, started
+from support.experiment import DROPOUT, build, write_recipe
 
 RECOMPUTED = "train.activation_checkpointing=true"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay")

@@ -14,8 +14,8 @@ from assay.core.config import setting
 from assay.core.types import State
 from assay.nn.linear import Linear
 from assay.nn.mixer.base import Mixer, MixerConfig, Where
-from properties.kinds import Case, case_of
-from properties.sound import Past, Sound
+from support.kinds import Case, case_of
+from support.sound import Past, Sound
 
 
 class LooksAhead(Sound):

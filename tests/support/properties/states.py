@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from properties.kinds import Case
-from properties.tiny import assert_equal, documents, embedding, feed, leaves, lively, reach, tokens
+from support.kinds import Case
+from support.tiny import assert_equal, documents, embedding, feed, leaves, lively, reach, tokens
 
 
 @torch.no_grad()

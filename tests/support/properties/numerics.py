@@ -10,8 +10,8 @@ from torch import Tensor
 
 from assay.core.types import Batch
 from assay.training.learner import Learner
-from properties.kinds import Case
-from properties.tiny import AT, assert_equal, batch, documents, learner, lively, tokens
+from support.kinds import Case
+from support.tiny import AT, assert_equal, batch, documents, learner, lively, tokens
 
 DECIDED_OTHERWISE = 0.1  # share of the positions at which rounding may decide otherwise between near equals
 BFLOAT16 = 0.06  # of the largest logit: bfloat16 keeps 8 bits (0.4 %), and two layers of noisy weights add up

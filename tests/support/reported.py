@@ -13,7 +13,7 @@ from assay.runs.directory import all_runs
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.results import Outcome
 from assay.studies.plan import PlannedArm
-from studies.made_study import arm, deep, fast, made
+from support.made_study import arm, deep, fast, made
 
 ARMS = (arm(), deep(2, parameters=20_000), deep(4, parameters=40_000), fast(0.01))
 RATES = {"base": 2.0, "depth=2": 1.9, "depth=4": 1.85, "lr=0.01": 2.1}

@@ -17,8 +17,8 @@ from assay.studies.analysis.results import ArmOutcome, Curve, RunOutcome, Spent
 from assay.studies.file import StudyConfig
 from assay.studies.plan import BASE, Plan, PlannedArm, new_plan
 from assay.variation.metric import METRICS
-from evaluation.scores import keep, sizes_of, stored
-from trained import RECIPE
+from support.scores import keep, sizes_of, stored
+from support.trained import RECIPE
 
 SIZES = sizes_of(60)
 DIFFICULTY = np.random.default_rng(1).normal(1, 0.2, len(SIZES))

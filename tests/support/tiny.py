@@ -12,7 +12,7 @@ from assay.core.types import Batch, Progress
 from assay.models.base import Model, ModelConfig
 from assay.models.stem import Stem
 from assay.training.learner import Learner
-from properties.kinds import Case
+from support.kinds import Case
 
 V = 23  # tokens of the vocabulary
 T = 13  # a length that no window, segment or pooling step divides

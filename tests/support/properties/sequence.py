@@ -6,8 +6,8 @@ from torch import Tensor
 
 from assay.errors import UserError
 from assay.models.base import Model
-from properties.kinds import Case
-from properties.tiny import (
+from support.kinds import Case
+from support.tiny import (
     T,
     assert_differ,
     assert_equal,

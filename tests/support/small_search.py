@@ -6,12 +6,12 @@ from typing import Any
 
 import tomli_w
 
-import trained
 from assay.searches.begin import base_of
 from assay.searches.file import SearchConfig
 from assay.searches.folder import SearchFolder
 from assay.searches.trial import Trial
 from assay.searches.work import Tell, work
+from support import trained
 
 SEARCH: dict[str, Any] = {
     "base": "tiny.toml",

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import tomli_w
 
-import trained
 from assay.jobs.folder import StudyFolder
 from assay.jobs.job import Job
 from assay.studies.make import make_plan
+from support import trained
 
 STUDY: dict[str, Any] = {
     "question": "Is a wider model better?",

@@ -12,9 +12,9 @@ from assay.core.types import Progress
 from assay.models.base import Model
 from assay.objective.base import ObjectiveConfig
 from assay.training.after_step import Tallies
-from properties.broken import registered, toy
-from properties.kinds import Case, Variation, case_of
-from properties.tiny import AT, V, assert_equal, batch, fresh, learner, tokens
+from support.broken import registered, toy
+from support.kinds import Case, Variation, case_of
+from support.tiny import AT, V, assert_equal, batch, fresh, learner, tokens
 
 
 def gradient_reach(case: Case) -> None:
