@@ -1,15 +1,23 @@
-"""A test that asks for a `case` runs on every kind; a kind that declines its property is a strict expected failure."""
+"""A test that asks for a `case` runs on every kind that can break its property; a kind that declines it is a strict expected failure."""
 
 import pytest
 
 from properties.deviations import deviations
+from properties.relevant import is_relevant
 from support.kinds import CASES, PLAIN, VARIATIONS, Case, Variation
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for name, values in {"case": CASES, "plain_case": PLAIN, "variation": VARIATIONS}.items():
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(name, values, ids=str, indirect=True)
+    values = {"case": CASES, "plain_case": PLAIN, "variation": VARIATIONS}
+    for name in values.keys() & set(metafunc.fixturenames):
+        marker = metafunc.definition.get_closest_marker("property")
+        assert marker is not None, f"{metafunc.definition.nodeid} names no property"
+        relevant = [value for value in values[name] if is_relevant(marker.args[0], _case(value))]
+        metafunc.parametrize(name, relevant, ids=str, indirect=True)
+
+
+def _case(value: Case | Variation) -> Case:
+    return value.base if isinstance(value, Variation) else value
 
 
 @pytest.fixture
