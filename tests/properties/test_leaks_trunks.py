@@ -71,6 +71,7 @@ def test_a_trunk_of_another_shape_has_every_property(name: str, check: Check) ->
     check(SHAPES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nested attention", "narrow and wide"])
 def test_a_trunk_of_another_shape_is_captured_whole(name: str) -> None:
     numerics.compile_parity(SHAPES[name])
