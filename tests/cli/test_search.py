@@ -47,6 +47,7 @@ def test_a_search_is_made_shown_and_gone_on_with(tmp_path: Path) -> None:
     assert call("search", "rates", "--json").json["best"] == more["best"]
 
 
+@pytest.mark.slow
 def test_two_workers_in_a_pool_make_as_many_trials_as_were_asked_for(tmp_path: Path) -> None:
     path = lay_search(tmp_path, trials=4, budget="16steps")
     made = call("search", path, "--jobs", 2)

@@ -31,6 +31,7 @@ def finished(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_not_made_again(finished: Path) -> None:
     answer = call("study", "run", finished, "--json")
     assert answer.code == 1

@@ -20,6 +20,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_recipe(tmp_path, write_text(tmp_path), "train.budget=50steps", "train.log_every=5steps")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_made_small_trains_from_the_command_line(name: str, recipe: Path) -> None:
     found = losses(recipe, *reduced(name))

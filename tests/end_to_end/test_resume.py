@@ -80,6 +80,7 @@ def test_observation_does_not_disturb(tiny: Path, tmp_path: Path) -> None:
     assert set(differences(watched, unwatched)) <= {METRICS, "best"}
 
 
+@pytest.mark.slow
 def test_verify_resume_proves_it_on_a_run_that_is_killed_at_random(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = [*DROPOUT, "train.budget=800steps", "train.validate_every=200steps"]
     assert main("verify-resume", tiny, *overrides, "--kills", 2, "--json") == 0

@@ -29,6 +29,7 @@ def step(study: StudyFolder, name: str) -> int:
     return int(RunDirectory(study.path / name).status().get("step", 0))
 
 
+@pytest.mark.slow
 def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: Path) -> None:
     study = planned(tmp_path, **LONG)
     base, wide = (job.run for job in jobs(study))
@@ -56,6 +57,7 @@ def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: 
         assert metrics(study.path / name) == metrics(Path(alone))
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_runs_and_says_how_to_go_on(tmp_path: Path) -> None:
     study = planned(tmp_path, **{**LONG, "budget": "100000steps", "axes": {}})
     pool = start("study", "run", tmp_path / "width.toml", "--jobs", 1)

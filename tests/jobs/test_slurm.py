@@ -28,7 +28,11 @@ def answers() -> bool:
     return "is UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False, timeout=30).stdout
 
 
-pytestmark = pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.slurm,
+    pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it"),
+]
 
 
 class Sent:

@@ -11,7 +11,11 @@ from support.small_search import lay_search, run_folders, states
 from support.small_study import at_home, wait_until
 from support.trained import call
 
-pytestmark = pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.slurm,
+    pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it"),
+]
 
 
 def test_two_jobs_make_exactly_as_many_trials_as_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,7 @@ def test_matching_on_tokens_shortens_a_run_with_larger_batches(tmp_path: Path) -
     assert steps == [8, 4]
 
 
+@pytest.mark.slow
 def test_two_workers_at_once_make_exactly_as_many_trials_as_were_asked_for(tmp_path: Path) -> None:
     path = lay_search(tmp_path, trials=6, budget="30steps")
     other = start("search", path, "--jobs", 1)
@@ -177,6 +178,7 @@ def test_two_workers_at_once_make_exactly_as_many_trials_as_were_asked_for(tmp_p
     assert len({RunDirectory(search_path / name).status()["pid"] for name in run_folders(search)}) == 2
 
 
+@pytest.mark.slow
 def test_kill_9_of_a_worker_loses_and_doubles_nothing(tmp_path: Path) -> None:
     search = begun(tmp_path, trials=2, budget="200steps", space=RATE)
     worker = start("search", tmp_path / "rates.toml")

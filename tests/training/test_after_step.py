@@ -171,6 +171,7 @@ def test_a_mixture_trains_from_the_command_line_and_logs_its_loads(recipe: Path,
     assert json.dumps(lines[-1])
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_bias_of_one(recipe: Path, tmp_path: Path) -> None:
     """An epoch has 12 steps; in the last of them two of the 2 x 2 micro-batches are empty."""
     overrides = [*EXACTLY, DEEPSEEK, "train.budget=13steps"]

@@ -33,6 +33,7 @@ def curve(verses: Path, precision: str) -> torch.Tensor:
     return torch.stack(losses).double().unfold(0, SMOOTH, 1).mean(-1)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_what_float32_learns(verses: Path) -> None:
     """The mean over the curve of |loss - float32's| / float32's, both smoothed, is within 0.5 %; so is the end of the curve.
 

@@ -187,6 +187,7 @@ def after_training(text: Path, folder: Path, settings: tuple[str, ...], program:
     return weights
 
 
+@pytest.mark.slow
 def test_two_processes_recompute_and_copy_weights_as_one_does(text: Path, tmp_path: Path) -> None:
     """The same four micro-batches: gradients are added up in float32, in another order."""
     settings = ("train.precision=bf16_weights", RECOMPUTED, "train.budget=4steps", "train.validate_every=4steps", "optimizer.eps=1e-3")
