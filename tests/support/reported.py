@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from assay.reports.content import Content, content
+from assay.reports.content import Content, compose
 from assay.runs.directory import all_runs
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.results import Outcome
 from assay.studies.plan import PlannedArm
+from assay.tools.report import gather_baselines, gather_token_losses
 from support.made_study import arm, deep, fast, made
 
 ARMS = (arm(), deep(2, parameters=20_000), deep(4, parameters=40_000), fast(0.01))
@@ -50,7 +51,7 @@ def study(folder: Path, arms: Sequence[PlannedArm] = ARMS, leave: Sequence[str] 
 
 def reported(outcome: Outcome) -> Content:
     """What a report says of it."""
-    return content(outcome, "Study made", None)
+    return compose(outcome, "Study made", gather_baselines(outcome, None), gather_token_losses(outcome, None))
 
 
 class Page(HTMLParser):

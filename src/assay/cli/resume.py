@@ -1,5 +1,6 @@
 """`assay resume RUN`: go on bit for bit, or to a new total budget."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +10,15 @@ from rich.console import Console
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, Track
 from assay.core import parallel as processes
 from assay.core.parallel import Parallel
+from assay.experiment.describe import describe_start
 from assay.runs.directory import RunDirectory, find, runs_folder
 from assay.terminal.console import console
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.baselines import measure_baselines
 from assay.trainer.resume import reopen
-from assay.views.ending import opening, report
+from assay.views.run_summary import print_run_summary
 
 
 def resume(
@@ -38,7 +41,7 @@ def _resume(
     run: RunDirectory, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, tracker: Tracker, *, as_json: bool
 ) -> None:
     fit = reopen(run, overrides, data_dir, (parallel, tracker))
-    tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))
+    tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", describe_start(fit.experiment, run))
     figures = fit.to_the_end()
     if parallel.main:
-        report(out, run, figures, fit.experiment.prepared, as_json=as_json)
+        print_run_summary(out, run.path, figures, partial(measure_baselines, fit.experiment.prepared, run=run), as_json=as_json)

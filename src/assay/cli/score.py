@@ -18,12 +18,14 @@ from assay.evaluation.detail import store
 from assay.evaluation.score import Score
 from assay.experiment.assemble import refuse_growing_state
 from assay.experiment.scorers import make_scorer
-from assay.reports import reliability_picture
+from assay.reports import byte_picture, reliability_picture
 from assay.runs.directory import find, runs_folder
 from assay.terminal.console import console, print_json
+from assay.trainer.baselines import measure_baselines
 from assay.trainer.rescore import Opened, open_run, protocol_name, used_test
-from assay.views.ending import YARDSTICKS, beside, measured
+from assay.views.run_summary import print_baselines, print_left_out
 from assay.views.score_tables import print_detail, print_headline
+from assay.views.waiting import waiting_for_baselines
 
 
 def score(
@@ -56,7 +58,7 @@ def score(
 ) -> None:
     """Score every byte of a split once, and keep the figures with their protocol in the run."""
     if picture is not None:
-        reliability_picture.check(picture)
+        byte_picture.check(picture)
     learning, wanted = adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), shapes(legacy, legacy_shapes)
     show = Show(detail, picture, as_json)
     if hf is not None:
@@ -106,14 +108,13 @@ def _tell_beside(scored: Opened, tree: dict[str, Any], result: Score, *, as_json
         print_dynamic(out, tree["dynamic"])
     if not as_json and "legacy" in tree:
         print_legacy(out, tree["legacy"], result)
-    found = measured(out, scored.prepared, scored.split)
-    if found is not None and scored.split == "validation":
-        scored.run.write_json(YARDSTICKS, found)
+    found = measure_baselines(scored.prepared, scored.split, waiting_for_baselines(out), scored.run)
     if as_json:
-        print_json({**tree, "yardsticks": found})
-    elif found is not None:
-        beside(out, result.bits_per_byte, found, scored.prepared.parts["train"].bytes)
-        if scored.split == "train":
+        print_left_out(out, found)
+        print_json({**tree, "yardsticks": found.bits_per_byte or None})
+    else:
+        print_baselines(out, found, result.bits_per_byte)
+        if scored.split == "train" and not found.left_out:
             out.print("xz and the n-gram are left out: they would have read this very text", soft_wrap=True)
 
 

@@ -1,6 +1,7 @@
 """`assay train RECIPE`: from text to a scored model."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from assay.core.parallel import Parallel
 from assay.errors import UserError
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.describe import describe_start
 from assay.experiment.load import load_data
 from assay.jobs.launch import LaunchConfig
 from assay.runs.directory import RunDirectory, create, runs_folder
@@ -24,9 +26,10 @@ from assay.terminal.console import console
 from assay.tracking.base import Tracker
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.baselines import measure_baselines
 from assay.trainer.trainer import Fit, write_run
 from assay.training.eta import Clock
-from assay.views.ending import opening, report
+from assay.views.run_summary import print_run_summary
 
 
 def train(
@@ -79,10 +82,10 @@ def _train(experiment: Experiment, label: str, folder: Path, out: Console, track
     run = RunDirectory(Path(parallel.first(str(made))))
     if parallel.main:
         write_run(run, config, experiment.prepared)
-    tracker.begin(f"assay train {label}", opening(experiment, run))
+    tracker.begin(f"assay train {label}", describe_start(experiment, run))
     figures = Fit(run, experiment, tracker, Clock()).to_the_end()
     if parallel.main:
-        report(out, run, figures, experiment.prepared, as_json=as_json)
+        print_run_summary(out, run.path, figures, partial(measure_baselines, experiment.prepared, run=run), as_json=as_json)
 
 
 def _waiting(out: Console, text: str) -> AbstractContextManager[object]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -12,15 +13,17 @@ from assay.core import recipe
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, UserError, failure_of
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.describe import describe_start
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import log_of, require_slurm, submit
 from assay.runs.directory import CONFIG, RunDirectory, create
 from assay.terminal.console import console, print_json
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
+from assay.trainer.baselines import measure_baselines
 from assay.trainer.resume import begin_or_reopen
 from assay.training.hooks import OUT_OF_TIME
-from assay.views.ending import opening, report
+from assay.views.run_summary import print_run_summary
 
 LOGS = "slurm"  # in a run: what its jobs were and what they printed
 
@@ -81,7 +84,7 @@ def _to_the_end(run: RunDirectory, data_dir: Path | None, track: Sequence[str], 
         run.set_status(job=os.environ.get("SLURM_JOB_ID"))
     tracker = trackers(ConsoleTracker(out), track) if parallel.main else ConsoleTracker(Console(quiet=True))
     fit = begin_or_reopen(run, data_dir, parallel, tracker)
-    tracker.begin(f"{run.name}, from step {fit.state.step}", opening(fit.experiment, run))
+    tracker.begin(f"{run.name}, from step {fit.state.step}", describe_start(fit.experiment, run))
     figures = fit.to_the_end()
     if parallel.main:
-        report(out, run, figures, fit.experiment.prepared, as_json=False)
+        print_run_summary(out, run.path, figures, partial(measure_baselines, fit.experiment.prepared, run=run), as_json=False)

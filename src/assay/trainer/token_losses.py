@@ -1,6 +1,6 @@
 """What single tokens cost a model: a few short validation documents scored with a run's checkpoint, each document alone.
 
-They are measured by the same scorer as every other figure, when a report first asks, and kept in the run as `reading-*.json`.
+They are measured by the same scorer as every other figure, when they are first asked for, and kept in the run as `reading-*.json`.
 """
 
 import json
@@ -28,7 +28,7 @@ SHORT, LONG = 40, 260  # bytes of a document that is shown whole; shorter ones o
 EXCERPT = 400  # bytes that are shown of the beginning of a text without such documents
 
 
-class Piece(NamedTuple):
+class TokenLoss(NamedTuple):
     """One token, or the few that spell one character together."""
 
     text: str
@@ -36,28 +36,27 @@ class Piece(NamedTuple):
     tokens: int
 
 
-class Reading(NamedTuple):
-    """Some documents as a model read them, or why they could not be read."""
+class TokenLosses(NamedTuple):
+    """The tokens of some documents with what each cost a model, or why they could not be scored."""
 
-    run: str
-    documents: tuple[tuple[Piece, ...], ...]
+    documents: tuple[tuple[TokenLoss, ...], ...]
     texts_sha256: str
     missing: str = ""
 
 
-def reading(run: RunDirectory, data_dir: Path | None, checkpoint: str = "best") -> Reading:
-    """The documents as a run's checkpoint reads them; as kept in the run, where this checkpoint has read them or there is none any more."""
+def measure_token_losses(run: RunDirectory, data_dir: Path | None, checkpoint: str = "best") -> TokenLosses:
+    """Score the documents with a run's checkpoint; as kept in the run, where this checkpoint was scored or there is none any more."""
     file = run.path / f"reading-{checkpoint}.json"
     kept = _kept(file)
     try:
         ref = _available(run, checkpoint)
         if kept is None or (ref is not None and CheckpointRef.read(kept["checkpoint"]) != ref):
-            kept = {"format": FORMAT, "checkpoint": None if ref is None else ref.tree(), **_read(run, data_dir, checkpoint)}
+            kept = {"format": FORMAT, "checkpoint": None if ref is None else ref.tree(), **_measure(run, data_dir, checkpoint)}
             run.write_json(file.name, kept)
     except (AssayError, OSError) as missing:
-        return Reading(run.name, (), "", str(missing))
-    documents = tuple(tuple(Piece(*piece) for piece in document) for document in kept["documents"])
-    return Reading(run.name, documents, kept["texts_sha256"])
+        return TokenLosses((), "", str(missing))
+    documents = tuple(tuple(TokenLoss(*token) for token in document) for document in kept["documents"])
+    return TokenLosses(documents, kept["texts_sha256"])
 
 
 def _available(run: RunDirectory, checkpoint: str) -> CheckpointRef | None:
@@ -73,7 +72,7 @@ def _kept(file: Path) -> dict[str, Any] | None:
     return kept if kept.get("format") == FORMAT else None
 
 
-def _read(run: RunDirectory, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
+def _measure(run: RunDirectory, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
     """Score the documents now."""
     config = read_config(run)
     prepared = load_data(config, data_dir)
@@ -82,18 +81,18 @@ def _read(run: RunDirectory, data_dir: Path | None, checkpoint: str) -> dict[str
     trained = load_model(run.path, checkpoint=checkpoint, device=str(device))
     if trained.tokenizer.digest != prepared.tokenizer.digest:
         raise AssayError("the text gives another tokenizer than the run's; the corpus has changed since it was trained")
-    texts = chosen(prepared)
+    texts = choose_documents(prepared)
     part = _part(texts, prepared.tokenizer, ends=prepared.parts["validation"].ends)
     scorer = make_scorer(config, prepared, part, ("validation, a few documents", ref), device, "documents")
     targets = scorer.score(trained.model).targets
     ids = [part.document(index).tolist() for index in range(part.documents)]
     bits = np.split(targets.bits, part.offsets[1:-1])
-    documents = [pieces(document, values.tolist(), prepared.tokenizer) for document, values in zip(ids, bits, strict=True)]
+    documents = [join_characters(document, values.tolist(), prepared.tokenizer) for document, values in zip(ids, bits, strict=True)]
     return {"texts_sha256": part.sha256, "documents": documents}
 
 
-def chosen(prepared: Prepared) -> list[bytes]:
-    """Up to four short documents from all over the validation part, or the beginning of the first one where none is short."""
+def choose_documents(prepared: Prepared) -> list[bytes]:
+    """Choose up to four short documents from all over the validation part, or the beginning of the first one where none is short."""
     part = prepared.parts["validation"]
     fits = part.sizes <= LONG
     long_enough = fits & (part.sizes >= SHORT)
@@ -105,9 +104,9 @@ def chosen(prepared: Prepared) -> list[bytes]:
     return [text.decode("utf-8", "ignore").encode()] if text.decode("utf-8", "ignore") else [text]
 
 
-def pieces(ids: Sequence[int], bits: Sequence[float], tokenizer: Tokenizer) -> list[Piece]:
-    """Tokens as they are shown; those that are parts of one character stand together, and so do their bits."""
-    found: list[Piece] = []
+def join_characters(ids: Sequence[int], bits: Sequence[float], tokenizer: Tokenizer) -> list[TokenLoss]:
+    """Put tokens that are parts of one character together, so that each can be shown, and add up their bits."""
+    found: list[TokenLoss] = []
     waiting, cost, count = b"", 0.0, 0
     for place, (token, value) in enumerate(zip(ids, bits, strict=True)):
         waiting, cost, count = waiting + tokenizer.decode([token]), cost + value, count + 1
@@ -117,7 +116,7 @@ def pieces(ids: Sequence[int], bits: Sequence[float], tokenizer: Tokenizer) -> l
             if len(waiting) < 4 and place + 1 < len(ids):
                 continue
             text = waiting.decode("utf-8", "replace")
-        found.append(Piece(text, round(cost, 3), count))
+        found.append(TokenLoss(text, round(cost, 3), count))
         waiting, cost, count = b"", 0.0, 0
     return found
 

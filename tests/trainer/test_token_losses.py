@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.reports import reading as module
-from assay.reports.reading import DOCUMENTS, Piece, pieces, reading
 from assay.runs.directory import RunDirectory
 from assay.text.byte import ByteTokenizer
+from assay.trainer import token_losses as module
+from assay.trainer.token_losses import DOCUMENTS, TokenLoss, join_characters, measure_token_losses
 from support import trained
 
 
@@ -34,7 +34,7 @@ def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirec
 
 
 def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: RunDirectory, made: Path) -> None:
-    found = reading(run, made.parents[1] / "data")
+    found = measure_token_losses(run, made.parents[1] / "data")
     assert found.missing == ""
     texts = ["".join(piece.text for piece in document) for document in found.documents]
     assert len(set(texts)) == DOCUMENTS
@@ -46,32 +46,32 @@ def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: RunDi
 
 
 def test_it_is_measured_once_and_then_read_from_the_run(run: RunDirectory, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = reading(run, made.parents[1] / "data")
+    first = measure_token_losses(run, made.parents[1] / "data")
     file = run.path / "reading-best.json"
     assert json.loads(file.read_text())["checkpoint"]["kind"] == "best"
     with monkeypatch.context() as patch:
         patch.setattr(module, "load_data", None)  # whoever measured again would fail
-        assert reading(run, None) == first
+        assert measure_token_losses(run, None) == first
     for broken in ("{", json.dumps({**json.loads(file.read_text()), "checkpoint": {"kind": "best", "step": 1}})):
         file.write_text(broken)
-        assert reading(run, made.parents[1] / "data") == first, "what is damaged or of another checkpoint is made anew"
+        assert measure_token_losses(run, made.parents[1] / "data") == first, "what is damaged or of another checkpoint is made anew"
     shutil.rmtree(run.checkpoints)
-    assert reading(run, None) == first, "what was read stays when the weights are gone"
+    assert measure_token_losses(run, None) == first, "what was read stays when the weights are gone"
 
 
 def test_without_weights_or_text_it_says_why(run: RunDirectory, made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "empty"))
     monkeypatch.delenv("ASSAY_DATA", raising=False)
-    assert "tiny.txt" in reading(run, tmp_path).missing
+    assert "tiny.txt" in measure_token_losses(run, tmp_path).missing
     monkeypatch.setenv("ASSAY_CACHE", str(made.parents[1] / "cache"))
     shutil.rmtree(run.checkpoints)
-    assert "checkpoint" in reading(run, made.parents[1] / "data").missing
+    assert "checkpoint" in measure_token_losses(run, made.parents[1] / "data").missing
 
 
 def test_parts_of_one_character_stand_together_and_so_do_their_bits() -> None:
     tokenizer = ByteTokenizer()
     ids = [*"aé".encode(), 0xFF, tokenizer.end]
-    assert pieces(ids, [1.0, 2.0, 3.0, 4.0, 5.0], tokenizer) == [
-        Piece("a", 1.0, 1), Piece("é", 5.0, 2), Piece("\ufffd\n", 9.0, 2),
+    assert join_characters(ids, [1.0, 2.0, 3.0, 4.0, 5.0], tokenizer) == [
+        TokenLoss("a", 1.0, 1), TokenLoss("é", 5.0, 2), TokenLoss("\ufffd\n", 9.0, 2),
     ]  # fmt: skip
-    assert math.isclose(sum(piece.bits for piece in pieces(ids, [1.0] * 5, tokenizer)), 5.0)
+    assert math.isclose(sum(piece.bits for piece in join_characters(ids, [1.0] * 5, tokenizer)), 5.0)

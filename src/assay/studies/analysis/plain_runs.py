@@ -12,7 +12,6 @@ from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.jobs.folder import Standing, StudyFolder
 from assay.jobs.job import Job
-from assay.reports.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.outcome import read_plan
 from assay.studies.analysis.results import Outcome
@@ -20,6 +19,7 @@ from assay.studies.analysis.warnings import budget, figures, selection, unfinish
 from assay.studies.file import StudyConfig
 from assay.studies.plan import Plan, PlannedArm
 from assay.tracking.follow import state
+from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import costs
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
@@ -45,8 +45,8 @@ class GivenRuns(StudyFolder):
         return []
 
 
-def read_runs(runs: Sequence[RunDirectory], data_dir: Path | None = None) -> Outcome:
-    """What some runs say of each other. Raises ConfigError where the config of one was damaged."""
+def read_runs(runs: Sequence[RunDirectory]) -> Outcome:
+    """Read what some runs say of each other. Raises ConfigError where the config of one was damaged."""
     groups: dict[str, list[tuple[RunDirectory, ExperimentConfig]]] = {}
     for run in dict.fromkeys(runs):
         config = read_config(run)
@@ -68,13 +68,12 @@ def read_runs(runs: Sequence[RunDirectory], data_dir: Path | None = None) -> Out
     outcome = read_plan(GivenRuns(Path(), places), plan)
     if len(arms) > 1:
         return replace(outcome, verdict=_beside(outcome))
-    measure_missing(outcome, data_dir)
     doubts = tuple(doubt for of in (unfinished, selection, figures, budget) for doubt in of(outcome))
-    return replace(outcome, verdict=_alone(outcome), warnings=doubts)
+    return replace(outcome, verdict=judge_alone(outcome, read_baselines(run.run for run in outcome.jobs)), warnings=doubts)
 
 
-def _alone(outcome: Outcome) -> tuple[str, ...]:
-    """What can be said of one configuration."""
+def judge_alone(outcome: Outcome, baselines: Baselines | None) -> tuple[str, ...]:
+    """Say in sentences how good a single configuration is, beside cheaper methods where they were measured."""
     arm = outcome.base
     if arm.mean is None:
         return (f"{arm.name} is not finished, so it has no figure yet.",)
@@ -82,12 +81,12 @@ def _alone(outcome: Outcome) -> tuple[str, ...]:
     over = f", the mean of {len(arm.stored)} seeds" if len(arm.stored) > 1 else ""
     size, half = figure(arm.mean, 2 * error), figure(error, 2 * error)
     first = f"{arm.name} needs {size} bits for a byte of the {outcome.split} text{over} (± {half} over the text)."
-    others = [row for row in ranked(outcome) if not row.arm]
-    if not others:
+    found = {} if baselines is None else baselines.labelled()
+    if not found:
         return (first, "Nothing was measured beside it: `assay score RUN` sets cheaper methods beside a run.")
-    best = min(others, key=lambda row: row.bits_per_byte)
-    far = f"{abs(100 * (arm.mean / best.bits_per_byte - 1)):.1f} % {'less' if arm.mean < best.bits_per_byte else 'more'}"
-    return (first, f"That is {far} than the best of the cheaper methods, {best.label} ({best.shown}).")
+    label, bits = min(found.items(), key=lambda each: each[1])
+    far = f"{abs(100 * (arm.mean / bits - 1)):.1f} % {'less' if arm.mean < bits else 'more'}"
+    return (first, f"That is {far} than the best of the cheaper methods, {label} ({bits:.4f}).")
 
 
 def _beside(outcome: Outcome) -> tuple[str, ...]:
