@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.cli.score_dynamic import print_dynamic
 from assay.evaluation.comparable import refuse_unequal
 from assay.evaluation.stored import read_stored
+from assay.views.score_beside import print_dynamic
 from support.lab import Lab
 from support.trained import call
 

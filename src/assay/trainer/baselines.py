@@ -11,9 +11,8 @@ from assay.data.split import PartName
 from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import AssayError, DataError
 from assay.experiment.load import load_data, read_config
-from assay.runs.directory import RunDirectory
+from assay.runs.directory import BASELINES, RunDirectory
 
-BASELINES = "yardsticks.json"  # in a run: those of the validation text
 QUICK = 60  # seconds that measuring takes at most where nobody asked for it
 
 Waiting = Callable[[float], AbstractContextManager[object]]  # entered while so many seconds are spent on measuring

@@ -1,10 +1,9 @@
-"""`assay score RUN --dynamic`: dynamic evaluation in a column of its own."""
+"""Dynamic evaluation of a run, beside its static score."""
 
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from assay.errors import AssayError, UserError
 from assay.evaluation.detail import store
@@ -14,13 +13,12 @@ from assay.evaluation.reading import Reading
 from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
 from assay.runs.directory import RunDirectory
-from assay.terminal.tables import print_table
 
 # Somewhat below the best rate of a BPE model and of a byte model of the Bible, 3e-4 of those from 1e-5 to 3e-3; 1e-3 is worse than none.
 ADAPTATION = Adaptation(rate=2e-4, decay=3e-3)
 
 
-def adaptation(rate: float | None, decay: float | None, *, dynamic: bool) -> Adaptation | None:
+def choose_adaptation(rate: float | None, decay: float | None, *, dynamic: bool) -> Adaptation | None:
     """What was asked for; None: nothing. Raises UserError for a setting that would not be used."""
     if not dynamic and (rate, decay) != (None, None):
         raise UserError("--dynamic-rate, --dynamic-decay: say how dynamic evaluation learns; add --dynamic")
@@ -28,22 +26,22 @@ def adaptation(rate: float | None, decay: float | None, *, dynamic: bool) -> Ada
     return asked if dynamic else None
 
 
-def dynamic_column(run: RunDirectory, name: str, model: Model, scorer: Scorer, training: Reading, chosen: Adaptation) -> Score:
+def score_dynamically(run: RunDirectory, name: str, model: Model, scorer: Scorer, training: Reading, chosen: Adaptation) -> Score:
     """The figures with weights that follow the text, kept in the run beside the static ones as NAME-dynamic. Raises AssayError."""
     record = dynamic_record(model, scorer.reading, gradient_scales(model, training, scorer.device), chosen, scorer.device)
     if not np.isfinite(record.nats).all():
         raise AssayError(f"--dynamic-rate: {chosen.rate:g} drives this model's weights to what is no number; lower it")
-    result = replace(scorer, protocol=scorer.protocol._replace(dynamic=described(chosen))).result(record)
+    result = replace(scorer, protocol=scorer.protocol._replace(dynamic=describe_adaptation(chosen))).result(record)
     store(run, f"{name}-dynamic", result)
     return result
 
 
-def described(chosen: Adaptation) -> str:
+def describe_adaptation(chosen: Adaptation) -> str:
     """The settings, for the protocol."""
     return f"rate {chosen.rate:g}, decay {chosen.decay:g}"
 
 
-def tree(static: Score, dynamic: Score) -> dict[str, Any]:
+def compare_with_static(static: Score, dynamic: Score) -> dict[str, Any]:
     """Both figures and their difference, whose error is of the same documents or blocks under both."""
     assert np.array_equal(static.targets.index, dynamic.targets.index)
     apart = ratio(dynamic.targets.bits - static.targets.bits, static.targets.sizes, static.unit_of_target)
@@ -55,16 +53,3 @@ def tree(static: Score, dynamic: Score) -> dict[str, Any]:
         "difference_standard_error": apart.standard_error,
         "protocol": dynamic.protocol.tree(),
     }
-
-
-def print_dynamic(out: Console, found: dict[str, Any]) -> None:
-    """The two columns side by side."""
-    head = ("", "static", "dynamic", "difference", "+-")
-    static, dynamic = found["static_bits_per_byte"], found["bits_per_byte"]
-    row = ("bits per byte", f"{static:.5f}", f"{dynamic:.5f}", f"{found['difference']:+.5f}", f"{found['difference_standard_error']:.5f}")
-    out.print(
-        f"\ndynamic evaluation, {found['protocol']['dynamic']}: each piece is scored before the weights learn from it", soft_wrap=True
-    )
-    print_table(out, head, [row])
-    if dynamic > static:
-        out.print("learning made it worse: --dynamic-rate is too high for this model", soft_wrap=True)

@@ -1,36 +1,29 @@
-"""`assay score --hf FOLDER`: a local transformers model, scored like a run."""
+"""A local model of transformers, scored like a run and kept beside the runs, in a folder that is none."""
 
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from assay.core.devices import resolve
 from assay.data.split import PARTS, PartName
 from assay.errors import DataError, UserError, nearest
+from assay.evaluation.detail import store
 from assay.evaluation.protocol import Protocol
-from assay.evaluation.score import Score, Scorer
+from assay.evaluation.score import Scorer
 from assay.evaluation.windows import Windows
 from assay.experiment.config import ExperimentConfig
 from assay.hf.model import FileTokenizer, open_folder, read_text
 from assay.runs.directory import RunDirectory
 from assay.runs.provenance import code_version
 from assay.text.store import Part
+from assay.trainer.rescore import KeptScore, used_test
 
 CONTEXT = 1024  # tokens in a window unless said otherwise: GPT-2's, and no more for models that read further, as the cost grows with it
 
 
-class Kept(NamedTuple):
-    """A score, and where it is kept: beside the runs, in a folder that is none."""
-
-    run: RunDirectory
-    name: str
-    result: Score
-
-
-class Asked(NamedTuple):
-    """What of the command line concerns a model that is no run."""
+class HfRequest(NamedTuple):
+    """Which model of transformers is scored, on which text, and how."""
 
     folder: Path
     text: Path | None
@@ -51,14 +44,7 @@ class Text(NamedTuple):
     groups: tuple[str, ...]
 
 
-def refuse_without_effect(given: Mapping[str, object], why: str) -> None:
-    """Raise UserError for the first option that was given and would do nothing."""
-    for option, value in given.items():
-        if value not in (None, False):
-            raise UserError(f"{option}: {why}")
-
-
-def score_folder(asked: Asked, data_dir: Path | None, runs: Path) -> Kept:
+def score_hf(asked: HfRequest, data_dir: Path | None, runs: Path) -> KeptScore:
     """Every byte of a file, or of a part of a recipe's corpus. Raises UserError."""
     if (asked.text is None) == (asked.corpus is None):
         raise UserError("--hf: give --text FILE or --corpus RECIPE, so that there is something to score")
@@ -92,7 +78,10 @@ def score_folder(asked: Asked, data_dir: Path | None, runs: Path) -> Kept:
     result = Scorer(reading, tokenizer, protocol, device, asked.batch_size, group_names=text.groups).score(model.to(device))
     folder = runs / f"hf-{asked.folder.resolve().name}-{weights_digest(asked.folder)}"
     name = re.sub(r"[^\w.-]+", "-", text.split)
-    return Kept(RunDirectory(folder), f"{name}-context{context}-stride{stride}", result)
+    run, name = RunDirectory(folder), f"{name}-context{context}-stride{stride}"
+    stored = store(run, name, result)
+    uses = used_test(run, stored) if asked.split == "test" and asked.corpus is not None else []
+    return KeptScore(result, name, stored, run.path / "scores" / f"{name}.json", uses)
 
 
 def weights_digest(folder: Path) -> str:
