@@ -17,7 +17,7 @@ MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")  # wher
 
 # those that differ most from each other
 FEW: Mapping[str, frozenset[str]] = {
-    "mixer": frozenset({"full", "local", "sparse", "xl", "linear_attention", "lstm"}),
+    "mixer": frozenset({"full", "local", "sparse", "xl", "linear", "lstm"}),
     "cell": frozenset({"lstm"}),
     "feed": frozenset({"glu", "moe"}),
     "norm": frozenset({"rms_norm"}),
