@@ -28,6 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return holds
 
 
+@pytest.mark.slow
 def test_one_real_trial_for_scripts(lab: Lab) -> None:
     tree = call("fit-batch", lab.recipe, "--most", 1, "--json").json
     assert [trial["rows"] for trial in tree["trials"]] == [1]

@@ -56,6 +56,7 @@ def test_two_workers_in_a_pool_make_as_many_trials_as_were_asked_for(tmp_path: P
     assert len(list((tmp_path / "runs" / "rates").glob("trial-*"))) == 4
 
 
+@pytest.mark.slow
 def test_a_sweep_of_wandb_is_translated_printed_and_made(tmp_path: Path) -> None:
     lay_search(tmp_path)
     (tmp_path / "sweep.yaml").write_text(SWEEP)

@@ -146,6 +146,7 @@ def test_verify_resume_fails_where_something_differs(
     assert "resume is not exact; different: metrics.jsonl" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on_and_a_run_can_be_extended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,18 +15,18 @@ from assay.core.config import Config
 ROOT = Path(__file__).parents[2]
 MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")  # where the main branch may be found, the first one counts
 
-# those that differ most from each other
+# those that differ most from each other; a decoder of full attention that predicts the next token stands around all of them
 FEW: Mapping[str, frozenset[str]] = {
-    "mixer": frozenset({"full", "local", "sparse", "xl", "linear", "lstm"}),
+    "mixer": frozenset({"local", "xl", "linear", "lstm"}),
     "cell": frozenset({"lstm"}),
     "feed": frozenset({"glu", "moe"}),
     "norm": frozenset({"rms_norm"}),
-    "residual": frozenset({"layer_scale", "mix"}),
+    "residual": frozenset({"mix"}),
     "position": frozenset({"rope", "relative"}),
     "activation": frozenset({"solu"}),
     "init": frozenset({"mup"}),
-    "model": frozenset({"decoder", "hourglass", "recurrent"}),
-    "objective": frozenset({"next_token", "multi_token"}),
+    "model": frozenset({"hourglass", "recurrent"}),
+    "objective": frozenset({"multi_token"}),
     "optimizer": frozenset({"adamw", "muon"}),
     "schedule": frozenset({"cosine"}),
     "plan": frozenset({"windows", "lanes"}),

@@ -62,6 +62,7 @@ def test_more_trials_may_be_asked_for_later_but_nothing_else_may_change(tmp_path
         begun(tmp_path, trials=2, budget="9steps")
 
 
+@pytest.mark.slow
 def test_a_conditional_space_never_sets_a_key_of_another_kind(tmp_path: Path) -> None:
     search = begun(tmp_path, trials=6, budget="1steps", space=MIXERS)
     make(search)
@@ -72,6 +73,7 @@ def test_a_conditional_space_never_sets_a_key_of_another_kind(tmp_path: Path) ->
     assert Counter(states(search))["refused"] == 0
 
 
+@pytest.mark.slow
 def test_a_grid_covers_every_point_once_and_ends(tmp_path: Path) -> None:
     space = {"model.block.mixer": MIXERS["model.block.mixer"], "model.width": {"choice": [8, 16]}}
     space["model.block.mixer.window"] = {"choice": [4, 8], "when": {"model.block.mixer": "local"}}
