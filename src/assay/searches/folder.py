@@ -26,7 +26,7 @@ from assay.searches.space import Point, Space
 from assay.searches.trial import trial_name
 from assay.variation.axes import varied
 from assay.variation.costs import built
-from assay.variation.matching import Matching, equal_budget
+from assay.variation.matching import Matching, matching
 from assay.variation.names import spoken
 
 SEARCH, BASE, BEST = "search.toml", "base.toml", "best.toml"
@@ -91,9 +91,7 @@ class SearchFolder:
     @cached_property
     def matching(self) -> Matching:
         """What every trial is given equally. Raises ConfigError where the base's budget is in no unit for it."""
-        amount = next(iter(self.config.amounts), None)
-        equal_budget(amount, self.base, self.base)
-        return Matching(amount, self.base, built(self.base) if "parameters" in self.config.match else None)
+        return matching(self.config.match, self.base)
 
     def take(self, name: str) -> Lock:
         """A lock of this search, waited for."""
