@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from assay.jobs.folder import StudyFolder
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import submit
 from assay.runs.directory import METRICS, RunDirectory
+from assay.studies.folder import StudyFolder
 from studies.small import at_home, lay_study
 from trained import call, lay
 

@@ -12,8 +12,8 @@ import pytest
 import tomli_w
 
 import trained
-from assay.jobs.folder import StudyFolder
 from assay.jobs.job import Job
+from assay.studies.folder import StudyFolder
 from assay.studies.make import make_plan
 
 STUDY: dict[str, Any] = {
@@ -62,7 +62,7 @@ def jobs(study: StudyFolder) -> tuple[Job, ...]:
 
 def states(study: StudyFolder) -> dict[str, str]:
     """Where each run stands."""
-    return {job.run: study.standing(job).state for job in jobs(study)}
+    return {job.run: study.status_of(job).state for job in jobs(study)}
 
 
 def metrics(run: Path) -> str:

@@ -7,7 +7,6 @@ import typer
 
 from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.errors import UserError
-from assay.jobs.folder import is_study
 from assay.reports.content import content
 from assay.reports.page import page
 from assay.reports.picture import refuse_missing
@@ -16,6 +15,7 @@ from assay.reports.plain_runs import read_runs
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.results import Outcome
+from assay.studies.folder import is_study
 from assay.terminal.console import console, print_json
 
 

@@ -10,7 +10,7 @@ from assay.core.config import Tree, flatten
 from assay.evaluation.verdict import figure
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
-from assay.jobs.folder import Standing, StudyFolder
+from assay.jobs.folder import JobFolder, JobStatus
 from assay.jobs.job import Job
 from assay.reports.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
@@ -18,6 +18,7 @@ from assay.studies.analysis.outcome import read_plan
 from assay.studies.analysis.results import Outcome
 from assay.studies.analysis.warnings import budget, figures, selection, unfinished
 from assay.studies.file import StudyConfig
+from assay.studies.folder import StudyFolder
 from assay.studies.plan import Plan, PlannedArm
 from assay.tracking.follow import state
 from assay.variation.costs import costs
@@ -35,10 +36,10 @@ class GivenRuns(StudyFolder):
         """The run of a job."""
         return self.runs[job.run]
 
-    def standing(self, job: Job) -> Standing:
+    def status_of(self, job: Job) -> JobStatus:
         """Where a run stands. Nobody holds a lock of it, so it is being made if its process is there."""
-        found = StudyFolder.standing(self, job)
-        return found if found.ended or state(found.status) != "running" else found._replace(state="running")
+        found = JobFolder.status_of(self, job)
+        return found if found.ended or state(found.status) != "running" else replace(found, state="running")
 
     def earlier(self, plan: Plan) -> list[RunDirectory]:
         """None: what else lies in the folder was not asked for."""

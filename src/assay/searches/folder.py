@@ -17,7 +17,7 @@ from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment.config import ExperimentConfig
-from assay.jobs.folder import StudyFolder
+from assay.jobs.folder import JobFolder
 from assay.jobs.job import JOBS, Job
 from assay.runs.lock import Lock, take
 from assay.searches.file import SearchConfig
@@ -84,9 +84,9 @@ class SearchFolder:
         return Space(self.config.space)
 
     @cached_property
-    def runs(self) -> StudyFolder:
+    def runs(self) -> JobFolder:
         """The folder as one of runs, with their locks and logs."""
-        return StudyFolder(self.path)
+        return JobFolder(self.path)
 
     @cached_property
     def matching(self) -> Matching:

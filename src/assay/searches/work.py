@@ -14,11 +14,9 @@ from typing import Literal
 
 import torch
 
-from assay.core.devices import resolve
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_stored
-from assay.experiment.load import load_data
-from assay.jobs.worker import interruptible, make_run
+from assay.jobs.worker import interruptible, make_run, prepare_base
 from assay.runs.lock import Lock, take
 from assay.searches.folder import SearchFolder
 from assay.searches.results import line
@@ -41,8 +39,7 @@ def work(folder: Path, data_dir: Path | None = None, tell: Tell = print) -> Coun
     search, made, failures = SearchFolder.read(folder), Counter[Outcome](), 0
     threads = torch.get_num_threads()
     with interruptible():
-        resolve(search.base.train.device)
-        load_data(search.base, data_dir)
+        prepare_base(search.base, data_dir)
         while (taken := next_trial(search, tell)) is not None:
             trial, lock = taken
             with lock:

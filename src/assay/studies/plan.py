@@ -91,6 +91,11 @@ class Plan:
         """The study's folder among runs: its name, and its scale where there is one."""
         return "-".join(filter(None, (self.name, self.scale)))
 
+    @property
+    def base(self) -> ExperimentConfig:
+        """What every arm differs from."""
+        return self.arms[0].config
+
     def arm(self, name: str) -> PlannedArm:
         """The arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
