@@ -17,5 +17,5 @@ def plain_jobs(folder: Path, count: int = 2) -> tuple[JobFolder, list[Job]]:
     jobs = []
     for seed in range(count):
         config = ExperimentConfig.load(str(folder / "tiny.toml"), [*STUDY["set"], "train.budget=4steps", f"train.seed={seed}"])
-        jobs.append(Job(f"plain-s{seed}", "plain", seed, 1.0, False, config.tree()))
+        jobs.append(Job(f"plain-s{seed}", config.tree()))
     return runs, jobs

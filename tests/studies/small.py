@@ -12,9 +12,9 @@ import pytest
 import tomli_w
 
 import trained
-from assay.jobs.job import Job
 from assay.studies.folder import StudyFolder
 from assay.studies.make import make_plan
+from assay.studies.plan import PlannedJob
 
 STUDY: dict[str, Any] = {
     "question": "Is a wider model better?",
@@ -55,7 +55,7 @@ def planned(folder: Path, **changes: Any) -> StudyFolder:
     return study
 
 
-def jobs(study: StudyFolder) -> tuple[Job, ...]:
+def jobs(study: StudyFolder) -> tuple[PlannedJob, ...]:
     """Of the plan as it stands."""
     return study.plan().jobs
 

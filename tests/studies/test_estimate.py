@@ -8,7 +8,7 @@ from assay.experiment.load import load_data
 from assay.jobs.folder import JobState, JobStatus
 from assay.studies.estimate import Estimate, Sizes, load_of, measured_rates, to_come
 from assay.studies.make import make_plan
-from assay.studies.plan import Plan
+from assay.studies.plan import Plan, PlannedJob
 from studies.small import at_home, lay_study
 
 SIZES = Sizes(train=4000, validation=1000, test=500, validation_bytes=1000)
@@ -19,7 +19,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home(tmp_path, monkeypatch)
 
 
-def statuses(plan: Plan, *given: tuple[JobState, float]) -> list[JobStatus]:
+def statuses(plan: Plan, *given: tuple[JobState, float]) -> list[JobStatus[PlannedJob]]:
     """States and seconds of the first jobs; the rest is still to be made."""
     rest: list[tuple[JobState, float]] = [("waiting", 0.0)] * (len(plan.jobs) - len(given))
     return [

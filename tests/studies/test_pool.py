@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.jobs.folder import JobStatus
-from assay.studies.plan import Plan
+from assay.studies.plan import Plan, PlannedJob
 from assay.studies.pool import Monitor, run_pool
 from studies.small import at_home, jobs, metrics, planned, start, states, wait_until
 
@@ -17,7 +17,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home(tmp_path, monkeypatch)
 
 
-def quiet(plan: Plan, statuses: Sequence[JobStatus]) -> None:
+def quiet(plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
     """Shows nothing."""
 
 

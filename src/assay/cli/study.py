@@ -26,7 +26,7 @@ from assay.studies.estimate import Estimate, Sizes, measured_rates
 from assay.studies.final import score_chosen
 from assay.studies.folder import StudyFolder, find_folder, is_study, studies
 from assay.studies.make import make_plan
-from assay.studies.plan import Plan
+from assay.studies.plan import Plan, PlannedJob
 from assay.studies.pool import run_pool
 from assay.studies.work import work
 from assay.terminal.console import console, print_json
@@ -154,7 +154,7 @@ for _name, _command in COMMANDS.items():
     app.command(_name, short_help=_command.__doc__)(completing(_command))
 
 
-def _estimated(out: Console, plan: Plan, statuses: Sequence[JobStatus], data_dir: Path | None, workers: int) -> Estimate:
+def _estimated(out: Console, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]], data_dir: Path | None, workers: int) -> Estimate:
     """How long it will take, told."""
     with _waiting(out, "preparing the text"):
         prepared = prepare_base(plan.base, data_dir)
@@ -191,7 +191,7 @@ def _make(out: Console, folder: StudyFolder, estimate: Estimate, workers: int, d
 
 
 def _send(
-    out: Console, folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus], given: tuple[list[str], Path | None],
+    out: Console, folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]], given: tuple[list[str], Path | None],
     *, dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Send as many workers to the cluster as there are runs to make; they take them, and nobody waits here."""

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal
 
 from assay.core.config import Tree
-from assay.jobs.job import Job
+from assay.jobs.job import Job, JobType
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
 from assay.runs.lock import is_held
@@ -27,10 +27,10 @@ JobState = Literal["finished", "failed", "running", "interrupted", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
-class JobStatus:
+class JobStatus(Generic[JobType]):
     """Where the run of a job stands. `running` means that somebody holds its lock; a process that was killed holds none."""
 
-    job: Job
+    job: JobType
     state: JobState
     status: Tree  # of the run, as it wrote it down itself
 
@@ -62,7 +62,7 @@ class JobFolder:
         """Whether a run is finished or has failed, so that nobody has to make it."""
         return self.run(job).status().get("state") in ("finished", "failed")
 
-    def status_of(self, job: Job) -> JobStatus:
+    def status_of(self, job: JobType) -> JobStatus[JobType]:
         """Where the run of a job stands."""
         status = self.run(job).status()
         if status["state"] in ("finished", "failed"):
@@ -74,6 +74,6 @@ class JobFolder:
         return JobStatus(job, "interrupted" if saved else "waiting", status)
 
 
-def counts(statuses: Iterable[JobStatus]) -> Counter[JobState]:
+def counts(statuses: Iterable[JobStatus[JobType]]) -> Counter[JobState]:
     """How many runs are in each state."""
     return Counter(status.state for status in statuses)

@@ -34,7 +34,7 @@ from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
 from assay.jobs.folder import LOG, JobFolder
-from assay.jobs.job import JOBS, Job
+from assay.jobs.job import JOBS, Job, JobType
 from assay.runs.checkpoint_ref import step_name, steps_in
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, take
@@ -61,7 +61,11 @@ def say(text: str) -> None:
 
 
 def make_runs(
-    folder: JobFolder, jobs: Callable[[], Sequence[Job]], may_grow: Callable[[Sequence[Job]], bool], data_dir: Path | None, tell: Tell
+    folder: JobFolder,
+    jobs: Callable[[], Sequence[JobType]],
+    may_grow: Callable[[Sequence[JobType]], bool],
+    data_dir: Path | None,
+    tell: Tell,
 ) -> Counter[Outcome]:
     """Make runs until none is left that nobody makes; how many were finished, and how many failed.
 

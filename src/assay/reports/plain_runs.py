@@ -11,7 +11,7 @@ from assay.evaluation.verdict import figure
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.jobs.folder import JobFolder, JobStatus
-from assay.jobs.job import Job
+from assay.jobs.job import Job, JobType
 from assay.reports.yardsticks import measure_missing, ranked
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.outcome import read_plan
@@ -19,7 +19,7 @@ from assay.studies.analysis.results import Outcome
 from assay.studies.analysis.warnings import budget, figures, selection, unfinished
 from assay.studies.file import StudyConfig
 from assay.studies.folder import StudyFolder
-from assay.studies.plan import Plan, PlannedArm
+from assay.studies.plan import Plan, PlannedArm, PlannedJob
 from assay.tracking.follow import state
 from assay.variation.costs import costs
 
@@ -36,7 +36,7 @@ class GivenRuns(StudyFolder):
         """The run of a job."""
         return self.runs[job.run]
 
-    def status_of(self, job: Job) -> JobStatus:
+    def status_of(self, job: JobType) -> JobStatus[JobType]:
         """Where a run stands. Nobody holds a lock of it, so it is being made if its process is there."""
         found = JobFolder.status_of(self, job)
         return found if found.ended or state(found.status) != "running" else replace(found, state="running")
@@ -62,7 +62,7 @@ def read_runs(runs: Sequence[RunDirectory], data_dir: Path | None = None) -> Out
         for run, own in members:
             key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
             places[key] = run
-            jobs.append(Job(key, name, own.train.seed, 1.0, False, own.tree()))
+            jobs.append(PlannedJob(key, own.tree(), name, own.train.seed, 1.0, False))
     title = arms[0].name if len(arms) == 1 else f"{arms[0].name} beside {len(arms) - 1} other configuration{'s' * (len(arms) > 2)}"
     study = StudyConfig(question=title, base="", match=(), seeds=tuple(sorted({job.seed for job in jobs})), report_on="validation")
     plan = Plan("runs", None, study, tuple(arms), tuple(jobs), (), dict.fromkeys(names, 1.0))

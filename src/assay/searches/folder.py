@@ -141,13 +141,12 @@ class SearchFolder:
             tree = proposed.tree()
             config = ExperimentConfig.make({**tree, "train": {**tree["train"], "seed": seed}})
             run = f"{trial_name(number)}-{config.digest()[:8]}-s{seed}"
-            jobs.append(Job(run, f"trial {number}", seed, 1.0, False, config.tree()))
+            jobs.append(Job(run, config.tree()))
         return jobs
 
-    def job(self, number: int, run: str) -> Job:
+    def job(self, run: str) -> Job:
         """A run of a trial as it was written down."""
-        config = tomllib.loads((self.path / JOBS / f"{run}.toml").read_text(encoding="utf-8"))
-        return Job(run, f"trial {number}", config["train"]["seed"], 1.0, False, config)
+        return Job(run, tomllib.loads((self.path / JOBS / f"{run}.toml").read_text(encoding="utf-8")))
 
     def write_job(self, job: Job) -> None:
         """Write down the config of a run: `assay train jobs/<run>.toml` repeats it."""

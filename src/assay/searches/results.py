@@ -163,7 +163,7 @@ def write_best(found: Results) -> None:
 
 def _tables(search: SearchFolder, trial: Trial, keys: Iterable[str]) -> Tree:
     """What a trial has at these keys, whole tables where kinds were chosen: so they mean the same wherever they are laid on the base."""
-    config = search.job(trial.number, trial.runs[0]).config
+    config = search.job(trial.runs[0]).config
     return {key: _at(config, key) for key in map(_root, keys) if not any(_root(other) in _above(key) for other in keys)}
 
 

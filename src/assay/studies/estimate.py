@@ -23,7 +23,7 @@ from assay.errors import AssayError
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import JobStatus
-from assay.studies.plan import Plan, PlannedArm
+from assay.studies.plan import Plan, PlannedArm, PlannedJob
 from assay.trainer.trainer import FINAL_SCORES
 from assay.training.budget import Budget
 from assay.training.step import train_step
@@ -77,7 +77,7 @@ class Estimate:
     taken: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
     slower: float = 1.0  # runs take so many times as long as measured
 
-    def learn(self, statuses: Sequence[JobStatus]) -> None:
+    def learn(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Take over what finished runs took."""
         self.taken = {}
         for one in statuses:
@@ -107,7 +107,7 @@ class Estimate:
     def _load(self, arm: str) -> "Load":
         return load_of(self.plan.arm(arm), self.sizes)
 
-    def left(self, statuses: Sequence[JobStatus], workers: int) -> float:
+    def left(self, statuses: Sequence[JobStatus[PlannedJob]], workers: int) -> float:
         """Seconds until everything is made, with so many workers at once, and scored on the test part where that is reported."""
         longest, total = 0.0, 0.0
         for one in statuses:
@@ -120,7 +120,7 @@ class Estimate:
             total += count * self.run(arm)
         return max(longest, total / workers) + self._final(statuses)
 
-    def _final(self, statuses: Sequence[JobStatus]) -> float:
+    def _final(self, statuses: Sequence[JobStatus[PlannedJob]]) -> float:
         study = self.plan.study
         if study.report_on != "test" or all(one.ended for one in statuses):
             return 0.0

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from assay.errors import RunError, nearest
 from assay.jobs.folder import JobFolder, JobStatus
-from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory, all_runs
-from assay.studies.plan import PLAN, Plan
+from assay.studies.plan import PLAN, Plan, PlannedJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class StudyFolder(JobFolder):
         """The plan as it stands: as written, with the runs that follow from those that are finished. Raises RunError."""
         return Plan.read(self.path).grown(self.path)
 
-    def statuses(self, plan: Plan) -> list[JobStatus]:
+    def statuses(self, plan: Plan) -> list[JobStatus[PlannedJob]]:
         """Where the runs of a plan stand."""
         return [self.status_of(job) for job in plan.jobs]
 
@@ -28,7 +27,7 @@ class StudyFolder(JobFolder):
         named = {job.run for job in plan.jobs}
         return [run for run in all_runs(self.path) if run.name not in named]
 
-    def may_grow(self, jobs: Iterable[Job]) -> bool:
+    def may_grow(self, jobs: Iterable[PlannedJob]) -> bool:
         """Whether further runs may yet follow from these: some that try learning rates have not ended."""
         return any(job.tuning and not self.ended(job) for job in jobs)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from assay.jobs.folder import JobStatus, counts
 from assay.jobs.pool import Pool, Tell, Workload
 from assay.studies.folder import StudyFolder
-from assay.studies.plan import Plan
+from assay.studies.plan import Plan, PlannedJob
 
-Show = Callable[[Plan, Sequence[JobStatus]], None]  # is told where the runs stand, again and again
+Show = Callable[[Plan, Sequence[JobStatus[PlannedJob]]], None]  # is told where the runs stand, again and again
 
 
 def run_pool(study: StudyFolder, workers: int, data_dir: Path | None, show: Show, tell: Tell) -> None:
@@ -25,7 +25,7 @@ class Monitor:
     def __init__(self, study: StudyFolder, show: Show) -> None:
         self.study, self.show = study, show
         self.plan = study.plan()
-        self.ended: dict[str, JobStatus] = {}
+        self.ended: dict[str, JobStatus[PlannedJob]] = {}
 
     def __call__(self) -> Workload:
         """Look, show, and say what there is to do."""
@@ -38,7 +38,7 @@ class Monitor:
         progress = [(one.state, one.status.get("step")) for one in statuses]
         return Workload(count["waiting"] + count["interrupted"], count["running"], progress, all(one.ended for one in statuses))
 
-    def _statuses(self) -> list[JobStatus]:
+    def _statuses(self) -> list[JobStatus[PlannedJob]]:
         found = [self.ended.get(job.run) or self.study.status_of(job) for job in self.plan.jobs]
         self.ended |= {one.job.run: one for one in found if one.ended}
         return found

@@ -12,7 +12,7 @@ from assay.core.words import duration
 from assay.jobs.folder import JobState, JobStatus, counts
 from assay.studies.estimate import Estimate, to_come
 from assay.studies.folder import StudyFolder
-from assay.studies.plan import Plan
+from assay.studies.plan import Plan, PlannedJob
 
 SHOWN: tuple[tuple[JobState, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
 STYLES: dict[JobState, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}
@@ -24,7 +24,7 @@ class Progress:
     def __init__(self, console: Console, study: StudyFolder, estimate: Estimate, workers: int) -> None:
         self.console, self.study, self.estimate, self.workers = console, study, estimate, workers
         self.known: dict[str, JobState] | None = None  # the state of each run when it was last seen; None before the first time
-        self.statuses: Sequence[JobStatus] = ()
+        self.statuses: Sequence[JobStatus[PlannedJob]] = ()
         self.live = Live(console=console, auto_refresh=False, get_renderable=self._render) if _moves(console) else None
 
     def __enter__(self) -> "Progress":
@@ -37,7 +37,7 @@ class Progress:
             self.live.transient = True  # everything has been printed as lines
             self.live.stop()
 
-    def see(self, plan: Plan, statuses: Sequence[JobStatus]) -> None:
+    def see(self, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Print what has changed, and show how it stands."""
         self.estimate.plan, self.statuses = plan, statuses
         before, self.known = self.known, {one.job.run: one.state for one in statuses}
@@ -53,7 +53,7 @@ class Progress:
         """Print a line above the table."""
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
 
-    def _line(self, one: JobStatus, *, resumed: bool) -> str:
+    def _line(self, one: JobStatus[PlannedJob], *, resumed: bool) -> str:
         name, status = one.job.run, one.status
         if one.state == "finished":
             return f"finished  {name}  {status['bits_per_byte']:.4f} bits per byte   ({self._summary()})"

@@ -10,12 +10,12 @@ from assay.jobs.folder import JobStatus, counts
 from assay.studies.analysis.outcome import read_study
 from assay.studies.estimate import to_come
 from assay.studies.folder import StudyFolder
-from assay.studies.plan import Plan
+from assay.studies.plan import Plan, PlannedJob
 from assay.terminal.console import print_json
 from assay.terminal.tables import pairs
 
 
-def tell_plan(out: Console, folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus]) -> None:
+def tell_plan(out: Console, folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
     """What is asked, and how many runs there are."""
     count, further, earlier = counts(statuses), sum(to_come(plan).values()), len(folder.earlier(plan))
     left = {"to resume": count["interrupted"], "to make": count["waiting"], "being made": count["running"]}
@@ -57,7 +57,7 @@ def tell_end(out: Console, folder: StudyFolder, *, as_json: bool) -> None:
         raise AssayError(f"{len(failed)} of {len(statuses)} runs failed; the others are kept, --retry makes the failed ones again")
 
 
-def counted(folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus]) -> dict[str, Any]:
+def counted(folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> dict[str, Any]:
     """The study in figures."""
     return {
         "study": plan.name,
@@ -71,12 +71,12 @@ def counted(folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus]) -> d
     }
 
 
-def listed(statuses: Sequence[JobStatus]) -> list[dict[str, Any]]:
+def listed(statuses: Sequence[JobStatus[PlannedJob]]) -> list[dict[str, Any]]:
     """The runs as plain values."""
     return [{**one.job.entry(), "state": one.state, "bits_per_byte": one.status.get("bits_per_byte")} for one in statuses]
 
 
-def row(one: JobStatus) -> tuple[str, ...]:
+def row(one: JobStatus[PlannedJob]) -> tuple[str, ...]:
     """A run in a line: name, state, steps, bits per byte on validation."""
     status, final = one.status, one.status.get("bits_per_byte") if one.state == "finished" else None
     said = status.get("error") if one.state == "failed" else None
