@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.jobs.folder import StudyFolder
-from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
+from assay.studies.folder import StudyFolder
+from assay.studies.work import work
 from support.small_study import at_home, jobs, metrics, planned, start, states, wait_until
 from support.trained import call
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from assay.jobs.folder import StudyFolder
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import submit
 from assay.runs.directory import METRICS, RunDirectory
+from assay.studies.folder import StudyFolder
 from support.small_study import at_home, lay_study
 from support.trained import call, lay
 

@@ -66,7 +66,7 @@ def test_more_trials_may_be_asked_for_later_but_nothing_else_may_change(tmp_path
 def test_a_conditional_space_never_sets_a_key_of_another_kind(tmp_path: Path) -> None:
     search = begun(tmp_path, trials=6, budget="1steps", space=MIXERS)
     make(search)
-    mixers = [search.job(trial.number, trial.runs[0]).config["model"]["block"]["mixer"] for trial in trials(search) if trial.runs]
+    mixers = [search.job(trial.runs[0]).config["model"]["block"]["mixer"] for trial in trials(search) if trial.runs]
     assert {mixer["kind"] for mixer in mixers} == {"full", "local"}
     assert all(("window" in mixer) == (mixer["kind"] == "local") for mixer in mixers)
     assert all(mixer["heads"] == 2 for mixer in mixers)  # as in the base
@@ -241,6 +241,6 @@ def test_the_best_values_are_a_recipe_and_a_study_that_confirms_them(tmp_path: P
     again = call("train", search.path / "best.toml", "--json").json
     assert RunDirectory(Path(again["run"])).provenance()["config"] == RunDirectory(search.path / best.runs[0]).provenance()["config"]
     confirming = make_plan(str(search.path / "confirm-rates.toml"), traced=False).arm("best").config.tree()
-    config = search.job(best.number, best.runs[0]).config
+    config = search.job(best.runs[0]).config
     assert confirming["train"].pop("seed") != config["train"].pop("seed")
     assert confirming == config

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.jobs.worker import work
 from assay.runs.directory import TEST_USES, RunDirectory
 from assay.studies.final import score_chosen
+from assay.studies.work import work
 from support.small_study import at_home, jobs, planned
 
 

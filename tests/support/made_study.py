@@ -11,11 +11,10 @@ import numpy as np
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.experiment.config import ExperimentConfig
-from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.results import ArmOutcome, Curve, RunOutcome, Spent
 from assay.studies.file import StudyConfig
-from assay.studies.plan import BASE, Plan, PlannedArm, new_plan
+from assay.studies.plan import BASE, Plan, PlannedArm, PlannedJob, new_plan
 from assay.variation.metric import METRICS
 from support.scores import keep, sizes_of, stored
 from support.trained import RECIPE
@@ -74,7 +73,7 @@ def made(folder: Path, arms: Sequence[PlannedArm], rate: Rate, leave: Sequence[s
     return folder
 
 
-def write_run(folder: Path, plan: Plan, job: Job, rates: float | tuple[float, float], **changed: Any) -> RunDirectory:
+def write_run(folder: Path, plan: Plan, job: PlannedJob, rates: float | tuple[float, float], **changed: Any) -> RunDirectory:
     """The directory of a finished run; `changed` replaces parts of its provenance."""
     of_split = dict(zip(("validation", "test"), rates if isinstance(rates, tuple) else (rates, rates), strict=True))
     bits_per_byte = of_split["validation"]
@@ -97,7 +96,7 @@ def write_run(folder: Path, plan: Plan, job: Job, rates: float | tuple[float, fl
     return run
 
 
-def write_score(run: RunDirectory, job: Job, bits_per_byte: float, **protocol: Any) -> Path:
+def write_score(run: RunDirectory, job: PlannedJob, bits_per_byte: float, **protocol: Any) -> Path:
     """A score in which documents are hard and easy as in every other, with noise of its own, and whose figure is exactly this."""
     noise = np.random.default_rng([job.seed, *job.run.encode()]).normal(0, 0.02, len(SIZES))
     bits = SIZES * DIFFICULTY * (1 + noise)
@@ -119,7 +118,7 @@ def outcome_of(planned: PlannedArm, figures: Mapping[int, float], metric: str = 
     config = {"model": planned.config.model, "tokenizer": {"kind": "byte"}}  # what tells one architecture from another
     runs = []
     for seed, figure in figures.items():
-        job = Job(f"{planned.name}-s{seed}", planned.name, seed, 1.0, False, {})
+        job = PlannedJob(f"{planned.name}-s{seed}", {}, planned.name, seed, 1.0, False)
         score = stored(job.run, SIZES * figure, SIZES, config={**config, "train": {"seed": seed}})
         score.figures[metric] = figure
         spent = Spent(1000, 2000, 1000 * planned.flops_per_token, 10.0, 100.0, None)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import tomli_w
 
-from assay.jobs.folder import StudyFolder
-from assay.jobs.job import Job
+from assay.studies.folder import StudyFolder
 from assay.studies.make import make_plan
+from assay.studies.plan import PlannedJob
 from support import trained
 
 STUDY: dict[str, Any] = {
@@ -55,14 +55,14 @@ def planned(folder: Path, **changes: Any) -> StudyFolder:
     return study
 
 
-def jobs(study: StudyFolder) -> tuple[Job, ...]:
+def jobs(study: StudyFolder) -> tuple[PlannedJob, ...]:
     """Of the plan as it stands."""
     return study.plan().jobs
 
 
 def states(study: StudyFolder) -> dict[str, str]:
     """Where each run stands."""
-    return {job.run: study.standing(job).state for job in jobs(study)}
+    return {job.run: study.status_of(job).state for job in jobs(study)}
 
 
 def metrics(run: Path) -> str:

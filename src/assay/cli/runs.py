@@ -4,8 +4,8 @@ from typing import Any
 
 from assay.cli.options import AsJson, RunsDir
 from assay.errors import RunError
-from assay.jobs.folder import StudyFolder, studies
 from assay.runs.directory import all_runs, runs_folder
+from assay.studies.folder import StudyFolder, studies
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import print_table
 from assay.tracking.follow import state

@@ -19,7 +19,7 @@ from assay.searches.begin import SWEEPS, Asked, base_of, from_sweep, prepare, re
 from assay.searches.file import SearchConfig
 from assay.searches.folder import BEST, SearchFolder, find_folder, nearest_search
 from assay.searches.journal import JOURNAL, import_optuna
-from assay.searches.pool import SearchPool
+from assay.searches.pool import run_pool
 from assay.searches.results import Results, line, results, rows, write_best
 from assay.searches.work import work
 from assay.terminal.console import console, print_json
@@ -88,7 +88,7 @@ def _make(out: Console, begun: SearchFolder, jobs: int, data_dir: Path | None, w
         if jobs == 1:
             work(begun.path, data_dir, tell)
         else:
-            SearchPool(begun, jobs, data_dir, _Watcher(tell), tell).run()
+            run_pool(begun, jobs, data_dir, _Watcher(tell), tell)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted(f"stopped, and saved: {results(begun).standing()}; go on with the same command: assay search {what}") from None
     finally:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assay.jobs.folder import StudyFolder
 from assay.runs.lock import take
+from assay.studies.folder import StudyFolder
 from assay.trainer.rescore import Report, ScoreRequest, score_run, used_test
 
 

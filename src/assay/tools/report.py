@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.errors import UserError
-from assay.jobs.folder import is_study
 from assay.reports.content import compose
 from assay.reports.page import page
 from assay.reports.picture import refuse_missing
@@ -15,6 +14,7 @@ from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.plain_runs import judge_alone, read_runs
 from assay.studies.analysis.results import Outcome
+from assay.studies.folder import is_study
 from assay.trainer.baselines import Baselines, measure_if_quick, read_baselines
 from assay.trainer.token_losses import TokenLosses, measure_token_losses
 

@@ -10,14 +10,15 @@ from assay.core.config import Tree, flatten
 from assay.evaluation.verdict import figure
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
-from assay.jobs.folder import Standing, StudyFolder
-from assay.jobs.job import Job
+from assay.jobs.folder import JobFolder, JobStatus
+from assay.jobs.job import Job, JobType
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.outcome import read_plan
 from assay.studies.analysis.results import Outcome
 from assay.studies.analysis.warnings import budget, figures, selection, unfinished
 from assay.studies.file import StudyConfig
-from assay.studies.plan import Plan, PlannedArm
+from assay.studies.folder import StudyFolder
+from assay.studies.plan import Plan, PlannedArm, PlannedJob
 from assay.tracking.follow import state
 from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import costs
@@ -35,10 +36,10 @@ class GivenRuns(StudyFolder):
         """The run of a job."""
         return self.runs[job.run]
 
-    def standing(self, job: Job) -> Standing:
+    def status_of(self, job: JobType) -> JobStatus[JobType]:
         """Where a run stands. Nobody holds a lock of it, so it is being made if its process is there."""
-        found = StudyFolder.standing(self, job)
-        return found if found.ended or state(found.status) != "running" else found._replace(state="running")
+        found = JobFolder.status_of(self, job)
+        return found if found.ended or state(found.status) != "running" else replace(found, state="running")
 
     def earlier(self, plan: Plan) -> list[RunDirectory]:
         """None: what else lies in the folder was not asked for."""
@@ -61,7 +62,7 @@ def read_runs(runs: Sequence[RunDirectory]) -> Outcome:
         for run, own in members:
             key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
             places[key] = run
-            jobs.append(Job(key, name, own.train.seed, 1.0, False, own.tree()))
+            jobs.append(PlannedJob(key, own.tree(), name, own.train.seed, 1.0, False))
     title = arms[0].name if len(arms) == 1 else f"{arms[0].name} beside {len(arms) - 1} other configuration{'s' * (len(arms) > 2)}"
     study = StudyConfig(question=title, base="", match=(), seeds=tuple(sorted({job.seed for job in jobs})), report_on="validation")
     plan = Plan("runs", None, study, tuple(arms), tuple(jobs), (), dict.fromkeys(names, 1.0))
