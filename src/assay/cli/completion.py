@@ -29,14 +29,14 @@ REAL = ("assay.cli", "assay.errors")  # what is never replaced, besides Python's
 
 def recipes(incomplete: str) -> list[str]:
     """Recipes that ship with Assay, and TOML files in this folder."""
-    from assay.core import recipe  # noqa: PLC0415 (after the stand-ins are gone)
+    from assay.core import recipe
 
     return _beginning(incomplete, [*recipe.names(), *sorted(str(path) for path in Path().glob("*.toml"))])
 
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:
     """Names of runs, the latest first, and `last`."""
-    from assay.runs.directory import all_runs, runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
+    from assay.runs.directory import all_runs, runs_folder
 
     given = context.params.get("runs_dir")
     found = [run.name for run in all_runs(runs_folder(Path(given) if given else None))]
@@ -52,7 +52,7 @@ def studies(context: typer.Context, incomplete: str) -> list[str]:
 
 def study_folders(context: typer.Context, incomplete: str) -> list[str]:
     """Folders of studies among the runs."""
-    from assay.runs.directory import runs_folder  # noqa: PLC0415 (after the stand-ins are gone)
+    from assay.runs.directory import runs_folder
 
     given = context.params.get("runs_dir")
     folder = runs_folder(Path(given) if given else None)
@@ -125,12 +125,12 @@ def answer() -> None:
     os.environ["COLUMNS"] = "9999"  # else typer breaks long descriptions into lines, which fish takes for further words
     try:
         with _stand_ins():
-            from assay.cli.main import app  # noqa: PLC0415
+            from assay.cli.main import app
         command = typer.main.get_command(app)
     except Exception:  # whatever a stand-in could not do, the real thing can
         for name in [name for name in sys.modules if name.startswith("assay.cli.") and name != __name__]:
             del sys.modules[name]
-        from assay.cli.main import app  # noqa: PLC0415
+        from assay.cli.main import app
 
         command = typer.main.get_command(app)
     command(prog_name="assay")
@@ -152,7 +152,7 @@ def set_up(option: str, shell: str | None = None) -> int:
 def _this_shell() -> str:
     """The shell that runs this command, else the one that the person logs in with."""
     try:
-        import shellingham  # type: ignore[import-untyped]  # noqa: PLC0415 (it comes with typer)
+        import shellingham  # type: ignore[import-untyped]
 
         return str(shellingham.detect_shell()[0])
     except Exception:  # it raises whatever reading the processes of an unknown system raises
