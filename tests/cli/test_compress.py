@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import compress as command
 from assay.compression.header import HEADER_BYTES
+from assay.tools import compress as command
 from cli.conftest import Lab
 from trained import TEXT, Answer, call
 

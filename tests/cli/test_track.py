@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli.verify_resume import differences
 from assay.runs.directory import RunDirectory
+from assay.tools.verify_resume import differences
 from cli.conftest import Lab
 from trained import call
 
