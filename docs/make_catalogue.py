@@ -20,11 +20,11 @@ import torch
 from docstrings import code, first_sentence, is_equation, markdown, prose, spaced, works
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
-from assay.cli.bench_mixers import DEPTH, TOKENS, WIDTH
 from assay.cli.kinds import _shown as shown
 from assay.cli.kinds import _traits as traits
 from assay.core.config import FAMILIES, Config, config_class
 from assay.nn.position.base import Sizes
+from assay.tools.bench_mixers import DEPTH, TOKENS, WIDTH
 
 Figures = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.cli import lr_range
+from assay.tools import lr_range
 from assay.tools.lr_range import Point, Sweep
 from cli.test_errors import refused
 from support.lab import Lab
