@@ -30,8 +30,8 @@ class Machine:
         self.contentions: dict[str, Contention | str] = {}
         self.interrupted_at = ""
         self.asked: list[tuple[Configuration, str, str, int | None]] = []
-        monkeypatch.setattr(bench, "measure_peak_apart", lambda precision, device: self.peaks.pop(0))
-        monkeypatch.setattr(bench, "measure_apart", self.measure)
+        monkeypatch.setattr(bench_process, "measure_peak_apart", lambda precision, device: self.peaks.pop(0))
+        monkeypatch.setattr(bench_process, "measure_apart", self.measure)
 
     def measure(self, configuration: Configuration, precision: str, device: str, steps: int | None) -> Measurement:
         if configuration.name == self.interrupted_at:

@@ -3,20 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from assay.cli.bench_mixers import Asked, bench_mixers
 from assay.cli.options import AsJson
-from assay.core.machine import facts, per_second
 from assay.errors import UserError
 from assay.terminal.console import console, doing, print_json
 from assay.terminal.tables import pairs, print_table
-from assay.tools.bench import FLOPS_ARE, WARM_STEPS, Measurement, Peak, able, chosen
-from assay.tools.bench_process import measure_apart, measure_peak_apart
-from assay.tools.contention import RULE
+
+if TYPE_CHECKING:
+    from assay.tools.bench import Measurement, Peak
 
 HEAD = ("", "tokens/s", "10th-90th %", "ms a step", "of peak", "memory", "")
 
@@ -40,6 +38,11 @@ def bench(
 
     `assay bench mixers` compares the mixers at one size of the model and several lengths of context.
     """
+    from assay.cli.bench_mixers import Asked, bench_mixers
+    from assay.core.machine import facts
+    from assay.tools.bench import able, chosen
+    from assay.tools.bench_process import measure_apart, measure_peak_apart
+
     if configurations and configurations[0] == "mixers":
         if without_dropout:
             raise UserError("--no-dropout: mixers are always compared without dropout; leave it out")
@@ -71,8 +74,10 @@ def bench(
     return None
 
 
-def _show(out: Console, machine: dict[str, Any], peak: Peak, measured: list[Measurement]) -> None:
+def _show(out: Console, machine: dict[str, Any], peak: "Peak", measured: "list[Measurement]") -> None:
     """The figures for people."""
+    from assay.core.machine import per_second
+
     where = ", ".join(gpu["name"] for gpu in machine["gpus"]) if machine["device"].startswith("cuda") else machine["cpu"]
     cpus = f"{machine['cpus']} CPUs, {machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     out.print(
@@ -92,7 +97,7 @@ def _show(out: Console, machine: dict[str, Any], peak: Peak, measured: list[Meas
         out.print(sentence, markup=False)
 
 
-def _cells(measurement: Measurement, peak: Peak) -> tuple[str, ...]:
+def _cells(measurement: "Measurement", peak: "Peak") -> tuple[str, ...]:
     low, median, high = measurement.rates
     return (
         measurement.configuration.name,
@@ -105,8 +110,11 @@ def _cells(measurement: Measurement, peak: Peak) -> tuple[str, ...]:
     )
 
 
-def sentences(machine: dict[str, Any], peak: Peak, measured: list[Measurement]) -> Iterator[str]:
+def sentences(machine: dict[str, Any], peak: "Peak", measured: "list[Measurement]") -> Iterator[str]:
     """What the figures mean, and which of them are not to be trusted."""
+    from assay.tools.bench import FLOPS_ARE, WARM_STEPS
+    from assay.tools.contention import RULE
+
     memory = "that of torch's tensors on the GPU" if machine["device"].startswith("cuda") else "resident, beyond what the imports took"
     shortest = min(len(measurement.seconds) for measurement in measured)
     yield f"Medians over at least {shortest} steps after {WARM_STEPS} to warm up: forward, backward, clip 1.0, AdamW, on random tokens."
@@ -128,8 +136,11 @@ def sentences(machine: dict[str, Any], peak: Peak, measured: list[Measurement]) 
         yield "Other processes on the GPU are not seen."
 
 
-def _tree(peak: Peak, measured: list[Measurement]) -> dict[str, Any]:
+def _tree(peak: "Peak", measured: "list[Measurement]") -> dict[str, Any]:
     """The figures for programs."""
+    from assay.tools.bench import FLOPS_ARE
+    from assay.tools.contention import RULE
+
     return {
         "peak": {"flops_per_second": peak.flops, "size": peak.size, "repeats": peak.repeats, **_contention(peak)},
         "share_of_peak_is": FLOPS_ARE,
@@ -152,7 +163,7 @@ def _tree(peak: Peak, measured: list[Measurement]) -> dict[str, Any]:
     }
 
 
-def _contention(measured: Measurement | Peak) -> dict[str, Any]:
+def _contention(measured: "Measurement | Peak") -> dict[str, Any]:
     """Whether it was disturbed; None where that cannot be told, with the reason."""
     if isinstance(measured.contention, str):
         return {"disturbed": None, "contention": measured.contention}

@@ -4,23 +4,18 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.options import AsJson, DataDir, RunsDir
-from assay.data.plan import Policy
+from assay.cli.options import AsJson, DataDir, Policy, RunsDir
 from assay.errors import UserError
-from assay.evaluation.comparable import refuse_unlike_seeds
-from assay.evaluation.compare import Arm, compare
-from assay.evaluation.comparison_tree import tree
-from assay.evaluation.stored import Stored
-from assay.evaluation.verdict import LETTERS
-from assay.experiment.load import read_config
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
 from assay.terminal.console import console, print_json
-from assay.trainer.rescore import Wanted
-from assay.views.compare_tables import print_comparison
+
+if TYPE_CHECKING:
+    from assay.evaluation.compare import Arm
+    from assay.evaluation.stored import Stored
 
 SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 
@@ -40,6 +35,12 @@ def compare_runs(
     as_json: AsJson = False,
 ) -> None:
     """Compare runs over the same text: difference, interval, and whether it is resolved."""
+    from assay.evaluation.compare import compare
+    from assay.evaluation.comparison_tree import tree
+    from assay.evaluation.verdict import LETTERS
+    from assay.trainer.rescore import Wanted
+    from assay.views.compare_tables import print_comparison
+
     if not 2 <= len(arms) <= len(LETTERS):
         raise UserError(f"{len(arms)} to compare; name two to {len(LETTERS)} runs, such as `assay compare A B`")
     if policy == "strided" and stride is None:
@@ -61,6 +62,8 @@ def compare_runs(
 
 def _group(names: str, folder: Path, *, with_seeds: bool) -> Sequence[RunDirectory | Path]:
     """The runs of one arm. A name that ends in .json is a file of scores."""
+    from assay.experiment.load import read_config
+
     given = [Path(name) if name.endswith(".json") else find(name, folder) for name in names.split(",")]
     first = given[0]
     if not with_seeds or not isinstance(first, RunDirectory):
@@ -73,8 +76,11 @@ def _group(names: str, folder: Path, *, with_seeds: bool) -> Sequence[RunDirecto
     return [others[seed] for seed in sorted(others)]
 
 
-def _arm(runs: Sequence[Stored]) -> Arm:
+def _arm(runs: "Sequence[Stored]") -> "Arm":
     """A run by its name, or several seeds by what their names have in common. Raises UserError where they are no seeds."""
+    from assay.evaluation.comparable import refuse_unlike_seeds
+    from assay.evaluation.compare import Arm
+
     refuse_unlike_seeds(runs)
     if len(runs) == 1:
         return Arm(runs[0].name, tuple(runs))
@@ -83,5 +89,7 @@ def _arm(runs: Sequence[Stored]) -> Arm:
 
 
 def _without_seed(run: RunDirectory) -> dict[str, Any]:
+    from assay.experiment.load import read_config
+
     config = read_config(run).tree()
     return {**config, "train": {**config["train"], "seed": None}}

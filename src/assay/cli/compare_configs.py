@@ -5,10 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from assay.cli.options import AsJson, RunsDir
-from assay.experiment.describe import differences, subject
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import print_table
-from assay.views.configs import shown
 
 
 def diff(
@@ -18,6 +16,8 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Print the keys, parameter counts and FLOPs in which two things differ."""
+    from assay.experiment.describe import differences, subject
+
     rows = differences(subject(left, [], runs_dir), subject(right, [], runs_dir))
     if as_json:
         print_json({key: {"left": a, "right": b} for key, (a, b) in rows.items()})
@@ -41,6 +41,8 @@ def _label(key: str) -> str:
 
 
 def _cell(value: Any) -> str:
+    from assay.views.configs import shown
+
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(value)

@@ -5,33 +5,25 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import torch
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from assay.cli.options import AsJson, RunsDir
-from assay.compression.baselines import others, rank_bytes
-from assay.compression.codec import Codec, Compressed
-from assay.compression.header import HEADER_BYTES, Identity
-from assay.core.config import digest
-from assay.data.plan import Policy
 from assay.errors import AssayError, DataError, UserError
-from assay.experiment.assemble import build_model, refuse_growing_state
-from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import read_config
-from assay.models.base import Model
 from assay.runs.checkpoint_ref import step_name
 from assay.runs.directory import find, runs_folder
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
-from assay.text.tokenizer import load_tokenizer
-from assay.training import checkpoint as checkpoints
+
+if TYPE_CHECKING:
+    from assay.compression.codec import Codec, Compressed
+    from assay.data.plan import Policy
+    from assay.experiment.config import ExperimentConfig
+    from assay.models.base import Model
 
 Source = Annotated[Path, typer.Argument(help="What to read.", metavar="FILE")]
 Target = Annotated[Path, typer.Option("--output", "-o", help="Where to write.", metavar="OUT")]
@@ -45,7 +37,7 @@ REAL_COMMANDS = {"xz": "xz -9e", "bz2": "bzip2 -9", "zstd": "zstd -19"}
 class Opened(NamedTuple):
     """A run's model, ready to code."""
 
-    codec: Codec
+    codec: "Codec"
     weights_bytes: int
 
 
@@ -110,7 +102,19 @@ def decompress(
         console().print(Text(f"{output}: {len(found.text):,} bytes, as they were"), soft_wrap=True)
 
 
-def _open(run: str, checkpoint: str, runs_dir: Path | None, policy: Policy | None = None, stride: int | None = None) -> Opened:
+def _open(run: str, checkpoint: str, runs_dir: Path | None, policy: "Policy | None" = None, stride: int | None = None) -> Opened:
+    from importlib.metadata import version
+
+    import torch
+
+    from assay.compression.codec import Codec
+    from assay.compression.header import Identity
+    from assay.core.config import digest
+    from assay.experiment.assemble import build_model
+    from assay.experiment.load import read_config
+    from assay.text.tokenizer import load_tokenizer
+    from assay.training import checkpoint as checkpoints
+
     directory = find(run, runs_folder(runs_dir))
     config, tokenizer = read_config(directory), load_tokenizer(directory.path / "tokenizer.json")
     model = build_model(config, tokenizer.size)
@@ -124,8 +128,10 @@ def _open(run: str, checkpoint: str, runs_dir: Path | None, policy: Policy | Non
     return Opened(Codec(model, tokenizer, identity, config.plan.window, new, alone), weights.stat().st_size)
 
 
-def _stride(config: ExperimentConfig, model: Model, policy: Policy | None, stride: int | None) -> int:
+def _stride(config: "ExperimentConfig", model: "Model", policy: "Policy | None", stride: int | None) -> int:
     """New tokens a window, 0 where the state is carried. Raises ConfigError for a state that grows, UserError for a stride that is none."""
+    from assay.experiment.assemble import refuse_growing_state
+
     if (policy == "strided") > (stride is not None) or (policy in ("disjoint", "carried") and stride is not None):
         raise UserError(f"--policy {policy}: the policy strided, and only it, has a --stride; give both or neither")
     context = config.plan.window
@@ -177,6 +183,8 @@ def _write(output: Path, data: bytes) -> None:
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
     """A line with a bar and the time left, in a terminal."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     out = Console(stderr=True, highlight=False)
     if not out.is_terminal:
         yield None
@@ -187,7 +195,10 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def _figures(text: bytes, result: Compressed, weights_bytes: int) -> dict[str, Any]:
+def _figures(text: bytes, result: "Compressed", weights_bytes: int) -> dict[str, Any]:
+    from assay.compression.baselines import others, rank_bytes
+    from assay.compression.header import HEADER_BYTES
+
     lanes, size, raw = result.lanes, len(result.packed), len(text)
     return {
         "bytes": size,

@@ -4,38 +4,36 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from assay.cli.options import AsJson, DataDir, Scale
-from assay.core.config import Tree
-from assay.data.choice import TextSettings, choose
-from assay.data.leakage import RUN, Leakage, Overlap
-from assay.data.prepare import Prepared, prepare
-from assay.data.split import PARTS, PartName
-from assay.data.survey import Survey, Tokens, count_tokens, survey, tokens_of
 from assay.errors import UserError
-from assay.reports import byte_picture
 from assay.terminal.console import WIDE, console, print_json
 from assay.terminal.tables import pairs, print_table
-from assay.text.tokenizer import TokenizerConfig
-from assay.views.configs import shown
-from assay.views.ending import beside, measured
 
-HELD_OUT: tuple[PartName, ...] = ("validation", "test")
+if TYPE_CHECKING:
+    from assay.core.config import Tree
+    from assay.data.choice import TextSettings
+    from assay.data.leakage import Leakage, Overlap
+    from assay.data.prepare import Prepared
+    from assay.data.split import PartName
+    from assay.data.survey import Survey, Tokens
+
+HELD_OUT: "tuple[PartName, ...]" = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class Desk:
     """What is looked at, and where it is told."""
 
-    settings: TextSettings
+    settings: "TextSettings"
     origin: str
-    survey: Survey
-    prepared: Prepared
+    survey: "Survey"
+    prepared: "Prepared"
     progress: Console  # for those who wait
     out: Console  # for the findings
 
@@ -53,6 +51,11 @@ def data(
     as_json: AsJson = False,
 ) -> None:
     """Tell what a text is: sizes, parts, tokens, leakage, yardsticks, and a picture of its bytes."""
+    from assay.data.choice import choose
+    from assay.data.prepare import prepare
+    from assay.data.survey import survey
+    from assay.reports import byte_picture
+
     progress = console(as_json=as_json)
     if picture is not None:
         byte_picture.check(picture)
@@ -72,7 +75,7 @@ def data(
         print_json(tree)
 
 
-def _facts(desk: Desk) -> Tree:
+def _facts(desk: Desk) -> "Tree":
     """The text as a whole."""
     corpus, found, groups = desk.prepared.corpus, desk.survey, desk.prepared.corpus.groups
     plain = "all of it ASCII" if found.characters == found.bytes and not sum(found.histogram[128:]) else "UTF-8"
@@ -97,8 +100,11 @@ def _facts(desk: Desk) -> Tree:
     return {"origin": desk.origin, **{name: getattr(corpus, name) for name in names}, **asdict(found)}
 
 
-def _parts(desk: Desk) -> Tree:
+def _parts(desk: Desk) -> "Tree":
     """What is for training, validation and test."""
+    from assay.data.split import PARTS
+    from assay.views.configs import shown
+
     split, parts, corpus = desk.settings.split.tree(), desk.prepared.parts, desk.prepared.corpus
     settings = ", ".join(f"{key} {shown(value)}" for key, value in split.items() if key != "kind" and value != "")
     _say(desk.out, f"split {split['kind']}: {settings}")
@@ -110,8 +116,10 @@ def _parts(desk: Desk) -> Tree:
     return {"split": split, "parts": sizes}
 
 
-def _tokens(desk: Desk) -> Tree:
+def _tokens(desk: Desk) -> "Tree":
     """How many tokens each kind of tokenizer makes."""
+    from assay.data.split import PARTS
+
     found = sorted(_each_tokenizer(desk), key=lambda tokens: tokens.bytes_per_token(*PARTS))
     rows = [
         (t.kind, f"{t.vocabulary:,}", f"{t.total:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
@@ -122,8 +130,11 @@ def _tokens(desk: Desk) -> Tree:
     return {"tokenizers": [{**asdict(t), "tokens": t.total, "bytes_per_token": t.bytes_per_token(*PARTS)} for t in found]}
 
 
-def _each_tokenizer(desk: Desk) -> Iterator[Tokens]:
+def _each_tokenizer(desk: Desk) -> "Iterator[Tokens]":
     """The text's own tokenizer, and every other kind that needs no settings."""
+    from assay.data.survey import count_tokens, tokens_of
+    from assay.text.tokenizer import TokenizerConfig
+
     own = desk.settings.tokenizer.tree()["kind"]
     yield tokens_of(desk.prepared)
     assert TokenizerConfig.family is not None
@@ -135,8 +146,10 @@ def _each_tokenizer(desk: Desk) -> Iterator[Tokens]:
                 yield count_tokens(desk.prepared, config)
 
 
-def _leakage(desk: Desk) -> Tree:
+def _leakage(desk: Desk) -> "Tree":
     """What of validation and test is also training text, with a warning where that is much."""
+    from assay.data.leakage import RUN
+
     found = desk.prepared.leakage
     assert found is not None
     desk.out.print("held-out text that is also training text:")
@@ -149,7 +162,7 @@ def _leakage(desk: Desk) -> Tree:
     return {"leakage": {**found.tree(), **_shares(found)}, "warnings": found.warnings()}
 
 
-def _overlap(part: Overlap) -> tuple[str, ...]:
+def _overlap(part: "Overlap") -> tuple[str, ...]:
     """Shares, and what they are of."""
     return (
         f"{100 * part.equal_share:.2f} %",
@@ -158,7 +171,7 @@ def _overlap(part: Overlap) -> tuple[str, ...]:
     )
 
 
-def _shares(found: Leakage) -> Tree:
+def _shares(found: "Leakage") -> "Tree":
     parts: dict[str, Overlap] = {"validation": found.validation, "test": found.test}
     return {
         "shares": {
@@ -167,8 +180,10 @@ def _shares(found: Leakage) -> Tree:
     }
 
 
-def _yardsticks(desk: Desk) -> Tree:
+def _yardsticks(desk: Desk) -> "Tree":
     """What cheaper methods than a model reach on the validation part."""
+    from assay.views.ending import beside, measured
+
     found = measured(desk.progress, desk.prepared)
     if found is not None:
         desk.out.print("yardsticks: what a model of the validation text should beat")
@@ -178,6 +193,8 @@ def _yardsticks(desk: Desk) -> Tree:
 
 def _picture(desk: Desk, path: Path | None, *, wanted: bool) -> dict[str, Any]:
     """The picture of the bytes; one that nobody asked for may fail."""
+    from assay.reports import byte_picture
+
     if path is None and not wanted:
         return {"picture": None}
     corpus, found = desk.prepared.corpus, desk.survey

@@ -1,21 +1,26 @@
 """`assay doctor`: is this machine ready?"""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from assay.cli.options import AsJson, DataDir, RunsDir
-from assay.core.machine import facts
 from assay.terminal.console import console, doing, print_json
-from assay.tools.doctor import Finding, Mark, examine
 
-STYLES: dict[Mark, str] = {"ok": "green", "note": "yellow", "problem": "bold red"}
+if TYPE_CHECKING:
+    from assay.tools.doctor import Finding, Mark
+
+STYLES: "dict[Mark, str]" = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
 def doctor(data_dir: DataDir = None, runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
     """Tell what is there, what is missing, and what to do about it; exit 1 if there is a problem."""
+    from assay.core.machine import facts
+    from assay.tools.doctor import examine
+
     out = console(as_json=as_json)
     with doing(out, "the speed of matrix products"):
         findings = list(examine(data_dir, runs_dir))
@@ -30,7 +35,7 @@ def doctor(data_dir: DataDir = None, runs_dir: RunsDir = None, as_json: AsJson =
         raise typer.Exit(1)
 
 
-def page(findings: Sequence[Finding]) -> Table:
+def page(findings: "Sequence[Finding]") -> Table:
     """One line each: mark, topic, fact, and under it the remedy."""
     grid = Table.grid(padding=(0, 2))
     for _ in range(2):

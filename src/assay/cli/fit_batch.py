@@ -1,18 +1,19 @@
 """`assay fit-batch RECIPE`: which micro-batch fits?"""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from assay.cli.options import AsJson, DataDir, Overrides, Scale
 from assay.errors import AssayError
-from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import load_data
 from assay.terminal.console import console, doing, print_json
 from assay.terminal.tables import print_table
-from assay.tools.fit_batch import MEASURED_STEPS, Attempt, Trial, accumulation, parse_memory, search
+
+if TYPE_CHECKING:
+    from assay.experiment.config import ExperimentConfig
+    from assay.tools.fit_batch import Attempt, Trial
 
 TIMES_BATCH = 16  # rows beyond so many batches are not tried unless asked for
 
@@ -29,6 +30,10 @@ def fit_batch(
     as_json: AsJson = False,
 ) -> None:
     """Find the largest micro-batch that fits into memory, by training steps of it."""
+    from assay.experiment.config import ExperimentConfig
+    from assay.experiment.load import load_data
+    from assay.tools.fit_batch import Attempt, parse_memory, search
+
     asked = None if limit is None else parse_memory(limit)
     config = ExperimentConfig.load(recipe, overrides or [], scale)
     out = console(as_json=as_json)
@@ -37,7 +42,7 @@ def fit_batch(
     highest = most or TIMES_BATCH * config.plan.batch
     trials: list[Trial] = []
 
-    def tried(rows: int) -> Trial:
+    def tried(rows: int) -> "Trial":
         with doing(out, f"{rows:,} row{'s' * (rows != 1)}"):
             return attempt(rows)
 
@@ -57,8 +62,10 @@ def fit_batch(
             out.print(sentence, markup=False)
 
 
-def _show(out: Console, config: ExperimentConfig, attempt: Attempt, trials: Sequence[Trial]) -> None:
+def _show(out: Console, config: "ExperimentConfig", attempt: "Attempt", trials: "Sequence[Trial]") -> None:
     """The table, and what was asked."""
+    from assay.tools.fit_batch import MEASURED_STEPS
+
     where = "resident, libraries included" if attempt.device.type == "cpu" else "torch's tensors on the GPU"
     bound = "the free memory of the GPU less a tenth" if attempt.limit is None else size(attempt.limit)
     out.print(
@@ -74,8 +81,10 @@ def _show(out: Console, config: ExperimentConfig, attempt: Attempt, trials: Sequ
     out.print()
 
 
-def sentences(config: ExperimentConfig, highest: int, trials: Sequence[Trial]) -> list[str]:
+def sentences(config: "ExperimentConfig", highest: int, trials: "Sequence[Trial]") -> list[str]:
     """What follows from the trials, at least one of which fits."""
+    from assay.tools.fit_batch import MEASURED_STEPS, accumulation
+
     fitting = [trial for trial in trials if trial.fits]
     best, batch = max(fitting), config.plan.batch
     parts = accumulation(batch, best.rows)
@@ -98,8 +107,10 @@ def size(count: int) -> str:
     return f"{count / 2**30:,.2f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
 
 
-def _tree(config: ExperimentConfig, attempt: Attempt, trials: Sequence[Trial], best: int | None) -> dict[str, Any]:
+def _tree(config: "ExperimentConfig", attempt: "Attempt", trials: "Sequence[Trial]", best: int | None) -> dict[str, Any]:
     """The figures for programs."""
+    from assay.tools.fit_batch import accumulation
+
     return {
         "device": str(attempt.device),
         "limit_bytes": attempt.limit,

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from assay.cli.options import AsJson, DataDir, Overrides, Scale
-from assay.core.parallel import Parallel
-from assay.experiment.assemble import assemble
-from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import load_data
-from assay.reports import byte_picture
-from assay.reports.curve_picture import Curve, Mark, Scene, draw
 from assay.terminal.console import console, print_json
 from assay.terminal.curves import columns, print_curve
 from assay.terminal.tables import print_table
-from assay.tools.lr_range import BELOW_LOWEST, FEWEST, Finding, Point, Sweep, finding, measure, rates
+
+if TYPE_CHECKING:
+    from assay.experiment.config import ExperimentConfig
+    from assay.tools.lr_range import Finding, Point, Sweep
 
 ROWS = 12  # of the table
 CAUTION = "A starting point and not a tuned value: what is best for a whole run also depends on its length, schedule and batch."
@@ -36,6 +33,13 @@ def lr_range(
     as_json: AsJson = False,
 ) -> None:
     """Train a few steps with rising learning rates, and tell which ones learn."""
+    from assay.core.parallel import Parallel
+    from assay.experiment.assemble import assemble
+    from assay.experiment.config import ExperimentConfig
+    from assay.experiment.load import load_data
+    from assay.reports import byte_picture
+    from assay.tools.lr_range import Sweep, finding, measure
+
     sweep = Sweep(low, high, steps).checked()
     if picture is not None:
         byte_picture.check(picture, "--output")
@@ -58,8 +62,10 @@ def lr_range(
             _draw(picture, Path(recipe).stem, config, points)
 
 
-def _show(out: Console, config: ExperimentConfig, sweep: Sweep, points: Sequence[Point]) -> None:
+def _show(out: Console, config: "ExperimentConfig", sweep: "Sweep", points: "Sequence[Point]") -> None:
     """A curve, figures, and what they mean."""
+    from assay.tools.lr_range import rates
+
     first, lowest = points[0], min(point.smoothed for point in points)
     highest = first.smoothed if first.smoothed > lowest else max(point.smoothed for point in points)  # a divergence would dwarf the rest
     labels = (f"{highest:.3f}", f"{lowest:.3f}")
@@ -81,8 +87,10 @@ def _show(out: Console, config: ExperimentConfig, sweep: Sweep, points: Sequence
         out.print(sentence, markup=False)
 
 
-def sentences(config: ExperimentConfig, sweep: Sweep, points: Sequence[Point]) -> list[str]:
+def sentences(config: "ExperimentConfig", sweep: "Sweep", points: "Sequence[Point]") -> list[str]:
     """What the points mean."""
+    from assay.tools.lr_range import FEWEST, finding
+
     told = []
     if len(points) < sweep.steps:
         told.append(f"Stopped after {len(points)} of {sweep.steps} updates, at {points[-1].factor:.3g} times the configured rates.")
@@ -96,13 +104,17 @@ def sentences(config: ExperimentConfig, sweep: Sweep, points: Sequence[Point]) -
     return [*told, f"Suggestion: {_settings(config, found.factor)} ({found.factor:.3g}x), {found.words}.", CAUTION]
 
 
-def _settings(config: ExperimentConfig, factor: float) -> str:
+def _settings(config: "ExperimentConfig", factor: float) -> str:
     """The rates as overrides."""
+    from assay.tools.lr_range import rates
+
     return " ".join(f"{key}={rate:.2g}" for key, rate in rates(config, factor).items())
 
 
-def _tree(config: ExperimentConfig, sweep: Sweep, points: Sequence[Point], found: Finding | None) -> dict[str, Any]:
+def _tree(config: "ExperimentConfig", sweep: "Sweep", points: "Sequence[Point]", found: "Finding | None") -> dict[str, Any]:
     """The figures for programs."""
+    from assay.tools.lr_range import rates
+
     suggested = None if found is None or found.factor is None else rates(config, found.factor)
     return {
         **sweep._asdict(),
@@ -115,8 +127,11 @@ def _tree(config: ExperimentConfig, sweep: Sweep, points: Sequence[Point], found
     }
 
 
-def _draw(path: Path, name: str, config: ExperimentConfig, points: Sequence[Point]) -> None:
+def _draw(path: Path, name: str, config: "ExperimentConfig", points: "Sequence[Point]") -> None:
     """The losses over the factor, with the suggestion."""
+    from assay.reports.curve_picture import Curve, Mark, Scene, draw
+    from assay.tools.lr_range import BELOW_LOWEST, finding, rates
+
     found, configured = finding(points), ", ".join(f"{key} {rate:g}" for key, rate in rates(config).items())
     marks = []
     if found is not None and found.factor is not None:

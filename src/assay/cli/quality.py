@@ -1,20 +1,17 @@
 """`assay quality RUN`: what a model writes, beside what people wrote."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir
-from assay.data.leakage import RUN
 from assay.errors import UserError
-from assay.experiment.load import load_data, load_model, read_config
-from assay.generation.quality import Copy, Quality, assess, hold_out, longest_document, write
-from assay.generation.sampling import Sampling
-from assay.generation.variety import ORDERS
 from assay.runs.directory import find, runs_folder
 from assay.terminal.console import console, print_json, visible
 from assay.terminal.tables import print_table
-from assay.training import checkpoint as checkpoints
+
+if TYPE_CHECKING:
+    from assay.generation.quality import Copy, Quality
 
 SHOWN = 160  # characters of the longest copied span that are printed; the stored figures hold all of it
 
@@ -32,6 +29,11 @@ def quality(
     as_json: AsJson = False,
 ) -> None:
     """Measure whether a model writes or recites, beside held-out documents."""
+    from assay.experiment.load import load_data, load_model, read_config
+    from assay.generation.quality import assess, hold_out, longest_document, write
+    from assay.generation.sampling import Sampling
+    from assay.training import checkpoint as checkpoints
+
     directory = find(run, runs_folder(runs_dir))
     model, tokenizer = load_model(directory.path, checkpoint=checkpoint, device=device)
     ref = checkpoints.resolve(directory.checkpoints, checkpoint)
@@ -56,7 +58,10 @@ def quality(
     out.print(found.verdict, soft_wrap=True, markup=False)
 
 
-def _rows(found: Quality) -> list[tuple[str, str, str]]:
+def _rows(found: "Quality") -> list[tuple[str, str, str]]:
+    from assay.data.leakage import RUN
+    from assay.generation.variety import ORDERS
+
     sides = (found.samples, found.held_out)
 
     def row(label: str, *cells: str) -> tuple[str, str, str]:
@@ -77,7 +82,7 @@ def _rows(found: Quality) -> list[tuple[str, str, str]]:
     ]
 
 
-def _where(copy: Copy) -> str:
+def _where(copy: "Copy") -> str:
     group = "" if copy.group is None else f" ({copy.group})"
     more = "" if len(copy.span) <= SHOWN else " ..."
     return (

@@ -1,22 +1,17 @@
 """`assay report`: what a study or some runs found, on one page that can be mailed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assay.cli.options import AsJson, DataDir, RunsDir
 from assay.errors import UserError
-from assay.jobs.folder import is_study
-from assay.reports.content import content
-from assay.reports.page import page
-from assay.reports.picture import refuse_missing
-from assay.reports.plain import as_csv, as_markdown
-from assay.reports.plain_runs import read_runs
 from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
-from assay.studies.analysis.outcome import read_study
-from assay.studies.analysis.results import Outcome
 from assay.terminal.console import console, print_json
+
+if TYPE_CHECKING:
+    from assay.studies.analysis.results import Outcome
 
 
 def report(
@@ -32,6 +27,11 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write what a study or some runs found on one self-contained page."""
+    from assay.reports.content import content
+    from assay.reports.page import page
+    from assay.reports.picture import refuse_missing
+    from assay.reports.plain import as_csv, as_markdown
+
     refuse_missing()
     outcome, kind = _read(reported or [], runs_folder(runs_dir), data_dir)
     for path in (output, csv, markdown):
@@ -56,8 +56,11 @@ def report(
         out.print(f"written: {path} ({len(text.encode()) / 1000:,.0f} kB)", markup=False, soft_wrap=True)
 
 
-def _read(names: list[str], folder: Path, data_dir: Path | None) -> tuple[Outcome, str]:
+def _read(names: list[str], folder: Path, data_dir: Path | None) -> "tuple[Outcome, str]":
     """The study that is meant, or the runs; and what it is, for the head of the page."""
+    from assay.reports.plain_runs import read_runs
+    from assay.studies.analysis.outcome import read_study
+
     studies = [path for name in names if (path := _study(name, folder)) is not None]
     if studies and len(names) > 1:
         raise UserError(f"{studies[0]} is a study and has a page of its own; name it alone, or name runs")
@@ -72,6 +75,8 @@ def _read(names: list[str], folder: Path, data_dir: Path | None) -> tuple[Outcom
 
 
 def _study(name: str, folder: Path) -> Path | None:
+    from assay.jobs.folder import is_study
+
     return next((path for path in (Path(name), folder / name) if is_study(path)), None)
 
 

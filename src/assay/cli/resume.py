@@ -1,21 +1,18 @@
 """`assay resume RUN`: go on bit for bit, or to a new total budget."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from assay.cli.options import AsJson, DataDir, RunName, RunsDir, Track
-from assay.core import parallel as processes
-from assay.core.parallel import Parallel
 from assay.runs.directory import RunDirectory, find, runs_folder
 from assay.terminal.console import console
-from assay.tracking.base import Tracker
-from assay.tracking.console import ConsoleTracker
-from assay.tracking.several import trackers
-from assay.trainer.resume import reopen
-from assay.views.ending import opening, report
+
+if TYPE_CHECKING:
+    from assay.core.parallel import Parallel
+    from assay.tracking.base import Tracker
 
 
 def resume(
@@ -27,6 +24,10 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run that was stopped, as if it had not been; or extend a finished one."""
+    from assay.core import parallel as processes
+    from assay.tracking.console import ConsoleTracker
+    from assay.tracking.several import trackers
+
     out = console(as_json=as_json)
     directory = find(run, runs_folder(runs_dir))
     with processes.joined() as parallel:
@@ -35,8 +36,11 @@ def resume(
 
 
 def _resume(
-    run: RunDirectory, overrides: list[str], data_dir: Path | None, parallel: Parallel, out: Console, tracker: Tracker, *, as_json: bool
+    run: RunDirectory, overrides: list[str], data_dir: Path | None, parallel: "Parallel", out: Console, tracker: "Tracker", *, as_json: bool
 ) -> None:
+    from assay.trainer.resume import reopen
+    from assay.views.ending import opening, report
+
     fit = reopen(run, overrides, data_dir, (parallel, tracker))
     tracker.begin(f"assay resume {run.name}, from step {fit.state.step}", opening(fit.experiment, run))
     figures = fit.to_the_end()

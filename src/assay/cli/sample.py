@@ -6,9 +6,6 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson, RunName, RunsDir
-from assay.experiment.load import load_model
-from assay.generation.decode import pieces, stream, texts
-from assay.generation.sampling import Sampling
 from assay.terminal.console import print_json, visible
 
 
@@ -30,6 +27,10 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Let a trained model write; each text ends where the model ends it."""
+    from assay.experiment.load import load_model
+    from assay.generation.decode import pieces, stream, texts
+    from assay.generation.sampling import Sampling
+
     model, tokenizer = load_model(run, checkpoint=checkpoint, runs_dir=runs_dir, device=device)
     start = tokenizer.encode([prompt.encode("utf-8", errors="surrogateescape")])[0].tolist()
     sampling = Sampling(temperature, top_k, top_p, min_p)

@@ -3,28 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from assay.cli.options import AsJson, DataDir, Overrides, Scale
-from assay.experiment.budget import budgeted_steps
-from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import load_data
-from assay.nn.linear import parameters_by_role
-from assay.optim.base import Optimizer
-from assay.optim.schedule.base import Schedule
-from assay.reports import byte_picture
-from assay.reports.curve_picture import Curve, Scene, draw
 from assay.terminal.console import console, print_json
 from assay.terminal.curves import columns, print_curve
 from assay.terminal.tables import pairs, print_table
-from assay.training.budget import Budget
-from assay.training.learner import Learner
-from assay.views.configs import config_lines
+
+if TYPE_CHECKING:
+    from assay.experiment.config import ExperimentConfig
+    from assay.optim.base import Optimizer
+    from assay.optim.schedule.base import Schedule
 
 NOMINAL_STEPS = 1000  # drawn where only a measurement can tell how many there will be
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the budget, besides the highest and the last
@@ -36,7 +28,7 @@ LOOKED_AT = 100_000  # steps at most, to find the highest factor
 class Drawn:
     """A schedule over the steps of a budget."""
 
-    schedule: Schedule
+    schedule: "Schedule"
     rates: Callable[[float], dict[str, float]]  # of each part of the optimiser, by the factor
     steps: int
     known: bool  # whether the budget is so many steps, or they are only an example
@@ -65,6 +57,9 @@ def schedule(
     as_json: AsJson = False,
 ) -> None:
     """Draw the learning rates over the budget."""
+    from assay.experiment.config import ExperimentConfig
+    from assay.reports import byte_picture
+
     if picture is not None:
         byte_picture.check(picture, "--output")
     config = ExperimentConfig.load(recipe, overrides or [], scale)
@@ -77,8 +72,12 @@ def schedule(
         _draw(picture, recipe, config, drawn)
 
 
-def _drawn(config: ExperimentConfig, data_dir: Path | None) -> Drawn:
+def _drawn(config: "ExperimentConfig", data_dir: Path | None) -> Drawn:
     """Only a budget in epochs or tokens needs the text."""
+    from assay.experiment.budget import budgeted_steps
+    from assay.experiment.load import load_data
+    from assay.training.budget import Budget
+
     budget, steps = Budget.parse(config.train.budget), None
     optimizer, vocabulary = optimizer_of(config), config.tokenizer.expected_size
     if budget.unit in ("epochs", "tokens", "flops"):
@@ -90,16 +89,24 @@ def _drawn(config: ExperimentConfig, data_dir: Path | None) -> Drawn:
     return Drawn(config.schedule.build(config.plan.batch), optimizer.rates, steps or NOMINAL_STEPS, steps is not None)
 
 
-def optimizer_of(config: ExperimentConfig) -> Optimizer:
+def optimizer_of(config: "ExperimentConfig") -> "Optimizer":
     """The optimiser of an experiment for a model that takes no memory."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from assay.nn.linear import parameters_by_role
+    from assay.training.learner import Learner
+
     with FakeTensorMode():
         model = config.model.build(config.tokenizer.expected_size, torch.Generator().manual_seed(0))
         parameters = list(parameters_by_role(Learner(model, config.objective)))
     return config.optimizer.build(parameters)  # outside, as some optimisers try themselves out on tensors of their own
 
 
-def _show(out: Console, config: ExperimentConfig, drawn: Drawn) -> None:
+def _show(out: Console, config: "ExperimentConfig", drawn: Drawn) -> None:
     """A curve, and figures."""
+    from assay.views.configs import config_lines
+
     out.print(pairs({**dict(config_lines({"schedule": config.schedule.tree()})), **_words(config, drawn)}))
     out.print()
     top = max(drawn.factor(step) for step in drawn.told())
@@ -113,7 +120,7 @@ def _show(out: Console, config: ExperimentConfig, drawn: Drawn) -> None:
     print_table(out, ("step", "share", "factor", *(f"lr, {part}" for part in parts)), rows, words=0, spare=2)
 
 
-def _words(config: ExperimentConfig, drawn: Drawn) -> dict[str, str]:
+def _words(config: "ExperimentConfig", drawn: Drawn) -> dict[str, str]:
     """What the figures rest on."""
     budget = config.train.budget
     unknown = (
@@ -132,7 +139,7 @@ def _cells(drawn: Drawn, step: int, parts: list[str]) -> tuple[str, ...]:
     return (f"{step:,}", f"{step / drawn.steps:.1%}", f"{factor:.4g}", *(f"{rates[part]:.3g}" for part in parts))
 
 
-def _tree(config: ExperimentConfig, drawn: Drawn) -> dict[str, Any]:
+def _tree(config: "ExperimentConfig", drawn: Drawn) -> dict[str, Any]:
     """The figures for programs."""
     values = [
         {"step": step, "share": step / drawn.steps, "factor": (factor := drawn.factor(step)), "lr": drawn.rates(factor)}
@@ -148,8 +155,10 @@ def _tree(config: ExperimentConfig, drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def _draw(path: Path, recipe: str, config: ExperimentConfig, drawn: Drawn) -> None:
+def _draw(path: Path, recipe: str, config: "ExperimentConfig", drawn: Drawn) -> None:
     """The factor as a picture, with the rates that it multiplies."""
+    from assay.reports.curve_picture import Curve, Scene, draw
+
     rates = ", ".join(f"{part} {rate:g}" for part, rate in drawn.rates(1.0).items())
     across = f"share of the budget, {config.train.budget}" + (f" ({drawn.steps:,} steps)" if drawn.known else "")
     points = [(step / drawn.steps, drawn.factor(step)) for step in drawn.spread(POINTS)]

@@ -2,28 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from assay.cli.options import AsJson, DataDir, RunsDir
-from assay.cli.score_dynamic import adaptation, dynamic_column, print_dynamic
-from assay.cli.score_dynamic import tree as dynamic_tree
-from assay.cli.score_legacy import SHAPES, Harness, legacy_rows, print_legacy, shapes
-from assay.cli.score_transformers import Asked, Kept, refuse_without_effect, score_folder
-from assay.core.devices import resolve
-from assay.data.plan import Policy
+from assay.cli.options import SHAPES, AsJson, DataDir, Harness, Policy, RunsDir
 from assay.errors import UserError
-from assay.evaluation.detail import store
-from assay.evaluation.score import Score
-from assay.experiment.assemble import refuse_growing_state
-from assay.experiment.scorers import make_scorer
-from assay.reports import reliability_picture
 from assay.runs.directory import find, runs_folder
 from assay.terminal.console import console, print_json
-from assay.trainer.rescore import Opened, open_run, protocol_name, used_test
-from assay.views.ending import YARDSTICKS, beside, measured
-from assay.views.score_tables import print_detail, print_headline
+
+if TYPE_CHECKING:
+    from assay.cli.score_transformers import Asked, Kept
+    from assay.evaluation.score import Score
+    from assay.trainer.rescore import Opened
 
 
 def score(
@@ -55,6 +46,16 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score every byte of a split once, and keep the figures with their protocol in the run."""
+    from assay.cli.score_dynamic import adaptation, dynamic_column
+    from assay.cli.score_dynamic import tree as dynamic_tree
+    from assay.cli.score_legacy import legacy_rows, shapes
+    from assay.cli.score_transformers import Asked, Kept, refuse_without_effect
+    from assay.core.devices import resolve
+    from assay.experiment.assemble import refuse_growing_state
+    from assay.experiment.scorers import make_scorer
+    from assay.reports import reliability_picture
+    from assay.trainer.rescore import open_run, protocol_name
+
     if picture is not None:
         reliability_picture.check(picture)
     learning, wanted = adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), shapes(legacy, legacy_shapes)
@@ -90,8 +91,10 @@ def score(
     _tell_beside(scored, tree, result, as_json=as_json)
 
 
-def _score_folder(asked: Asked, show: "Show", data_dir: Path | None, runs: Path) -> None:
+def _score_folder(asked: "Asked", show: "Show", data_dir: Path | None, runs: Path) -> None:
     """Score a transformers model and tell it."""
+    from assay.cli.score_transformers import score_folder
+
     tree = _keep(score_folder(asked, data_dir, runs), show, on_test=asked.split == "test" and asked.corpus is not None)
     if show.as_json:
         print_json(tree)
@@ -99,8 +102,12 @@ def _score_folder(asked: Asked, show: "Show", data_dir: Path | None, runs: Path)
         console().print(f"kept: {tree['stored']} (`assay compare RUN FILE` sets it beside a run)", markup=False, soft_wrap=True)
 
 
-def _tell_beside(scored: Opened, tree: dict[str, Any], result: Score, *, as_json: bool) -> None:
+def _tell_beside(scored: "Opened", tree: dict[str, Any], result: "Score", *, as_json: bool) -> None:
     """What stands beside the score of a run: figures of other kinds, in columns of their own, and the yardsticks of the text."""
+    from assay.cli.score_dynamic import print_dynamic
+    from assay.cli.score_legacy import print_legacy
+    from assay.views.ending import YARDSTICKS, beside, measured
+
     out = console(as_json=as_json)
     if not as_json and "dynamic" in tree:
         print_dynamic(out, tree["dynamic"])
@@ -125,8 +132,13 @@ class Show(NamedTuple):
     as_json: bool
 
 
-def _keep(kept: Kept, show: Show, *, on_test: bool) -> dict[str, Any]:
+def _keep(kept: "Kept", show: Show, *, on_test: bool) -> dict[str, Any]:
     """Store a score and tell its headline; what was stored, and where."""
+    from assay.evaluation.detail import store
+    from assay.reports import reliability_picture
+    from assay.trainer.rescore import used_test
+    from assay.views.score_tables import print_detail, print_headline
+
     stored = store(kept.run, kept.name, kept.result)
     uses = used_test(kept.run, stored) if on_test else []
     if show.picture is not None:

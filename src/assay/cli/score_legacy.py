@@ -1,19 +1,17 @@
 """`assay score RUN --legacy mainrun`: the figures of a hobby harness beside the honest one."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
+from assay.cli.options import SHAPES, Harness
 from assay.errors import UserError
 from assay.evaluation.legacy import LABEL, Shape, legacy_figure, parse_shapes
 from assay.evaluation.score import Score, Scorer
 from assay.models.base import Model
 from assay.runs.directory import RunDirectory
 from assay.terminal.tables import print_table
-
-Harness = Literal["mainrun"]
-SHAPES = "128x64,256x128,256x256"
 
 
 def shapes(harness: Harness | None, text: str | None) -> list[Shape]:

@@ -1,15 +1,15 @@
 """`assay show RECIPE|PRESET|RUN`: what exactly is meant."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assay.cli.options import AsJson, Overrides, RunsDir, Scale
-from assay.core import recipe
-from assay.experiment.describe import Subject, folded, subject
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
-from assay.views.configs import config_lines
+
+if TYPE_CHECKING:
+    from assay.experiment.describe import Subject
 
 
 def show(
@@ -21,6 +21,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print the resolved config, the shapes, parameters by role, FLOPs and memory."""
+    from assay.core import recipe
+    from assay.experiment.describe import folded, subject
+    from assay.views.configs import config_lines
+
     found = subject(what, overrides or [], runs_dir, scale)
     if as_json:
         print_json(found.tree())
@@ -37,7 +41,7 @@ def show(
     out.print(pairs(totals(found)))
 
 
-def totals(found: Subject) -> dict[str, str]:
+def totals(found: "Subject") -> dict[str, str]:
     """Parameters, FLOPs and memory in sentences."""
     roles = ", ".join(f"{role} {count:,}" for role, count in found.by_role.items())
     parts = {name: f"{size / 2**20:,.1f} MiB" for name, size in found.memory.items()}

@@ -2,31 +2,21 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from assay.cli.dry_run import dry_run
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, Overrides, RunsDir, Scale, Track, on_slurm
-from assay.cli.train_on_slurm import send
-from assay.core import parallel as processes
-from assay.core import recipe as recipes
-from assay.core.devices import resolve
-from assay.core.parallel import Parallel
 from assay.errors import UserError
-from assay.experiment.assemble import Experiment, assemble
-from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import load_data
-from assay.jobs.launch import LaunchConfig
 from assay.runs.directory import RunDirectory, create, runs_folder
 from assay.terminal.console import console
-from assay.tracking.base import Tracker
-from assay.tracking.console import ConsoleTracker
-from assay.tracking.several import trackers
-from assay.trainer.trainer import Fit, write_run
-from assay.training.eta import Clock
-from assay.views.ending import opening, report
+
+if TYPE_CHECKING:
+    from assay.core.parallel import Parallel
+    from assay.experiment.assemble import Experiment
+    from assay.experiment.config import ExperimentConfig
+    from assay.tracking.base import Tracker
 
 
 def train(
@@ -44,6 +34,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model as a recipe says, score it, and keep everything in a run directory."""
+    from assay.cli.dry_run import dry_run
+    from assay.cli.train_on_slurm import send
+    from assay.core import parallel as processes
+    from assay.core import recipe as recipes
+    from assay.experiment.config import ExperimentConfig
+    from assay.jobs.launch import LaunchConfig
+    from assay.tracking.console import ConsoleTracker
+    from assay.tracking.several import trackers
+
     out = console(as_json=as_json)
     label = name or "-".join(filter(None, (Path(recipe).stem, scale)))
     extra = [] if seed is None else [f"train.seed={seed}"]
@@ -62,8 +61,12 @@ def train(
             _train(_assembled(config, data_dir, parallel, out), label, runs_folder(runs_dir), out, tracker, as_json=as_json)
 
 
-def _assembled(config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, out: Console) -> Experiment:
+def _assembled(config: "ExperimentConfig", data_dir: Path | None, parallel: "Parallel", out: Console) -> "Experiment":
     """The experiment; one process prepares the text, the others then find it in the cache."""
+    from assay.core.devices import resolve
+    from assay.experiment.assemble import assemble
+    from assay.experiment.load import load_data
+
     resolve(config.train.device)
     if parallel.main:
         with _waiting(out, "preparing the text"):
@@ -72,8 +75,12 @@ def _assembled(config: ExperimentConfig, data_dir: Path | None, parallel: Parall
     return assemble(config, load_data(config, data_dir), parallel)
 
 
-def _train(experiment: Experiment, label: str, folder: Path, out: Console, tracker: Tracker, *, as_json: bool) -> None:
+def _train(experiment: "Experiment", label: str, folder: Path, out: Console, tracker: "Tracker", *, as_json: bool) -> None:
     """Give the experiment a run directory, and see it through to its figures."""
+    from assay.trainer.trainer import Fit, write_run
+    from assay.training.eta import Clock
+    from assay.views.ending import opening, report
+
     config, parallel = experiment.config, experiment.setup.parallel
     made = create(folder, label, config.digest(), config.train.seed).path if parallel.main else Path()
     run = RunDirectory(Path(parallel.first(str(made))))

@@ -8,18 +8,13 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
-from safetensors.torch import load_file
 
 from assay.cli.options import AsJson, DataDir, Overrides, RunsDir
 from assay.errors import AssayError, ConfigError
-from assay.experiment.config import ExperimentConfig
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import METRICS, RunDirectory, all_runs
 from assay.terminal.console import console, print_json
-from assay.training import checkpoint
-from assay.training.budget import Budget
 
 PATIENCE = 0.02  # seconds between looks at the run that is to be killed
 
@@ -34,6 +29,9 @@ def verify_resume(
     as_json: AsJson = False,
 ) -> None:
     """Prove that a run killed at random moments and resumed equals one that was never stopped; exit 0 only if it does."""
+    from assay.experiment.config import ExperimentConfig
+    from assay.training.budget import Budget
+
     arguments = [recipe, *(overrides or []), "train.log_every=3steps"]
     config = ExperimentConfig.load(recipe, arguments[1:])
     if Budget.parse(config.train.budget).unit == "minutes":
@@ -68,6 +66,10 @@ def verify_resume(
 
 def differences(left: RunDirectory, right: RunDirectory) -> list[str]:
     """What is not bit for bit the same in two finished runs."""
+    from safetensors.torch import load_file
+
+    from assay.training import checkpoint
+
     found = []
     a, b = (checkpoint.locate(run.checkpoints, "last") for run in (left, right))
     weights = [load_file(path / checkpoint.WEIGHTS) for path in (a, b)]
@@ -83,6 +85,8 @@ def differences(left: RunDirectory, right: RunDirectory) -> list[str]:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two nested values are equal, tensors bit for bit."""
+    import torch
+
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, dict) and isinstance(b, dict):
