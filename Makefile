@@ -1,10 +1,10 @@
-# make train: a model of the Bible in minutes.  make test: every check that a change must pass.
+# make train: a model of the Bible in minutes.  make test: the checks while working.  make test-all: all that a change must pass.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: train test test-compile test-slurm install lint docs tutorial catalogue clean
+.PHONY: train test test-all test-rest test-slurm install lint docs tutorial catalogue clean
 
 train: $(STAMP)
 	$(BIN)/assay train bible
@@ -22,15 +22,21 @@ lint: $(STAMP)
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not inductor"
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-test-compile: $(STAMP)
-	$(BIN)/python -m pytest -m inductor
+test: lint
+	$(PYTEST) -n 2 --dist worksteal -m "not slow"
+
+test-all: test test-rest
+
+# what make test leaves out; what cannot be had on this machine is skipped with its reason
+test-rest: $(STAMP)
+	$(PYTEST) -n 2 --dist worksteal -rs -m "slow and not slurm"
+	$(BIN)/python tests/jobs/cluster.py --if-possible $(BIN)/python -m pytest -rs -m slurm
 
 # on a Slurm of one node that is started here for it, installed first if need be
 test-slurm: $(STAMP)
-	$(BIN)/python tests/jobs/cluster.py $(BIN)/python -m pytest tests/jobs/test_slurm.py tests/searches/test_on_slurm.py
+	$(BIN)/python tests/jobs/cluster.py $(BIN)/python -m pytest -m slurm
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import reference_loop
 from assay.experiment.assemble import Experiment
 from assay.training.step import train_step
-from training.tiny import build, write_text
+from support import reference_loop
+from support.experiment import build, write_text
 
 RECIPE = reference_loop.Recipe(steps=14, heads=2, lr=0.01, warmup=4, final=0.1, clip=0.5)
 OVERRIDES = ["model.depth=2", "train.budget=14steps", "train.clip=0.5"]

@@ -1,23 +1,46 @@
 """Train, score and compare small language models, with numbers that can be trusted.
 
-    model, tokenizer = assay.load_model("last")
+    run = assay.train("bible", "model.depth=6", budget="1epoch")
+    print(run.score("validation").bits_per_byte, run.sample("In the beginning"))
 
-The names below are the public ones; torch is imported when one of them is first used.
+Importing this is quick: each name below is imported when it is first used, and torch with the first function that needs it.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from assay.core.version import __version__
+
 if TYPE_CHECKING:
+    from assay.api import check, compare, list_runs, load, report, resume, sample, score, train
     from assay.experiment.config import ExperimentConfig
     from assay.experiment.load import load_model
+    from assay.foreign.validation import ValidationLoop, check_validation
+    from assay.trainer.comparison import Comparison
+    from assay.trainer.run import Run
+    from assay.training.hook import Hook
 
-__version__ = "0.5.0"
-__all__ = ["ExperimentConfig", "__version__", "load_model"]
+HOMES = {  # where each public name lives
+    **dict.fromkeys(("check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "train"), "assay.api"),
+    "Comparison": "assay.trainer.comparison",
+    "ExperimentConfig": "assay.experiment.config",
+    "Hook": "assay.training.hook",
+    "Run": "assay.trainer.run",
+    "ValidationLoop": "assay.foreign.validation",
+    "check_validation": "assay.foreign.validation",
+    "load_model": "assay.experiment.load",
+}
+__all__ = [
+    "Comparison", "ExperimentConfig", "Hook", "Run", "ValidationLoop", "__version__", "check", "check_validation",
+    "compare", "list_runs", "load", "load_model", "report", "resume", "sample", "score", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in HOMES:
         raise AttributeError(f"module 'assay' has no attribute '{name}'")
-    from assay.experiment import config, load  # noqa: PLC0415
+    return getattr(import_module(HOMES[name]), name)
 
-    return getattr(load if name == "load_model" else config, name)
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

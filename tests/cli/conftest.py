@@ -1,26 +1,11 @@
 """One run, trained once, for every test that only looks at it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-import trained
-from trained import Answer
-
-
-@dataclass
-class Lab:
-    """A folder with a text, a recipe and a finished run in it."""
-
-    folder: Path
-    recipe: Path
-    answer: Answer  # of `assay train --json`
-
-    @property
-    def run(self) -> Path:
-        return Path(self.answer.json["run"])
+from support import trained
+from support.lab import Lab
 
 
 @pytest.fixture(scope="session")

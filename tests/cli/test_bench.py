@@ -15,7 +15,7 @@ from assay.tools import bench_process
 from assay.tools.bench import Configuration, Measurement, Peak
 from assay.tools.bench_process import answer, measure_apart, measure_peak_apart
 from assay.tools.contention import Contention
-from trained import call
+from support.trained import call
 
 TINY = Configuration("T", "tiny", depth=1, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.0)
 QUIET, NOISY = Contention(2, 1.9, 0.01, 0.0), Contention(2, 1.0, 0.83, 0.0)

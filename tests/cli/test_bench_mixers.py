@@ -9,7 +9,7 @@ from assay.cli.bench_mixers import MARKS, STEPS
 from assay.core.config import FAMILIES
 from assay.tools.bench import Configuration, Measurement
 from assay.tools.contention import Contention
-from trained import call
+from support.trained import call
 
 QUIET = Contention(2, 1.9, 0.01, 0.0)
 README = Path(__file__).parents[2] / "README.md"
@@ -42,6 +42,7 @@ def test_a_kind_is_shown_relative_to_full_attention(asked: list[tuple[Configurat
     assert [(one.mixer, one.window, one.batch, steps) for one, steps in asked] == [("full", 128, 32, STEPS), ("local", 128, 32, STEPS)]
 
 
+@pytest.mark.slow
 def test_without_names_every_kind_is_measured_at_three_contexts(
     asked: list[tuple[Configuration, int | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

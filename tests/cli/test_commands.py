@@ -12,8 +12,8 @@ import assay
 from assay.core.config import FAMILIES
 from assay.core.recipe import names
 from assay.runs.directory import METRICS, RunDirectory
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 
 def test_train_prints_one_json_document_and_tells_the_rest_on_stderr(lab: Lab) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import trained
-from trained import Answer, call
+from support import trained
+from support.trained import Answer, call
 
 LINES = "".join(f"line {number} — naïve: {number * number}, which ends in {number % 7}\n" for number in range(400))
 

@@ -14,8 +14,8 @@ from assay.cli import completion
 from assay.cli.main import app
 from assay.core.recipe import names
 from assay.tools.bench import CONFIGURATIONS, PRECISIONS
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 BASH = shutil.which("bash")
 

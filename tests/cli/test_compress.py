@@ -9,8 +9,8 @@ import pytest
 
 from assay.cli import compress as command
 from assay.compression.header import HEADER_BYTES
-from cli.conftest import Lab
-from trained import TEXT, Answer, call
+from support.lab import Lab
+from support.trained import TEXT, Answer, call
 
 PLAIN = TEXT.encode()[:600] + b"\xff no text"
 FIGURES = {

@@ -11,10 +11,10 @@ import pytest
 
 from assay.data import yardsticks as measuring
 from assay.runs.directory import RunDirectory
-from assay.views import ending
-from cli.conftest import Lab
+from assay.trainer import baselines
 from cli.test_errors import refused
-from trained import TEXT, call
+from support.lab import Lab
+from support.trained import TEXT, call
 
 NAMES = ["uniform", "unigram", "xz", "ngram"]
 LABELS = ["every byte equally likely", "frequencies of bytes", "xz, given the training text", "byte n-gram, 6 bytes of context"]
@@ -102,7 +102,7 @@ def test_what_is_no_text_names_the_nearest_word() -> None:
 
 
 def test_training_ends_with_the_yardsticks_of_its_text(lab: Lab) -> None:
-    stored = json.loads((lab.run / ending.YARDSTICKS).read_text())
+    stored = json.loads((lab.run / baselines.BASELINES).read_text())
     assert [*stored] == NAMES
     assert lab.answer.json["yardsticks"] == stored == call("data", "tiny.toml", "--json").json["yardsticks"]
     told = call("train", lab.recipe, "train.budget=2steps", "train.samples=0", "--runs-dir", lab.folder / "told").out
@@ -150,7 +150,7 @@ def test_what_stops_the_yardsticks_stops_nothing_else(
     assert answer.code == 0, answer.err
     (run,) = (lab.folder / "cut").iterdir()
     assert RunDirectory(run).status()["state"] == "finished"
-    assert not (run / ending.YARDSTICKS).exists()
+    assert not (run / baselines.BASELINES).exists()
     assert re.search(rf"left out the yardsticks \(.*{why}", answer.err if as_json else answer.out)
     if as_json:
         assert answer.json["yardsticks"] is None
@@ -161,11 +161,11 @@ def test_what_stops_the_yardsticks_stops_nothing_else(
 
 
 def test_whoever_has_to_wait_is_told_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "seconds_needed", lambda *_: 125.0)
+    monkeypatch.setattr(baselines, "seconds_needed", lambda *_: 125.0)
     told = call("score", "last").out
     assert "measuring the yardsticks, once: about 2:05" in told
     assert told.index("bits per byte") < told.index("measuring the yardsticks") < told.index(LABELS[0])
-    monkeypatch.setattr(ending, "seconds_needed", lambda *_: 2.0)
+    monkeypatch.setattr(baselines, "seconds_needed", lambda *_: 2.0)
     assert "measuring" not in call("score", "last").out
 
 

@@ -8,7 +8,7 @@ from assay.demo import six
 from assay.demo.lie import Lie, Table, Told
 from assay.demo.stage import Stage
 from assay.errors import DataError
-from trained import call
+from support.trained import call
 
 TOLD = Told(
     "It is 1.", (Table(("", "figure"), [("a", "1.00"), ("b", "2.00")]),), "It is 2.", "It says 2.", {"value": 2}, ("the text is small",)

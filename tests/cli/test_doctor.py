@@ -16,8 +16,8 @@ from assay.tools import doctor
 from assay.tools.contention import Contention
 from assay.tools.doctor import Finding, bible, cards, extras, folder, main_memory, processor, software, speed, texts
 from assay.training.precision import usable
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 GIB = 2**30
 Usage = namedtuple("Usage", ["total", "used", "free"])

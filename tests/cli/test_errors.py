@@ -10,8 +10,8 @@ import pytest
 
 from assay.errors import Interrupted, NonFiniteLoss
 from assay.trainer.trainer import Fit
-from cli.conftest import Lab
-from trained import TEXT, Answer, call
+from support.lab import Lab
+from support.trained import TEXT, Answer, call
 
 
 def refused(answer: Answer, *words: str, code: int = 2) -> None:

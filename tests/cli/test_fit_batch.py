@@ -6,9 +6,9 @@ import pytest
 
 from assay.cli import fit_batch
 from assay.tools.fit_batch import Attempt, Trial
-from cli.conftest import Lab
 from cli.test_errors import refused
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 MIB = 2**20
 
@@ -28,6 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return holds
 
 
+@pytest.mark.slow
 def test_one_real_trial_for_scripts(lab: Lab) -> None:
     tree = call("fit-batch", lab.recipe, "--most", 1, "--json").json
     assert [trial["rows"] for trial in tree["trials"]] == [1]

@@ -4,9 +4,9 @@ import pytest
 
 from assay.tools import lr_range as tool
 from assay.tools.lr_range import Point, Sweep
-from cli.conftest import Lab
 from cli.test_errors import refused
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 QUICK = ("--steps", 12, "--from", 0.1, "--to", 10)
 

@@ -2,8 +2,8 @@
 
 import json
 
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 
 def test_the_figures_are_printed_and_stored(lab: Lab) -> None:

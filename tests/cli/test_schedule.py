@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from cli.conftest import Lab
 from cli.test_errors import refused
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 
 def test_the_figures_are_those_of_the_schedule(lab: Lab) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from assay.runs.directory import TEST_USES, RunDirectory
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 
 def test_figures_beside_bits_per_byte_come_with_standard_errors(lab: Lab) -> None:

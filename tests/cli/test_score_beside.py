@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.cli.score_dynamic import print_dynamic
 from assay.evaluation.comparable import refuse_unequal
 from assay.evaluation.stored import read_stored
-from cli.conftest import Lab
-from trained import call
+from assay.views.score_beside import print_dynamic
+from support.lab import Lab
+from support.trained import call
 
 
 def test_dynamic_evaluation_has_a_column_of_its_own(lab: Lab) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from searches.small import lay_search
-from studies.small import at_home
-from trained import call
+from support.small_search import lay_search
+from support.small_study import at_home
+from support.trained import call
 
 SWEEP = """
 method: grid
@@ -47,6 +47,7 @@ def test_a_search_is_made_shown_and_gone_on_with(tmp_path: Path) -> None:
     assert call("search", "rates", "--json").json["best"] == more["best"]
 
 
+@pytest.mark.slow
 def test_two_workers_in_a_pool_make_as_many_trials_as_were_asked_for(tmp_path: Path) -> None:
     path = lay_search(tmp_path, trials=4, budget="16steps")
     made = call("search", path, "--jobs", 2)
@@ -55,6 +56,7 @@ def test_two_workers_in_a_pool_make_as_many_trials_as_were_asked_for(tmp_path: P
     assert len(list((tmp_path / "runs" / "rates").glob("trial-*"))) == 4
 
 
+@pytest.mark.slow
 def test_a_sweep_of_wandb_is_translated_printed_and_made(tmp_path: Path) -> None:
     lay_search(tmp_path)
     (tmp_path / "sweep.yaml").write_text(SWEEP)

@@ -89,5 +89,9 @@ def test_help_fits_the_terminal_and_cuts_nothing(width: int, tmp_path: Path, mon
     assert "--install-completion" in printed
 
 
+def test_a_group_alone_shows_its_commands(tmp_path: Path) -> None:
+    assert called(["study"], folder=tmp_path) == called(["study", "--help"], folder=tmp_path)
+
+
 def test_the_words_of_options_are_those_of_the_code() -> None:
     assert get_args(options.Policy) == get_args(plan.Policy)

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.jobs.folder import Standing, StudyFolder
+from assay.jobs.folder import JobStatus
 from assay.studies.estimate import Estimate, Sizes
+from assay.studies.folder import StudyFolder
 from assay.views.study_progress import Progress
-from cli.conftest import Lab
-from studies.small import lay_study, planned
-from trained import call
+from support.lab import Lab
+from support.small_study import lay_study, planned
+from support.trained import call
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def finished(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_not_made_again(finished: Path) -> None:
     answer = call("study", "run", finished, "--json")
     assert answer.code == 1
@@ -107,8 +109,8 @@ def test_progress_fits_terminals_of_any_size(lab: Lab, tmp_path: Path, width: in
     with out.capture() as shown:
         progress = Progress(out, StudyFolder(study.path), Estimate(plan, Sizes(1, 1, 1, 1), {"base": 1.0}), 8)
         with progress:
-            progress.see(plan, [Standing(job, "running", {"state": "running", "step": 3, "steps": 8}) for job in plan.jobs])
-            progress.see(plan, [Standing(job, "finished", {"bits_per_byte": 2.5}) for job in plan.jobs])
+            progress.see(plan, [JobStatus(job, "running", {"state": "running", "step": 3, "steps": 8}) for job in plan.jobs])
+            progress.see(plan, [JobStatus(job, "finished", {"bits_per_byte": 2.5}) for job in plan.jobs])
     told = "".join(shown.get().split())  # a narrow terminal breaks lines
     assert told.count("bitsperbyte") == len(plan.jobs)
     assert ("3/8" in shown.get()) == (width == 80)

@@ -7,8 +7,8 @@ import pytest
 
 from assay.cli.verify_resume import differences
 from assay.runs.directory import RunDirectory
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 pytest.importorskip("tensorboard")
 pytest.importorskip("wandb")

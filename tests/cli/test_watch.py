@@ -20,8 +20,8 @@ from assay.terminal.charts import chart, progress, sparkline
 from assay.tracking.follow import Followed, Lines
 from assay.views.watch_run import RunView
 from assay.views.watch_study import ARMS, StudyView, columns
-from cli.conftest import Lab
-from trained import call
+from support.lab import Lab
+from support.trained import call
 
 PROGRAM = "; ".join(  # `assay watch`, without loading what other commands need; Ctrl-C is heard as from a terminal, also in the background
     [

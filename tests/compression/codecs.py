@@ -13,7 +13,7 @@ from assay.text.bpe import BpeConfig
 from assay.text.byte import ByteTokenizer
 from assay.text.tokenizer import Tokenizer
 from assay.text.word import WordConfig
-from evaluation.texts import LINES, decoder
+from support.texts import LINES, decoder
 
 TEXT = "\n".join([*LINES, "and the word was the end"] * 3).encode()
 IDENTITY = Identity(b"m" * 16, b"t" * 16, torch.__version__, "0")

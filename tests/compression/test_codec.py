@@ -16,7 +16,7 @@ from assay.errors import AssayError, DataError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 from compression.codecs import LEARNED, TEXT, TOKENIZERS, codec, lstm
-from evaluation.texts import END, LINES, decoder, part_of, scorer, unigram
+from support.texts import END, LINES, decoder, part_of, scorer, unigram
 
 RANDOM = np.random.default_rng(0).bytes(150)
 BYTES = {

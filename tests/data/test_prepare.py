@@ -163,6 +163,7 @@ def use(text: Path, results: "multiprocessing.SimpleQueue[Tree]") -> None:
     results.put({"fingerprint": prepared.fingerprint, "tokens": prepared.parts["train"].tokens.tolist()})
 
 
+@pytest.mark.slow
 def test_two_processes_may_prepare_the_same_text_at_once(text: Path) -> None:
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()

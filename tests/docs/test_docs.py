@@ -81,6 +81,7 @@ def test_the_mixer_of_the_page_trains(plugin: Path) -> None:
     assert figures["scores"]["best"]["coverage"] == 1
 
 
+@pytest.mark.slow
 def test_the_mixer_of_the_page_has_every_property(plugin: Path) -> None:
     suite = ("-m", "pytest", "tests/properties", "-k", "mixer/ema", "-p", "no:cacheprovider", "-p", "no:xdist")
     told = run(plugin, *suite, cwd=ROOT)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.tiny import write_recipe, write_text
+from support.experiment import write_recipe, write_text
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 from assay.core.config import FAMILIES
 from assay.core.recipe import dump
 from assay.runs.directory import find, runs_folder
-from trained import call
-from training.tiny import write_recipe, write_text
+from support.experiment import write_recipe, write_text
+from support.trained import call
 
 KINDS = sorted(FAMILIES["mixer"].kinds)
 RECURRENT = ("lstm", "mogrifier_lstm", "linear", "convolution")  # they have no queries that could be rotated, or need none
@@ -39,6 +39,7 @@ def losses(recipe: Path, *overrides: str) -> list[float]:
     return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mixer_trains_from_the_command_line(kind: str, recipe: Path) -> None:
     position = ["model.position=none"] if kind in RECURRENT else []
@@ -46,6 +47,7 @@ def test_a_mixer_trains_from_the_command_line(kind: str, recipe: Path) -> None:
     assert found[-1] < found[0] - 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind, leaf in FAMILIES["mixer"].kinds.items() if leaf().build(256).bounded])
 def test_a_mixer_of_bounded_state_trains_on_lanes(kind: str, recipe: Path) -> None:
     found = losses(recipe, f"model.block.mixer={{{small(kind)}}}", "model.position=none", "plan={kind=lanes, window=16, batch=4}")

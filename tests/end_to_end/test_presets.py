@@ -6,9 +6,9 @@ import pytest
 
 from assay.core.config import FAMILIES
 from end_to_end.test_mixers import losses
-from models.reduced import reduced
-from trained import call
-from training.tiny import write_recipe, write_text
+from support.experiment import write_recipe, write_text
+from support.reduced import reduced
+from support.trained import call
 
 PRESETS = list(FAMILIES["model"].presets)
 
@@ -20,6 +20,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_recipe(tmp_path, write_text(tmp_path), "train.budget=50steps", "train.log_every=5steps")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_made_small_trains_from_the_command_line(name: str, recipe: Path) -> None:
     found = losses(recipe, *reduced(name))

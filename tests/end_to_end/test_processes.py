@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 from assay.runs.directory import METRICS
 from assay.training import checkpoint
-from end_to_end.commands import main, only_run, started, train
-from training.tiny import build
+from support.commands import main, only_run, started, train
+from support.experiment import build
 
 OVERRIDES = ["train.precision=float64", "plan.batch=43", "train.budget=14steps", "train.validate_every=5steps", "train.sample_every=6steps"]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay")
@@ -50,6 +50,7 @@ def test_two_processes_equal_one_and_one_alone_writes(tiny: Path, tmp_path: Path
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-10
 
 
+@pytest.mark.slow
 def test_what_two_processes_carry_one_goes_on_with(tiny: Path, tmp_path: Path) -> None:
     """Five lanes in 2 x 2 micro-batches; saved in the middle of an epoch, then resumed by one process."""
     lanes = ["train.precision=float64", "plan={kind='lanes', window=16, batch=5}", "model={kind='recurrent', width=16, hidden=[24]}"]

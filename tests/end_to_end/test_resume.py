@@ -18,8 +18,8 @@ from assay.cli.verify_resume import differences
 from assay.errors import AssayError
 from assay.runs.directory import METRICS, RunDirectory, all_runs
 from assay.training import checkpoint
-from end_to_end.commands import main, only_run, started, train
-from training.tiny import DROPOUT, write_recipe, write_text
+from support.commands import main, only_run, started, train
+from support.experiment import DROPOUT, write_recipe, write_text
 
 EVERYTHING = [
     *DROPOUT, "model.depth=2", "optimizer=muon", "plan.batch=64", "train.accumulation=2", "train.validate_every=5steps",
@@ -80,6 +80,7 @@ def test_observation_does_not_disturb(tiny: Path, tmp_path: Path) -> None:
     assert set(differences(watched, unwatched)) <= {METRICS, "best"}
 
 
+@pytest.mark.slow
 def test_verify_resume_proves_it_on_a_run_that_is_killed_at_random(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = [*DROPOUT, "train.budget=800steps", "train.validate_every=200steps"]
     assert main("verify-resume", tiny, *overrides, "--kills", 2, "--json") == 0
@@ -145,6 +146,7 @@ def test_verify_resume_fails_where_something_differs(
     assert "resume is not exact; different: metrics.jsonl" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on_and_a_run_can_be_extended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

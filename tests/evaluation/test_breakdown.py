@@ -18,7 +18,7 @@ from assay.evaluation.streams import Streams
 from assay.evaluation.windows import Windows
 from assay.text.bpe import BpeConfig
 from assay.text.store import Part
-from evaluation.texts import decoder, part_of, scorer
+from support.texts import decoder, part_of, scorer
 
 VERSES = [f"verse {number}: " + "naïve words " * (number % 5) for number in range(40)]
 

@@ -15,7 +15,7 @@ from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.evaluation.verdict import text_verdict
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import RunDirectory
-from evaluation.scores import bits_of, keep, sizes_of, stored
+from support.scores import bits_of, keep, sizes_of, stored
 
 SIZES = sizes_of(400)
 

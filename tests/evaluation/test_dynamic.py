@@ -13,7 +13,7 @@ from assay.evaluation.streams import Streams
 from assay.evaluation.windows import Windows
 from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
-from evaluation.texts import END, LINES, TOKENIZER, decoder, part_of, scorer
+from support.texts import END, LINES, TOKENIZER, decoder, part_of, scorer
 
 CPU = torch.device("cpu")
 PART = part_of(LINES)

@@ -12,7 +12,7 @@ from assay.evaluation.figures import calibration_error, figures, ratio
 from assay.evaluation.score import Score
 from assay.evaluation.units import FEW_DOCUMENTS
 from assay.models.base import Model
-from evaluation.texts import END, LINES, TOKENIZER, decoder, part_of, scorer, unigram
+from support.texts import END, LINES, TOKENIZER, decoder, part_of, scorer, unigram
 
 MANY = part_of([f"{number} — naïve: {number * number} was it" for number in range(FEW_DOCUMENTS + 3)])
 

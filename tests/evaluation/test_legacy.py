@@ -9,7 +9,7 @@ from assay.errors import UserError
 from assay.evaluation.legacy import Shape, legacy_figure, parse_shapes, visited
 from assay.models.base import Model
 from assay.text.store import Part
-from evaluation.texts import LINES, TOKENIZER, decoder, part_of, scorer, unigram
+from support.texts import LINES, TOKENIZER, decoder, part_of, scorer, unigram
 
 CPU = torch.device("cpu")
 PART = part_of(LINES)

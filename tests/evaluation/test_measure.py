@@ -9,7 +9,7 @@ import torch
 from assay.evaluation import measure as module
 from assay.evaluation.measure import TOP, Record, measure
 from assay.models.decoder import DecoderConfig
-from evaluation.texts import TOKENIZER, decoder, unigram
+from support.texts import TOKENIZER, decoder, unigram
 
 TOKENS = torch.randint(0, TOKENIZER.size, (3, 20), generator=torch.Generator().manual_seed(0))
 

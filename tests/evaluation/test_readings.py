@@ -24,8 +24,8 @@ from assay.experiment.scorers import make_scorer
 from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
 from assay.text.store import Part
-from evaluation.texts import END, LINES, TOKENIZER, decoder, part_of
-from training.tiny import build, tree_of, write_text
+from support.experiment import build, tree_of, write_text
+from support.texts import END, LINES, TOKENIZER, decoder, part_of
 
 PART = part_of(LINES)
 

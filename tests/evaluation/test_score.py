@@ -17,7 +17,7 @@ from assay.evaluation.windows import Windows
 from assay.models.base import Model
 from assay.text.bpe import BpeConfig
 from assay.text.store import Part
-from evaluation.texts import END, LINES, TOKENIZER, decoder, part_of, scorer, unigram
+from support.texts import END, LINES, TOKENIZER, decoder, part_of, scorer, unigram
 
 PART = part_of(LINES)
 N = PART.target_count

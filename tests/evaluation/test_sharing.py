@@ -10,7 +10,7 @@ from assay.evaluation.windows import Windows
 from assay.models.base import Model
 from assay.nn.mixer.base import MixerConfig
 from evaluation.test_score import plain_loop
-from evaluation.texts import END, LINES, decoder, part_of, scorer
+from support.texts import END, LINES, decoder, part_of, scorer
 
 PART = part_of(LINES * 3)
 LOCAL = {"kind": "local", "heads": 2, "window": 4}

@@ -17,7 +17,7 @@ from assay.text.bpe import BpeConfig
 from assay.text.byte import ByteTokenizer
 from assay.text.store import Part
 from assay.text.tokenizer import Tokenizer
-from evaluation.texts import TOKENIZER, decoder, part_of, scorer
+from support.texts import TOKENIZER, decoder, part_of, scorer
 
 MANY = [f"{number} — naïve: {number * number} was it" for number in range(FEW_DOCUMENTS + 3)]
 LONG = ["In the beginning was the wörd, and the word was long. " * 180, "the end"]

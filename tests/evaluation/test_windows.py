@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from assay.evaluation.windows import Windows
 from assay.text.store import Part
-from evaluation.texts import END, LINES, part_of
+from support.texts import END, LINES, part_of
 
 
 def numbered(count: int) -> Part:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import trained
 from assay.core.parallel import Parallel
 from assay.core.recipe import load, names, override
 from assay.data.prepare import Prepared
@@ -15,6 +14,7 @@ from assay.experiment.budget import steps_of
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
 from assay.experiment.scorers import make_scorer
+from support import trained
 
 CPU = torch.device("cpu")
 

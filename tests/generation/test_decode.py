@@ -10,7 +10,7 @@ from assay.errors import UserError
 from assay.generation.decode import pieces, stream, texts
 from assay.generation.sampling import Sampling
 from assay.models.base import Model
-from evaluation.texts import END, TOKENIZER, decoder
+from support.texts import END, TOKENIZER, decoder
 
 PROMPT = [*b"In the"]
 

@@ -19,8 +19,8 @@ import torch
 
 from assay.core.config import FAMILIES
 from assay.training.step import train_step
-from models.reduced import reduced
-from training.tiny import DROPOUT, build, write_text
+from support.experiment import DROPOUT, build, write_text
+from support.reduced import reduced
 
 FILE = Path(__file__).with_name("losses.json")
 STEPS = 10

@@ -1,6 +1,7 @@
-"""Run a command beside a Slurm of one node on this machine: python tests/jobs/cluster.py COMMAND...
+"""Run a command beside a Slurm of one node on this machine: python tests/jobs/cluster.py [--if-possible] COMMAND...
 
-Installs Debian's Slurm if it is missing. Everything it starts ends with it, and what it writes is in a temporary folder.
+Installs Debian's Slurm if it is missing. Where that cannot be done it says why and ends; with `--if-possible` it runs the command all
+the same, and tests skip what they lack. Everything it starts ends with it, and what it writes is in a temporary folder.
 """
 
 import getpass
@@ -23,21 +24,31 @@ PATIENCE = 60.0  # seconds until the node has to be there
 
 def main(command: list[str]) -> int:
     """The exit code of the command."""
+    optional = command[0] == "--if-possible"
+    command = command[optional:]
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian puts the daemons
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        install(missing)
+    if missing and (problem := install(missing)):
+        if not optional:
+            sys.exit(problem)
+        print(f"without Slurm: {problem}", file=sys.stderr)
+        return subprocess.run(command, check=False).returncode
     with tempfile.TemporaryDirectory(prefix="assay-slurm-") as folder, cluster(Path(folder)) as configuration:
         return subprocess.run(command, env={**os.environ, "SLURM_CONF": str(configuration)}, check=False).returncode
 
 
-def install(missing: list[str]) -> None:
-    """Install Slurm by Debian's packages, or say what to do."""
+def install(missing: list[str]) -> str:
+    """Install Slurm by Debian's packages; what stands in the way, or nothing."""
+    by_hand = f"apt-get install {' '.join(PACKAGES)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        sys.exit(f"there is no {', '.join(missing)} here; as root, install Slurm: apt-get install {' '.join(PACKAGES)}")
+        return f"there is no {', '.join(missing)} here; as root, install Slurm: {by_hand}"
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-q"], check=True, env=quiet)
-    subprocess.run(["apt-get", "install", "-qy", "--no-install-recommends", *PACKAGES], check=True, env=quiet)
+    for step in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *PACKAGES]):
+        if subprocess.run(["apt-get", *step], check=False, env=quiet).returncode:
+            return (
+                f"there is no {', '.join(missing)} here, and apt-get {step[0]} failed, as is said above; install Slurm by hand: {by_hand}"
+            )
+    return ""
 
 
 @contextmanager

@@ -1,17 +1,14 @@
-"""A study's folder: what is told of its runs, and how it is found."""
+"""A folder of runs: where each of them stands."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from assay.errors import RunError
-from assay.jobs.folder import StudyFolder, counts, find_folder, is_study, may_grow, studies
-from assay.jobs.worker import work
-from assay.runs.directory import RunDirectory
+from assay.jobs.folder import counts
 from assay.runs.lock import take
-from assay.studies.make import make_plan
-from studies.small import at_home, jobs, lay_study, planned, states
+from jobs.plain import plain_jobs
+from support.small_study import at_home
 
 
 @pytest.fixture(autouse=True)
@@ -19,55 +16,26 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home(tmp_path, monkeypatch)
 
 
-def test_looking_at_a_study_that_is_not_begun_makes_no_folder(tmp_path: Path) -> None:
-    plan = make_plan(str(lay_study(tmp_path)), traced=False)
-    folder = StudyFolder(tmp_path / "nowhere")
-    assert {folder.standing(job).state for job in plan.jobs} == {"waiting"}
-    assert not folder.path.exists()
-
-
 def test_a_run_is_running_while_its_lock_is_held_whatever_its_status_says(tmp_path: Path) -> None:
-    study = planned(tmp_path)
-    job, other = jobs(study)
-    run = RunDirectory(study.path / job.run)
+    folder, (job, other) = plain_jobs(tmp_path)
+    run = folder.run(job)
+    run.path.mkdir()
     run.set_status(state="running", step=4, pid=os.getpid())
-    assert study.standing(job).state == "waiting"  # it left no checkpoint
+    assert folder.status_of(job).state == "waiting"  # it left no checkpoint
     run.append("timings.jsonl", {"step": 6})
-    lock = take(study.lock(job.run))
+    lock = take(folder.lock(job.run))
     assert lock is not None
     with lock:
-        standing = study.standing(job)
-        assert (standing.state, standing.status["step"], standing.ended) == ("running", 6, False)
-        assert counts(map(study.standing, jobs(study))) == {"running": 1, "waiting": 1}
-    assert study.standing(other).state == "waiting"
+        found = folder.status_of(job)
+        assert (found.state, found.status["step"], found.ended) == ("running", 6, False)
+        assert counts(map(folder.status_of, (job, other))) == {"running": 1, "waiting": 1}
+    assert folder.status_of(other).state == "waiting"
 
 
-def test_runs_of_an_earlier_form_of_the_study_are_left_alone_and_known(tmp_path: Path) -> None:
-    study = planned(tmp_path, report_on="validation", axes={})
-    work(study.path)
-    (old,) = states(study)
-    study = planned(tmp_path, report_on="validation", axes={}, budget="9steps")
-    assert list(states(study).values()) == ["waiting"]
-    assert [run.name for run in study.earlier(study.plan())] == [old]
-
-
-def test_a_study_may_grow_as_long_as_a_learning_rate_is_being_tried(tmp_path: Path) -> None:
-    study = planned(tmp_path, lr_factors=[0.5, 1.0], axes={})
-    plan = study.plan()
-    assert may_grow(plan, map(study.standing, plan.jobs))
-    for job in plan.jobs:
-        study.run(job).set_status(state="failed")
-    assert not may_grow(plan, map(study.standing, plan.jobs))
-    study = planned(tmp_path)
-    assert not may_grow(study.plan(), map(study.standing, jobs(study)))
-
-
-def test_a_study_is_found_by_its_folder_or_its_name(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no study in"):
-        find_folder("width", tmp_path / "runs")
-    study = planned(tmp_path)
-    assert is_study(study.path)
-    assert studies(tmp_path / "runs") == [study]
-    assert find_folder("width", tmp_path / "runs").path == find_folder(str(study.path), tmp_path).path == study.path.resolve()
-    with pytest.raises(RunError, match="did you mean 'width'"):
-        find_folder("widht", tmp_path / "runs")
+def test_a_run_has_ended_when_it_is_finished_or_failed(tmp_path: Path) -> None:
+    folder, (job, other) = plain_jobs(tmp_path)
+    for state in ("finished", "failed"):
+        folder.run(job).path.mkdir(exist_ok=True)
+        folder.run(job).set_status(state=state)
+        assert (folder.status_of(job).state, folder.status_of(job).ended, folder.ended(job)) == (state, True, True)
+    assert not folder.ended(other)

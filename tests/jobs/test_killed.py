@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from assay.jobs.folder import StudyFolder
-from assay.jobs.worker import work
 from assay.runs.directory import RunDirectory
-from studies.small import at_home, jobs, metrics, planned, start, states, wait_until
-from trained import call
+from assay.studies.folder import StudyFolder
+from assay.studies.work import work
+from support.small_study import at_home, jobs, metrics, planned, start, states, wait_until
+from support.trained import call
 
 LONG = {
     "budget": "300steps",
@@ -29,6 +29,7 @@ def step(study: StudyFolder, name: str) -> int:
     return int(RunDirectory(study.path / name).status().get("step", 0))
 
 
+@pytest.mark.slow
 def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: Path) -> None:
     study = planned(tmp_path, **LONG)
     base, wide = (job.run for job in jobs(study))
@@ -56,6 +57,7 @@ def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: 
         assert metrics(study.path / name) == metrics(Path(alone))
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_runs_and_says_how_to_go_on(tmp_path: Path) -> None:
     study = planned(tmp_path, **{**LONG, "budget": "100000steps", "axes": {}})
     pool = start("study", "run", tmp_path / "width.toml", "--jobs", 1)

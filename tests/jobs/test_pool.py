@@ -1,6 +1,6 @@
-"""A pool: what its workers get of the machine, and that two pools share the work."""
+"""A pool: what its workers get of the machine, how it starts them, and when it gives up."""
 
-import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,7 @@ import torch
 from assay.errors import AssayError
 from assay.jobs import pool as pools
 from assay.jobs.folder import WORKERS_LOG
-from assay.jobs.pool import Pool, Share, shares
-from studies.small import at_home, jobs, metrics, planned, start, states, wait_until
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_home(tmp_path, monkeypatch)
+from assay.jobs.pool import Pool, Share, Workload, shares
 
 
 def test_cores_are_divided_and_gpus_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,28 +27,56 @@ def test_cores_are_divided_and_gpus_dealt_out(monkeypatch: pytest.MonkeyPatch) -
     assert shares(1, {})[0].environment()["CUDA_VISIBLE_DEVICES"] == "0"
 
 
-def test_two_pools_at_once_make_each_run_once(tmp_path: Path) -> None:
-    rhythms = ["train.log_every=10steps", "train.validate_every=200steps", "train.samples=0", "train.save_every=50steps"]
-    study = planned(tmp_path, seeds=[0, 1, 2], budget="200steps", report_on="validation", set=rhythms)
-    other = start("study", "run", tmp_path / "width.toml", "--jobs", 1, "--json")
-    wait_until(lambda: "running" in states(study).values())
-    Pool(study, 1, None, lambda plan, standings: None, lambda text: None).run()
-    out, _ = other.communicate(timeout=60)
-    assert set(states(study).values()) == {"finished"}
-    assert other.returncode == 0, out
-    holders = set()
-    for job in jobs(study):
-        assert study.log(job).read_text(encoding="utf-8").splitlines().count(job.run) == 1
-        steps = [line["step"] for line in map(json.loads, metrics(study.path / job.run).splitlines()) if "loss" in line]
-        assert steps == list(range(10, 201, 10))
-        holders.add(study.run(job).status()["pid"])
-    assert len(holders) == 2
-
-
-def test_a_pool_gives_up_when_its_workers_die_for_no_run_s_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = planned(tmp_path)
-    monkeypatch.setattr(pools.sys, "executable", "/bin/false")
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a pool starts in place of Python: a script, which a test writes; it notes its arguments in `starts`."""
+    script = tmp_path / "worker"
+    monkeypatch.setattr(pools.sys, "executable", str(script))
     monkeypatch.setattr(pools, "LOOK", 0.02)
-    (study.path / WORKERS_LOG).write_text("no module named torch\n\n")
+    return script
+
+
+def write_worker(script: Path, ending: str) -> Path:
+    """Write the script, which ends so; the file in which it notes each start."""
+    starts = script.with_name("starts")
+    script.write_text(f'#!/bin/sh\necho "$@" >> {starts}\n{ending}\n')
+    script.chmod(0o755)
+    return starts
+
+
+def pool(folder: Path, *, stop_on_error: bool = False) -> Pool:
+    """A pool of one worker in a folder where a job is free and nothing gets further."""
+    work = Workload(free=1, running=0, progress=None, done=False)
+    return Pool(("make", "it"), folder, 1, Path("texts"), lambda: work, lambda text: None, stop_on_error=stop_on_error)
+
+
+def test_a_pool_gives_up_when_its_workers_die_for_no_run_s_fault(tmp_path: Path, worker: Path) -> None:
+    starts = write_worker(worker, "echo; echo no module named torch; echo; exit 1")
     with pytest.raises(AssayError, match="the workers die before any run gets further: no module named torch"):
-        Pool(study, 1, None, lambda plan, standings: None, lambda text: None).run()
+        pool(tmp_path).run()
+    assert starts.read_text().splitlines() == [f"-m assay make it {tmp_path} --pooled --data-dir texts"] * pools.DEATHS
+    assert (tmp_path / WORKERS_LOG).is_file()
+
+
+def test_a_worker_that_ends_with_an_error_of_its_own_stops_the_pool_where_that_is_asked_for(tmp_path: Path, worker: Path) -> None:
+    starts = write_worker(worker, "echo no text; exit 2")
+    with pytest.raises(AssayError, match="a worker gave up: no text"):
+        pool(tmp_path, stop_on_error=True).run()
+    assert len(starts.read_text().splitlines()) == 1
+
+
+def test_a_worker_that_was_killed_is_replaced_even_so(tmp_path: Path, worker: Path) -> None:
+    starts = write_worker(worker, f"kill -{signal.SIGKILL} $$")
+    with pytest.raises(AssayError, match="the workers die before any run gets further"):
+        pool(tmp_path, stop_on_error=True).run()
+    assert len(starts.read_text().splitlines()) == pools.DEATHS
+
+
+def test_a_pool_ends_when_all_is_done_and_its_workers_are_gone(tmp_path: Path, worker: Path) -> None:
+    starts = write_worker(worker, "exit 0")
+    looks = iter([Workload(2, 0, 0, False), Workload(1, 1, 1, False)])
+    done = Workload(0, 0, 2, True)
+    run = Pool(("make", "it"), tmp_path, 3, None, lambda: next(looks, done), lambda text: None)
+    run.run()
+    assert 2 <= len(starts.read_text().splitlines()) <= 3  # two for the free jobs; one more where one was gone at the second look
+    assert run.processes == {}

@@ -9,7 +9,7 @@ import pytest
 
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import parameters
-from trained import call, lay
+from support.trained import call, lay
 
 Commands = Callable[[str], None]
 

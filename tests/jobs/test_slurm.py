@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from assay.jobs.folder import StudyFolder
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import submit
 from assay.runs.directory import METRICS, RunDirectory
-from studies.small import at_home, lay_study
-from trained import call, lay
+from assay.studies.folder import StudyFolder
+from support.small_study import at_home, lay_study
+from support.trained import call, lay
 
 PATIENCE = 120.0  # seconds until a job has to be done
 POLL = 0.05
@@ -28,7 +28,11 @@ def answers() -> bool:
     return "is UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False, timeout=30).stdout
 
 
-pytestmark = pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.slurm,
+    pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it"),
+]
 
 
 class Sent:

@@ -53,6 +53,7 @@ def test_another_failure_is_told_with_its_place(executor: LocalExecutor) -> None
     assert "jobs/functions.py" in str(job.exception())
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_job_train_together(executor: LocalExecutor) -> None:
     executor.update_parameters(tasks_per_node=2)
     assert sorted(executor.submit(Task(counted_together)).results()) == [(0, 3.0), (1, 3.0)]

@@ -5,19 +5,24 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from assay.errors import DataError, Interrupted
 from assay.jobs import worker as working
-from assay.jobs.folder import StudyFolder, counts
-from assay.jobs.worker import TRIES, retry, work
+from assay.jobs.folder import counts
+from assay.jobs.job import Job
+from assay.jobs.worker import TRIES, make_runs, retry
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import take
+from assay.studies.folder import StudyFolder
+from assay.studies.work import work
 from assay.trainer.trainer import Fit
-from studies.small import STUDY, at_home, jobs, metrics, planned, states
-from trained import call
+from jobs.plain import plain_jobs
+from support.small_study import STUDY, at_home, jobs, metrics, planned, states
+from support.trained import call
 
 DROPOUT = "model.block.feed_dropout=0.1"
 
@@ -52,7 +57,7 @@ def test_new_seeds_and_variants_make_only_the_new_runs(tmp_path: Path) -> None:
     made(study)
     first = {job.run: (study.path / job.run / "status.json").stat().st_mtime_ns for job in jobs(study)}
     study = planned(tmp_path, report_on="validation", seeds=[0, 1], variants={"deep": {"model.depth": 2}})
-    assert counts(map(study.standing, jobs(study))) == {"finished": 2, "waiting": 4}
+    assert counts(map(study.status_of, jobs(study))) == {"finished": 2, "waiting": 4}
     told = made(study)
     assert sum(line.endswith(": begins") for line in told) == 4
     assert all((study.path / name / "status.json").stat().st_mtime_ns == changed for name, changed in first.items())
@@ -63,11 +68,11 @@ def test_a_run_that_diverges_is_recorded_with_its_reason_and_does_not_stop_the_r
     study = planned(tmp_path, report_on="validation", axes={"optimizer.lr": [1e30], "model.width": [24]})
     told = made(study)
     assert [line.split(": ")[1] for line in told] == ["begins", "finished", "begins", "failed", "begins", "finished"]
-    (failed,) = [standing for standing in map(study.standing, jobs(study)) if standing.state == "failed"]
+    (failed,) = [one for one in map(study.status_of, jobs(study)) if one.state == "failed"]
     assert "lower the learning rate" in failed.status["error"]
     assert "failed: " in study.log(failed.job).read_text(encoding="utf-8")
     assert made(study) == []
-    assert retry(study, study.plan()) == 1
+    assert retry(study, jobs(study)) == 1
     assert len(made(study)) == 2
 
 
@@ -80,7 +85,7 @@ def test_an_error_of_any_kind_fails_one_run_with_a_trace_in_its_log(tmp_path: Pa
 
     monkeypatch.setattr(Fit, "to_the_end", broken)
     made(study)
-    base, wide = map(study.standing, jobs(study))
+    base, wide = map(study.status_of, jobs(study))
     assert base.status["error"] == "ZeroDivisionError: by zero"
     assert "Traceback" in study.log(base.job).read_text(encoding="utf-8")
     assert wide.status["error"].startswith("out of memory: lower plan.batch")
@@ -104,7 +109,7 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(tmp_path: Path, mo
         patch.setattr(Fit, "save", killed)
         with pytest.raises(SystemExit):
             work(study.path)
-    assert study.standing(job).state == ("interrupted" if steps else "waiting")
+    assert study.status_of(job).state == ("interrupted" if steps else "waiting")
     with (study.path / job.run / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"step": 6, "los')  # it was killed while it wrote
     told = made(study)
@@ -141,8 +146,8 @@ def test_a_run_that_kills_its_process_again_and_again_counts_as_failed(tmp_path:
             with pytest.raises(Killed):
                 work(study.path)
     assert "died 3 times without getting beyond step 0" in made(study)[0]
-    assert study.standing(job).state == "failed"
-    retry(study, study.plan())
+    assert study.status_of(job).state == "failed"
+    retry(study, jobs(study))
     assert made(study)[-1].startswith(f"{job.run}: finished")
 
 
@@ -152,9 +157,9 @@ def test_a_run_that_somebody_makes_is_left_to_them(tmp_path: Path) -> None:
     lock = take(study.lock(base.run))
     assert lock is not None
     with lock:
-        assert study.standing(base).state == "running"
+        assert study.status_of(base).state == "running"
         assert [line.split(": ")[0] for line in made(study)] == [wide.run, wide.run]
-    assert study.standing(base).state == "waiting"
+    assert study.status_of(base).state == "waiting"
 
 
 def test_a_signal_between_two_runs_ends_the_worker_and_one_during_training_saves_first(tmp_path: Path) -> None:
@@ -172,9 +177,9 @@ def test_a_signal_between_two_runs_ends_the_worker_and_one_during_training_saves
         work(study.path)
     thread.join()
     assert stopped.value.signal == signal.SIGUSR1
-    standing = study.standing(job)
-    assert (standing.state, standing.status["state"]) == ("interrupted", "interrupted")
-    assert standing.status["step"] >= 8
+    found = study.status_of(job)
+    assert (found.state, found.status["state"]) == ("interrupted", "interrupted")
+    assert found.status["step"] >= 8
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
@@ -186,12 +191,16 @@ def test_a_text_that_is_missing_fails_no_run(tmp_path: Path) -> None:
     assert set(states(study).values()) == {"waiting"}
 
 
-def test_learning_rates_are_chosen_and_the_runs_that_follow_are_made(tmp_path: Path) -> None:
-    study = planned(tmp_path, report_on="validation", lr_factors=[0.5, 1.0], tuning_seeds=[0], seeds=[0, 1], axes={})
-    assert len(jobs(study)) == 2
-    work(study.path)
-    plan = study.plan()
-    assert len(plan.jobs) == 3
-    assert plan.chosen.keys() == {"base"}
-    assert set(states(study).values()) == {"finished"}
-    assert {path.stem for path in (study.path / "jobs").iterdir()} == {job.run for job in plan.jobs}
+def test_jobs_of_no_study_are_made_and_those_that_follow_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, (first, second) = plain_jobs(tmp_path)
+    listed: list[Job] = []
+
+    def grow(known: Sequence[Job]) -> bool:
+        listed.append((first, second)[len(known)])
+        return len(listed) < 2
+
+    monkeypatch.setattr(working, "PAUSE", 0.0)
+    assert make_runs(folder, lambda: list(listed), grow, None, lambda text: None) == {"finished": 1}
+    assert folder.status_of(first).state == "finished"
+    assert folder.status_of(second).state == "waiting"
+    assert [path.stem for path in (folder.path / "jobs").iterdir()] == [first.run]

@@ -18,7 +18,7 @@ from assay.nn.block import Block
 from assay.nn.linear import Linear
 from assay.nn.mixer.attend import with_positions
 from assay.nn.mixer.base import Where
-from properties.tiny import V, assert_differ, assert_equal, documents, embedding, feed, lively, others, tokens
+from support.tiny import V, assert_differ, assert_equal, documents, embedding, feed, lively, others, tokens
 
 ATTENTION = {"pool_attention": True, "upsample_attention": True}
 HIERARCHIES = ("1@1 1@2 1@1", "1@1 1@3 1@1", "1@1 1@4 1@1", "1@1 1@2 1@6 1@2 1@1", "0@1 1@2 1@4 1@8 0@4 0@2 1@1")

@@ -9,8 +9,8 @@ from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 from assay.models.hourglass import HourglassConfig
 from assay.models.stem import Stem
-from properties.kinds import Case, case_of, tiny
-from properties.tiny import fresh, lively, tokens
+from support.kinds import Case, case_of, tiny
+from support.tiny import fresh, lively, tokens
 
 TRUNKS = [case_of(tiny(leaf)) for leaf in FAMILIES["model"].kinds.values()]
 

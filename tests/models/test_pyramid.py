@@ -9,7 +9,7 @@ from torch import nn
 from assay.errors import ConfigError
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.pyramid import Pyramid, PyramidConfig
-from properties.tiny import V, assert_equal, documents, feed, lively, tokens
+from support.tiny import V, assert_equal, documents, feed, lively, tokens
 
 PLAIN = {"width": 16, "block": {"mixer": {"heads": 2}}, "position": "rope", "depth": 6, "widths": (16, 12, 8)}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from assay.errors import ConfigError
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.unet import Unet, UnetConfig
-from properties.tiny import V, assert_differ, assert_equal, documents, feed, fresh, lively, tokens
+from support.tiny import V, assert_differ, assert_equal, documents, feed, fresh, lively, tokens
 
 PLAIN = {"width": 16, "block": {"mixer": {"heads": 2}}, "position": "rope"}
 NARROW = (16, 12, 8, 12, 16)

@@ -16,7 +16,7 @@ from assay.objective.base import ObjectiveConfig
 from assay.objective.deep_supervision import DeepSupervisionConfig
 from assay.objective.multi_target import MultiTargetConfig
 from assay.training.learner import Learned, Learner
-from properties.tiny import AT, assert_equal, batch, fresh, lively
+from support.tiny import AT, assert_equal, batch, fresh, lively
 
 ROWS = batch()
 AL_RFOU = FAMILIES["objective"].make("al-rfou")

@@ -8,8 +8,8 @@ from assay.core.types import Batch, Progress
 from assay.models.decoder import DecoderConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.training.learner import Learner
-from properties.broken import registered, toy
-from properties.tiny import AT, T, assert_equal, batch, fresh, lively
+from support.broken import registered, toy
+from support.tiny import AT, T, assert_equal, batch, fresh, lively
 
 
 @pytest.fixture(autouse=True)

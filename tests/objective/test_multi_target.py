@@ -9,7 +9,7 @@ from assay.objective.base import ObjectiveConfig
 from assay.objective.multi_target import MultiTargetConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.training.learner import Learner
-from properties.tiny import AT, T, assert_equal, batch, lively
+from support.tiny import AT, T, assert_equal, batch, lively
 
 ROWS = batch()
 

@@ -11,7 +11,7 @@ from assay.objective.base import ObjectiveConfig
 from assay.objective.multi_token import MultiTokenConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.training.learner import Learner
-from properties.tiny import AT, T, assert_equal, batch, documents, lively
+from support.tiny import AT, T, assert_equal, batch, documents, lively
 
 ROWS = batch()
 MODEL = DecoderConfig.make({"width": 32, "depth": 3, "position": {"kind": "per_layer", "length": 64}})

@@ -12,9 +12,9 @@ from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.objective.base import ObjectiveConfig
 from assay.training.learner import Learned, Learner
-from properties.broken import registered, toy
-from properties.kinds import tiny
-from properties.tiny import AT, T, assert_equal, batch, documents, fresh, lively, tokens
+from support.broken import registered, toy
+from support.kinds import tiny
+from support.tiny import AT, T, assert_equal, batch, documents, fresh, lively, tokens
 
 KINDS = [tiny(leaf) for leaf in FAMILIES["objective"].kinds.values()]
 FURTHER = [config for config in KINDS if config.kind != "next_token"]

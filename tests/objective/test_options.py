@@ -8,7 +8,7 @@ from assay.core.types import Progress
 from assay.models.decoder import DecoderConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.training.learner import Learned, Learner
-from properties.tiny import AT, T, V, assert_equal, batch, lively
+from support.tiny import AT, T, V, assert_equal, batch, lively
 
 MODEL = lively(DecoderConfig.make({"width": 32, "depth": 2, "head": {"soft_cap": 5.0}}))
 ROWS = batch()

@@ -13,7 +13,7 @@ from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.objective.sequential_multi_token import SequentialMultiTokenConfig
 from assay.training.learner import Learner
-from properties.tiny import AT, T, assert_equal, batch, documents, lively
+from support.tiny import AT, T, assert_equal, batch, documents, lively
 
 ROWS = batch()
 MODEL = DecoderConfig.make({"width": 32, "depth": 2, "position": "rope", "embedding_scale": True, "head": {"tied": False}})

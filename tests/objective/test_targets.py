@@ -7,8 +7,8 @@ from torch import Tensor
 from assay.core.types import Batch
 from assay.objective.base import last_of_each
 from assay.objective.next_token import NextTokenConfig
-from properties.broken import registered, toy
-from properties.tiny import T, batch, documents, fresh
+from support.broken import registered, toy
+from support.tiny import T, batch, documents, fresh
 
 
 def targets(rows: Batch, offset: int, positions: str = "all") -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ import torch
 from assay.errors import ConfigError
 from assay.objective.next_token import NextTokenConfig
 from assay.training.learner import Learned, Learner
-from properties.broken import registered, toy
-from properties.tiny import AT, batch, fresh
+from support.broken import registered, toy
+from support.tiny import AT, batch, fresh
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from assay.nn.linear import Parameter
 from assay.optim.ivon import Ivon, IvonConfig
 from assay.training.step import train_step
 from optim.quadratic import FACTORS, START, parameter, slope, steps
-from training.tiny import build, write_text
+from support.experiment import build, write_text
 
 
 def noise(seed: int) -> float:

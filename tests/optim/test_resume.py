@@ -12,7 +12,7 @@ from assay.core.config import FAMILIES
 from assay.experiment.assemble import Experiment
 from assay.nn.linear import parameters_by_role
 from assay.training.step import train_step
-from training.tiny import build, write_text
+from support.experiment import build, write_text
 
 VARIANTS = {
     "sgd": ["optimizer.nesterov=true"],

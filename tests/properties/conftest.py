@@ -1,15 +1,35 @@
-"""A test that asks for a `case` runs on every kind; a kind that declines its property is a strict expected failure."""
+"""A test that asks for a `case` runs on every kind that can break its property; a kind that declines it is a strict expected failure.
+
+What the inner loop leaves out is marked `slow`.
+"""
+
+from typing import Any
 
 import pytest
 
+from properties.chosen import has_changed, is_one_of_few
 from properties.deviations import deviations
-from properties.kinds import CASES, PLAIN, VARIATIONS, Case, Variation
+from properties.relevant import is_relevant
+from support.kinds import CASES, PLAIN, VARIATIONS, Case, Variation
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for name, values in {"case": CASES, "plain_case": PLAIN, "variation": VARIATIONS}.items():
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(name, values, ids=str, indirect=True)
+    values = {"case": CASES, "plain_case": PLAIN, "variation": VARIATIONS}
+    for name in values.keys() & set(metafunc.fixturenames):
+        marker = metafunc.definition.get_closest_marker("property")
+        assert marker is not None, f"{metafunc.definition.nodeid} names no property"
+        relevant = [value for value in values[name] if is_relevant(marker.args[0], _case(value))]
+        metafunc.parametrize(name, [_parameter(value) for value in relevant], indirect=True)
+
+
+def _parameter(value: Case | Variation) -> Any:
+    case = _case(value)
+    inner = has_changed(type(case.leaf)) or (is_one_of_few(type(case.leaf)) and not case.label)
+    return pytest.param(value, id=str(value), marks=() if inner else pytest.mark.slow)
+
+
+def _case(value: Case | Variation) -> Case:
+    return value.base if isinstance(value, Variation) else value
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from assay.core.config import merge
 from assay.text import enwik8
-from training.tiny import LINES
+from support.experiment import LINES
 
 # what the kind of a case needs, and what the case itself does; FOLDER is where the texts lie
 PLAIN: dict[str, dict[str, Any]] = {

@@ -2,8 +2,8 @@
 
 import torch
 
-from properties.kinds import Case
-from properties.tiny import fresh
+from support.kinds import Case
+from support.tiny import fresh
 
 PROPERTIES = frozenset(
     {

@@ -1,7 +1,7 @@
 import pytest
 
-from properties import sequence
-from properties.kinds import Case
+from support.kinds import Case
+from support.properties import sequence
 
 
 @pytest.mark.property("batch invariance")

@@ -11,8 +11,8 @@ from assay.nn.mixer.base import Where
 from assay.nn.mixer.kv import KeyValue
 from assay.nn.mixer.local import Local, LocalConfig
 from assay.nn.mixer.sparsek import Sparsek, SparsekConfig
-from properties import sequence
-from properties.kinds import Case, case_of, tiny
+from support.kinds import Case, case_of, tiny
+from support.properties import sequence
 
 CHECKS = (sequence.causality, sequence.causality_by_gradient)
 

@@ -13,9 +13,9 @@ from assay.core.types import State
 from assay.nn.mixer import compressive, xl
 from assay.nn.mixer.base import Extras, Where
 from assay.nn.mixer.segments import Kept, Rows, Seen
-from properties import learning, sequence, states
-from properties.kinds import Case, case_of, tiny
-from properties.tiny import AT, T, batch, embedding, fresh, learner, lively, tokens
+from support.kinds import Case, case_of, tiny
+from support.properties import learning, sequence, states
+from support.tiny import AT, T, batch, embedding, fresh, learner, lively, tokens
 
 Check = Callable[[Case], None]
 FUNCTIONS = ("mean", "max", "convolution", "dilated_convolution", "most_used")

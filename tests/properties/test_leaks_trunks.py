@@ -13,8 +13,8 @@ from assay.core.types import State
 from assay.models import hourglass, resample, unet
 from assay.models.stem import Passage
 from assay.nn.mixer.base import Extras, Where
-from properties import learning, numerics, sequence, states
-from properties.kinds import Case, case_of, tiny
+from support.kinds import Case, case_of, tiny
+from support.properties import learning, numerics, sequence, states
 
 Check = Callable[[Case], None]
 ATTENTION = {"pool_attention": True, "upsample_attention": True}
@@ -71,6 +71,7 @@ def test_a_trunk_of_another_shape_has_every_property(name: str, check: Check) ->
     check(SHAPES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nested attention", "narrow and wide"])
 def test_a_trunk_of_another_shape_is_captured_whole(name: str) -> None:
     numerics.compile_parity(SHAPES[name])

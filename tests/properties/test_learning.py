@@ -1,7 +1,7 @@
 import pytest
 
-from properties import learning
-from properties.kinds import Case
+from support.kinds import Case
+from support.properties import learning
 
 
 @pytest.mark.property("gradient reach")

@@ -1,7 +1,7 @@
 import pytest
 
-from properties import numerics
-from properties.kinds import Case
+from support.kinds import Case
+from support.properties import numerics
 
 
 @pytest.mark.property("compile parity")

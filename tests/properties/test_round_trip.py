@@ -3,8 +3,8 @@ import tomllib
 import pytest
 
 from assay.core.recipe import dump
-from properties import learning
-from properties.kinds import Case
+from support.kinds import Case
+from support.properties import learning
 
 
 @pytest.mark.property("config round trip")

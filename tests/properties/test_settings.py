@@ -1,7 +1,7 @@
 import pytest
 
-from properties import learning
-from properties.kinds import Variation
+from support.kinds import Variation
+from support.properties import learning
 
 
 @pytest.mark.property("settings bite")

@@ -1,7 +1,7 @@
 import pytest
 
-from properties import states
-from properties.kinds import Case
+from support.kinds import Case
+from support.properties import states
 
 
 @pytest.mark.property("state hygiene")

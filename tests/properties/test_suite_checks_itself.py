@@ -6,10 +6,11 @@ from itertools import chain
 import pytest
 
 from assay.core.config import FAMILIES
-from properties import broken, learning, numerics, sequence, states
-from properties.broken import registered, toy
 from properties.deviations import PROPERTIES, deviations
-from properties.kinds import CASES, PLAIN, Case, variations
+from support import broken
+from support.broken import registered, toy
+from support.kinds import CASES, PLAIN, Case, variations
+from support.properties import learning, numerics, sequence, states
 
 Check = Callable[[Case], None]
 

@@ -16,7 +16,8 @@ from assay.experiment.load import load_data
 from assay.training.eta import Clock
 from assay.training.loop import train
 from properties import corpora
-from training.tiny import tree_of
+from properties.chosen import has_changed, is_one_of_few
+from support.experiment import tree_of
 
 FAMILY_NAMES = ("optimizer", "schedule", "plan", "split", "tokenizer", "corpus")
 ROWS = {"window": 16, "batch": 4}
@@ -37,7 +38,8 @@ def cases() -> list[Any]:
             for key, field in leaf.model_fields.items():
                 extra: Any = field.json_schema_extra or {}
                 if key != "kind" and extra.get("bites") != "report":
-                    found.append(pytest.param(family, leaf, key, extra, id=f"{family}/{kind}.{key}"))
+                    marks = () if is_one_of_few(leaf) or has_changed(leaf) else pytest.mark.slow
+                    found.append(pytest.param(family, leaf, key, extra, id=f"{family}/{kind}.{key}", marks=marks))
     return found
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reports.reported import ARMS, EVIL, reported, study
-from studies.made_study import arm
+from support.made_study import arm
+from support.reported import ARMS, EVIL, reported, study
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

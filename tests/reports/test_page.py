@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assay.studies.analysis.outcome import read_study
-from reports.reported import ARMS, EVIL, Page, reported, study
-from studies.made_study import arm
+from support.made_study import arm
+from support.reported import ARMS, EVIL, Page, reported, study
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

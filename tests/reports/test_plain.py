@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.reported import ARMS, EVIL, reported, study
-from studies.made_study import arm
+from support.made_study import arm
+from support.reported import ARMS, EVIL, reported, study
 
 pytest.importorskip("matplotlib")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
-from assay.reports.reliability_picture import check, draw
+from assay.reports.byte_picture import check
+from assay.reports.reliability_picture import draw
 
 STORED = {
     "calibration_error": 0.05,

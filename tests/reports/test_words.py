@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.reports.words import amount, lasting, quality, shown, signed, times
+from assay.reports.words import amount, lasting, quality, shown, signed
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,3 @@ def test_times_have_the_unit_that_fits() -> None:
 def test_values_of_a_config_are_written_as_in_toml() -> None:
     assert shown({"kind": "local", "window": 1024}) == "kind=local, window=1,024"
     assert (shown(True), shown([1, 2]), shown("a"), shown(0.5), shown(None)) == ("true", "[1, 2]", "a", "0.5", "–")
-
-
-def test_one_is_singular() -> None:
-    assert (times(1, "arm"), times(1200, "run")) == ("1 arm", "1,200 runs")

@@ -7,7 +7,7 @@ import pytest
 
 from assay.errors import ConfigError
 from assay.searches.file import SearchConfig
-from searches.small import lay_search
+from support.small_search import lay_search
 
 
 def load(folder: Path, scale: str | None = None, **changes: Any) -> SearchConfig:

@@ -5,7 +5,7 @@ from pathlib import Path
 from assay.searches.file import SearchConfig
 from assay.searches.journal import Journal
 from assay.searches.trial import Trial
-from searches.small import SEARCH
+from support.small_search import SEARCH
 
 
 def journal(folder: Path, **changes: object) -> Journal:

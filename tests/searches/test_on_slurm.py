@@ -7,11 +7,15 @@ import pytest
 from assay.runs.directory import RunDirectory
 from assay.searches.folder import SearchFolder
 from jobs.test_slurm import answers
-from searches.small import lay_search, run_folders, states
-from studies.small import at_home, wait_until
-from trained import call
+from support.small_search import lay_search, run_folders, states
+from support.small_study import at_home, wait_until
+from support.trained import call
 
-pytestmark = pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.slurm,
+    pytest.mark.skipif(not answers(), reason="no Slurm answers here; `make test-slurm` installs one and starts it"),
+]
 
 
 def test_two_jobs_make_exactly_as_many_trials_as_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

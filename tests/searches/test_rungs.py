@@ -8,8 +8,8 @@ import pytest
 from assay.runs.directory import RunDirectory
 from assay.searches.results import results
 from assay.searches.work import next_trial
-from searches.small import begun, make, quiet, states, trials
-from studies.small import at_home, metrics
+from support.small_search import begun, make, quiet, states, trials
+from support.small_study import at_home, metrics
 
 TOKENS = 16 * 8  # of a step of the base
 ASHA = {"kind": "asha", "min_tokens": 4 * TOKENS, "reduction": 2}

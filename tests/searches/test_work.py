@@ -16,9 +16,9 @@ from assay.searches.journal import JOURNAL
 from assay.searches.results import results, write_best
 from assay.searches.work import next_trial
 from assay.studies.make import make_plan
-from searches.small import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
-from studies.small import at_home, metrics, start, wait_until
-from trained import call
+from support.small_search import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
+from support.small_study import at_home, metrics, start, wait_until
+from support.trained import call
 
 RATE: dict[str, Any] = {"optimizer.lr": {"log": [1e-4, 1e-1]}}
 
@@ -62,16 +62,18 @@ def test_more_trials_may_be_asked_for_later_but_nothing_else_may_change(tmp_path
         begun(tmp_path, trials=2, budget="9steps")
 
 
+@pytest.mark.slow
 def test_a_conditional_space_never_sets_a_key_of_another_kind(tmp_path: Path) -> None:
     search = begun(tmp_path, trials=6, budget="1steps", space=MIXERS)
     make(search)
-    mixers = [search.job(trial.number, trial.runs[0]).config["model"]["block"]["mixer"] for trial in trials(search) if trial.runs]
+    mixers = [search.job(trial.runs[0]).config["model"]["block"]["mixer"] for trial in trials(search) if trial.runs]
     assert {mixer["kind"] for mixer in mixers} == {"full", "local"}
     assert all(("window" in mixer) == (mixer["kind"] == "local") for mixer in mixers)
     assert all(mixer["heads"] == 2 for mixer in mixers)  # as in the base
     assert Counter(states(search))["refused"] == 0
 
 
+@pytest.mark.slow
 def test_a_grid_covers_every_point_once_and_ends(tmp_path: Path) -> None:
     space = {"model.block.mixer": MIXERS["model.block.mixer"], "model.width": {"choice": [8, 16]}}
     space["model.block.mixer.window"] = {"choice": [4, 8], "when": {"model.block.mixer": "local"}}
@@ -163,6 +165,7 @@ def test_matching_on_tokens_shortens_a_run_with_larger_batches(tmp_path: Path) -
     assert steps == [8, 4]
 
 
+@pytest.mark.slow
 def test_two_workers_at_once_make_exactly_as_many_trials_as_were_asked_for(tmp_path: Path) -> None:
     path = lay_search(tmp_path, trials=6, budget="30steps")
     other = start("search", path, "--jobs", 1)
@@ -177,6 +180,7 @@ def test_two_workers_at_once_make_exactly_as_many_trials_as_were_asked_for(tmp_p
     assert len({RunDirectory(search_path / name).status()["pid"] for name in run_folders(search)}) == 2
 
 
+@pytest.mark.slow
 def test_kill_9_of_a_worker_loses_and_doubles_nothing(tmp_path: Path) -> None:
     search = begun(tmp_path, trials=2, budget="200steps", space=RATE)
     worker = start("search", tmp_path / "rates.toml")
@@ -237,6 +241,6 @@ def test_the_best_values_are_a_recipe_and_a_study_that_confirms_them(tmp_path: P
     again = call("train", search.path / "best.toml", "--json").json
     assert RunDirectory(Path(again["run"])).provenance()["config"] == RunDirectory(search.path / best.runs[0]).provenance()["config"]
     confirming = make_plan(str(search.path / "confirm-rates.toml"), traced=False).arm("best").config.tree()
-    config = search.job(best.number, best.runs[0]).config
+    config = search.job(best.runs[0]).config
     assert confirming["train"].pop("seed") != config["train"].pop("seed")
     assert confirming == config

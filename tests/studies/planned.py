@@ -4,7 +4,7 @@ from pathlib import Path
 
 from assay.studies.make import make_plan
 from assay.studies.plan import Plan
-from trained import RECIPE
+from support.trained import RECIPE
 
 HEAD = """
 question = "Does it matter?"

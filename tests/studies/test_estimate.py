@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from assay.experiment.load import load_data
-from assay.jobs.folder import Standing, State
+from assay.jobs.folder import JobState, JobStatus
 from assay.studies.estimate import Estimate, Sizes, load_of, measured_rates, to_come
 from assay.studies.make import make_plan
-from assay.studies.plan import Plan
-from studies.small import at_home, lay_study
+from assay.studies.plan import Plan, PlannedJob
+from support.small_study import at_home, lay_study
 
 SIZES = Sizes(train=4000, validation=1000, test=500, validation_bytes=1000)
 
@@ -19,11 +19,11 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home(tmp_path, monkeypatch)
 
 
-def standings(plan: Plan, *given: tuple[State, float]) -> list[Standing]:
+def statuses(plan: Plan, *given: tuple[JobState, float]) -> list[JobStatus[PlannedJob]]:
     """States and seconds of the first jobs; the rest is still to be made."""
-    rest: list[tuple[State, float]] = [("waiting", 0.0)] * (len(plan.jobs) - len(given))
+    rest: list[tuple[JobState, float]] = [("waiting", 0.0)] * (len(plan.jobs) - len(given))
     return [
-        Standing(job, state, {"seconds": {"step": seconds}} if seconds else {})
+        JobStatus(job, state, {"seconds": {"step": seconds}} if seconds else {})
         for job, (state, seconds) in zip(plan.jobs, [*given, *rest], strict=True)
     ]
 
@@ -36,8 +36,8 @@ def test_a_run_is_its_steps_and_its_scores_at_the_measured_rate(tmp_path: Path) 
     estimate = Estimate(plan, SIZES, {"base": 1e-6})
     one, other = estimate.run("base"), estimate.run("width=24")
     assert other > one
-    assert estimate.left(standings(plan), 1) == pytest.approx(one + other)
-    assert estimate.left(standings(plan), 2) == pytest.approx(other)
+    assert estimate.left(statuses(plan), 1) == pytest.approx(one + other)
+    assert estimate.left(statuses(plan), 2) == pytest.approx(other)
 
 
 @pytest.mark.parametrize(("budget", "tokens"), [("2epochs", 8000), ("5000tokens", 5000), ("20steps", 20 * 8 * 16)])
@@ -55,20 +55,20 @@ def test_minutes_are_minutes(tmp_path: Path) -> None:
 def test_finished_runs_teach_what_the_others_will_take(tmp_path: Path) -> None:
     plan = make_plan(str(lay_study(tmp_path, report_on="validation", seeds=[0, 1])))
     estimate = Estimate(plan, SIZES)
-    now = standings(plan, ("finished", 10.0))
+    now = statuses(plan, ("finished", 10.0))
     estimate.learn(now)
     assert estimate.run("base") == 10.0
     ratio = load_of(plan.arms[1], SIZES).seconds(1.0) / load_of(plan.arms[0], SIZES).seconds(1.0)
     assert estimate.run("width=24") == pytest.approx(10.0 * ratio)
     assert estimate.left(now, 1) == pytest.approx(10.0 + 2 * 10.0 * ratio)
-    assert estimate.left(standings(plan, *[("finished", 10.0)] * 3, ("failed", 0.0)), 1) == 0
+    assert estimate.left(statuses(plan, *[("finished", 10.0)] * 3, ("failed", 0.0)), 1) == 0
 
 
 def test_finished_runs_tell_how_much_longer_than_measured_the_others_take(tmp_path: Path) -> None:
     plan = make_plan(str(lay_study(tmp_path, report_on="validation")))
     estimate = Estimate(plan, SIZES, {"base": 1e-6, "width=24": 5e-6})
     alone, other = estimate.run("base"), estimate.run("width=24")
-    estimate.learn(standings(plan, ("finished", 3 * alone)))
+    estimate.learn(statuses(plan, ("finished", 3 * alone)))
     assert estimate.run("width=24") == pytest.approx(3 * other)
 
 
@@ -86,4 +86,4 @@ def test_runs_that_follow_from_the_choice_of_learning_rates_and_the_test_split_a
     assert to_come(plan) == {"base": 2}
     estimate = Estimate(plan, SIZES, {"base": 1e-6})
     final = 3 * 1e-6 * 500 * plan.arms[0].flops_per_token / 3
-    assert estimate.left(standings(plan), 1) == pytest.approx(4 * estimate.run("base") + final)
+    assert estimate.left(statuses(plan), 1) == pytest.approx(4 * estimate.run("base") + final)

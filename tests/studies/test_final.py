@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.jobs.worker import work
 from assay.runs.directory import TEST_USES, RunDirectory
 from assay.studies.final import score_chosen
-from studies.small import at_home, jobs, planned
+from assay.studies.work import work
+from support.small_study import at_home, jobs, planned
 
 
 @pytest.fixture(autouse=True)

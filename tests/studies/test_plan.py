@@ -14,7 +14,7 @@ from assay.runs.directory import RunDirectory
 from assay.studies.plan import Plan
 from assay.variation import rates
 from studies.planned import planned
-from trained import RECIPE, call, lay
+from support.trained import RECIPE, call, lay
 
 TUNED = 'seeds = [0, 1]\nlr_factors = [0.5, 1.0]\ntuning_seeds = [0]\n[axes]\n"model.depth" = [2]\n'
 
@@ -127,9 +127,9 @@ def test_a_run_that_diverged_is_the_worst_and_one_that_failed_otherwise_is_waite
     for job, state in zip(plan.jobs[:2], ("diverged", "fine"), strict=True):
         finish(folder, job.run, 1.0, run)
         if state == "diverged":
-            RunDirectory(folder / job.run).set_status(state="failed", error="step 3: the gradient is not finite; lower the learning rate")
+            RunDirectory(folder / job.run).set_status(state="failed", failure="diverged")
     assert plan.grown(folder).chosen == {"base": 1.0}
-    RunDirectory(folder / plan.jobs[0].run).set_status(state="failed", error="no room left")
+    RunDirectory(folder / plan.jobs[0].run).set_status(state="failed", failure="error")
     assert plan.grown(folder).chosen == {}
 
 

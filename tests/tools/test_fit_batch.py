@@ -14,7 +14,7 @@ from assay.errors import UserError
 from assay.experiment.config import ExperimentConfig
 from assay.tools import fit_batch
 from assay.tools.fit_batch import PRECISION, Attempt, Trial, accumulation, answer, of_rows, parse_memory, resident, search
-from training.tiny import tree_of, write_text
+from support.experiment import tree_of, write_text
 
 
 @pytest.fixture

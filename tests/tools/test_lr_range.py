@@ -15,7 +15,7 @@ from assay.errors import UserError
 from assay.optim.schedule.base import Schedule
 from assay.tools.lr_range import BELOW_LOWEST, DIVERGED, Mean, Point, Sweep, finding, measure, rates
 from assay.training.step import train_step
-from training.tiny import build, write_text
+from support.experiment import build, write_text
 
 SWEEP = Sweep(0.01, 100.0, 41)
 

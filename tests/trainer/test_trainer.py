@@ -9,7 +9,7 @@ from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
 from assay.trainer.trainer import FINAL_SCORES, Fit
 from assay.training.eta import Clock
-from training.tiny import build, write_text
+from support.experiment import build, write_text
 
 
 def left_at_the_end(folder: Path, *overrides: str) -> float | None:

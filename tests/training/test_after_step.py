@@ -21,8 +21,8 @@ from assay.runs.directory import METRICS
 from assay.training import checkpoint
 from assay.training.after_step import Tallies
 from assay.training.step import train_step
-from end_to_end.commands import only_run, started, train
-from training.tiny import build, write_recipe
+from support.commands import only_run, started, train
+from support.experiment import build, write_recipe
 
 DEEPSEEK = "model.block.feed={kind=deepseek_moe, experts=6, active=2, hidden=8, rate=0.02}"
 SOFTMAX = "model.block.feed={kind=moe, experts=6, active=2, hidden=8}"
@@ -171,6 +171,7 @@ def test_a_mixture_trains_from_the_command_line_and_logs_its_loads(recipe: Path,
     assert json.dumps(lines[-1])
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_bias_of_one(recipe: Path, tmp_path: Path) -> None:
     """An epoch has 12 steps; in the last of them two of the 2 x 2 micro-batches are empty."""
     overrides = [*EXACTLY, DEEPSEEK, "train.budget=13steps"]

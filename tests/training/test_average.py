@@ -8,7 +8,7 @@ from torch import nn
 
 from assay.training.average import Average
 from assay.training.step import train_step
-from training.tiny import DROPOUT, build
+from support.experiment import DROPOUT, build
 
 
 def line(value: float) -> nn.Linear:

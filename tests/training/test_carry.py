@@ -10,7 +10,7 @@ from assay.core.parallel import Parallel
 from assay.experiment.assemble import Experiment
 from assay.training.carry import Carry
 from assay.training.step import train_step
-from training.tiny import build
+from support.experiment import build
 
 LANES = ["plan={kind='lanes', window=16, batch=4}", "train.precision=float64"]
 MODELS = {

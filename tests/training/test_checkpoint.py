@@ -18,7 +18,7 @@ from assay.experiment.assemble import Experiment
 from assay.training import checkpoint
 from assay.training.state import Best
 from assay.training.step import train_step
-from training.tiny import DROPOUT, build
+from support.experiment import DROPOUT, build
 
 FILES = (checkpoint.WEIGHTS, checkpoint.STATE, checkpoint.MANIFEST)
 

@@ -10,7 +10,7 @@ from assay.experiment.config import ExperimentConfig
 from assay.models.decoder import DecoderConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.training.cost import step_flops
-from training.tiny import build, tree_of
+from support.experiment import build, tree_of
 
 VOCABULARY, WIDTH, DEPTH = 100, 32, 3
 MODEL = DecoderConfig.make({"kind": "decoder", "width": WIDTH, "depth": DEPTH, "position": "rope", "block": {"mixer": {"heads": 4}}})

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assay.training.feeder import Fed, Feeder, Share
-from training.tiny import build
+from support.experiment import build
 
 
 def same(left: Fed, right: Fed) -> bool:

@@ -19,7 +19,7 @@ from assay.training.hook import Every
 from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
 from assay.training.state import Best, StepResult
 from assay.training.step import train_step
-from training.tiny import build
+from support.experiment import build
 
 Line = dict[str, Any]
 

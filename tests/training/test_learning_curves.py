@@ -8,7 +8,7 @@ import torch
 
 from assay.text.bible import BibleConfig
 from assay.training.step import train_step
-from training.tiny import DROPOUT, build, write_text
+from support.experiment import DROPOUT, build, write_text
 
 STEPS, SMOOTH = 300, 20
 SIZES = (
@@ -33,6 +33,7 @@ def curve(verses: Path, precision: str) -> torch.Tensor:
     return torch.stack(losses).double().unfold(0, SMOOTH, 1).mean(-1)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_what_float32_learns(verses: Path) -> None:
     """The mean over the curve of |loss - float32's| / float32's, both smoothed, is within 0.5 %; so is the end of the curve.
 

@@ -15,7 +15,7 @@ from assay.training.hook import Every, Hook
 from assay.training.loop import train, work_left
 from assay.training.state import Setup, StepResult, TrainState
 from assay.training.step import train_step
-from training.tiny import build
+from support.experiment import build
 
 
 class Note(Hook):

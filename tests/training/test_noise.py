@@ -10,7 +10,7 @@ from assay.core.types import Mean
 from assay.errors import ConfigError
 from assay.training.noise import NoiseScale
 from assay.training.step import train_step
-from training.tiny import build
+from support.experiment import build
 
 
 def measured(gradients: list[torch.Tensor], sizes: list[int]) -> Mean:

@@ -16,9 +16,9 @@ from assay.experiment.assemble import Experiment
 from assay.training import precision
 from assay.training.precision import Arithmetic, arithmetic, bfloat16_copies, usable, weight_type
 from assay.training.step import train_step
-from properties.kinds import COMBINED, PLAIN, Case
-from properties.tiny import AT, batch, learner, lively
-from training.tiny import DROPOUT, build
+from support.experiment import DROPOUT, build
+from support.kinds import COMBINED, PLAIN, Case
+from support.tiny import AT, batch, learner, lively
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 HALF = ("bf16", "bf16_weights", "fp16")

@@ -23,7 +23,7 @@ from assay.training.budget import CALIBRATION_STEPS, Budget
 from assay.training.learner import Learned
 from assay.training.state import StepResult
 from assay.training.step import clip_gradients, fraction, gradient_norms, train_step
-from training.tiny import DROPOUT, build
+from support.experiment import DROPOUT, build
 
 EXACTLY = ["train.precision=float64", "train.clip=0.5"]
 BATCH_OF_7 = ["plan.batch=7"]  # the last batch of the epoch has 4 rows, the last of them padded

@@ -20,8 +20,8 @@ from assay.training import checkpoint
 from assay.training.precision import weight_type
 from assay.training.step import train_step
 from assay.training.wrap import wrap
-from end_to_end.commands import only_run, started
-from training.tiny import DROPOUT, build, write_recipe
+from support.commands import only_run, started
+from support.experiment import DROPOUT, build, write_recipe
 
 RECOMPUTED = "train.activation_checkpointing=true"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay")
@@ -187,6 +187,7 @@ def after_training(text: Path, folder: Path, settings: tuple[str, ...], program:
     return weights
 
 
+@pytest.mark.slow
 def test_two_processes_recompute_and_copy_weights_as_one_does(text: Path, tmp_path: Path) -> None:
     """The same four micro-batches: gradients are added up in float32, in another order."""
     settings = ("train.precision=bf16_weights", RECOMPUTED, "train.budget=4steps", "train.validate_every=4steps", "optimizer.eps=1e-3")

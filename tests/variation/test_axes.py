@@ -9,7 +9,7 @@ from assay.experiment.config import ExperimentConfig
 from assay.trainer.resume import changes
 from assay.variation.axes import refuse_undeclared, varied
 from studies.planned import planned
-from trained import RECIPE
+from support.trained import RECIPE
 
 
 def arms(folder: Path, body: str, recipe: str = RECIPE) -> list[str]:

@@ -9,7 +9,7 @@ from assay.studies.plan import Plan
 from assay.training.budget import Budget
 from assay.variation.costs import built, flops_of_step
 from studies.planned import planned
-from trained import RECIPE
+from support.trained import RECIPE
 
 BARE = 'question = "?"\nbase = "tiny.toml"\n'
 

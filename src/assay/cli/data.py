@@ -182,13 +182,16 @@ def _shares(found: "Leakage") -> "Tree":
 
 def _yardsticks(desk: Desk) -> "Tree":
     """What cheaper methods than a model reach on the validation part."""
-    from assay.views.ending import beside, measured
+    from assay.trainer.baselines import measure_baselines
+    from assay.views.run_summary import print_baselines, print_left_out
+    from assay.views.waiting import waiting_for_baselines
 
-    found = measured(desk.progress, desk.prepared)
-    if found is not None:
+    found = measure_baselines(desk.prepared, waiting=waiting_for_baselines(desk.progress))
+    print_left_out(desk.progress, found)
+    if not found.left_out:
         desk.out.print("yardsticks: what a model of the validation text should beat")
-        beside(desk.out, None, found, desk.prepared.parts["train"].bytes)
-    return {"yardsticks": found}
+        print_baselines(desk.out, found, None)
+    return {"yardsticks": found.bits_per_byte or None}
 
 
 def _picture(desk: Desk, path: Path | None, *, wanted: bool) -> dict[str, Any]:

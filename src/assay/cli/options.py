@@ -28,9 +28,7 @@ Launch = Annotated[
     list[str] | None,
     typer.Option("--launch", help="Changes of the [launch] table: --launch partition=gpu --launch hours=4", metavar="KEY=VALUE"),
 ]
-Policy = Literal["disjoint", "strided", "carried", "documents"]  # as `data.plan.Policy`, which torch comes with
-Harness = Literal["mainrun"]
-SHAPES = "128x64,256x128,256x256"  # block x batch, at which a harness's figure is shown unless said otherwise
+Policy = Literal["disjoint", "strided", "carried", "documents"]  # that of `data.plan`, without what it imports
 RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
 
 

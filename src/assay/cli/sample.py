@@ -1,6 +1,5 @@
 """`assay sample RUN`: what the model writes."""
 
-from itertools import chain
 from typing import Annotated
 
 import typer
@@ -27,22 +26,30 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Let a trained model write; each text ends where the model ends it."""
-    from assay.experiment.load import load_model
-    from assay.generation.decode import pieces, stream, texts
-    from assay.generation.sampling import Sampling
+    from assay import api
 
-    model, tokenizer = load_model(run, checkpoint=checkpoint, runs_dir=runs_dir, device=device)
-    start = tokenizer.encode([prompt.encode("utf-8", errors="surrogateescape")])[0].tolist()
-    sampling = Sampling(temperature, top_k, top_p, min_p)
-    steps = stream(model, start, count, tokens, sampling, seed, end=tokenizer.end)
-    shown = tokenizer.decode(start).decode("utf-8", errors="replace")
-    if as_json:
-        written = [text for text, _ in texts(steps, tokenizer.decode, tokenizer.end)]
-        print_json({"run": run, "prompt": shown, "samples": [shown + text for text in written]})
-    elif count == 1:
-        for piece in chain([shown], pieces(steps, tokenizer.decode, tokenizer.end)):
+    found = api.load(run, runs_dir)
+    if count == 1 and not as_json:  # shown while it is written
+        for piece in found.stream(
+            prompt,
+            seed,
+            tokens=tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            checkpoint=checkpoint,
+            device=device,
+        ):
             print(visible(piece), end="", flush=True)
         print()
-    else:
-        for text, _ in texts(steps, tokenizer.decode, tokenizer.end):
-            print(visible(shown + text))
+        return
+    samples = found.sample(
+        prompt, count, seed, tokens=tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, checkpoint=checkpoint,
+        device=device,
+    )  # fmt: skip
+    if as_json:
+        print_json({"run": run, "prompt": prompt, "samples": samples})
+        return
+    for text in samples:
+        print(visible(text))

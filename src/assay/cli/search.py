@@ -81,7 +81,7 @@ def search(
 
 def _make(out: Console, begun: "SearchFolder", jobs: int, data_dir: Path | None, what: str) -> None:
     """Let the trials be made. Raises Interrupted with the command that goes on."""
-    from assay.searches.pool import SearchPool
+    from assay.searches.pool import run_pool
     from assay.searches.results import results, write_best
     from assay.searches.work import work
 
@@ -92,7 +92,7 @@ def _make(out: Console, begun: "SearchFolder", jobs: int, data_dir: Path | None,
         if jobs == 1:
             work(begun.path, data_dir, tell)
         else:
-            SearchPool(begun, jobs, data_dir, _Watcher(tell), tell).run()
+            run_pool(begun, jobs, data_dir, _Watcher(tell), tell)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted(f"stopped, and saved: {results(begun).standing()}; go on with the same command: assay search {what}") from None
     finally:

@@ -19,12 +19,20 @@ from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
 
 if TYPE_CHECKING:
-    from assay.jobs.folder import Standing, StudyFolder
+    from assay.jobs.folder import JobStatus
     from assay.studies.estimate import Estimate
-    from assay.studies.plan import Plan
+    from assay.studies.folder import StudyFolder
+    from assay.studies.plan import Plan, PlannedJob
 
-app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, invoke_without_command=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    """What `assay study` alone prints."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def run(
@@ -42,8 +50,8 @@ def run(
     """Make the runs of a study that are not finished, several at a time, and say what they found."""
     import torch
 
-    from assay.jobs.folder import StudyFolder
     from assay.jobs.worker import retry
+    from assay.studies.folder import StudyFolder
     from assay.studies.make import make_plan
     from assay.views.study_told import counted, tell_end, tell_plan
 
@@ -54,18 +62,18 @@ def run(
     if not dry:
         plan.write(folder.path)
         if again:
-            retry(folder, plan.grown(folder.path))
+            retry(folder, plan.grown(folder.path).jobs)
     plan = plan.grown(folder.path)
-    standings = [folder.standing(job) for job in plan.jobs]
-    tell_plan(out, folder, plan, standings)
+    statuses = folder.statuses(plan)
+    tell_plan(out, folder, plan, statuses)
     if slurm:
-        _send(out, folder, plan, standings, (launch or [], data_dir), dry=dry, as_json=as_json)
+        _send(out, folder, plan, statuses, (launch or [], data_dir), dry=dry, as_json=as_json)
         return
     workers = jobs or max(1, torch.cuda.device_count())
-    estimate = _estimated(out, plan, standings, data_dir, workers)
+    estimate = _estimated(out, plan, statuses, data_dir, workers)
     if dry:
         if as_json:
-            print_json({**counted(folder, plan, standings), "seconds": estimate.left(standings, workers)})
+            print_json({**counted(folder, plan, statuses), "seconds": estimate.left(statuses, workers)})
         return
     _make(out, folder, estimate, workers, data_dir)
     tell_end(out, folder, as_json=as_json)
@@ -78,8 +86,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the arms of a study, its runs and where they stand, and what was refused."""
-    from assay.jobs.folder import StudyFolder, find_folder, is_study
     from assay.studies import file
+    from assay.studies.folder import StudyFolder, find_folder, is_study
     from assay.studies.make import make_plan
     from assay.views.study_told import counted, listed, row, tell_plan
 
@@ -94,16 +102,16 @@ def show(
     else:
         folder = find_folder(study, runs)
         plan = folder.plan()
-    standings = [folder.standing(job) for job in plan.jobs]
+    statuses = folder.statuses(plan)
     if as_json:
-        print_json({**counted(folder, plan, standings), "arms": [arm.tree() for arm in plan.arms], "jobs": listed(standings)})
+        print_json({**counted(folder, plan, statuses), "arms": [arm.tree() for arm in plan.arms], "jobs": listed(statuses)})
         return
-    tell_plan(out, folder, plan, standings)
+    tell_plan(out, folder, plan, statuses)
     out.print()
     rows = [(arm.name, f"{arm.parameters:,}", f"{arm.flops_per_token:,}", arm.config.train.budget) for arm in plan.arms]
     print_table(out, ("arm", "parameters", "FLOPs/token", "budget"), rows)
     out.print()
-    print_table(out, ("run", "state", "step", "bits/byte"), [row(standing) for standing in standings], words=2)
+    print_table(out, ("run", "state", "step", "bits/byte"), list(map(row, statuses)), words=2)
 
 
 def work_on(
@@ -113,8 +121,9 @@ def work_on(
     data_dir: DataDir = None,
 ) -> None:
     """Make runs of a study that nobody else makes, one after another, until none is left."""
-    from assay.jobs.folder import find_folder
-    from assay.jobs.worker import end_with_input, work
+    from assay.jobs.worker import end_with_input
+    from assay.studies.folder import find_folder
+    from assay.studies.work import work
 
     if pooled:  # by a pool, which tells what happens and scores the chosen runs itself
         end_with_input()
@@ -129,8 +138,8 @@ def work_on(
 
 def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
     """List the studies that ship with Assay, and those in the folder of runs."""
-    from assay.jobs.folder import studies
     from assay.studies import file
+    from assay.studies.folder import studies
 
     out, runs = console(as_json=as_json), runs_folder(runs_dir)
     questions = {name: file.StudyConfig.load(name).question for name in file.names()}
@@ -155,7 +164,7 @@ def _begun(folder: "StudyFolder", out: Console) -> dict[str, Any] | None:
     except RunError as damaged:
         out.print(str(damaged), markup=False, soft_wrap=True)
         return None
-    return counted(folder, plan, [folder.standing(job) for job in plan.jobs])
+    return counted(folder, plan, folder.statuses(plan))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"run": run, "show": show, "work": work_on, "list": list_studies}
@@ -163,17 +172,17 @@ for _name, _command in COMMANDS.items():
     app.command(_name, short_help=_command.__doc__)(completing(_command))
 
 
-def _estimated(out: Console, plan: "Plan", standings: "Sequence[Standing]", data_dir: Path | None, workers: int) -> "Estimate":
+def _estimated(out: Console, plan: "Plan", statuses: "Sequence[JobStatus[PlannedJob]]", data_dir: Path | None, workers: int) -> "Estimate":
     """How long it will take, told."""
     from assay.jobs.pool import shares
-    from assay.jobs.worker import prepare
+    from assay.jobs.worker import prepare_base
     from assay.studies.estimate import Estimate, Sizes, measured_rates
 
     with _waiting(out, "preparing the text"):
-        prepared = prepare(plan, data_dir)
+        prepared = prepare_base(plan.base, data_dir)
     estimate = Estimate(plan, Sizes.of(prepared))
-    estimate.learn(standings)
-    if all(standing.ended for standing in standings):
+    estimate.learn(statuses)
+    if all(one.ended for one in statuses):
         return estimate
     with _waiting(out, "measuring some steps of each arm"):
         estimate.rates = measured_rates(plan, prepared, shares(workers)[0].threads, estimate.taken)
@@ -183,7 +192,7 @@ def _estimated(out: Console, plan: "Plan", standings: "Sequence[Standing]", data
         if estimate.rates
         else []
     )
-    told = duration(estimate.left(standings, workers)) if basis else "a time that is not known, as no arm could take a step"
+    told = duration(estimate.left(statuses, workers)) if basis else "a time that is not known, as no arm could take a step"
     at_once = f"with {workers} {'run' if workers == 1 else 'runs'} at a time"
     out.print(f"about {told} {at_once}" + (f", by {' and '.join(basis)}" if basis else ""), soft_wrap=True)
     return estimate
@@ -191,13 +200,13 @@ def _estimated(out: Console, plan: "Plan", standings: "Sequence[Standing]", data
 
 def _make(out: Console, folder: "StudyFolder", estimate: "Estimate", workers: int, data_dir: Path | None) -> None:
     """Let a pool make what is left, and score the chosen runs. Raises Interrupted with the command that goes on."""
-    from assay.jobs.pool import Pool
     from assay.studies.final import score_chosen
+    from assay.studies.pool import run_pool
     from assay.views.study_progress import Progress
 
     try:
         with Progress(out, folder, estimate, workers) as progress:
-            Pool(folder, workers, data_dir, progress.see, progress.tell).run()
+            run_pool(folder, workers, data_dir, progress.see, progress.tell)
             score_chosen(folder, data_dir, progress.tell)
     except (Interrupted, KeyboardInterrupt):
         plan = folder.plan()
@@ -208,20 +217,20 @@ def _make(out: Console, folder: "StudyFolder", estimate: "Estimate", workers: in
 
 
 def _send(
-    out: Console, folder: "StudyFolder", plan: "Plan", standings: "Sequence[Standing]", given: tuple[list[str], Path | None],
+    out: Console, folder: "StudyFolder", plan: "Plan", statuses: "Sequence[JobStatus[PlannedJob]]", given: tuple[list[str], Path | None],
     *, dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Send as many workers to the cluster as there are runs to make; they take them, and nobody waits here."""
     from assay.jobs.launch import LaunchConfig
     from assay.jobs.slurm import require_slurm, submit
-    from assay.jobs.worker import work
+    from assay.studies.work import work
     from assay.views.study_told import counted
 
     assignments, data_dir = given
     launch = LaunchConfig.read(plan.study.launch.tree(), assignments)
     if launch.tasks > 1:
         raise UserError("launch.gpus: a worker of a study trains on one GPU; set it to 1, and let launch.array say how many work at once")
-    open_runs = sum(standing.state in ("waiting", "interrupted") for standing in standings)
+    open_runs = sum(one.state in ("waiting", "interrupted") for one in statuses)
     workers = min(open_runs, launch.array or open_runs)
     if dry or not workers:
         ids: list[str] = []
@@ -233,7 +242,7 @@ def _send(
         out.print(f"sent {len(ids)} jobs: {', '.join(ids)}", soft_wrap=True)
         out.print(f"watch them with: squeue --me   assay study show {folder.path}   assay watch {folder.path}", soft_wrap=True)
     if as_json:
-        print_json({**counted(folder, plan, standings), "slurm": ids})
+        print_json({**counted(folder, plan, statuses), "slurm": ids})
 
 
 def _waiting(out: Console, text: str) -> Any:

@@ -1,22 +1,12 @@
 """`assay train RECIPE`: from text to a scored model."""
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, Overrides, RunsDir, Scale, Track, on_slurm
 from assay.errors import UserError
-from assay.runs.directory import RunDirectory, create, runs_folder
-from assay.terminal.console import console
-
-if TYPE_CHECKING:
-    from assay.core.parallel import Parallel
-    from assay.experiment.assemble import Experiment
-    from assay.experiment.config import ExperimentConfig
-    from assay.tracking.base import Tracker
+from assay.terminal.console import console, print_json
 
 
 def train(
@@ -34,63 +24,31 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model as a recipe says, score it, and keep everything in a run directory."""
-    from assay.cli.dry_run import dry_run
-    from assay.cli.train_on_slurm import send
-    from assay.core import parallel as processes
-    from assay.core import recipe as recipes
-    from assay.experiment.config import ExperimentConfig
-    from assay.jobs.launch import LaunchConfig
+    from assay import api
     from assay.tracking.console import ConsoleTracker
-    from assay.tracking.several import trackers
+    from assay.views.run_summary import print_run_summary
 
-    out = console(as_json=as_json)
-    label = name or "-".join(filter(None, (Path(recipe).stem, scale)))
-    extra = [] if seed is None else [f"train.seed={seed}"]
-    config = ExperimentConfig.load(recipe, [*(overrides or []), *extra], scale)
-    away, asked = on_slurm(launcher, launch), LaunchConfig.read(recipes.launch(recipe, scale), launch or ())
+    out, changes = console(as_json=as_json), overrides or []
+    away = on_slurm(launcher, launch)
     if away and dry:
         raise UserError("--dry-run: measures this machine, not the one that a job will have; leave out --launcher")
     if away:
-        send(config, label, runs_folder(runs_dir), asked, (data_dir, track or ()), out, as_json=as_json)
-        return
-    with processes.joined() as parallel:
-        if dry:
-            dry_run(_assembled(config, data_dir, parallel, out), out, as_json=as_json)
-        else:
-            tracker = trackers(ConsoleTracker(out), track or ()) if parallel.main else ConsoleTracker(Console(quiet=True))
-            _train(_assembled(config, data_dir, parallel, out), label, runs_folder(runs_dir), out, tracker, as_json=as_json)
+        from assay.tools.slurm_run import send_run
+        from assay.views.slurm import print_sent
 
+        named = {"scale": scale, "seed": seed, "name": name}
+        sent = send_run(recipe, changes, named, (runs_dir, data_dir), track or (), launch or ())
+        print_json(sent.tree()) if as_json else print_sent(out, sent)
+    elif dry:
+        from assay.tools.dry_run import estimate_run
+        from assay.views.dry_run import print_estimate
 
-def _assembled(config: "ExperimentConfig", data_dir: Path | None, parallel: "Parallel", out: Console) -> "Experiment":
-    """The experiment; one process prepares the text, the others then find it in the cache."""
-    from assay.core.devices import resolve
-    from assay.experiment.assemble import assemble
-    from assay.experiment.load import load_data
-
-    resolve(config.train.device)
-    if parallel.main:
-        with _waiting(out, "preparing the text"):
-            load_data(config, data_dir)
-    parallel.barrier()
-    return assemble(config, load_data(config, data_dir), parallel)
-
-
-def _train(experiment: "Experiment", label: str, folder: Path, out: Console, tracker: "Tracker", *, as_json: bool) -> None:
-    """Give the experiment a run directory, and see it through to its figures."""
-    from assay.trainer.trainer import Fit, write_run
-    from assay.training.eta import Clock
-    from assay.views.ending import opening, report
-
-    config, parallel = experiment.config, experiment.setup.parallel
-    made = create(folder, label, config.digest(), config.train.seed).path if parallel.main else Path()
-    run = RunDirectory(Path(parallel.first(str(made))))
-    if parallel.main:
-        write_run(run, config, experiment.prepared)
-    tracker.begin(f"assay train {label}", opening(experiment, run))
-    figures = Fit(run, experiment, tracker, Clock()).to_the_end()
-    if parallel.main:
-        report(out, run, figures, experiment.prepared, as_json=as_json)
-
-
-def _waiting(out: Console, text: str) -> AbstractContextManager[object]:
-    return out.status(text) if out.is_terminal else nullcontext()
+        found = estimate_run(recipe, changes, {"scale": scale, "seed": seed}, data_dir, ConsoleTracker(out))
+        if found is not None:  # in the main process
+            print_json(found.tree()) if as_json else print_estimate(out, found)
+    else:
+        run = api.train(
+            recipe, *changes, scale=scale, seed=seed, name=name, runs_dir=runs_dir, data_dir=data_dir, track=track or (),
+            tracker=ConsoleTracker(out),
+        )  # fmt: skip
+        print_run_summary(out, run, as_json=as_json)

@@ -1,8 +1,8 @@
 """Lie 3: a setting that is written into the config, printed, swept over, and never reaches the model.
 
 The mixer `unwired` is what a plug-in in which somebody forgot one line would be: it has the setting `stride` of sparse attention, and its
-forward pass is that of full attention. The check that tells it from a sound one is that of `tests/properties/learning.py`, which is not
-part of the installed package: two values of a setting, the same weights and tokens, and the outputs at initialisation must differ.
+forward pass is that of full attention. The check that tells it from a sound one is that of `tests/support/properties/learning.py`, which is
+not part of the installed package: two values of a setting, the same weights and tokens, and the outputs at initialisation must differ.
 """
 
 from collections.abc import Iterator, Mapping

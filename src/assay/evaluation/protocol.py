@@ -22,6 +22,7 @@ class Protocol(NamedTuple):
     code: str
     model: str = ""  # whose it is, where it is no run's
     dynamic: str = ""  # how the weights followed the text (dynamic evaluation); empty: they stood still
+    uniform_first: bool = False  # whether the first token, for want of a start token, was taken to be as likely as any other
 
     @property
     def minimum_context(self) -> int:
@@ -33,7 +34,8 @@ class Protocol(NamedTuple):
         weights = self.checkpoint or self.model
         masked = ", documents isolated" if self.document_mask else ""
         dynamic = f", dynamic evaluation with {self.dynamic}" if self.dynamic else ""
-        return f"{self.split}, {self._sees()}{masked}{dynamic}, {self.dtype}, {weights}"
+        first = ", first token uniform" if self.uniform_first else ""
+        return f"{self.split}, {self._sees()}{masked}{dynamic}{first}, {self.dtype}, {weights}"
 
     def _sees(self) -> str:
         if self.policy == "carried":

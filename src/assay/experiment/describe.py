@@ -15,17 +15,19 @@ from torch.utils._pytree import tree_leaves
 from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
+from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.models.base import ModelConfig
 from assay.models.recurrent import RecurrentConfig
 from assay.nn.feed.experts import Experts
 from assay.nn.linear import Role, parameters_by_role
+from assay.nn.mixer.base import Mixer
 from assay.objective.base import ObjectiveConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.optim.adamw import AdamwConfig
 from assay.optim.base import OptimizerConfig
-from assay.runs.directory import find, runs_folder
+from assay.runs.directory import RunDirectory, find, runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.training.cost import trace
 from assay.training.learner import Learner
@@ -189,3 +191,31 @@ def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:
         rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, **totals, **flops})
     a, b = rows
     return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}
+
+
+def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
+    """Describe what a person wants to know before the first step."""
+    prepared, setup, config = experiment.prepared, experiment.setup, experiment.config
+    corpus, plan, kind = prepared.corpus, setup.plan, config.tokenizer.tree()["kind"]
+    count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
+    parts = ", ".join(f"{name} {part.documents:,}" for name, part in prepared.parts.items())
+    leaks = [] if prepared.leakage is None else prepared.leakage.warnings()
+    return {
+        "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
+        **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
+        **({"warning": "; ".join(leaks)} if leaks else {}),
+        "tokens": f"{kind}, vocabulary {prepared.tokenizer.size:,}; {plan.targets_per_epoch:,} an epoch, {plan.steps_per_epoch:,} steps",
+        **({"unused": "; ".join(idle)} if (idle := _idle(experiment)) else {}),
+        "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
+        + (f", {setup.parallel.world} processes" if setup.parallel.world > 1 else ""),
+        "budget": config.train.budget,
+        "run": str(run.path),
+    }
+
+
+def _idle(experiment: Experiment) -> list[str]:
+    """What of the mixers does nothing in rows as long as those of the plan, each thing once."""
+    plan = experiment.config.plan
+    mixers = [module for module in experiment.state.learner.modules() if isinstance(module, Mixer)]
+    found = (None if plan.carries else mixer.idle_in(plan.window) for mixer in mixers)
+    return list(dict.fromkeys(said for said in found if said is not None))

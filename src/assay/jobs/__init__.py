@@ -1,1 +1,1 @@
-"""Where runs are sent: to a Slurm cluster."""
+"""Many runs made: jobs and their folder, workers, pools of them, and a Slurm cluster to send them to."""

@@ -20,14 +20,12 @@ import torch
 from assay.core.machine import cpu_count, cpu_quota
 from assay.core.signals import heeding
 from assay.errors import AssayError, Interrupted
-from assay.jobs.folder import WORKERS_LOG, Standing, StudyFolder
-from assay.studies.plan import Plan
+from assay.jobs.folder import WORKERS_LOG
 
 LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long
 SHARE = 0.05  # of the time that looking may take, as the workers need the cores
 DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
 
-See = Callable[[Plan, Sequence[Standing]], None]  # is shown where the runs stand, again and again
 Tell = Callable[[str], None]
 
 
@@ -61,87 +59,90 @@ def _dealt(workers: int, visible: str | None) -> list[str | None]:
     return [gpus[number % len(gpus)] if len(gpus) > 1 else None for number in range(workers)]
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What there is to do in a folder, as it stands."""
+
+    free: int  # jobs that nobody makes
+    running: int  # jobs that somebody makes, who need be no worker of this pool
+    progress: object  # differs from that of an earlier look where a job has got further since
+    done: bool  # whether every job has ended, and none follows
+
+
 class Pool:
-    """Workers on one study's folder."""
+    """Workers on one folder: processes `assay COMMAND FOLDER --pooled`, which make jobs there and end when none is left.
 
-    command: tuple[str, ...] = ("study", "work")  # what a worker is started with, before its folder
+    `look` is asked again and again what there is to do, and may show it to somebody. A worker that dies is replaced, as long as jobs get
+    further. With `stop_on_error` that holds only for one that was killed: where a worker ends with an error of its own, the pool stops.
+    """
 
-    def __init__(self, study: StudyFolder, workers: int, data_dir: Path | None, see: See, tell: Tell) -> None:
-        self.study, self.data_dir, self.see, self.tell = study, data_dir, see, tell
+    def __init__(
+        self, command: Sequence[str], folder: Path, workers: int, data_dir: Path | None,
+        look: Callable[[], Workload], tell: Tell, *, stop_on_error: bool = False,
+    ) -> None:  # fmt: skip
+        self.command, self.folder, self.data_dir, self.look, self.tell = tuple(command), folder, data_dir, look, tell
+        self.stop_on_error = stop_on_error
         self.shares = shares(workers)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}  # by the number of the share
-        self.ended: dict[str, Standing] = {}  # runs that need not be looked at again
         self.asked = 0  # how often a signal asked to stop
-        self.deaths = 0  # of workers, since a run last got further
+        self.deaths = 0  # of workers, since a job last got further
 
     def run(self) -> None:
-        """Until every run is finished or failed, by these workers or by others.
+        """Until every job has ended, by these workers or by others.
 
         Raises Interrupted when a signal asked to stop, after the runs were saved, and AssayError where workers die for no run's fault.
         """
         with self._listening():
             try:
-                self._until_all_ended()
+                self._until_done()
             finally:
-                self._send_home()
+                self._shut_down()
         if self.asked:
             raise Interrupted("stopped; the runs that were being made are saved")
 
-    def _until_all_ended(self) -> None:
-        plan, before = self.study.plan(), None
+    def _until_done(self) -> None:
+        before: object = None
         while not self.asked:
-            began, known = time.monotonic(), len(self.ended)
-            standings = [self._standing(plan, index) for index in range(len(plan.jobs))]
-            if len(self.ended) > known:  # then further runs may follow
-                plan = self.study.plan()
-                standings = [self._standing(plan, index) for index in range(len(plan.jobs))]
-            now = [(standing.state, standing.status.get("step")) for standing in standings]
-            if now != before:
-                before, self.deaths = now, 0
-            self.see(plan, standings)
-            self._reap()
-            if all(standing.ended for standing in standings) and not self.processes:
+            began = time.monotonic()
+            work = self.look()
+            if work.progress != before:
+                before, self.deaths = work.progress, 0
+            self._forget_ended()
+            if work.done and not self.processes:
                 return
-            self._fill(standings)
+            self._fill(work)
             time.sleep(max(LOOK, (time.monotonic() - began) / SHARE))
 
-    def _standing(self, plan: Plan, index: int) -> Standing:
-        job = plan.jobs[index]
-        if job.run not in self.ended:
-            standing = self.study.standing(job)
-            if not standing.ended:
-                return standing
-            self.ended[job.run] = standing
-        return self.ended[job.run]
-
-    def _reap(self) -> None:
-        """Forget the workers that have ended: for want of runs, or by dying, which is the more suspicious the more often it happens."""
+    def _forget_ended(self) -> None:
+        """Forget the workers that have ended: for want of jobs, or by dying, which is the more suspicious the more often it happens."""
         for number, process in list(self.processes.items()):
             if process.poll() is not None:
                 assert process.stdin is not None
                 process.stdin.close()
                 del self.processes[number]
                 self.deaths += process.returncode != 0
+                if self.stop_on_error and process.returncode > 0:  # below 0 it was killed by a signal
+                    raise AssayError(f"a worker gave up: {self._last_words()}")
         if self.deaths >= DEATHS * len(self.shares):
             raise AssayError(f"the workers die before any run gets further: {self._last_words()}")
 
-    def _fill(self, standings: Sequence[Standing]) -> None:
-        """Start as many workers as there are free runs, beyond those that are about to take one."""
-        free = sum(standing.state in ("waiting", "interrupted") for standing in standings)
-        idle = max(0, len(self.processes) - sum(standing.state == "running" for standing in standings))
-        for number in [number for number in range(len(self.shares)) if number not in self.processes][: max(0, free - idle)]:
+    def _fill(self, work: Workload) -> None:
+        """Start as many workers as there are free jobs, beyond those that are about to take one."""
+        idle = max(0, len(self.processes) - work.running)
+        unused = [number for number in range(len(self.shares)) if number not in self.processes]
+        for number in unused[: max(0, work.free - idle)]:
             self.processes[number] = self._start(self.shares[number])
 
     def _start(self, share: Share) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "assay", *self.command, str(self.study.path), "--pooled"]
+        command = [sys.executable, "-m", "assay", *self.command, str(self.folder), "--pooled"]
         command += [] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
-        with (self.study.path / WORKERS_LOG).open("ab") as log:
+        with (self.folder / WORKERS_LOG).open("ab") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=share.environment(),
                 start_new_session=True,  # Ctrl-C reaches the pool alone, which passes it on
             )  # fmt: skip
 
-    def _send_home(self) -> None:
+    def _shut_down(self) -> None:
         """Close the pipes, and wait until the workers have saved what they do."""
         for process in self.processes.values():
             assert process.stdin is not None
@@ -159,10 +160,10 @@ class Pool:
 
     def _last_words(self) -> str:
         try:
-            lines = (self.study.path / WORKERS_LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+            lines = (self.folder / WORKERS_LOG).read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
             lines = []
-        return f"{next(filter(None, map(str.strip, reversed(lines))), 'without a word')} (all in {self.study.path / WORKERS_LOG})"
+        return f"{next(filter(None, map(str.strip, reversed(lines))), 'without a word')} (all in {self.folder / WORKERS_LOG})"
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

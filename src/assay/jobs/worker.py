@@ -1,4 +1,4 @@
-"""A worker: it makes the runs of a study that nobody else makes, one after another, until none is left.
+"""A worker: it makes the runs of a folder that nobody else makes, one after another, until none is left.
 
 Workers know nothing of each other. Each looks into the folder for a run that is neither finished nor failed, takes its lock, and trains it
 or goes on with it from its last checkpoint. A run comes out bit for bit as `assay train jobs/<run>.toml` makes it, however often it was
@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
@@ -33,13 +33,11 @@ from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, failure_of, out
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.jobs.folder import LOG, StudyFolder, may_grow
-from assay.jobs.job import JOBS, Job
+from assay.jobs.folder import LOG, JobFolder
+from assay.jobs.job import JOBS, Job, JobType
 from assay.runs.checkpoint_ref import step_name, steps_in
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, take
-from assay.studies.final import score_chosen
-from assay.studies.plan import Plan
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.resume import reopen
@@ -62,48 +60,48 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def work(folder: Path, data_dir: Path | None = None, tell: Tell = say, *, final: bool = True) -> Counter[Outcome]:
+def make_runs(
+    folder: JobFolder,
+    jobs: Callable[[], Sequence[JobType]],
+    may_grow: Callable[[Sequence[JobType]], bool],
+    data_dir: Path | None,
+    tell: Tell,
+) -> Counter[Outcome]:
     """Make runs until none is left that nobody makes; how many were finished, and how many failed.
 
-    Whoever finds that all have ended then scores the chosen ones on the test split, unless that is left to others (`final`). A failed run
-    is recorded with its reason and does not stop the rest. Raises Interrupted, after the run was saved, when a signal asks for it,
-    UserError where the text or the device of the study's base is not there, and AssayError where this process cannot go on.
+    `jobs` lists them as they stand, and is asked again after each run; `may_grow` says whether others may yet follow from those listed,
+    which somebody else makes. A failed run is recorded with its reason and does not stop the rest. Raises Interrupted, after the run was
+    saved, when a signal asks for it (see `interruptible`), and AssayError where this process cannot go on.
     """
-    study, made, threads = StudyFolder(folder), Counter[Outcome](), torch.get_num_threads()
-    with interruptible():
-        prepare(study.plan(), data_dir)
-        while True:
-            plan = study.plan()
-            outcome = _one(study, plan, data_dir, tell)
-            torch.set_num_threads(threads)
-            if outcome is not None:
-                made[outcome] += 1
-            elif may_grow(plan, map(study.standing, plan.jobs)):
-                time.sleep(PAUSE)
-            else:
-                break
-        if final:
-            score_chosen(study, data_dir, tell)
-    return made
+    made, threads = Counter[Outcome](), torch.get_num_threads()
+    while True:
+        listed = jobs()
+        outcome = _make_one(folder, listed, data_dir, tell)
+        torch.set_num_threads(threads)
+        if outcome is not None:
+            made[outcome] += 1
+        elif may_grow(listed):
+            time.sleep(PAUSE)
+        else:
+            return made
 
 
-def prepare(plan: Plan, data_dir: Path | None) -> Prepared:
-    """The text of the base, whose device is there as well: what is missing here is missing for every run. Raises UserError."""
-    base = plan.arms[0].config
-    resolve(base.train.device)
-    return load_data(base, data_dir)
+def prepare_base(config: ExperimentConfig, data_dir: Path | None) -> Prepared:
+    """The text of the base of all runs, whose device is there as well: what is missing here is missing for each. Raises UserError."""
+    resolve(config.train.device)
+    return load_data(config, data_dir)
 
 
-def retry(study: StudyFolder, plan: Plan) -> int:
+def retry(folder: JobFolder, jobs: Iterable[Job]) -> int:
     """Let the failed runs be made again, each from its last checkpoint; how many they are."""
     count = 0
-    for job in plan.jobs:
-        lock = take(study.lock(job.run))
+    for job in jobs:
+        lock = take(folder.lock(job.run))
         if lock is None:
             continue
         with lock:
-            if study.run(job).status()["state"] == "failed":
-                study.run(job).set_status(state="interrupted", failure=None, error=None)
+            if folder.run(job).status()["state"] == "failed":
+                folder.run(job).set_status(state="interrupted", failure=None, error=None)
                 lock.write({})
                 count += 1
     return count
@@ -133,23 +131,23 @@ def interruptible() -> Iterator[None]:
         yield
 
 
-def _one(study: StudyFolder, plan: Plan, data_dir: Path | None, tell: Tell) -> Outcome | None:
+def _make_one(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None, tell: Tell) -> Outcome | None:
     """Make the first run that nobody makes; None where there is none."""
-    for job in plan.jobs:
-        if study.ended(job):
+    for job in jobs:
+        if folder.ended(job):
             continue
-        lock = take(study.lock(job.run))
+        lock = take(folder.lock(job.run))
         if lock is None:
             continue
         with lock:
-            if not study.ended(job):  # it may have been finished between the two looks
-                return make_run(study, job, lock, data_dir, tell)
+            if not folder.ended(job):  # it may have been finished between the two looks
+                return make_run(folder, job, lock, data_dir, tell)
     return None
 
 
-def make_run(study: StudyFolder, job: Job, lock: Lock, data_dir: Path | None, tell: Tell, hooks: Sequence[Hook] = ()) -> Outcome:
+def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, tell: Tell, hooks: Sequence[Hook] = ()) -> Outcome:
     """Train a run, whose lock is held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
-    run = study.run(job)
+    run = folder.run(job)
     run.path.mkdir(exist_ok=True)
     step = _last_usable(run)
     died = lock.note().get("died", 0) if lock.note().get("step") == step else 0
@@ -160,9 +158,9 @@ def make_run(study: StudyFolder, job: Job, lock: Lock, data_dir: Path | None, te
         return "failed"
     lock.write({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
     tell(f"{job.run}: begins" if not step else f"{job.run}: goes on from step {step}")
-    with study.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with folder.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            fit = _opened(study, job, data_dir, log, hooks)
+            fit = _opened(folder, job, data_dir, log, hooks)
             figures = fit.to_the_end()
             said = f"{figures['bits_per_byte']:.4f} bits per byte on validation"
         except (Interrupted, KeyboardInterrupt, SystemExit):
@@ -188,11 +186,11 @@ def _failed(run: RunDirectory, error: Exception, log: TextIO) -> str:
     return reason
 
 
-def _opened(study: StudyFolder, job: Job, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Fit:
+def _opened(folder: JobFolder, job: Job, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Fit:
     """The run of a job, ready to train: where its last checkpoint stands, else at its beginning."""
     _forget_the_last_run()
-    run, config = study.run(job), ExperimentConfig.make(job.config)
-    _keep_config(study.path / JOBS / f"{job.run}.toml", job)
+    run, config = folder.run(job), ExperimentConfig.make(job.config)
+    _keep_config(folder.path / JOBS / f"{job.run}.toml", job)
     tracker = trackers(ConsoleTracker(Console(file=log, width=WIDTH, highlight=False, emoji=False, force_terminal=False)))
     if _last_usable(run):
         torch.set_num_threads(run.provenance().get("threads") or torch.get_num_threads())  # on others, sums round differently

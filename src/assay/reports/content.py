@@ -1,21 +1,23 @@
 """Everything that a report says, whatever form it then takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
+from assay.core.words import plural
 from assay.reports import facts
+from assay.reports.baselines import BaselineRow, rank_baselines
 from assay.reports.learned import gradients, learning, positions
 from assay.reports.panels import Key, Panel, keys_of
 from assay.reports.results_table import ResultsTable, costs_table, quality_table
 from assay.reports.samples import Sample, samples
 from assay.reports.set_beside import against_base, costs, rates
-from assay.reports.side_by_side import Readings, readings
-from assay.reports.words import quality, times
-from assay.reports.yardsticks import Yardstick, measure_missing, ranked
+from assay.reports.side_by_side import Readings, set_side_by_side
+from assay.reports.words import quality
 from assay.studies.analysis.results import Outcome
 from assay.studies.plan import Refused
+from assay.trainer.baselines import Baselines
+from assay.trainer.token_losses import TokenLosses
 
 PANELS: dict[str, Callable[[Outcome, dict[str, Key]], Panel | None]] = {
     "differences": against_base,
@@ -55,7 +57,7 @@ class Content:
     warnings: tuple[str, ...]
     table: ResultsTable
     costs: ResultsTable
-    yardsticks: tuple[Yardstick, ...]
+    baselines: tuple[BaselineRow, ...]
     panels: dict[str, Panel]
     effects: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
     readings: Readings
@@ -70,9 +72,10 @@ class Content:
     refused: tuple[Refused, ...]
 
 
-def content(outcome: Outcome, kind: str, data_dir: Path | None) -> Content:
-    """Gather a report, with what has to be measured for it."""
-    measure_missing(outcome, data_dir)
+def compose(
+    outcome: Outcome, kind: str, baselines: Baselines | None = None, token_losses: Sequence[tuple[str, TokenLosses]] = ()
+) -> Content:
+    """Compose a report from what was measured before; `token_losses` are by arm, of the runs of `choose_readers`."""
     keys = keys_of(outcome)
     made = {name: make(outcome, keys) for name, make in PANELS.items()}
     metric = outcome.metric
@@ -87,10 +90,10 @@ def content(outcome: Outcome, kind: str, data_dir: Path | None) -> Content:
         warnings=tuple(map(_typeset, outcome.warnings)),
         table=quality_table(outcome),
         costs=costs_table(outcome),
-        yardsticks=ranked(outcome),
+        baselines=rank_baselines(outcome, baselines),
         panels={name: panel for name, panel in made.items() if panel is not None},
         effects=facts.effects(outcome),
-        readings=readings(outcome, data_dir),
+        readings=set_side_by_side(token_losses),
         samples=samples(outcome, keys),
         changes=tuple((keys[arm.name].number, arm.name, facts.changed(outcome, arm)) for arm in outcome.arms[1:]),
         unequal=facts.unequal(outcome),
@@ -112,13 +115,13 @@ def _summary(outcome: Outcome) -> str:
     corpora = (run.provenance.get("data", {}).get("corpus", {}).get("name") for run in outcome.jobs)
     name = next(filter(None, corpora), None)
     text = "" if name is None else f" of {name}"
-    done = f"{_finished(outcome):,} of {times(len(outcome.jobs), 'run')} finished"
-    return f"{times(len(outcome.arms), 'arm')}, {done}; {outcome.metric.label} on the {outcome.split} text{text}"
+    done = f"{_finished(outcome):,} of {plural(len(outcome.jobs), 'run')} finished"
+    return f"{plural(len(outcome.arms), 'arm')}, {done}; {outcome.metric.label} on the {outcome.split} text{text}"
 
 
 def _told(outcome: Outcome) -> str:
-    every, earlier = times(len(outcome.jobs), "run"), len(outcome.earlier)
-    old = f" {times(earlier, 'run')} in the folder belong to an earlier form of this study and are left out." if earlier else ""
+    every, earlier = plural(len(outcome.jobs), "run"), len(outcome.earlier)
+    old = f" {plural(earlier, 'run')} in the folder belong to an earlier form of this study and are left out." if earlier else ""
     whole = _finished(outcome) == len(outcome.jobs)
     return f"{'All' if whole else f'{_finished(outcome):,} of'} {every} {'is' if len(outcome.jobs) == 1 else 'are'} finished.{old}"
 

@@ -1,10 +1,11 @@
-"""What stands behind the figures, as small tables: yardsticks, what was changed, the protocol, the machine, what went wrong."""
+"""What stands behind the figures, as small tables: what was changed, the protocol, the machine, what went wrong."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from assay.core.config import Tree, flatten
-from assay.reports.words import NOTHING, shown, signed, times
+from assay.core.words import plural
+from assay.reports.words import NOTHING, shown, signed
 from assay.studies.analysis.results import ArmOutcome, Effect, Interaction, Outcome, RunOutcome
 
 FREE = ("train.seed",)  # differs between the runs of an arm
@@ -75,7 +76,7 @@ def protocol(outcome: Outcome) -> tuple[Fact, ...]:
 
 def _uses(outcome: Outcome) -> str:
     most = max((run.test_uses for run in outcome.jobs), default=0)
-    return f"; the test text was used at most {times(most, 'time')} by a run" if most else ""
+    return f"; the test text was used at most {plural(most, 'time')} by a run" if most else ""
 
 
 def _part(part: Mapping[str, Any]) -> str:
@@ -110,7 +111,7 @@ def _plain(name: str, value: Any) -> str:
 
 def _spread(values: Sequence[str]) -> str:
     different = list(dict.fromkeys(values))
-    return different[0] if len(different) == 1 else "; ".join(f"{value} ({times(values.count(value), 'run')})" for value in different)
+    return different[0] if len(different) == 1 else "; ".join(f"{value} ({plural(values.count(value), 'run')})" for value in different)
 
 
 def troubles(outcome: Outcome) -> tuple[Trouble, ...]:

@@ -41,7 +41,7 @@ def sections(content: Content) -> dict[str, str]:
         "verdict": ("Verdict", True),
         "warnings": ("Before you rely on it", bool(content.warnings)),
         "results": ("Results", True),
-        "yardsticks": ("What good looks like", bool(content.yardsticks)),
+        "yardsticks": ("What good looks like", bool(content.baselines)),
         **{name: (panel.heading, True) for name, panel in content.panels.items()},
         "reading": ("Where the bits go", bool(content.readings.documents or content.readings.missing)),
         "samples": ("What the models write", bool(content.samples)),

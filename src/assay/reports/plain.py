@@ -98,8 +98,8 @@ def as_markdown(content: Content) -> str:
     if content.warnings:
         parts += ["## Before you rely on it", "\n".join(f"- {_line(sentence)}" for sentence in content.warnings)]
     parts += ["## Results", content.metric_meaning, *_of_arms(content.table), "### What it cost", *_of_arms(content.costs)]
-    if content.yardsticks:
-        rows = [[row.label, row.shown] for row in content.yardsticks]
+    if content.baselines:
+        rows = [[row.label, row.shown] for row in content.baselines]
         parts += ["## What good looks like", "The same validation text by cheaper methods:", _table(["method", "bits per byte"], rows)]
     for axis, effects in content.effects:
         parts += [f"## Effect of {_line(axis)}", _table(["value", "difference", "95 % interval", "resolved"], effects)]

@@ -3,21 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from assay.errors import UserError
+from assay.reports.byte_picture import INK, check
 
-INSTALL = "pip install 'assay[plots]'"
-FORMATS = (".svg", ".png")
-INK, BAR, GAP = "#333333", "#1b4965", "#c1440e"
-
-
-def check(path: Path) -> None:
-    """Raises UserError for a file name of which no picture can be made, and where matplotlib is missing."""
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--picture: '{path}' is neither .svg nor .png; write {path.stem}.svg")
-    try:
-        import matplotlib  # noqa: F401, PLC0415 (optional and slow to import)
-    except ImportError:
-        raise UserError(f"--picture: pictures need matplotlib; run: {INSTALL}") from None
+BAR, GAP = "#1b4965", "#c1440e"
 
 
 def draw(stored: dict[str, Any], title: str, path: Path) -> None:

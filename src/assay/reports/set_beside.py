@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from assay.core.words import plural
 from assay.evaluation.comparable import NEARLY
 from assay.reports.charts import Difference, Dot, Line, curves, differences, plane
 from assay.reports.panels import Key, Panel, panel
 from assay.reports.picture import Said
 from assay.reports.scale import Scale
-from assay.reports.words import amount, signed, times
+from assay.reports.words import amount, signed
 from assay.studies.analysis.results import Front, Outcome
 
 COSTS = {"flops": "FLOPs of training", "parameters": "parameters", "seconds": "seconds of training", "state_bytes": "bytes of state"}
@@ -64,7 +65,7 @@ def rates(outcome: Outcome, keys: dict[str, Key]) -> Panel | None:
     factors = sorted({factor for found in tried for factor, _ in found.figures})
     across = Scale("learning rate, times that of the base", logarithmic=True, ticks=[(factor, f"×{factor:g}") for factor in factors])
     edges = [found.arm for found in tried if found.at_edge]
-    at_edge = f" That is so for {times(len(edges), 'arm')}." if edges else ""
+    at_edge = f" That is so for {plural(len(edges), 'arm')}." if edges else ""
     said = Said("Validation against learning rate", "; ".join(f"{found.arm}: best at ×{found.best:g}" for found in tried))
     up = Scale(f"validation, {outcome.metric.label}")
     drawn = curves("rates", lines, across, up, said, marked=True)

@@ -2,11 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from assay.reports.reading import Piece, reading
+from assay.runs.directory import RunDirectory
 from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
+from assay.trainer.token_losses import TokenLoss, TokenLosses
 
 STEPS = (0.5, 1, 2, 4, 8)  # bits of a token at which the colour changes
 LEVELS = ("under 0.5", "0.5 to 1", "1 to 2", "2 to 4", "4 to 8", "8 or more")
@@ -37,12 +37,10 @@ class Readings(NamedTuple):
     missing: tuple[str, ...]
 
 
-def readings(outcome: Outcome, data_dir: Path | None) -> Readings:
-    """The base and the best other arm, each by the run in the middle of its seeds."""
-    chosen = _chosen(outcome)
-    if not chosen:
+def set_side_by_side(found: Sequence[tuple[str, TokenLosses]]) -> Readings:
+    """Set the documents beside each other as the models of some arms read them; an arm that read another text is left out."""
+    if not found:
         return Readings((), False, ("No run is finished, so no text can be shown as a model reads it.",))
-    found = [(arm.name, reading(run.run, data_dir, outcome.plan.study.checkpoint)) for arm, run in chosen]
     missing = [f"{name} could not be read: {read.missing}." for name, read in found if read.missing]
     had = [(name, read) for name, read in found if not read.missing]
     same = [(name, read) for name, read in had if read.texts_sha256 == had[0][1].texts_sha256]
@@ -55,11 +53,12 @@ def readings(outcome: Outcome, data_dir: Path | None) -> Readings:
     return Readings(documents, len(cuts) > 1, tuple(missing))
 
 
-def _chosen(outcome: Outcome) -> list[tuple[ArmOutcome, RunOutcome]]:
+def choose_readers(outcome: Outcome) -> list[tuple[str, RunDirectory]]:
+    """Choose whose reading is shown: the base and the best other arm, by name, each with the run in the middle of its seeds."""
     finished = [arm for arm in outcome.arms if any(run.validation is not None for run in arm.runs)]
     others = [arm for arm in finished if arm is not outcome.base]
     best = min(others, key=lambda arm: outcome.metric.loss(sum(arm.validation) / len(arm.validation)), default=None)
-    return [(arm, _middle(arm)) for arm in (outcome.base, best) if arm is not None and arm in finished]
+    return [(arm.name, _middle(arm).run) for arm in (outcome.base, best) if arm is not None and arm in finished]
 
 
 def _middle(arm: ArmOutcome) -> RunOutcome:
@@ -67,12 +66,12 @@ def _middle(arm: ArmOutcome) -> RunOutcome:
     return arm.runs[runs[(len(runs) - 1) // 2][1]]
 
 
-def _read(who: str, document: Sequence[Piece]) -> Read:
+def _read(who: str, document: Sequence[TokenLoss]) -> Read:
     bits, size = sum(piece.bits for piece in document), sum(len(piece.text.encode()) for piece in document)
     return Read(who, f"{bits:.1f} bits, {bits / size:.2f} a byte", tuple(_token(piece) for piece in document))
 
 
-def _token(piece: Piece) -> Token:
+def _token(piece: TokenLoss) -> Token:
     text = piece.text.replace("\n", f"{END}\n") if piece.text != "\n" else END
     together = f" in {piece.tokens} tokens" if piece.tokens > 1 else ""
     name = "end of the document" if piece.text == "\n" else f"“{piece.text}”"

@@ -39,11 +39,6 @@ def lasting(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def times(count: int, noun: str) -> str:
-    """`1 arm`, `2 arms`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def shown(value: object) -> str:
     """A value of a config as it is written in TOML."""
     if value is None:

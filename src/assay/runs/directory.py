@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
+BASELINES = "yardsticks.json"  # what cheaper methods reach on the validation text
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
 
 
@@ -68,6 +69,13 @@ class RunDirectory:
     def set_status(self, **values: Any) -> None:
         """Change some values of the status."""
         self.write_json(STATUS, {**self.status(), **values})
+
+    def read_json(self, name: str) -> Any:
+        """The value in a JSON file; None where there is none, or it is damaged."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a JSON file whole: readers see the old one or the new one."""
@@ -119,8 +127,12 @@ class RunDirectory:
 
     def scores(self) -> list[dict[str, Any]]:
         """Every stored score, oldest first."""
+        return list(self.named_scores().values())
+
+    def named_scores(self) -> dict[str, dict[str, Any]]:
+        """The same by the names of their files."""
         files = sorted((self.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return [json.loads(file.read_text()) for file in files]
+        return {file.stem: json.loads(file.read_text()) for file in files}
 
 
 def _earlier_failure(status: Mapping[str, Any]) -> Failure | None:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.core.config import Tree
-from assay.core.devices import resolve
 from assay.data.plan import Plan
 from assay.data.prepare import Prepared
 from assay.errors import ConfigError
 from assay.experiment.budget import budgeted_steps, steps_of
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
+from assay.jobs.worker import prepare_base
 from assay.searches import sweep
 from assay.searches.file import SearchConfig
 from assay.searches.folder import SearchFolder
@@ -72,8 +72,7 @@ def prepare(search: SearchFolder, data_dir: Path | None) -> None:
     sampler(search.config, 0)
     search.check()
     _ = search.matching  # the budget of the base must be in a unit for it
-    resolve(search.base.train.device)
-    prepared = load_data(search.base, data_dir)
+    prepared = prepare_base(search.base, data_dir)
     pruner = search.config.pruner
     if pruner is not None:
         plan = _plan(search.base, prepared)

@@ -13,7 +13,7 @@ from assay.errors import ConfigError, nearest
 from assay.jobs.launch import LaunchConfig
 from assay.searches.space import Space
 from assay.variation.metric import METRICS, Metric
-from assay.variation.settings import Matched
+from assay.variation.settings import Matched, matched_amount
 
 Sampler = Literal["tpe", "random", "grid", "cma"]
 
@@ -54,8 +54,7 @@ class SearchConfig(Config):
             raise ConfigError('space."train.seed"', "is no key to be chosen: the luckiest seed would win; list seeds in `seeds`")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("seeds", "names one twice; name each once")
-        if len(self.amounts) > 1:
-            raise ConfigError("match", f"{' and '.join(self.amounts)} cannot both be equal; keep one of them")
+        matched_amount(self.match)
         if self.metric not in METRICS:
             raise ConfigError("metric", f"unknown figure '{self.metric}'; {nearest(self.metric, METRICS)}")
         if self.compared.per_token and any(key.split(".")[0] == "tokenizer" for key in space.dimensions):
@@ -67,11 +66,6 @@ class SearchConfig(Config):
         elif self.trials is None:
             raise ConfigError("trials", "is missing; say how many configurations are to be tried, here or with --trials")
         return self
-
-    @property
-    def amounts(self) -> tuple[Matched, ...]:
-        """What is matched by the budget: at most one."""
-        return tuple(name for name in self.match if name != "parameters")
 
     @property
     def compared(self) -> Metric:

@@ -17,7 +17,7 @@ from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment.config import ExperimentConfig
-from assay.jobs.folder import StudyFolder
+from assay.jobs.folder import JobFolder
 from assay.jobs.job import JOBS, Job
 from assay.runs.lock import Lock, take
 from assay.searches.file import SearchConfig
@@ -26,7 +26,7 @@ from assay.searches.space import Point, Space
 from assay.searches.trial import trial_name
 from assay.variation.axes import varied
 from assay.variation.costs import built
-from assay.variation.matching import Matching, equal_budget
+from assay.variation.matching import Matching, matching
 from assay.variation.names import spoken
 
 SEARCH, BASE, BEST = "search.toml", "base.toml", "best.toml"
@@ -84,16 +84,14 @@ class SearchFolder:
         return Space(self.config.space)
 
     @cached_property
-    def runs(self) -> StudyFolder:
+    def runs(self) -> JobFolder:
         """The folder as one of runs, with their locks and logs."""
-        return StudyFolder(self.path)
+        return JobFolder(self.path)
 
     @cached_property
     def matching(self) -> Matching:
         """What every trial is given equally. Raises ConfigError where the base's budget is in no unit for it."""
-        amount = next(iter(self.config.amounts), None)
-        equal_budget(amount, self.base, self.base)
-        return Matching(amount, self.base, built(self.base) if "parameters" in self.config.match else None)
+        return matching(self.config.match, self.base)
 
     def take(self, name: str) -> Lock:
         """A lock of this search, waited for."""
@@ -143,13 +141,12 @@ class SearchFolder:
             tree = proposed.tree()
             config = ExperimentConfig.make({**tree, "train": {**tree["train"], "seed": seed}})
             run = f"{trial_name(number)}-{config.digest()[:8]}-s{seed}"
-            jobs.append(Job(run, f"trial {number}", seed, 1.0, False, config.tree()))
+            jobs.append(Job(run, config.tree()))
         return jobs
 
-    def job(self, number: int, run: str) -> Job:
+    def job(self, run: str) -> Job:
         """A run of a trial as it was written down."""
-        config = tomllib.loads((self.path / JOBS / f"{run}.toml").read_text(encoding="utf-8"))
-        return Job(run, f"trial {number}", config["train"]["seed"], 1.0, False, config)
+        return Job(run, tomllib.loads((self.path / JOBS / f"{run}.toml").read_text(encoding="utf-8")))
 
     def write_job(self, job: Job) -> None:
         """Write down the config of a run: `assay train jobs/<run>.toml` repeats it."""

@@ -10,7 +10,6 @@ from assay.core.config import Tree
 from assay.runs.lock import is_held
 from assay.searches.folder import BASE, BEST, SearchFolder, write
 from assay.searches.trial import FRUITLESS, Trial, counted, fruitless, trial_name
-from assay.studies.file import StudyConfig
 from assay.variation.names import short_keys, spoken
 
 CONFIRM = "confirm-{}.toml"  # a study of the base and the best with fresh seeds; the name of the search in it
@@ -159,12 +158,12 @@ def write_best(found: Results) -> None:
         tree = recipe.place(tree, key, value)
     with search.take("best"):
         write(search.path / BEST, _remark(found) + recipe.dump({"extends": BASE, **tree}))
-        write(search.path / CONFIRM.format(search.path.name), recipe.dump(confirming(search, best).tree()))
+        write(search.path / CONFIRM.format(search.path.name), recipe.dump(confirming(search, best)))
 
 
 def _tables(search: SearchFolder, trial: Trial, keys: Iterable[str]) -> Tree:
     """What a trial has at these keys, whole tables where kinds were chosen: so they mean the same wherever they are laid on the base."""
-    config = search.job(trial.number, trial.runs[0]).config
+    config = search.job(trial.runs[0]).config
     return {key: _at(config, key) for key in map(_root, keys) if not any(_root(other) in _above(key) for other in keys)}
 
 
@@ -186,21 +185,19 @@ def _at(tree: Any, key: str) -> Any:
     return tree
 
 
-def confirming(search: SearchFolder, best: Trial) -> StudyConfig:
-    """A study of the base and the best configuration with seeds that the search has not seen."""
+def confirming(search: SearchFolder, best: Trial) -> Tree:
+    """The file of a study of the base and the best configuration with seeds that the search has not seen."""
     first = max(search.config.seeds) + 1
-    return StudyConfig.make(
-        {
-            "question": f"Is the best of {search.path.name} better than its base with seeds that the search has not seen?",
-            "base": BASE,
-            "variants": {"best": _tables(search, best, search.space.settings(best.point))},
-            "seeds": list(range(first, first + FRESH)),
-            "match": list(search.config.match),
-            "checkpoint": search.config.checkpoint,
-            "metric": search.config.metric,
-            "report_on": "test" if search.base.split.test else "validation",
-        }
-    )
+    return {
+        "question": f"Is the best of {search.path.name} better than its base with seeds that the search has not seen?",
+        "base": BASE,
+        "variants": {"best": _tables(search, best, search.space.settings(best.point))},
+        "seeds": list(range(first, first + FRESH)),
+        "match": list(search.config.match),
+        "checkpoint": search.config.checkpoint,
+        "metric": search.config.metric,
+        "report_on": "test" if search.base.split.test else "validation",
+    }
 
 
 def _remark(found: Results) -> str:

@@ -14,11 +14,9 @@ from typing import Literal
 
 import torch
 
-from assay.core.devices import resolve
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_stored
-from assay.experiment.load import load_data
-from assay.jobs.worker import interruptible, make_run
+from assay.jobs.worker import interruptible, make_run, prepare_base
 from assay.runs.lock import Lock, take
 from assay.searches.folder import SearchFolder
 from assay.searches.results import line
@@ -41,8 +39,7 @@ def work(folder: Path, data_dir: Path | None = None, tell: Tell = print) -> Coun
     search, made, failures = SearchFolder.read(folder), Counter[Outcome](), 0
     threads = torch.get_num_threads()
     with interruptible():
-        resolve(search.base.train.device)
-        load_data(search.base, data_dir)
+        prepare_base(search.base, data_dir)
         while (taken := next_trial(search, tell)) is not None:
             trial, lock = taken
             with lock:
@@ -109,12 +106,12 @@ def _make(search: SearchFolder, trial: Trial, data_dir: Path | None) -> Outcome:
     try:
         for index, name in enumerate(trial.runs):
             _make_run(search, trial, index, data_dir)
-            status = search.runs.run(search.job(trial.number, name)).status()
+            status = search.runs.run(search.job(name)).status()
             if status["failure"] is not None:
                 return _unsuccessful(search, trial, status["failure"], status["error"])
         value = _value(search, trial)
     except StopRequested as stopped:
-        search.runs.run(search.job(trial.number, trial.runs[0])).set_status(state="pruned", failure=None, error=None)
+        search.runs.run(search.job(trial.runs[0])).set_status(state="pruned", failure=None, error=None)
         search.journal.prune(trial.number, reason=stopped.reason)
         return "pruned"
     except RunError as unusable:
@@ -127,7 +124,7 @@ def _make(search: SearchFolder, trial: Trial, data_dir: Path | None) -> Outcome:
 
 def _make_run(search: SearchFolder, trial: Trial, index: int, data_dir: Path | None) -> None:
     """The run of one seed, if it is not made yet. The first one is reported, and judged at its rungs. Raises StopRequested."""
-    job = search.job(trial.number, trial.runs[index])
+    job = search.job(trial.runs[index])
     if search.runs.ended(job):
         return
     if "stopped" in trial.notes:
@@ -171,7 +168,7 @@ class Judge:
 def _value(search: SearchFolder, trial: Trial) -> float:
     """The metric on the whole validation split, the mean over the seeds. Raises RunError."""
     metric, name = search.config.compared, f"end-{search.config.checkpoint}.json"
-    runs = [search.runs.run(search.job(trial.number, run)) for run in trial.runs]
+    runs = [search.runs.run(search.job(run)) for run in trial.runs]
     return fmean(metric.of(read_stored(run.path / "scores" / name, run)) for run in runs)
 
 

@@ -22,8 +22,8 @@ from assay.data.prepare import Prepared
 from assay.errors import AssayError
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
-from assay.jobs.folder import Standing
-from assay.studies.plan import Plan, PlannedArm
+from assay.jobs.folder import JobStatus
+from assay.studies.plan import Plan, PlannedArm, PlannedJob
 from assay.trainer.trainer import FINAL_SCORES
 from assay.training.budget import Budget
 from assay.training.step import train_step
@@ -77,13 +77,13 @@ class Estimate:
     taken: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
     slower: float = 1.0  # runs take so many times as long as measured
 
-    def learn(self, standings: Sequence[Standing]) -> None:
+    def learn(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Take over what finished runs took."""
         self.taken = {}
-        for standing in standings:
-            spent: Mapping[str, float] = standing.status.get("seconds") or {}
-            if standing.state == "finished" and spent:
-                self.taken.setdefault(standing.job.arm, []).append(sum(spent.values()))
+        for one in statuses:
+            spent: Mapping[str, float] = one.status.get("seconds") or {}
+            if one.state == "finished" and spent:
+                self.taken.setdefault(one.job.arm, []).append(sum(spent.values()))
         known = [name for name in self.taken if name in self.rates]
         expected = sum(len(self.taken[name]) * self._load(name).work * self.rates[name] for name in known)
         really = sum(sum(self.taken[name]) - 60 * len(self.taken[name]) * self._load(name).minutes for name in known)
@@ -107,22 +107,22 @@ class Estimate:
     def _load(self, arm: str) -> "Load":
         return load_of(self.plan.arm(arm), self.sizes)
 
-    def left(self, standings: Sequence[Standing], workers: int) -> float:
+    def left(self, statuses: Sequence[JobStatus[PlannedJob]], workers: int) -> float:
         """Seconds until everything is made, with so many workers at once, and scored on the test part where that is reported."""
         longest, total = 0.0, 0.0
-        for standing in standings:
-            if not standing.ended:
-                status = standing.status
-                done = status.get("step", 0) / status["steps"] if status.get("steps") and standing.state != "waiting" else 0.0
-                seconds = self.run(standing.job.arm) * (1 - min(1.0, done))
+        for one in statuses:
+            if not one.ended:
+                status = one.status
+                done = status.get("step", 0) / status["steps"] if status.get("steps") and one.state != "waiting" else 0.0
+                seconds = self.run(one.job.arm) * (1 - min(1.0, done))
                 longest, total = max(longest, seconds), total + seconds
         for arm, count in to_come(self.plan).items():
             total += count * self.run(arm)
-        return max(longest, total / workers) + self._final(standings)
+        return max(longest, total / workers) + self._final(statuses)
 
-    def _final(self, standings: Sequence[Standing]) -> float:
+    def _final(self, statuses: Sequence[JobStatus[PlannedJob]]) -> float:
         study = self.plan.study
-        if study.report_on != "test" or all(standing.ended for standing in standings):
+        if study.report_on != "test" or all(one.ended for one in statuses):
             return 0.0
         return sum(len(study.seeds) * self.rate * self.sizes.test * arm.flops_per_token / 3 for arm in self.plan.arms)
 

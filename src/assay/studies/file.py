@@ -12,7 +12,7 @@ from assay.core.recipe import at_scale
 from assay.errors import ConfigError, nearest
 from assay.jobs.launch import LaunchConfig
 from assay.variation.metric import METRICS
-from assay.variation.settings import EVERY, Matched
+from assay.variation.settings import EVERY, Matched, Mode, Variation, matched_amount
 
 STUDIES = files("assay") / "studies" / "bundled"
 
@@ -24,9 +24,7 @@ class StudyConfig(Config):
     base: str = Field(description="the recipe that every arm differs from: its name, or a TOML file relative to the study's")
     scale: str | None = Field(None, description="the scale of that recipe (absent: the recipe whole)")
     set: tuple[str, ...] = Field((), description="overrides that hold for every run, the base included")
-    mode: Literal["one-factor", "grid", "pairs"] = Field(
-        "one-factor", description="one value at a time, every combination, or every combination of two values"
-    )
+    mode: Mode = Field("one-factor", description="one value at a time, every combination, or every combination of two values")
     axes: dict[str, Any] = Field({}, description='lists of values by key, or "*": every kind of the family there')
     variants: dict[str, dict[str, Any]] = Field({}, description="arms that change several keys, by name; `label` is no key but their name")
     seeds: tuple[int, ...] = Field((0,), description="of every arm; equal seeds read the data in the same order")
@@ -53,8 +51,7 @@ class StudyConfig(Config):
             raise ConfigError("seeds", "are numbers from 0 on")
         if any(not factor > 0 for factor in self.lr_factors):
             raise ConfigError("lr_factors", "multiply learning rates; write numbers above 0, such as [0.5, 1.0, 2.0]")
-        if len(self.amounts) > 1:
-            raise ConfigError("match", f"{' and '.join(self.amounts)} cannot both be equal; keep one of them")
+        matched_amount(self.match)
         if self.metric not in METRICS:
             raise ConfigError("metric", f"unknown figure '{self.metric}'; {nearest(self.metric, METRICS)}")
         for key, values in self.axes.items():
@@ -63,9 +60,9 @@ class StudyConfig(Config):
         return self
 
     @property
-    def amounts(self) -> tuple[Matched, ...]:
-        """What is matched by the budget: at most one."""
-        return tuple(name for name in self.match if name != "parameters")
+    def variation(self) -> Variation:
+        """What is varied around the base."""
+        return Variation(self.axes, self.variants, self.mode)
 
     @property
     def tuned(self) -> bool:

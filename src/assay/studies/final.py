@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from assay.jobs.folder import StudyFolder
 from assay.runs.lock import take
-from assay.trainer.rescore import Tell, Wanted, used_test
+from assay.studies.folder import StudyFolder
+from assay.trainer.rescore import Report, ScoreRequest, score_run, used_test
 
 
-def score_chosen(study: StudyFolder, data_dir: Path | None, tell: Tell) -> int:
+def score_chosen(study: StudyFolder, data_dir: Path | None, tell: Report) -> int:
     """Score what is to be reported on the test split and was not yet; how many runs that were.
 
     It does nothing where figures of validation are reported, or as long as a run is neither finished nor failed. Two that come here
@@ -21,12 +21,12 @@ def score_chosen(study: StudyFolder, data_dir: Path | None, tell: Tell) -> int:
     with lock:
         chosen = [study.run(job) for arm in plan.arms for job in plan.final(arm.name)]
         finished = [run for run in chosen if run.status()["state"] == "finished"]
-        wanted = Wanted("test", plan.study.checkpoint, None, None, data_dir)
+        wanted = ScoreRequest("test", plan.study.checkpoint, data_dir=data_dir)
         unscored = [run for run in finished if wanted.find(run) is None]
         if unscored:
             tell(f"scoring {len(unscored)} runs on the test split, once")
         for run in unscored:
-            wanted.score(run)
+            score_run(run, wanted)
         for run in finished:
             if not run.test_uses():  # its process died after the score was kept, and before its use was noted
                 used_test(run, wanted.of(run, tell).figures)

@@ -26,10 +26,10 @@ def plan_study(label: tuple[str, str | None], study: StudyConfig, *, traced: boo
     overrides = [*study.set, f"train.seed={study.seeds[0]}", *([f'train.budget="{study.budget}"'] if study.budget else [])]
     base = ExperimentConfig.load(study.base, overrides, study.scale)
     refuse_unreported(study, base)
-    match = matching(study, base)
+    match = matching(study.match, base)
     solved_base, solved = match.solve(base, ())
     arms, refused = [_arm(Candidate(BASE, None, {}, True), solved_base, solved, traced)], []
-    for candidate in candidates(study, base):
+    for candidate in candidates(study.variation, base):
         try:
             config, solved = _matched(match, candidate)
             if config == solved_base and candidate.axis is None and candidate.required:

@@ -66,6 +66,20 @@ class PlannedArm:
         return cls(**{**{key: tree[key] for key in cls.__slots__}, "config": ExperimentConfig.make(tree["config"])})
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedJob(Job):
+    """One run to be made, and what it is in the study."""
+
+    arm: str
+    seed: int
+    lr_factor: float
+    tuning: bool  # whether it takes part in choosing the factor
+
+    def entry(self) -> Tree:
+        """As plain values, without the config, which has a file of its own."""
+        return {"run": self.run, "arm": self.arm, "seed": self.seed, "lr_factor": self.lr_factor, "tuning": self.tuning}
+
+
 class Refused(NamedTuple):
     """A combination that cannot be built, and why."""
 
@@ -81,7 +95,7 @@ class Plan:
     scale: str | None
     study: StudyConfig
     arms: tuple[PlannedArm, ...]  # the base first
-    jobs: tuple[Job, ...]
+    jobs: tuple[PlannedJob, ...]
     refused: tuple[Refused, ...]
     chosen: Mapping[str, float]  # by arm: the factor on its learning rates, as soon as it is known
     code: str = ""  # that made the plan
@@ -91,15 +105,20 @@ class Plan:
         """The study's folder among runs: its name, and its scale where there is one."""
         return "-".join(filter(None, (self.name, self.scale)))
 
+    @property
+    def base(self) -> ExperimentConfig:
+        """What every arm differs from."""
+        return self.arms[0].config
+
     def arm(self, name: str) -> PlannedArm:
         """The arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
 
-    def of_arm(self, name: str) -> tuple[Job, ...]:
+    def of_arm(self, name: str) -> tuple[PlannedJob, ...]:
         """The runs of an arm."""
         return tuple(job for job in self.jobs if job.arm == name)
 
-    def final(self, name: str) -> tuple[Job, ...]:
+    def final(self, name: str) -> tuple[PlannedJob, ...]:
         """The runs of an arm that are reported: one a seed, with the chosen factor; none while that is not known."""
         factor = self.chosen.get(name)
         found = {job.seed: job for job in self.of_arm(name) if job.lr_factor == factor}
@@ -179,7 +198,7 @@ class Plan:
         try:
             tree = json.loads((folder / PLAN).read_text(encoding="utf-8"))
             study = StudyConfig.make(tomllib.loads((folder / STUDY).read_text(encoding="utf-8")))
-            jobs = tuple(Job(**entry, config=_read_toml(folder / JOBS / f"{entry['run']}.toml")) for entry in tree["jobs"])
+            jobs = tuple(PlannedJob(**entry, config=_read_toml(folder / JOBS / f"{entry['run']}.toml")) for entry in tree["jobs"])
             arms = tuple(PlannedArm.of(arm) for arm in tree["arms"])
         except FileNotFoundError as missing:
             raise RunError(
@@ -205,14 +224,14 @@ def new_plan(label: tuple[str, str | None], study: StudyConfig, arms: Iterable[P
     return Plan(*label, study, listed, jobs, tuple(refused), chosen, code_version())
 
 
-def jobs_of(arm: PlannedArm, seeds: Iterable[int], factors: Iterable[float], *, tuning: bool) -> list[Job]:
+def jobs_of(arm: PlannedArm, seeds: Iterable[int], factors: Iterable[float], *, tuning: bool) -> list[PlannedJob]:
     """The runs of an arm with each of these factors on its learning rates and each seed."""
     jobs = []
     for factor in factors:
         for seed in seeds:
             tree = scaled_rates(arm.config.tree(), factor)
             config = ExperimentConfig.make({**tree, "train": {**tree["train"], "seed": seed}})
-            jobs.append(Job(run_name(arm.name, factor, config.digest(), seed), arm.name, seed, factor, tuning, config.tree()))
+            jobs.append(PlannedJob(run_name(arm.name, factor, config.digest(), seed), config.tree(), arm.name, seed, factor, tuning))
     return jobs
 
 

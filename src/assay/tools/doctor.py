@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-import assay
 from assay.core.machine import cpu_count, cpu_name, cpu_quota, gpus, matmul_speed, memory, per_second
+from assay.core.version import __version__
 from assay.errors import DataError
 from assay.runs.directory import runs_folder
 from assay.text.bible import PACKAGE, check, read_verses
@@ -62,13 +62,13 @@ def software() -> Iterator[Finding]:
     try:
         installed = version("assay")
     except PackageNotFoundError:
-        yield Finding("Assay", "problem", f"{assay.__version__}, not installed as a package", "run: pip install .")
+        yield Finding("Assay", "problem", f"{__version__}, not installed as a package", "run: pip install .")
     else:
-        stale = installed != assay.__version__
+        stale = installed != __version__
         yield Finding(
             "Assay",
             "note" if stale else "ok",
-            f"{assay.__version__}" + (f", installed as {installed}" if stale else ""),
+            f"{__version__}" + (f", installed as {installed}" if stale else ""),
             "install it anew: pip install ." if stale else "",
         )
     built = (

@@ -1,6 +1,7 @@
 """What follows a run while it happens. The run directory is the record; trackers are mirrors of it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ class Pace:
 
 class Tracker:
     """Receives everything that is written to a run directory. This one heeds nothing; others override what they heed."""
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        """Around work that takes a while before the run begins, with what it is."""
+        return nullcontext()
 
     def begin(self, title: str, facts: Mapping[str, str]) -> None:
         """The run is about to start."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.text import Text
 from assay.core.words import duration
 from assay.terminal.console import visible
 from assay.tracking.base import Pace, Tracker
+from assay.tracking.final import print_final_scores
 
 REFRESH = 2  # a second: the time left counts down and nothing else moves between two lines of metrics
 
@@ -73,6 +75,9 @@ class ConsoleTracker(Tracker):
         self.console = console
         self.bar = Bar(console) if console.is_terminal and not (console.is_dumb_terminal or console.quiet) else None
 
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        return self.console.status(text) if self.console.is_terminal else nullcontext()
+
     def begin(self, title: str, facts: Mapping[str, str]) -> None:
         self._print(title, "bold")
         if self.bar is None:
@@ -105,6 +110,10 @@ class ConsoleTracker(Tracker):
     def sample(self, step: int, texts: Sequence[str]) -> None:
         for text in texts:
             self._print(f"step {step}  sample  |{visible(text)}|", "cyan")
+
+    def scores(self, step: int, figures: Mapping[str, Any]) -> None:
+        self.end()  # the bar, whose work is done
+        print_final_scores(self.console, figures)
 
     def note(self, text: str) -> None:
         self._print(text)

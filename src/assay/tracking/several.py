@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class Several(Tracker):
 
     def __init__(self, first: Tracker, mirrors: Sequence[Mirror]) -> None:
         self.first, self.mirrors = first, mirrors
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        return self.first.waiting(text)
 
     def begin(self, title: str, facts: Mapping[str, str]) -> None:
         self.first.begin(title, facts)

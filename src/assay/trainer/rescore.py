@@ -1,7 +1,7 @@
 """A run's checkpoint opened once more, and its score on a part of the text: the stored one where there is one, else made now."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from assay.data.split import PartName
 from assay.errors import UserError, nearest
 from assay.evaluation.detail import store
 from assay.evaluation.protocol import Protocol
+from assay.evaluation.score import Score, Scorer
 from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.experiment.assemble import build_model, refuse_growing_state
 from assay.experiment.config import ExperimentConfig
@@ -24,10 +25,10 @@ from assay.runs.directory import TEST_USES, RunDirectory
 from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 
-Tell = Callable[[str], None]
+Report = Callable[[str], object]
 
 
-class Opened(NamedTuple):
+class OpenedRun(NamedTuple):
     """A run with its weights and the text to be scored."""
 
     run: RunDirectory
@@ -38,7 +39,7 @@ class Opened(NamedTuple):
     split: PartName
 
 
-def open_run(run: RunDirectory, split: str, checkpoint: str, data_dir: Path | None) -> Opened:
+def open_run(run: RunDirectory, split: str, checkpoint: str, data_dir: Path | None) -> OpenedRun:
     """Everything that scoring a checkpoint needs. Raises UserError where the text is not the one that the run knows."""
     config = read_config(run)
     prepared = load_data(config, data_dir)
@@ -53,7 +54,7 @@ def open_run(run: RunDirectory, split: str, checkpoint: str, data_dir: Path | No
         raise UserError(f"{run.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
     model = build_model(config, prepared.tokenizer.size)
     ref = checkpoints.open_weights(run.checkpoints, checkpoint, model)
-    return Opened(run, config, prepared, model, ref, split)
+    return OpenedRun(run, config, prepared, model, ref, split)
 
 
 def protocol_name(protocol: Protocol) -> str:
@@ -69,23 +70,25 @@ def used_test(run: RunDirectory, stored: dict[str, Any]) -> list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which score of a run is asked for; what was not scored yet is scored now."""
+class ScoreRequest:
+    """Which score of a run is asked for."""
 
     split: str
-    checkpoint: str
-    policy: Policy | None
-    stride: int | None
-    data_dir: Path | None
+    checkpoint: str = "best"
+    policy: Policy | None = None  # None: as the text was read in training
+    stride: int | None = None  # new targets a window; alone it means the policy strided
+    data_dir: Path | None = None
+    batch_size: int = 32
+    device: str | None = None  # None: as trained
 
-    def of(self, member: RunDirectory | Path, tell: Tell) -> Stored:
-        """The score of a run, or the one in a file of scores. `tell` is told, in a sentence, when a run has to be scored."""
+    def of(self, member: RunDirectory | Path, report: Report) -> Stored:
+        """The score of a run, or the one in a file of scores. One that was not made yet is made now, of which `report` gets a sentence."""
         if isinstance(member, Path):
             return read_stored(member)
         file = self.find(member)
         if file is None:
-            tell(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
-            file = self.score(member)
+            report(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
+            file = score_run(member, self).file
         return read_stored(file, member, self.ref(member))
 
     def ref(self, run: RunDirectory) -> CheckpointRef:
@@ -94,19 +97,44 @@ class Wanted:
 
     def find(self, run: RunDirectory) -> Path | None:
         """The file of the score, if the run has it."""
-        return find_stored(run, self.split, self.ref(run), self.policy or read_config(run).plan.policy, self.stride)
+        policy = self.policy or ("strided" if self.stride is not None else read_config(run).plan.policy)
+        return find_stored(run, self.split, self.ref(run), policy, self.stride)
 
-    def score(self, run: RunDirectory) -> Path:
-        """Score the run, keep the score, and note a use of the test split; the file of the score."""
-        opened = open_run(run, self.split, self.checkpoint, self.data_dir)
-        if self.policy == "carried":
-            refuse_growing_state(opened.model, "--policy")
-        device = resolve(opened.config.train.device)
-        labels = (opened.split, opened.checkpoint)
-        part = opened.prepared.parts[opened.split]
-        scorer = make_scorer(opened.config, opened.prepared, part, labels, device, self.policy, self.stride)
-        name = f"{self.split}-{self.checkpoint}-step{opened.checkpoint.step}-{protocol_name(scorer.protocol)}"
-        stored = store(run, name, scorer.score(opened.model.to(device)))
-        if self.split == "test":
-            used_test(run, stored)
-        return run.path / "scores" / f"{name}.json"
+
+@dataclass(frozen=True, slots=True)
+class KeptScore:
+    """A score that was just made, and as it is kept in the run."""
+
+    score: Score
+    name: str  # of its file among the scores
+    stored: dict[str, Any]
+    file: Path
+    uses: list[dict[str, Any]]  # of the test split, this one last; empty for another split
+
+
+def score_run(run: RunDirectory, request: ScoreRequest) -> KeptScore:
+    """Score a checkpoint on every byte of a split, keep the score, and note a use of the test split. Raises UserError."""
+    opened = open_run(run, request.split, request.checkpoint, request.data_dir)
+    return keep_score(opened, make_run_scorer(opened, request))
+
+
+def make_run_scorer(opened: OpenedRun, request: ScoreRequest) -> Scorer:
+    """The scorer that a request means for an opened run, whose model goes to its device. Raises UserError."""
+    if request.policy == "carried":
+        refuse_growing_state(opened.model, "--policy")
+    device = resolve(request.device or opened.config.train.device)
+    opened.model.to(device)
+    labels = (opened.split, opened.checkpoint)
+    part = opened.prepared.parts[opened.split]
+    scorer = make_scorer(opened.config, opened.prepared, part, labels, device, request.policy, request.stride)
+    return replace(scorer, batch_size=request.batch_size)
+
+
+def keep_score(opened: OpenedRun, scorer: Scorer) -> KeptScore:
+    """Score an opened run and keep the score."""
+    score, ref = scorer.score(opened.model), opened.checkpoint
+    which = str(ref.step) if ref.kind == "step" else ref.kind
+    name = f"{opened.split}-{which}-step{ref.step}-{protocol_name(scorer.protocol)}"
+    stored = store(opened.run, name, score)
+    uses = used_test(opened.run, stored) if opened.split == "test" else []
+    return KeptScore(score, name, stored, opened.run.path / "scores" / f"{name}.json", uses)

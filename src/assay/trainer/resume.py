@@ -14,6 +14,7 @@ from assay.experiment.load import load_data, read_config
 from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import CONFIG, METRICS, RunDirectory
 from assay.tracking.base import Tracker
+from assay.trainer.overrides import Override, apply_override
 from assay.trainer.trainer import Fit, write_run
 from assay.training.eta import Clock
 from assay.training.hook import Hook
@@ -25,7 +26,7 @@ FREE = (  # what may change in a run that has begun: how long, where, and what m
 
 
 def reopen(
-    run: RunDirectory, overrides: list[str], data_dir: Path | None, around: tuple[Parallel, Tracker], hooks: Sequence[Hook] = ()
+    run: RunDirectory, overrides: Sequence[Override], data_dir: Path | None, around: tuple[Parallel, Tracker], hooks: Sequence[Hook] = ()
 ) -> Fit:
     """A run where it stopped, among its processes and for its tracker.
 
@@ -33,7 +34,10 @@ def reopen(
     """
     parallel, tracker = around
     old = read_config(run)
-    config = ExperimentConfig.make(recipe.override(old.tree(), overrides))
+    tree = old.tree()
+    for override in overrides:
+        tree = apply_override(tree, override)
+    config = ExperimentConfig.make(tree)
     changed = changes(old, config)
     for key in changed:
         if key not in FREE:

@@ -106,7 +106,6 @@ class Fit:
                 train(self.state, self.setup, self.hooks, self.clock)
             memory = {"peak_bytes": peak_bytes(self.setup.device)}
             figures = self._final()
-            self.tracker.scores(self.state.step, figures)
         except (Interrupted, KeyboardInterrupt) as stopped:
             reason = stopped.reason if isinstance(stopped, StopRequested) else None
             self._status(state="interrupted", failure="interrupted", step=self.state.step, steps=self.state.steps, error=reason)
@@ -114,9 +113,11 @@ class Fit:
         except Exception as failed:
             self._status(state="failed", failure=failure_of(failed), step=self.state.step, error=str(failed))
             raise
+        else:
+            self._status(state="finished", step=self.state.step, steps=self.state.steps, **memory, **figures)
+            self.tracker.scores(self.state.step, figures)
         finally:
             self.tracker.end()
-        self._status(state="finished", step=self.state.step, steps=self.state.steps, **memory, **figures)
         return figures
 
     def save(self) -> None:

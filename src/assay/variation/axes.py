@@ -15,11 +15,10 @@ from assay.core import recipe
 from assay.core.config import Config, Tree, config_class, is_family, merge
 from assay.errors import ConfigError, nearest
 from assay.experiment.config import ExperimentConfig
-from assay.studies.file import StudyConfig
 from assay.trainer.resume import changes
 from assay.variation.names import short_keys, spoken
 from assay.variation.rates import RATE
-from assay.variation.settings import EVERY
+from assay.variation.settings import EVERY, Variation
 
 SEED = "train.seed"
 LABEL = "label"  # in the table of a variant: no key but its name
@@ -34,18 +33,18 @@ class Candidate(NamedTuple):
     required: bool  # it was named outright, so refusing it is an error
 
 
-def candidates(study: StudyConfig, base: ExperimentConfig) -> list[Candidate]:
+def candidates(variation: Variation, base: ExperimentConfig) -> list[Candidate]:
     """All arms but the base, in the order of the file. Raises ConfigError for keys that do not exist."""
-    listed = {key: _listed(key, values, base) for key, values in study.axes.items()}
+    listed = {key: _listed(key, values, base) for key, values in variation.axes.items()}
     short = short_keys(listed)
     alone = [(key, value) for key, values in listed.items() for value in values if not _is_base(base, key, value)]
-    single = [_candidate([pair], short, study.mode == "one-factor" and study.axes[pair[0]] != EVERY) for pair in alone]
+    single = [_candidate([pair], short, variation.mode == "one-factor" and variation.axes[pair[0]] != EVERY) for pair in alone]
     found = single
-    if study.mode == "pairs":
+    if variation.mode == "pairs":
         found = [*single, *(_candidate(pairs, short, False) for pairs in _two_at_a_time(alone))]
-    elif study.mode == "grid":
+    elif variation.mode == "grid":
         found = _grid(listed, alone, short)
-    return _refuse_twins([*found, *_variants(study)])
+    return _refuse_twins([*found, *_variants(variation)])
 
 
 def varied(base: ExperimentConfig, values: Mapping[str, Any]) -> ExperimentConfig:
@@ -146,9 +145,9 @@ def _grid(listed: Mapping[str, Sequence[Any]], alone: Sequence[tuple[str, Any]],
     return found
 
 
-def _variants(study: StudyConfig) -> list[Candidate]:
+def _variants(variation: Variation) -> list[Candidate]:
     found = []
-    for name, table in study.variants.items():
+    for name, table in variation.variants.items():
         values = {key: value for key, value in table.items() if key != LABEL}
         if not values:
             raise ConfigError(f"variants.{name}", 'changes nothing; give it keys, such as "model.depth" = 6')

@@ -5,17 +5,16 @@ of the plan `documents` is as long as its document), the study is refused with a
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.studies.file import StudyConfig
 from assay.training.budget import Budget
 from assay.variation.costs import built, flops_of_step
-from assay.variation.settings import Matched
+from assay.variation.settings import Matched, matched_amount
 
 BUDGET, WIDTH = "train.budget", "model.width"
 SEARCHED = 512  # widths next to one that a model refuses
@@ -46,11 +45,11 @@ class Matching(NamedTuple):
         return _with(arm, solved), solved
 
 
-def matching(study: StudyConfig, base: ExperimentConfig) -> Matching:
-    """The matching that a study asks for. Raises ConfigError where the budget of the base is in no unit for it."""
-    amount = next(iter(study.amounts), None)
+def matching(match: Collection[Matched], base: ExperimentConfig) -> Matching:
+    """The matching of arms to a base. Raises ConfigError where the budget of the base is in no unit for it."""
+    amount = matched_amount(match)
     equal_budget(amount, base, base)
-    return Matching(amount, base, built(base) if "parameters" in study.match else None)
+    return Matching(amount, base, built(base) if "parameters" in match else None)
 
 
 def equal_budget(amount: Matched | None, base: ExperimentConfig, arm: ExperimentConfig) -> str:

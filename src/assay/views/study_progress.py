@@ -9,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.core.words import duration
-from assay.jobs.folder import Standing, State, StudyFolder, counts
+from assay.jobs.folder import JobState, JobStatus, counts
 from assay.studies.estimate import Estimate, to_come
-from assay.studies.plan import Plan
+from assay.studies.folder import StudyFolder
+from assay.studies.plan import Plan, PlannedJob
 
-SHOWN: tuple[tuple[State, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
-STYLES: dict[State, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}
+SHOWN: tuple[tuple[JobState, str], ...] = (("finished", "finished"), ("failed", "failed"), ("running", "running"))
+STYLES: dict[JobState, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}
 
 
 class Progress:
@@ -22,8 +23,8 @@ class Progress:
 
     def __init__(self, console: Console, study: StudyFolder, estimate: Estimate, workers: int) -> None:
         self.console, self.study, self.estimate, self.workers = console, study, estimate, workers
-        self.known: dict[str, State] | None = None  # the state of each run when it was last seen; None before the first time
-        self.standings: Sequence[Standing] = ()
+        self.known: dict[str, JobState] | None = None  # the state of each run when it was last seen; None before the first time
+        self.statuses: Sequence[JobStatus[PlannedJob]] = ()
         self.live = Live(console=console, auto_refresh=False, get_renderable=self._render) if _moves(console) else None
 
     def __enter__(self) -> "Progress":
@@ -36,15 +37,15 @@ class Progress:
             self.live.transient = True  # everything has been printed as lines
             self.live.stop()
 
-    def see(self, plan: Plan, standings: Sequence[Standing]) -> None:
+    def see(self, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Print what has changed, and show how it stands."""
-        self.estimate.plan, self.standings = plan, standings
-        before, self.known = self.known, {standing.job.run: standing.state for standing in standings}
-        changed = [] if before is None else [one for one in standings if one.state != before.get(one.job.run, "waiting")]
+        self.estimate.plan, self.statuses = plan, statuses
+        before, self.known = self.known, {one.job.run: one.state for one in statuses}
+        changed = [] if before is None else [one for one in statuses if one.state != before.get(one.job.run, "waiting")]
         if any(one.state == "finished" for one in changed) or before is None:
-            self.estimate.learn(standings)
-        for standing in changed:
-            self.tell(self._line(standing, resumed=(before or {}).get(standing.job.run) == "interrupted"), STYLES.get(standing.state, ""))
+            self.estimate.learn(statuses)
+        for one in changed:
+            self.tell(self._line(one, resumed=(before or {}).get(one.job.run) == "interrupted"), STYLES.get(one.state, ""))
         if self.live is not None:
             self.live.refresh()
 
@@ -52,34 +53,34 @@ class Progress:
         """Print a line above the table."""
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
 
-    def _line(self, standing: Standing, *, resumed: bool) -> str:
-        name, status = standing.job.run, standing.status
-        if standing.state == "finished":
+    def _line(self, one: JobStatus[PlannedJob], *, resumed: bool) -> str:
+        name, status = one.job.run, one.status
+        if one.state == "finished":
             return f"finished  {name}  {status['bits_per_byte']:.4f} bits per byte   ({self._summary()})"
-        if standing.state == "failed":
-            return f"failed    {name}: {status.get('error') or 'without a word'}; log: {self.study.log(standing.job)}"
-        if standing.state == "running":
+        if one.state == "failed":
+            return f"failed    {name}: {status.get('error') or 'without a word'}; log: {self.study.log(one.job)}"
+        if one.state == "running":
             return f"goes on   {name}" if resumed else f"begins    {name}"
         return f"broken off  {name}; it is made again"
 
     def _summary(self) -> str:
-        count = counts(self.standings)
+        count = counts(self.statuses)
         further = sum(to_come(self.estimate.plan).values())
         left = count["waiting"] + count["interrupted"] + further
         parts = [f"{count[state]} {name}" for state, name in SHOWN if count[state] or state == "finished"]
         parts += [f"{left} left"] if left else []
-        seconds = self.estimate.left(self.standings, self.workers)
+        seconds = self.estimate.left(self.statuses, self.workers)
         return ", ".join(parts) + (f"; about {duration(seconds)} left" if seconds and (left or count["running"]) else "")
 
     def _render(self) -> RenderableType:
-        running = [standing for standing in self.standings if standing.state == "running"]
+        running = [one for one in self.statuses if one.state == "running"]
         room = max(0, self.console.height - 3)  # a terminal may have very few lines
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=True, justify="right")
-        for standing in running[:room]:
-            table.add_row(Text(standing.job.run), Text(_steps(standing.status)), Text(_so_far(standing.status)))
+        for one in running[:room]:
+            table.add_row(Text(one.job.run), Text(_steps(one.status)), Text(_so_far(one.status)))
         whole = Table.grid()
         if running and room:
             whole.add_row(table)

@@ -12,8 +12,8 @@ from assay.nn.mixer.compressive import CompressiveConfig
 from assay.nn.mixer.compressor import Compressor, most_used
 from assay.nn.mixer.xl import XlConfig
 from assay.nn.position.base import Position, Sizes
-from properties import learning, numerics, sequence, states
-from properties.kinds import case_of
+from support.kinds import case_of
+from support.properties import learning, numerics, sequence, states
 
 WIDTH, HEADS, T = 32, 4, 27
 X = torch.randn(2, T, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

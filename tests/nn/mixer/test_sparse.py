@@ -11,8 +11,8 @@ from assay.nn.mixer.base import Mixer, Where
 from assay.nn.mixer.full import FullConfig
 from assay.nn.mixer.sparse import SparseConfig, patterns
 from assay.nn.position.base import Position
-from properties import sequence, states
-from properties.kinds import Case, case_of, position
+from support.kinds import Case, case_of, position
+from support.properties import sequence, states
 
 WIDTH, T, HEADS = 32, 23, 4
 X = torch.randn(2, T, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -11,7 +11,7 @@ from assay.studies.analysis.compared import compared
 from assay.studies.analysis.effects import VARIANTS, effects, interactions
 from assay.studies.analysis.results import ArmOutcome, AxisEffect, Interaction
 from assay.studies.plan import PlannedArm
-from studies.made_study import arm, deep, fast, laid_plan, outcome_of
+from support.made_study import arm, deep, fast, laid_plan, outcome_of
 
 BOTH = arm("depth=2 lr=0.01", {"model.depth": 2, "optimizer.lr": 0.01})
 CELLS = (arm(), deep(2), fast(0.01), BOTH)

@@ -10,7 +10,7 @@ from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.studies.analysis.outcome import read_study
 from assay.studies.plan import Plan
-from studies.made_study import arm, change, deep, fast, laid_plan, made, write_run, write_score
+from support.made_study import arm, change, deep, fast, laid_plan, made, write_run, write_score
 
 RATES = {"base": 2.0, "depth=2": 1.9, "depth=3": 2.0, "lr=0.01": 2.1}
 

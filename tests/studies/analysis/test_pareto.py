@@ -4,7 +4,7 @@ import numpy as np
 
 from assay.studies.analysis.pareto import fronts, on_front
 from assay.studies.analysis.results import Against, Front, OnFront
-from studies.made_study import arm, deep, outcome_of
+from support.made_study import arm, deep, outcome_of
 
 
 def front(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.studies.analysis.outcome import Outcome, read_study
-from studies.made_study import arm, change, deep, made
+from support.made_study import arm, change, deep, made
 
 
 def tuned(folder: Path, best: dict[str, float], factors: tuple[float, ...] = (0.5, 1.0, 2.0), **said: object) -> Outcome:

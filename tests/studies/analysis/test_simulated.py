@@ -16,8 +16,8 @@ from assay.studies.analysis.effects import effects, interactions
 from assay.studies.analysis.outcome import concluded, read_study
 from assay.studies.analysis.results import Against, ArmOutcome, Effect, Interaction
 from assay.studies.plan import PlannedArm
-from evaluation.scores import sizes_of, stored
-from studies.made_study import arm, deep, fast, laid_plan, made, outcome_of
+from support.made_study import arm, deep, fast, laid_plan, made, outcome_of
+from support.scores import sizes_of, stored
 
 STUDIES = 1000
 TOLERANCE = 0.02  # of a rate: nearly three standard deviations of 5 % in 1,000 studies

@@ -8,7 +8,7 @@ import numpy as np
 from assay.core.words import brief, listed, plural
 from assay.studies.analysis.outcome import read_study
 from assay.studies.plan import PlannedArm
-from studies.made_study import arm, deep, fast, made
+from support.made_study import arm, deep, fast, made
 
 MEANS = {"base": 2.0, "depth=2": 1.9, "depth=3": 2.002, "lr=0.01": 2.1, "depth=2 lr=0.01": 1.8}
 

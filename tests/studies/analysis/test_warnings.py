@@ -9,7 +9,7 @@ import pytest
 
 from assay.studies.analysis.outcome import read_study
 from assay.studies.plan import PlannedArm
-from studies.made_study import FACTS, PART, arm, change, deep, fast, made
+from support.made_study import FACTS, PART, arm, change, deep, fast, made
 
 HARMLESS = "No arm's learning rate was tuned"  # of every study below that tunes nothing
 CHOSEN = "best checkpoint of each run were chosen on validation"  # and that reports validation

@@ -9,20 +9,20 @@ import numpy as np
 from assay.core.config import Tree
 from assay.errors import RunError
 from assay.evaluation.stored import Stored, find_stored, read_stored
-from assay.jobs.folder import StudyFolder
-from assay.jobs.job import Job
+from assay.jobs.folder import JobFolder
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.studies.analysis.results import Curve, Point, RunOutcome, Spent
+from assay.studies.plan import PlannedJob
 
 TRAINING = ("warm-up", "step")  # the kinds of work whose seconds are of training
 LAST = "scores/end-last.json"  # the score that ends every run, read as the text was read in training
 
 
-def read_run(folder: StudyFolder, job: Job, checkpoint: str, flops_per_token: int) -> RunOutcome:
+def read_run(folder: JobFolder, job: PlannedJob, checkpoint: str, flops_per_token: int) -> RunOutcome:
     """Everything that the run of a job says so far."""
-    standing = folder.standing(job)
-    run, status, state = folder.run(job), standing.status, standing.state
+    found = folder.status_of(job)
+    run, status, state = folder.run(job), found.status, found.state
     reason = str(status.get("error") or "") if state == "failed" else ""
     scores: dict[str, Stored | None] = dict.fromkeys(("validation", "test"))
     if state == "finished":

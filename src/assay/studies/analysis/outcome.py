@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from assay.jobs.folder import StudyFolder
 from assay.studies.analysis.compared import compared
 from assay.studies.analysis.effects import effects, interactions
 from assay.studies.analysis.measured import read_run
@@ -12,6 +11,7 @@ from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
 from assay.studies.analysis.sensitivity import sensitivities
 from assay.studies.analysis.verdict import verdict
 from assay.studies.analysis.warnings import warnings
+from assay.studies.folder import StudyFolder
 from assay.studies.plan import Plan, PlannedArm
 from assay.variation.metric import METRICS
 

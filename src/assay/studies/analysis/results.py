@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 from assay.evaluation.compare import Units
 from assay.evaluation.stored import Stored
-from assay.jobs.job import Job
 from assay.runs.directory import RunDirectory
 from assay.statistics.interval import Interval
-from assay.studies.plan import Plan, PlannedArm
+from assay.studies.plan import Plan, PlannedArm, PlannedJob
 from assay.variation.metric import Metric
 
 
@@ -58,7 +57,7 @@ class Spent(NamedTuple):
 class RunOutcome:
     """A job of the plan and what became of it."""
 
-    job: Job
+    job: PlannedJob
     run: RunDirectory  # its directory need not exist yet
     state: str  # waiting (not begun), created, running, interrupted, failed, finished
     reason: str  # why it failed, else empty

@@ -1,0 +1,218 @@
+"""The public API: what a command can do, Python can do, with the same words and the same figures.
+
+Importing this takes no time; torch comes with the first function that needs it. Objects are views of folders: cheap to make, the same in
+another process. Errors are those of `assay.errors`, with the sentence that the command prints.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import UserError
+from assay.trainer.run import Run
+
+if TYPE_CHECKING:
+    from assay.data.plan import Policy
+    from assay.evaluation.score import Score
+    from assay.foreign.findings import Findings
+    from assay.foreign.validation import ValidationLoop
+    from assay.tracking.base import Tracker
+    from assay.trainer.callback import Event
+    from assay.trainer.comparison import Comparison
+    from assay.trainer.overrides import Override
+    from assay.training.hook import Hook
+
+    HookLike = Hook | Callable[[Event], object]
+    RunLike = Run | str | Path
+
+CONTEXT = 256  # tokens in a window of a model that is no run's, unless said otherwise
+
+__all__ = ["check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "train"]
+
+
+def train(
+    recipe: str | Path, *overrides: "Override", scale: str | None = None, budget: str | None = None, seed: int | None = None,
+    name: str | None = None, runs_dir: str | Path | None = None, data_dir: str | Path | None = None, hooks: Sequence["HookLike"] = (),
+    settings: Mapping[str, Any] | None = None, progress: bool | None = None, track: Sequence[str] = (), tracker: "Tracker | None" = None,
+) -> Run:  # fmt: skip
+    """Train a model as a recipe says, score it, and keep everything in a run directory: `assay train`.
+
+    `recipe` is a name or a TOML file. `overrides` are `"model.depth=6"` or nested dicts, `settings` is one more dict; `budget` and `seed`
+    are short for `train.budget` and `train.seed` and win. `hooks` are functions of one event (`assay.trainer.callback`) or `Hook` objects.
+    `progress` shows what happens, by itself in a terminal and a notebook; `track` mirrors the run in `tensorboard` or `wandb`.
+    Raises ConfigError, DataError, NonFiniteLoss, and Interrupted on Ctrl-C, after saving. A hook that asks for a stop ends the run early:
+    it is returned, its status `interrupted`, and `run.resume()` goes on.
+
+    >>> run = assay.train(recipe, "model.depth=1", budget="20steps", seed=0)
+    >>> run.status.state, run.status.step
+    ('finished', 20)
+    """
+    from assay.core import recipe as recipes
+    from assay.jobs.launch import LaunchConfig
+    from assay.trainer.make import choose_tracker, label_of, make_config, train_run
+
+    changes = [*overrides, *([] if settings is None else [settings])]
+    config = make_config(recipe, changes, scale, {"train.budget": budget, "train.seed": seed})
+    LaunchConfig.read(recipes.launch(str(recipe), scale), ())  # a wrong table is refused wherever the run goes
+    seen = choose_tracker(tracker, progress, track)
+    run = train_run(config, label_of(recipe, scale, name), _path(runs_dir), _path(data_dir), hooks, seen)
+    if tracker is None and run.status.state == "finished":  # who passes a tracker tells of the baselines as it likes
+        run.measure_baselines()
+    return run
+
+
+def resume(
+    run: "RunLike", *overrides: "Override", runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
+    hooks: Sequence["HookLike"] = (), progress: bool | None = None, track: Sequence[str] = (), tracker: "Tracker | None" = None,
+) -> Run:  # fmt: skip
+    """Go on with a run that was stopped, as if it had not been; or extend a finished one to a new total budget: `assay resume`.
+
+    Only `train.budget` and what merely observes may change. Raises RunError for anything else.
+
+    >>> assay.resume(run, "train.budget=30steps").status.step
+    30
+    """
+    return load(run, runs_dir, data_dir).resume(*overrides, hooks=hooks, progress=progress, track=track, tracker=tracker)
+
+
+def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str | Path | None = None) -> Run:
+    """The run that a directory, a name among the runs, or `last` means. Raises RunError.
+
+    >>> assay.load(run.path) == run
+    True
+    """
+    from assay.runs.directory import find, runs_folder
+
+    if isinstance(reference, Run):
+        return Run(reference.path, _path(data_dir) or reference.data_dir)
+    return Run(find(str(reference), runs_folder(_path(runs_dir))).path, _path(data_dir))
+
+
+def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
+    """The runs in a folder (absent: ASSAY_RUNS, else ./runs), oldest first: `assay runs`.
+
+    >>> run in assay.list_runs()
+    True
+    """
+    from assay.runs.directory import all_runs, runs_folder
+
+    return [Run(directory.path.resolve()) for directory in all_runs(runs_folder(_path(runs_dir)))]
+
+
+def sample(
+    run: "RunLike", prompt: str = "", count: int = 1, seed: int = 0, *, runs_dir: str | Path | None = None, **options: Any
+) -> list[str]:
+    """What a run's model writes after a prompt: `assay sample`. Options are those of `Run.sample`.
+
+    >>> assay.sample(run, "And God", tokens=8, temperature=0)[0].startswith("And God")
+    True
+    """
+    return load(run, runs_dir).sample(prompt, count, seed, **options)
+
+
+def score(
+    what: "RunLike | Callable[..., Any]", tokenizer: Any = None, text: Any = None, *, split: str = "validation", checkpoint: str = "best",
+    policy: "Policy | None" = None, stride: int | None = None, context: int | None = None, start: int | None = None,
+    batch_size: int | None = None, device: str | None = None, runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
+) -> "Score":  # fmt: skip
+    """Score every byte of a text once: `.bits_per_byte`, `.standard_error`, `.protocol`.
+
+    `assay.score(run, split="test")` is `assay score`: the score is kept in the run. `assay.score(model, tokenizer, text, context=256)`
+    scores any callable ids [B, T] -> logits [B, T, V], from whatever code, with a tokenizer that has `encode` and `decode`, or a table of
+    the bytes of each id; `text` is a str, bytes, a path, or a list of documents. `start` is the id before the first one, if there is one.
+    Raises UserError where bytes would be lost, where the model looks ahead, or where its figure would mean nothing for another reason.
+
+    >>> assay.score(run, split="validation").bits_per_byte > 0
+    True
+    >>> table = [bytes([value]) for value in range(256)]
+    >>> uniform = lambda ids: torch.zeros(*ids.shape, 256)
+    >>> assay.score(uniform, table, "every byte takes eight bits", context=8).bits_per_byte
+    8.0
+    """
+    if isinstance(what, Run | str | Path):
+        _refuse({"tokenizer": tokenizer, "text": text, "context": context, "start": start}, "is of a model that is no run's; leave it out")
+        return load(what, runs_dir, data_dir).score(
+            split, checkpoint=checkpoint, policy=policy, stride=stride, batch_size=batch_size or 32, device=device
+        )
+    if tokenizer is None or text is None:
+        raise UserError("assay.score: a model that is no run's needs its tokenizer and a text: assay.score(model, tokenizer, text)")
+    _refuse({"policy": policy, "data_dir": data_dir, "runs_dir": runs_dir}, "is of a run; leave it out")
+    from assay.foreign.score import score_foreign
+
+    return score_foreign(what, tokenizer, text, context or CONTEXT, stride, start=start, batch=batch_size, device=device)
+
+
+def check(
+    model: Callable[..., Any], vocabulary: int, *, length: int = 32, seed: int = 0, pad: int | None = None,
+    validation: "ValidationLoop | None" = None, device: str | None = None,
+) -> "Findings":  # fmt: skip
+    """Look for what makes a model's numbers wrong, and say it in sentences: does it look ahead, mix rows, depend on batch or padding?
+
+    `model` is any callable ids [B, T] -> logits [B, T, V]; `pad` is the id that fills rows, if there is one; `validation` describes a loop
+    by its numbers (`assay.ValidationLoop`), of which it is told whether its figure covers every byte. `findings.ok` is True where nothing
+    was found. A page shows each fault: docs/check.md.
+
+    >>> embed = torch.nn.Embedding(50, 50)
+    >>> assay.check(embed, vocabulary=50).ok
+    True
+    >>> print(assay.check(lambda ids: embed(ids.roll(-1, dims=1)), vocabulary=50))  # doctest: +ELLIPSIS
+    looks ahead: ...
+    """
+    from assay.foreign.check import check_model
+
+    return check_model(model, vocabulary, length=length, seed=seed, pad=pad, validation=validation, device=device)
+
+
+def compare(
+    *arms: "RunLike | Sequence[RunLike]", split: str = "validation", checkpoint: str = "best", policy: "Policy | None" = None,
+    stride: int | None = None, seeds: bool = False, all_pairs: bool = False, runs_dir: str | Path | None = None,
+    data_dir: str | Path | None = None, report: Callable[[str], object] = lambda text: None,
+) -> "Comparison":  # fmt: skip
+    """Compare runs over the same text: `assay.compare(a, b)` has `.difference` (a - b, bits per byte), `.interval` (95 %), `.verdict`.
+
+    An arm is a run, a file of scores, or several seeds of one configuration; `seeds` adds those that differ in the seed alone. What was
+    not scored in this way yet is scored now, of which `report` gets a sentence. Raises UserError where the texts are not the same bytes.
+
+    >>> other = assay.train(recipe, "model.depth=1", budget="20steps", seed=1)
+    >>> verdict = assay.compare(run, other)
+    >>> verdict.interval[0] <= verdict.difference <= verdict.interval[1]
+    True
+    """
+    from assay.runs.directory import runs_folder
+    from assay.trainer.comparison import compare_arms, find_arm
+    from assay.trainer.rescore import ScoreRequest
+
+    folder = runs_folder(_path(runs_dir))
+    found = [find_arm(arm, folder, with_seeds=seeds) for arm in arms]
+    request = ScoreRequest(split, checkpoint, policy or ("strided" if stride is not None else None), stride, _path(data_dir))
+    return compare_arms(found, request, report, all_pairs=all_pairs)
+
+
+def report(
+    what: "RunLike | Sequence[RunLike]", path: str | Path, *, csv: str | Path | None = None, markdown: str | Path | None = None,
+    runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
+) -> Path:  # fmt: skip
+    """Write what a study or some runs found on one page, a file that asks nothing of the network: `assay report`.
+
+    `what` is a study's folder, or runs of which the first is the base; `csv` and `markdown` are files beside it. Raises UserError.
+
+    >>> assay.report(run, folder / "report.html").is_file()
+    True
+    """
+    from assay.tools.report import write_report
+
+    named = [what] if isinstance(what, Run | str | Path) else list(what)
+    places = [one.path if isinstance(one, Run) else one for one in named]
+    write_report(places, Path(path), _path(csv), _path(markdown), runs_dir=_path(runs_dir), data_dir=_path(data_dir))
+    return Path(path)
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    """Raise UserError for the first argument that was given and would do nothing."""
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"{name}: {why}")
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

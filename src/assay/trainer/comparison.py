@@ -1,0 +1,118 @@
+"""Runs compared: their scores found or made, and what their differences say."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import UserError
+from assay.evaluation.comparable import refuse_unlike_seeds
+from assay.evaluation.compare import Arm, compare
+from assay.evaluation.comparison_tree import tree
+from assay.evaluation.stored import Stored
+from assay.evaluation.verdict import LETTERS
+from assay.experiment.load import read_config
+from assay.runs.directory import RunDirectory, all_runs, find
+from assay.trainer.rescore import ScoreRequest
+from assay.trainer.run import Run
+
+SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
+Member = RunDirectory | Path  # a run, or a file of scores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them."""
+
+    tree: dict[str, Any]
+    index: int = 0  # of the pair that this is about
+
+    @property
+    def pair(self) -> dict[str, Any]:
+        """The figures of this pair."""
+        found: dict[str, Any] = self.tree["comparisons"][self.index]
+        return found
+
+    @property
+    def difference(self) -> float:
+        """The first arm less the second, in bits per byte: of means over seeds where both have several, else over the text."""
+        return float(self.pair["difference"])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the difference: over seeds where both have several, else over the text, which says nothing of seeds."""
+        low, high = (self.pair["seeds"] or self.pair["text"])["interval"]
+        return low, high
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the difference is told from chance, over the text and, where there are several, over seeds."""
+        return bool(self.pair["resolved"])
+
+    @property
+    def verdict(self) -> str:
+        """A sentence for people."""
+        return str((self.pair["seeds"] or self.pair)["verdict"])
+
+    @property
+    def pairs(self) -> list["Comparison"]:
+        """Every pair that was compared; this one is among them."""
+        return [Comparison(self.tree, index) for index in range(len(self.tree["comparisons"]))]
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
+    """The members of an arm: a run, its name, a file of scores that ends in .json, several of these, or names joined by commas."""
+    if isinstance(given, str):
+        listed: list[Any] = list(given.split(","))
+    else:
+        listed = [given] if isinstance(given, Run | Path) else list(given)
+    members = [_member(one, folder) for one in listed]
+    first = members[0]
+    if not with_seeds or not isinstance(first, RunDirectory):
+        return members
+    wanted = _without_seed(first)
+    others: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
+    for run in all_runs(first.path.parent):
+        if run.status().get("state") == "finished" and _without_seed(run) == wanted:
+            others.setdefault(read_config(run).train.seed, run)
+    return [others[seed] for seed in sorted(others)]
+
+
+def _member(given: Any, folder: Path) -> Member:
+    if isinstance(given, Run):
+        return given.directory
+    return Path(given) if str(given).endswith(".json") else find(str(given), folder)
+
+
+def compare_arms(
+    arms: Sequence[Sequence[Member]], request: ScoreRequest, report: Callable[[str], object], *, all_pairs: bool = False
+) -> Comparison:
+    """Each arm with the first, or each with each. Raises UserError for scores that cannot be compared."""
+    if not 2 <= len(arms) <= len(LETTERS):
+        raise UserError(f"{len(arms)} to compare; name two to {len(LETTERS)} runs, such as `assay compare A B`")
+    if request.policy == "strided" and request.stride is None:
+        raise UserError("--policy strided: new targets a window are missing; add --stride")
+    compared = [_arm([request.of(member, report) for member in members]) for members in arms]
+    whole = tree(compared, *compare(compared, all_pairs=all_pairs))
+    if request.split == "test":
+        for arm, members in zip(whole["arms"].values(), arms, strict=True):
+            arm["test_uses"] = max((len(member.test_uses()) for member in members if isinstance(member, RunDirectory)), default=0)
+    return Comparison(whole)
+
+
+def _arm(runs: Sequence[Stored]) -> Arm:
+    """A run by its name, or several seeds by what their names have in common. Raises UserError where they are no seeds."""
+    refuse_unlike_seeds(runs)
+    if len(runs) == 1:
+        return Arm(runs[0].name, tuple(runs))
+    seeds = " ".join(str(run.config.get("train", {}).get("seed")) for run in runs)
+    return Arm(f"{re.sub(SUFFIX, '', runs[0].name)}, seeds {seeds}", tuple(runs))
+
+
+def _without_seed(run: RunDirectory) -> dict[str, Any]:
+    config = read_config(run).tree()
+    return {**config, "train": {**config["train"], "seed": None}}

@@ -1,0 +1,92 @@
+"""How a run looks in a notebook: a table with its curve, a pandas DataFrame, a matplotlib plot."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from assay.trainer.run import Run
+
+WIDTH, HEIGHT = 320, 80  # pixels of the curve in the table
+ACROSS = {"step": "step", "tokens": "targets", "epoch": "epoch"}  # what a curve may be drawn over, and its key in a line of metrics
+PARTS = ("training", "validation")
+
+
+def frame_of(lines: Sequence[Mapping[str, Any]]) -> Any:
+    """Lines of metrics as a DataFrame, nested figures as `validation.bits_per_byte`. Raises UserError without pandas."""
+    try:
+        import pandas  # type: ignore[import-untyped]
+    except ImportError:
+        raise UserError("run.frame: needs pandas; pip install pandas, or use run.metrics(), a list of dicts") from None
+    return pandas.json_normalize(list(lines))
+
+
+def read_curve(run: "Run", part: str, figure: str, x: str) -> tuple[list[float], list[float]]:
+    """The points of a figure of the training or the validation text. Raises UserError for what is not there."""
+    if part not in PARTS or x not in ACROSS:
+        raise UserError(f"run.plot: draws {' or '.join(PARTS)} over {', '.join(ACROSS)}, not '{part}' over '{x}'")
+    across: dict[int, float] = {}  # of each step
+    points: list[tuple[float, float]] = []
+    for line in run.metrics():
+        if ACROSS[x] in line:
+            across[line["step"]] = line[ACROSS[x]]
+        value = (line.get("validation") or {}).get(figure) if part == "validation" else line.get(figure)
+        place = line["step"] if x == "step" else across.get(line["step"])
+        if value is not None and place is not None:
+            points.append((place, value))
+    if not points:
+        raise UserError(f"run.plot: {run.name} has no {part} figure '{figure}'; see the keys of run.metrics()")
+    return [place for place, _ in points], [value for _, value in points]
+
+
+def plot_curve(run: "Run", what: tuple[str, str], x: str, axes: "Axes | None") -> "Axes":
+    """Draw a figure of a part, (`validation`, `bits_per_byte`), on new axes or on given ones. Raises UserError without matplotlib."""
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        raise UserError("run.plot: needs matplotlib; pip install 'assay[plots]'") from None
+    part, figure = what
+    places, values = read_curve(run, part, figure, x)
+    drawn: Axes = pyplot.subplots()[1] if axes is None else axes
+    drawn.plot(places, values, marker="." if part == "validation" else "", label=f"{run.name}, {part}")
+    drawn.set_xlabel(x)
+    drawn.set_ylabel(figure.replace("_", " "))
+    drawn.legend()
+    return drawn
+
+
+def html_of(run: "Run") -> str:
+    """A table of what the run is and what it found, with the curve of its validations."""
+    status = run.status
+    best = (status.figures.get("scores") or {}).get("best")
+    rows = {"run": str(run.path), "state": f"{status.state}, step {status.step} of {status.steps or '?'}"}
+    rows |= {"why": status.error} if status.error else {}
+    if best is not None:
+        rows["validation"] = f"{best['bits_per_byte']:.4f} ± {best['standard_error']:.4f} bits per byte, every byte once"
+    rows |= {name: f"{bits:.4f} bits per byte" for name, bits in (run.baselines or {}).items()}
+    table = "".join(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+    return f"<table>{table}</table>{_curve(run)}"
+
+
+def _curve(run: "Run") -> str:
+    """The validations as an SVG line; nothing where there are fewer than two."""
+    try:
+        places, values = read_curve(run, "validation", "bits_per_byte", "step")
+    except UserError:
+        return ""
+    if len(places) < 2 or max(values) == min(values):
+        return ""
+    low, high = min(values), max(values)
+    points = " ".join(
+        f"{WIDTH * (place - places[0]) / (places[-1] - places[0]):.1f},{HEIGHT * (high - value) / (high - low):.1f}"
+        for place, value in zip(places, values, strict=True)
+    )
+    title = f"validation, {high:.3f} to {low:.3f} bits per byte"
+    return (
+        f"<svg width='{WIDTH}' height='{HEIGHT + 4}' viewBox='0 -2 {WIDTH} {HEIGHT + 4}'><title>{title}</title>"
+        f"<polyline points='{points}' fill='none' stroke='#1f77b4' stroke-width='1.5'/></svg>"
+    )

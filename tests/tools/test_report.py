@@ -1,0 +1,52 @@
+"""A report is gathered first and drawn then: drawing measures nothing and leaves the folder as it is."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.tools.report import gather_baselines, gather_token_losses, write_report
+from support.made_study import made
+from support.reported import ARMS, rate, study
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+from assay.reports.content import compose
+from assay.reports.page import page
+from assay.reports.plain import as_csv, as_markdown
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_drawing_needs_nothing_but_what_was_gathered_and_writes_nothing(tmp_path: Path) -> None:
+    outcome = study(tmp_path, ARMS[:2])
+    for file in [*tmp_path.glob("*/reading-best.json"), *tmp_path.glob("*/yardsticks.json")]:
+        file.unlink()
+    before = snapshot(tmp_path)
+    content = compose(outcome, "Study made")
+    assert content.baselines == content.readings.documents == ()
+    assert page(content)
+    assert as_markdown(content)
+    assert as_csv(outcome)
+    assert snapshot(tmp_path) == before
+
+
+def test_what_runs_keep_is_gathered_from_them(tmp_path: Path) -> None:
+    outcome = study(tmp_path, ARMS[:2])
+    kept = gather_baselines(outcome, None)
+    assert kept is not None
+    assert kept.bits_per_byte["xz"] == 2.3
+    losses = gather_token_losses(outcome, None)
+    assert [arm for arm, _ in losses] == ["base", "depth=2"]
+    assert all(not found.missing and len(found.documents) == 2 for _, found in losses)
+
+
+def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> None:
+    made(tmp_path / "made", ARMS[:2], rate)
+    output, csv = tmp_path / "out" / "page.html", tmp_path / "runs.csv"
+    written = write_report(tmp_path / "made", output, csv)
+    assert written.files == {path: path.stat().st_size for path in (output, csv)}
+    assert "depth=2 is better" in written.verdict[0]
+    assert write_report(["made"], output, runs_dir=tmp_path).verdict == written.verdict
