@@ -20,11 +20,11 @@ import torch
 from docstrings import code, first_sentence, is_equation, markdown, prose, spaced, works
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
-from assay.cli.kinds import _shown as shown
-from assay.cli.kinds import _traits as traits
+from assay.core.catalogue import default_of
 from assay.core.config import FAMILIES, Config, config_class
 from assay.nn.position.base import Sizes
 from assay.tools.bench_mixers import DEPTH, TOKENS, WIDTH
+from assay.tools.mixer_traits import traits_of
 
 Figures = dict[str, Any]
 
@@ -171,7 +171,7 @@ def options(leaf: type[Config]) -> list[str]:
         if not field.description:
             raise Undocumented(f"{leaf.__module__}.{leaf.__name__}.{key} has no description")
         value = field.get_default(call_default_factory=True, validated_data={})
-        default = f"`{shown(value, required=field.is_required())}`"
+        default = f"`{default_of(field)}`"
         if isinstance(value, Config):
             part, target = name_of(type(value)), type(value).family
             default = f"[{default}](#{target.name}-{value.tree()['kind']})" if target is not None else f"[`{part}`](#part-{part})"
@@ -187,7 +187,7 @@ def told(leaf: type[Config]) -> list[str]:
     papers = works(text) or [f"those of [{anchor.replace('-', ': ', 1)}](#{anchor})" for anchor in anchors]
     lines = [f"- Papers: {', '.join(papers) or 'none'}"] if papers or family in MODEL else []
     if family == "mixer":
-        lines += [f"- {trait[:1].upper()}{trait[1:]}" for trait in traits(leaf).split("; ")]  # type: ignore[arg-type]
+        lines += [f"- {trait[:1].upper()}{trait[1:]}" for trait in traits_of(leaf).sentence().split("; ")]  # type: ignore[arg-type]
     if family == "optimizer":
         lines.append(f"- State: {leaf.bytes_per_parameter} bytes a parameter")  # type: ignore[attr-defined]
     if family in MODEL:

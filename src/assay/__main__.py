@@ -17,17 +17,15 @@ FOLDERS = {
     errno.EEXIST: "name a folder, not a file",
 }
 COMPLETION = ("--install-completion", "--show-completion")
-QUICK = {(): WELCOME, ("--version",): version()}  # answered without importing torch
+QUICK = {(): WELCOME, ("--version",): version()}  # answered without importing anything
 
 
 def main() -> None:
     """Run the command line and turn errors into messages."""
-    if os.environ.get("_ASSAY_COMPLETE"):  # a shell asks what may come next
-        from assay.cli import completion  # noqa: PLC0415
-
-        completion.answer()
     arguments = tuple(sys.argv[1:])
-    if arguments in QUICK:
+    if os.environ.get("_ASSAY_COMPLETE"):  # a shell asks what may come next, and typer answers
+        os.environ["COLUMNS"] = "9999"  # else it breaks long descriptions into lines, which fish takes for further words
+    elif arguments in QUICK:
         print(QUICK[arguments])  # noqa: T201
         return
     try:
@@ -54,7 +52,7 @@ def _run() -> int:
             from assay.cli.completion import set_up  # noqa: PLC0415
 
             return set_up(*sys.argv[1:3])
-        from assay.cli.main import app  # noqa: PLC0415 (only now is torch imported)
+        from assay.cli.main import app  # noqa: PLC0415 (only imported when a command runs)
 
         return app(prog_name="assay", standalone_mode=False) or 0
     except typer.Abort:

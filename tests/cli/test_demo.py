@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import demo
+from assay.demo import six
 from assay.demo.lie import Lie, Table, Told
 from assay.demo.stage import Stage
 from assay.errors import DataError
@@ -30,7 +30,7 @@ def is_stopped(stage: Stage) -> Told:
 @pytest.fixture
 def lies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three demonstrations that take no time: one tells, one has no text, one is interrupted."""
-    monkeypatch.setattr(demo, "LIES", (Lie(1, "One", 2.0, tells), Lie(2, "Two", 3.0, has_no_text), Lie(3, "Three", 1.0, is_stopped)))
+    monkeypatch.setattr(six, "LIES", (Lie(1, "One", 2.0, tells), Lie(2, "Two", 3.0, has_no_text), Lie(3, "Three", 1.0, is_stopped)))
 
 
 @pytest.mark.usefixtures("lies")

@@ -70,6 +70,7 @@ def test_what_cannot_be_shown_or_compared_names_the_nearest_thing() -> None:
     refused(call("show", "bibel"), "neither a recipe, nor a preset, nor a run", "did you mean 'bible'?")
     refused(call("diff", "bible", "gpt2-smal"), "did you mean 'gpt2-small'?")
     refused(call("kinds", "mixers"), "no family 'mixers'", "did you mean 'mixer'?")
+    refused(call("kinds", "norm", "--traits"), "--traits", "is for `assay kinds mixer`")
     refused(call("train", "shakespear"), "unknown recipe 'shakespear'", "did you mean 'shakespeare'?")
     refused(call("train", "nowhere.toml"), "no recipe file nowhere.toml", "bible")
 

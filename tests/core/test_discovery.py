@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core import discovery
+from assay.core import catalogue, discovery
 from assay.core.config import FAMILIES
 from assay.nn.block import BlockConfig
 
@@ -18,6 +18,12 @@ class PluggedConfig(NormConfig):
 """
 
 
+def forget() -> None:
+    """Let what is installed be looked up anew."""
+    for found in (discovery.plugins, discovery.import_plugins, catalogue.catalogue):
+        found.cache_clear()
+
+
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An importable package whose sub-package defines a norm."""
@@ -28,7 +34,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.syspath_prepend(tmp_path)
     yield "assay_plugged"
     FAMILIES["norm"]._kinds.pop("plugged", None)
-    discovery.import_plugins.cache_clear()
+    forget()
     for name in [name for name in sys.modules if name.startswith("assay_plugged")]:
         del sys.modules[name]
 
@@ -36,10 +42,11 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_an_installed_plug_in_adds_its_kinds(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint(name="plugged", value=plugin, group=discovery.PLUGIN_GROUP)
     monkeypatch.setattr(discovery, "entry_points", lambda group: [entry] if group == "assay.plugins" else [])
-    discovery.import_plugins.cache_clear()
+    forget()
     assert BlockConfig.make({"norm": "plugged"}).norm.kind == "plugged"
+    assert "plugged" in catalogue.catalogue().families["norm"]
 
 
 def test_without_its_entry_point_a_package_adds_nothing(plugin: str) -> None:
-    discovery.import_plugins.cache_clear()
+    forget()
     assert "plugged" not in FAMILIES["norm"].kinds

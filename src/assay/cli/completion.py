@@ -1,20 +1,9 @@
-"""Completion in the shell: what may come next, told at once.
-
-A request comes through the environment variable `_ASSAY_COMPLETE`. Command names and options are in the signatures of the commands, whose
-modules import torch, which takes seconds; so while these modules are imported for a request, empty stand-ins take the place of everything
-but the command line itself. Where that does not work (say a signature needs a type that is not there) all is imported after all.
-"""
+"""Completion in the shell: what may come next. A parameter is completed by its name, whatever the command."""
 
 import inspect
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import typer
 from typer.completion import get_completion_script, install  # type: ignore[attr-defined]  # public there, but not marked so
@@ -22,16 +11,15 @@ from typer.models import ParameterInfo
 
 from assay.errors import UserError, nearest
 
-VARIABLE = "_ASSAY_COMPLETE"  # typer's name for the program `assay`
+VARIABLE = "_ASSAY_COMPLETE"  # typer's name for the program `assay`, through which a shell asks
 SHELLS = ("bash", "zsh", "fish")
-REAL = ("assay.cli", "assay.errors")  # what is never replaced, besides Python's own modules
 
 
 def recipes(incomplete: str) -> list[str]:
     """Recipes that ship with Assay, and TOML files in this folder."""
-    from assay.core import recipe
+    from assay.core.catalogue import recipes as shipped
 
-    return _beginning(incomplete, [*recipe.names(), *sorted(str(path) for path in Path().glob("*.toml"))])
+    return _beginning(incomplete, [*shipped(), *sorted(str(path) for path in Path().glob("*.toml"))])
 
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:
@@ -64,9 +52,18 @@ def runs_and_studies(context: typer.Context, incomplete: str) -> list[str]:
     return [*study_folders(context, incomplete), *runs(context, incomplete)]
 
 
-def recipes_and_runs(context: typer.Context, incomplete: str) -> list[str]:
-    """What can be shown and compared, but for presets, which only torch knows."""
-    return [*recipes(incomplete), *runs(context, incomplete)]
+def families(incomplete: str) -> list[str]:
+    """What `assay kinds` tells of."""
+    from assay.core.catalogue import catalogue
+
+    return _beginning(incomplete, [*catalogue().families, "preset", "recipe"])
+
+
+def recipes_presets_and_runs(context: typer.Context, incomplete: str) -> list[str]:
+    """What can be shown and compared."""
+    from assay.core.catalogue import catalogue
+
+    return [*recipes(incomplete), *_beginning(incomplete, list(catalogue().presets)), *runs(context, incomplete)]
 
 
 def words(*known: str) -> Callable[[str], list[str]]:
@@ -87,10 +84,11 @@ BY_PARAMETER: dict[str, Callable[..., list[str]]] = {
     "text": recipes,
     "run": runs,
     "model": runs,
-    "what": recipes_and_runs,
+    "family": families,
+    "what": recipes_presets_and_runs,
     "arms": runs,
-    "left": recipes_and_runs,
-    "right": recipes_and_runs,
+    "left": recipes_presets_and_runs,
+    "right": recipes_presets_and_runs,
     "configurations": words("C1", "C2", "C3"),
     "precision": words("auto", "float32", "tf32", "bf16", "bf16_weights", "fp16"),
     "device": words("auto", "cpu", "cuda"),
@@ -120,22 +118,6 @@ def completing(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def answer() -> None:
-    """Answer a shell's request, and exit."""
-    os.environ["COLUMNS"] = "9999"  # else typer breaks long descriptions into lines, which fish takes for further words
-    try:
-        with _stand_ins():
-            from assay.cli.main import app
-        command = typer.main.get_command(app)
-    except Exception:  # whatever a stand-in could not do, the real thing can
-        for name in [name for name in sys.modules if name.startswith("assay.cli.") and name != __name__]:
-            del sys.modules[name]
-        from assay.cli.main import app
-
-        command = typer.main.get_command(app)
-    command(prog_name="assay")
-
-
 def set_up(option: str, shell: str | None = None) -> int:
     """Print or install the script that makes a shell ask. Raises UserError for an unknown shell."""
     shell = shell or _this_shell()
@@ -157,53 +139,3 @@ def _this_shell() -> str:
         return str(shellingham.detect_shell()[0])
     except Exception:  # it raises whatever reading the processes of an unknown system raises
         return Path(os.environ.get("SHELL", "unknown")).name
-
-
-class _Anything(type):
-    """A class of which everything can be asked."""
-
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Anything(name, (), {})
-
-    def __getitem__(cls, key: Any) -> Any:
-        return cls
-
-    def __call__(cls, *arguments: Any, **named: Any) -> Any:
-        return cls
-
-
-class _Module(ModuleType):
-    """A module that has every name."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Anything(name, (), {})
-
-
-class _StandIns(MetaPathFinder, Loader):
-    """Finds a stand-in for every module that is not Python's, not there already, and not of the command line."""
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        real = name.partition(".")[0] in sys.stdlib_module_names or name.startswith(REAL)
-        return None if real else ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _Module(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """There is nothing in it."""
-
-
-@contextmanager
-def _stand_ins() -> Iterator[None]:
-    finder = _StandIns()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        for name in [name for name, module in sys.modules.items() if isinstance(module, _Module)]:
-            del sys.modules[name]

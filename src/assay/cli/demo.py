@@ -3,20 +3,20 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from assay.cli.options import AsJson, DataDir
-from assay.demo.lie import Lie, Told
-from assay.demo.page import read_page, written
-from assay.demo.six import LIES
-from assay.demo.stage import Stage
 from assay.errors import DataError, UserError, nearest
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import print_table
+
+if TYPE_CHECKING:
+    from assay.demo.lie import Lie, Told
+    from assay.demo.stage import Stage
 
 SHARES = {"full": 1.0, "tiny": 0.1}  # of the steps
 
@@ -31,6 +31,10 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Show six ways in which numbers of small models lie: done wrong, done right, on real text."""
+    from assay.demo.page import read_page, written
+    from assay.demo.six import LIES
+    from assay.demo.stage import Stage
+
     if demonstration != "lies":
         raise UserError(f"no demonstration '{demonstration}'; {nearest(demonstration, ['lies'])}")
     if size not in SHARES:
@@ -56,13 +60,13 @@ def demo(
             print_json({"seed": seed, "scale": size, "lies": done})
 
 
-def _announce(out: Console, lies: Sequence[Lie], share: float) -> None:
+def _announce(out: Console, lies: "Sequence[Lie]", share: float) -> None:
     minutes = sum(lie.minutes for lie in lies) * share
     count, time_needed = f"{len(lies)} demonstration{'s' * (len(lies) != 1)}", max(1, round(minutes))
     out.print(f"{count}, about {time_needed} minute{'s' * (time_needed != 1)} on two cores; Ctrl-C keeps what is done", markup=False)
 
 
-def _demonstrate(out: Console, lie: Lie, stage: Stage) -> tuple[Told, dict[str, float]] | None:
+def _demonstrate(out: Console, lie: "Lie", stage: "Stage") -> "tuple[Told, dict[str, float]] | None":
     """Show one lie and tell of it; None where its text could not be had, which is said. The figures are its times."""
     out.print()
     out.print(Text(f"{lie.number}  {lie.name}", style="bold"))
@@ -78,7 +82,7 @@ def _demonstrate(out: Console, lie: Lie, stage: Stage) -> tuple[Told, dict[str, 
     return told, seconds
 
 
-def _tell(out: Console, told: Told) -> None:
+def _tell(out: Console, told: "Told") -> None:
     """The claim, the figures, what is wrong, what Assay does."""
     out.print(f'"{told.claim}"', markup=False)
     for table in told.tables:

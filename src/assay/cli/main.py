@@ -1,9 +1,11 @@
-"""`assay`: the commands, each in a file of its own."""
+"""`assay`: the commands, each in a file of its own, in groups of what they are for."""
 
+import shutil
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from assay.cli import (
     bench,
@@ -33,41 +35,77 @@ from assay.cli import (
 from assay.cli.completion import completing
 from assay.cli.welcome import WELCOME, version
 
+PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Train": {
+        "train": train.train,
+        "resume": resume.resume,
+        "watch": watch.watch,
+        "sample": sample.sample,
+    },
+    "Score and compare": {
+        "score": score.score,
+        "compare": compare.compare_runs,
+        "quality": quality.quality,
+        "report": report.report,
+        "compress": compress.compress,
+        "decompress": compress.decompress,
+    },
+    "Many runs": {
+        "study": study.app,
+        "search": search.search,
+    },
+    "Look": {
+        "runs": runs.runs,
+        "show": show.show,
+        "diff": compare_configs.diff,
+        "kinds": kinds.kinds,
+        "data": data.data,
+        "schedule": schedule.schedule,
+    },
+    "Check and measure": {
+        "doctor": doctor.doctor,
+        "bench": bench.bench,
+        "fit-batch": fit_batch.fit_batch,
+        "lr-range": lr_range.lr_range,
+        "verify-resume": verify_resume.verify_resume,
+        "demo": demo.demo,
+    },
+}
+
+
+WIDEST = 80  # columns of a help page: longer lines are hard to read
+
+
+class Panels(TyperGroup):
+    """Lists its commands in panels. They are plain text: boxes leave no room for options in a narrow terminal."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """As usual, but that help fits into terminals of less than 50 columns too."""
+        return super().make_context(*arguments, **{"terminal_width": min(shutil.get_terminal_size().columns, WIDEST) - 2, **named})
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """A heading for each panel, and a line for each of its commands."""
+        longest = max(map(len, self.commands))
+        for panel, commands in PANELS.items():
+            with formatter.section(panel):
+                rows = [(name, (self.commands[name].short_help or "").partition("\n")[0]) for name in commands]
+                formatter.write_dl([(name.ljust(longest), told) for name, told in rows])
+
+
 app = typer.Typer(
     name="assay",
+    cls=Panels,
     help="Train, score and compare small language models, with numbers that can be trusted.",
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train.train,
-    "resume": resume.resume,
-    "watch": watch.watch,
-    "score": score.score,
-    "sample": sample.sample,
-    "quality": quality.quality,
-    "runs": runs.runs,
-    "kinds": kinds.kinds,
-    "show": show.show,
-    "data": data.data,
-    "compare": compare.compare_runs,
-    "report": report.report,
-    "search": search.search,
-    "diff": compare_configs.diff,
-    "schedule": schedule.schedule,
-    "lr-range": lr_range.lr_range,
-    "fit-batch": fit_batch.fit_batch,
-    "verify-resume": verify_resume.verify_resume,
-    "bench": bench.bench,
-    "compress": compress.compress,
-    "decompress": compress.decompress,
-    "demo": demo.demo,
-    "doctor": doctor.doctor,
-}
-for _name, _command in COMMANDS.items():
-    app.command(_name, short_help=_command.__doc__)(completing(_command))
-app.add_typer(study.app, name="study")
+for _panel, _commands in PANELS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, short_help=_command.info.help, rich_help_panel=_panel)
+        else:
+            app.command(_name, short_help=_command.__doc__, rich_help_panel=_panel)(completing(_command))
 
 
 @app.callback(invoke_without_command=True)

@@ -3,27 +3,21 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from assay.cli.options import AsJson, DataDir, RunsDir, Scale
-from assay.core import recipe
 from assay.errors import ConfigError, Interrupted, UserError
-from assay.jobs.launch import LaunchConfig
-from assay.jobs.slurm import require_slurm, submit
-from assay.jobs.worker import end_with_input
 from assay.runs.directory import runs_folder
-from assay.searches.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
-from assay.searches.file import SearchConfig
-from assay.searches.folder import BEST, SearchFolder, find_folder, nearest_search
-from assay.searches.journal import JOURNAL, import_optuna
-from assay.searches.pool import run_pool
-from assay.searches.results import Results, line, results, rows, write_best
-from assay.searches.work import work
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
+
+if TYPE_CHECKING:
+    from assay.searches.begin import Asked
+    from assay.searches.folder import SearchFolder
+    from assay.searches.results import Results
 
 SHOWN = 10  # of the best trials
 
@@ -47,6 +41,13 @@ def search(
     pooled: Annotated[bool, typer.Option("--pooled", hidden=True)] = False,
 ) -> None:
     """Try many configurations and say which are best; a search that was stopped goes on."""
+    from assay.jobs.worker import end_with_input
+    from assay.searches.begin import SWEEPS, Asked, base_of, prepare, read
+    from assay.searches.folder import SearchFolder, find_folder, nearest_search
+    from assay.searches.journal import import_optuna
+    from assay.searches.results import results
+    from assay.searches.work import work
+
     out, runs, asked = console(as_json=as_json), runs_folder(runs_dir), Asked(scale, trials, base, data_dir)
     if launch and launcher != "slurm":
         raise UserError("--launch: is for --launcher slurm alone; add that, or leave it out")
@@ -78,8 +79,11 @@ def search(
     _tell_end(out, results(begun), as_json=as_json)
 
 
-def _make(out: Console, begun: SearchFolder, jobs: int, data_dir: Path | None, what: str) -> None:
+def _make(out: Console, begun: "SearchFolder", jobs: int, data_dir: Path | None, what: str) -> None:
     """Let the trials be made. Raises Interrupted with the command that goes on."""
+    from assay.searches.pool import run_pool
+    from assay.searches.results import results, write_best
+    from assay.searches.work import work
 
     def tell(text: str) -> None:
         out.print(text, markup=False, soft_wrap=True)
@@ -102,15 +106,22 @@ class _Watcher:
         self.tell = tell
         self.told: set[int] | None = None
 
-    def __call__(self, found: Results) -> None:
+    def __call__(self, found: "Results") -> None:
+        from assay.searches.results import line
+
         ended = {trial.number for trial in found.trials if trial.state not in ("running", "waiting")}
         for number in sorted(ended - (ended if self.told is None else self.told)):
             self.tell(line(found.search, found.trials[number]))
         self.told = ended
 
 
-def _send(out: Console, begun: SearchFolder, assignments: Sequence[str], jobs: int, data_dir: Path | None) -> None:
+def _send(out: Console, begun: "SearchFolder", assignments: Sequence[str], jobs: int, data_dir: Path | None) -> None:
     """Send workers to the cluster; they take the trials, and nobody waits here."""
+    from assay.jobs.launch import LaunchConfig
+    from assay.jobs.slurm import require_slurm, submit
+    from assay.searches.results import results
+    from assay.searches.work import work
+
     launch = LaunchConfig.read(begun.config.launch.tree(), assignments)
     if launch.tasks > 1:
         raise UserError("launch.gpus: a worker of a search trains on one GPU; set it to 1, and let --jobs say how many work at once")
@@ -125,8 +136,10 @@ def _send(out: Console, begun: SearchFolder, assignments: Sequence[str], jobs: i
     out.print(f"watch them with: squeue --me   assay search {begun.path}", markup=False, soft_wrap=True)
 
 
-def _tell_search(out: Console, begun: SearchFolder, left_out: Sequence[str]) -> None:
+def _tell_search(out: Console, begun: "SearchFolder", left_out: Sequence[str]) -> None:
     """What is searched, and where it stands."""
+    from assay.searches.results import results
+
     config = begun.config
     pruner = config.pruner
     early = (
@@ -148,8 +161,12 @@ def _tell_search(out: Console, begun: SearchFolder, left_out: Sequence[str]) -> 
         out.print(f"without a meaning here, left out: {', '.join(left_out)}", markup=False, soft_wrap=True)
 
 
-def _tell_end(out: Console, found: Results, *, as_json: bool) -> None:
+def _tell_end(out: Console, found: "Results", *, as_json: bool) -> None:
     """Where the search stands, the best trials, what mattered, and what to do next."""
+    from assay.searches.folder import BEST
+    from assay.searches.journal import JOURNAL
+    from assay.searches.results import rows, write_best
+
     write_best(found)
     if as_json:
         print_json(found.tree())
@@ -171,8 +188,12 @@ def _tell_end(out: Console, found: Results, *, as_json: bool) -> None:
     out.print(f"see every trial: optuna-dashboard {search.path / JOURNAL}", markup=False, soft_wrap=True)
 
 
-def _print_toml(what: str, asked: Asked) -> None:
+def _print_toml(what: str, asked: "Asked") -> None:
     """A W&B sweep as a search file."""
+    from assay.core import recipe
+    from assay.searches.begin import SWEEPS, from_sweep
+    from assay.searches.file import SearchConfig
+
     if not what.endswith(SWEEPS):
         raise ConfigError("--toml", f"is for a W&B sweep in YAML, and '{what}' is none")
     try:
@@ -185,7 +206,7 @@ def _print_toml(what: str, asked: Asked) -> None:
     print(recipe.dump(tree), end="")
 
 
-def _refuse_for_folder(asked: Asked, jobs: int) -> None:
+def _refuse_for_folder(asked: "Asked", jobs: int) -> None:
     """A folder is shown; what changes a search goes with its file."""
     given = {"--scale": asked.scale, "--trials": asked.trials, "--base": asked.base, "--jobs": None if jobs == 1 else jobs}
     for option, value in given.items():

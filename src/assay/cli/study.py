@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 
@@ -15,27 +14,25 @@ from assay.cli.completion import completing
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, on_slurm
 from assay.core.words import duration
 from assay.errors import AssayError, Interrupted, RunError, UserError
-from assay.jobs.folder import JobStatus
-from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import shares
-from assay.jobs.slurm import require_slurm, submit
-from assay.jobs.worker import end_with_input, prepare_base, retry
 from assay.runs.directory import runs_folder
-from assay.studies import file
-from assay.studies.estimate import Estimate, Sizes, measured_rates
-from assay.studies.final import score_chosen
-from assay.studies.folder import StudyFolder, find_folder, is_study, studies
-from assay.studies.make import make_plan
-from assay.studies.plan import Plan, PlannedJob
-from assay.studies.pool import run_pool
-from assay.studies.work import work
 from assay.terminal.console import console, print_json
 from assay.terminal.tables import pairs, print_table
-from assay.views.study_progress import Progress
-from assay.views.study_told import counted, listed, row, tell_end, tell_plan
 
-app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, no_args_is_help=True)
+if TYPE_CHECKING:
+    from assay.jobs.folder import JobStatus
+    from assay.studies.estimate import Estimate
+    from assay.studies.folder import StudyFolder
+    from assay.studies.plan import Plan, PlannedJob
+
+app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, invoke_without_command=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    """What `assay study` alone prints."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def run(
@@ -51,6 +48,13 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Make the runs of a study that are not finished, several at a time, and say what they found."""
+    import torch
+
+    from assay.jobs.worker import retry
+    from assay.studies.folder import StudyFolder
+    from assay.studies.make import make_plan
+    from assay.views.study_told import counted, tell_end, tell_plan
+
     slurm, out = on_slurm(launcher, launch), console(as_json=as_json)
     with _waiting(out, "planning"):
         plan = make_plan(study, scale)
@@ -82,6 +86,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the arms of a study, its runs and where they stand, and what was refused."""
+    from assay.studies import file
+    from assay.studies.folder import StudyFolder, find_folder, is_study
+    from assay.studies.make import make_plan
+    from assay.views.study_told import counted, listed, row, tell_plan
+
     out, runs = console(as_json=as_json), runs_folder(runs_dir)
     named = study.endswith(".toml") or study in file.names()
     if named or not (is_study(Path(study)) or is_study(runs / study)):
@@ -112,6 +121,10 @@ def work_on(
     data_dir: DataDir = None,
 ) -> None:
     """Make runs of a study that nobody else makes, one after another, until none is left."""
+    from assay.jobs.worker import end_with_input
+    from assay.studies.folder import find_folder
+    from assay.studies.work import work
+
     if pooled:  # by a pool, which tells what happens and scores the chosen runs itself
         end_with_input()
     out = console()
@@ -125,6 +138,9 @@ def work_on(
 
 def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
     """List the studies that ship with Assay, and those in the folder of runs."""
+    from assay.studies import file
+    from assay.studies.folder import studies
+
     out, runs = console(as_json=as_json), runs_folder(runs_dir)
     questions = {name: file.StudyConfig.load(name).question for name in file.names()}
     begun = [found for folder in studies(runs) if (found := _begun(folder, out)) is not None]
@@ -139,8 +155,10 @@ def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
         print_table(out, ("study", "finished"), rows)
 
 
-def _begun(folder: StudyFolder, out: Console) -> dict[str, Any] | None:
+def _begun(folder: "StudyFolder", out: Console) -> dict[str, Any] | None:
     """A study among the runs, in figures; None, and a word, where its plan cannot be read."""
+    from assay.views.study_told import counted
+
     try:
         plan = folder.plan()
     except RunError as damaged:
@@ -154,8 +172,12 @@ for _name, _command in COMMANDS.items():
     app.command(_name, short_help=_command.__doc__)(completing(_command))
 
 
-def _estimated(out: Console, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]], data_dir: Path | None, workers: int) -> Estimate:
+def _estimated(out: Console, plan: "Plan", statuses: "Sequence[JobStatus[PlannedJob]]", data_dir: Path | None, workers: int) -> "Estimate":
     """How long it will take, told."""
+    from assay.jobs.pool import shares
+    from assay.jobs.worker import prepare_base
+    from assay.studies.estimate import Estimate, Sizes, measured_rates
+
     with _waiting(out, "preparing the text"):
         prepared = prepare_base(plan.base, data_dir)
     estimate = Estimate(plan, Sizes.of(prepared))
@@ -176,8 +198,12 @@ def _estimated(out: Console, plan: Plan, statuses: Sequence[JobStatus[PlannedJob
     return estimate
 
 
-def _make(out: Console, folder: StudyFolder, estimate: Estimate, workers: int, data_dir: Path | None) -> None:
+def _make(out: Console, folder: "StudyFolder", estimate: "Estimate", workers: int, data_dir: Path | None) -> None:
     """Let a pool make what is left, and score the chosen runs. Raises Interrupted with the command that goes on."""
+    from assay.studies.final import score_chosen
+    from assay.studies.pool import run_pool
+    from assay.views.study_progress import Progress
+
     try:
         with Progress(out, folder, estimate, workers) as progress:
             run_pool(folder, workers, data_dir, progress.see, progress.tell)
@@ -191,10 +217,15 @@ def _make(out: Console, folder: StudyFolder, estimate: Estimate, workers: int, d
 
 
 def _send(
-    out: Console, folder: StudyFolder, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]], given: tuple[list[str], Path | None],
+    out: Console, folder: "StudyFolder", plan: "Plan", statuses: "Sequence[JobStatus[PlannedJob]]", given: tuple[list[str], Path | None],
     *, dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Send as many workers to the cluster as there are runs to make; they take them, and nobody waits here."""
+    from assay.jobs.launch import LaunchConfig
+    from assay.jobs.slurm import require_slurm, submit
+    from assay.studies.work import work
+    from assay.views.study_told import counted
+
     assignments, data_dir = given
     launch = LaunchConfig.read(plan.study.launch.tree(), assignments)
     if launch.tasks > 1:

@@ -7,15 +7,11 @@ from typing import Annotated, Protocol
 
 import typer
 from rich.console import Console, Group
-from rich.live import Live
 from rich.text import Text
 
 from assay.cli.options import RunsDir
 from assay.errors import RunError, nearest
-from assay.runs.directory import CONFIG, all_runs, find, runs_folder
 from assay.terminal.console import console
-from assay.views.watch_run import RunView
-from assay.views.watch_study import PLAN, StudyView
 
 MANY = 1000  # lines where nobody's window limits them
 
@@ -46,6 +42,10 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Print how it stands, and end.")] = False,
 ) -> None:
     """Watch a run or a study: progress, curves, time left. Ends when all is finished, or with Ctrl-C, which disturbs nothing."""
+    from rich.live import Live
+
+    from assay.runs.directory import runs_folder
+
     view, out = view_of(watched, runs_folder(runs_dir)), console()
     view.look()
     if once or not out.is_terminal or out.is_dumb_terminal:
@@ -62,6 +62,10 @@ def watch(
 
 def view_of(reference: str | None, folder: Path) -> View:
     """What a name or a path means: a run, a study, or a folder of runs. Raises RunError."""
+    from assay.runs.directory import CONFIG, all_runs, find
+    from assay.views.watch_run import RunView
+    from assay.views.watch_study import PLAN, StudyView
+
     places = [folder] if reference is None else [Path(reference), folder / reference]
     for place in places:
         if (place / CONFIG).is_file():

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 
 PLUGIN_GROUP = "assay.plugins"
 
@@ -17,7 +17,13 @@ def import_package(name: str) -> None:
 
 
 @cache
+def plugins() -> EntryPoints:
+    """What installed packages announce under the entry point group `assay.plugins`."""
+    return entry_points(group=PLUGIN_GROUP)
+
+
+@cache
 def import_plugins() -> None:
-    """Import what installed packages announce under the entry point group `assay.plugins`."""
-    for entry in entry_points(group=PLUGIN_GROUP):
+    """Import what installed packages add to the families."""
+    for entry in plugins():
         import_package(entry.value)

@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import Failure, RunError, nearest
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
 BASELINES = "yardsticks.json"  # what cheaper methods reach on the validation text
@@ -86,8 +86,10 @@ class RunDirectory:
         partial.rename(path)
         return path
 
-    def write_arrays(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
+    def write_arrays(self, name: str, arrays: "Mapping[str, npt.NDArray[Any]]") -> Path:
         """Write named arrays as an .npz file, whole: readers see the old one or the new one."""
+        import numpy as np  # noqa: PLC0415 (`assay runs` lists directories without it)
+
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")

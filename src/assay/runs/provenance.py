@@ -9,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGES = ("torch", "numpy", "tokenizers", "tiktoken", "safetensors", "pydantic", "pythonbible-akjv")
 
 
@@ -31,6 +29,8 @@ def code_version() -> str:
 
 def provenance() -> dict[str, Any]:
     """Code, versions and machine as plain values."""
+    import torch  # noqa: PLC0415 (those who ask for the version alone need no torch)
+
     return {
         "assay": version("assay"),
         "code": code_hash(),

@@ -1,0 +1,60 @@
+"""The runs in a folder with where each stands, and a study of many runs as one entry."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from assay.runs.directory import RunDirectory, all_runs
+from assay.tracking.follow import state
+
+PLAN = "plan.json"
+
+
+def list_entries(folder: Path) -> list[dict[str, Any]]:
+    """The runs, oldest first, then the studies by name. Only what is listed is read, so that no model's code is needed."""
+    runs = []
+    for run in all_runs(folder):
+        status = run.status()
+        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": state(status)})
+    return [*runs, *(study_entry(path.parent) for path in sorted(folder.glob(f"*/{PLAN}")))]
+
+
+def study_entry(folder: Path) -> dict[str, Any]:
+    """A study: how many of its runs are finished, of those that are planned and those that follow from finished ones."""
+    entry = {"run": folder.name, "path": str(folder.resolve())}
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        names = [job["run"] for job in plan["jobs"]]
+        finished = [_finished(folder / name) for name in names]
+        for following in _following(folder, plan):
+            finished.append(any(_finished(folder / name) for name in following))
+    except (OSError, ValueError, KeyError, TypeError) as broken:
+        error = f"{folder} holds a damaged plan ({broken}); run the study again, which writes it anew and keeps its runs"
+        return {**entry, "state": "damaged", "error": error}
+    return {**entry, "state": "study", "step": sum(finished), "steps": len(finished)}
+
+
+def _finished(path: Path) -> bool:
+    return bool(RunDirectory(path).status()["state"] == "finished")
+
+
+def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
+    """For each run that follows once an arm's learning rate is chosen: its names by the factors, one of which is the chosen one."""
+    for arm in plan["arms"] if len(plan["lr_factors"]) > 1 else ():
+        tried = [job for job in plan["jobs"] if job["arm"] == arm["name"]]
+        status = [RunDirectory(folder / job["run"]).status() for job in tried if job["tuning"]]
+        ended = all(one["state"] == "finished" or one["failure"] == "diverged" for one in status)
+        if ended and any(one["state"] == "finished" for one in status):
+            for seed in sorted({*plan["seeds"]} - {job["seed"] for job in tried}):
+                yield [_name(arm, factor, seed) for factor in plan["lr_factors"]]
+
+
+def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:
+    """The name of a run of an arm, which its config gives."""
+    from assay.core.config import digest  # noqa: PLC0415 (only a study that tries learning rates needs pydantic)
+    from assay.variation.names import run_name  # noqa: PLC0415
+    from assay.variation.rates import scaled_rates  # noqa: PLC0415
+
+    tree = scaled_rates(arm["config"], factor)
+    return run_name(arm["name"], factor, digest({**tree, "train": {**tree["train"], "seed": seed}}), seed)
