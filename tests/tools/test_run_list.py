@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from studies.small import at_home, planned
 
 from assay.runs.directory import RunDirectory
 from assay.studies import plan as plans
 from assay.studies.plan import Plan
 from assay.tools.run_list import list_entries, study_entry
+from support.small_study import at_home, planned
 
 
 @pytest.fixture(autouse=True)
