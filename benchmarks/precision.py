@@ -27,7 +27,7 @@ from assay.core.parallel import Parallel
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.tools.bench import CONFIGURATIONS, experiment_config
+from assay.tools.bench_process import CONFIGURATIONS, experiment_config
 from assay.training.step import train_step
 
 Tree = dict[str, Any]

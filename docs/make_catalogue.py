@@ -20,10 +20,10 @@ import torch
 from docstrings import code, first_sentence, is_equation, markdown, prose, spaced, works
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
-from assay.cli.bench_mixers import DEPTH, TOKENS, WIDTH
 from assay.core.catalogue import default_of
 from assay.core.config import FAMILIES, Config, config_class
 from assay.nn.position.base import Sizes
+from assay.tools.bench_mixers import DEPTH, TOKENS, WIDTH
 from assay.tools.mixer_traits import traits_of
 
 Figures = dict[str, Any]

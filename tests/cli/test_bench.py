@@ -5,15 +5,15 @@ import re
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from assay.cli import bench
 from assay.errors import AssayError
-from assay.tools import bench_process
-from assay.tools.bench import Configuration, Measurement, Peak
-from assay.tools.bench_process import answer, measure_apart, measure_peak_apart
+from assay.tools import bench, own_process
+from assay.tools.bench import measure_apart, measure_peak_apart, measure_speed
+from assay.tools.bench_process import Configuration, Measurement, Peak, answer
 from assay.tools.contention import Contention
 from support.trained import call
 
@@ -30,8 +30,8 @@ class Machine:
         self.contentions: dict[str, Contention | str] = {}
         self.interrupted_at = ""
         self.asked: list[tuple[Configuration, str, str, int | None]] = []
-        monkeypatch.setattr(bench_process, "measure_peak_apart", lambda precision, device: self.peaks.pop(0))
-        monkeypatch.setattr(bench_process, "measure_apart", self.measure)
+        monkeypatch.setattr(bench, "measure_peak_apart", lambda precision, device: self.peaks.pop(0))
+        monkeypatch.setattr(bench, "measure_apart", self.measure)
 
     def measure(self, configuration: Configuration, precision: str, device: str, steps: int | None) -> Measurement:
         if configuration.name == self.interrupted_at:
@@ -108,6 +108,15 @@ def test_json_has_every_figure_and_the_machine(machine: Machine) -> None:
     assert third["contention"] == TOO_SHORT
 
 
+def test_json_is_what_the_function_returns(machine: Machine) -> None:
+    told = call("bench", "C1", "--device", "cpu", "--json").json
+    machine.peaks.append(Peak(2e11, 2048, 9, QUIET))
+    tree = json.loads(json.dumps(measure_speed(["C1"], device="cpu").tree()))
+    for one in (told, tree):  # what changes while the machine works
+        del one["machine"]["load"], one["machine"]["memory_available_bytes"]
+    assert tree == told
+
+
 def test_ctrl_c_ends_with_what_was_measured(machine: Machine) -> None:
     machine.interrupted_at = "C3"
     answer = call("bench")
@@ -155,7 +164,7 @@ def test_a_terminal_of_any_width_cuts_nothing_off(machine: Machine, width: int, 
 
 
 def test_the_process_answers_with_the_fields_of_a_measurement() -> None:
-    tree = json.loads(answer(json.dumps({"configuration": bench.asdict(TINY), "precision": "float32", "device": "cpu", "steps": 10})))
+    tree = json.loads(answer(json.dumps({"configuration": asdict(TINY), "precision": "float32", "device": "cpu", "steps": 10})))
     assert len(tree["seconds"]) == 10
     assert tree.keys() == set(Measurement._fields) - {"configuration"}
 
@@ -176,7 +185,7 @@ def test_a_process_of_its_own_measures() -> None:
     ],
 )
 def test_a_process_that_fails_is_told(script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_process.sys, "executable", executable(tmp_path, script))
+    monkeypatch.setattr(own_process.sys, "executable", executable(tmp_path, script))
     with pytest.raises(AssayError, match=reason):
         measure_apart(TINY, "float32", "cpu")
 
@@ -184,11 +193,11 @@ def test_a_process_that_fails_is_told(script: str, reason: str, tmp_path: Path, 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
 
-    def interrupted(process: subprocess.Popen[str], asked: str) -> None:
+    def interrupted(process: subprocess.Popen[str], asked: str, timeout: float | None) -> None:
         begun.append(process)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench_process.sys, "executable", executable(tmp_path, "exec sleep 100"))
+    monkeypatch.setattr(own_process.sys, "executable", executable(tmp_path, "exec sleep 100"))
     monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure_peak_apart("float32", "cpu")

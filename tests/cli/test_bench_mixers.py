@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import bench_mixers
-from assay.cli.bench_mixers import MARKS, STEPS
 from assay.core.config import FAMILIES
-from assay.tools.bench import Configuration, Measurement
+from assay.tools import bench_mixers
+from assay.tools.bench_mixers import STEPS
+from assay.tools.bench_process import Configuration, Measurement
 from assay.tools.contention import Contention
+from assay.views.bench_mixers import MARKS
 from support.trained import call
 
 QUIET = Contention(2, 1.9, 0.01, 0.0)

@@ -13,7 +13,7 @@ import typer
 from assay.cli import completion
 from assay.cli.main import app
 from assay.core.recipe import names
-from assay.tools.bench import CONFIGURATIONS, PRECISIONS
+from assay.tools.bench_process import CONFIGURATIONS, PRECISIONS
 from support.lab import Lab
 from support.trained import call
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import compress as command
 from assay.compression.header import HEADER_BYTES
+from assay.tools import compress as command
 from support.lab import Lab
 from support.trained import TEXT, Answer, call
 

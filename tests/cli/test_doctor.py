@@ -10,12 +10,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from assay.cli.doctor import page
 from assay.core.machine import Gpu, Memory, Speed
 from assay.tools import doctor
 from assay.tools.contention import Contention
 from assay.tools.doctor import Finding, bible, cards, extras, folder, main_memory, processor, software, speed, texts
 from assay.training.precision import usable
+from assay.views.doctor import page
 from support.lab import Lab
 from support.trained import call
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from assay.cli import fit_batch
 from assay.tools.fit_batch import Attempt, Trial
+from assay.views.fit_batch import size
 from cli.test_errors import refused
 from support.lab import Lab
 from support.trained import call
@@ -91,7 +91,7 @@ def test_a_terminal_of_any_width_cuts_nothing_off(
 
 
 def test_sizes_are_told_in_what_they_are_large_in() -> None:
-    assert [fit_batch.size(count) for count in (5 * MIB, 1536 * MIB)] == ["5 MiB", "1.50 GiB"]
+    assert [size(count) for count in (5 * MIB, 1536 * MIB)] == ["5 MiB", "1.50 GiB"]
 
 
 def test_mistakes_are_one_sentence(lab: Lab) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.tools import lr_range as tool
+from assay.tools import lr_range
 from assay.tools.lr_range import Point, Sweep
 from cli.test_errors import refused
 from support.lab import Lab
@@ -21,7 +21,7 @@ def test_figures_for_scripts(lab: Lab) -> None:
 
 def test_people_get_a_curve_a_table_and_a_caution(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [Point(0.01 * 2**n, loss, loss) for n, loss in enumerate([5, 5, 4.9, 4.5, 4, 3.2, 3, 2.9, 2.8, 3.5, 5])]
-    monkeypatch.setattr(tool, "measure", lambda experiment, sweep: iter(points))
+    monkeypatch.setattr(lr_range, "measure", lambda experiment, sweep: iter(points))
     for width in (40, 200):
         monkeypatch.setenv("COLUMNS", str(width))
         printed = call("lr-range", lab.recipe).out
@@ -44,7 +44,7 @@ def test_ctrl_c_shows_what_was_measured(lab: Lab, monkeypatch: pytest.MonkeyPatc
         yield Point(0.5, 5.25, 5.25)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool, "measure", measure)
+    monkeypatch.setattr(lr_range, "measure", measure)
     answer = call("lr-range", lab.recipe)
     assert answer.code == 130
     assert "5.2500" in answer.out

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli.verify_resume import differences
 from assay.runs.directory import RunDirectory
+from assay.tools.verify_resume import differences
 from support.lab import Lab
 from support.trained import call
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from assay.cli import verify_resume
-from assay.cli.verify_resume import differences
 from assay.errors import AssayError
 from assay.runs.directory import METRICS, RunDirectory, all_runs
+from assay.tools import verify_resume
+from assay.tools.verify_resume import differences
 from assay.training import checkpoint
 from support.commands import main, only_run, started, train
 from support.experiment import DROPOUT, write_recipe, write_text

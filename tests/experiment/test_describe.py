@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli.show import totals
 from assay.core.recipe import names
-from assay.experiment.describe import PRESET_VOCABULARY, Fold, Subject, describe, differences, folded, subject
+from assay.experiment.describe import PRESET_VOCABULARY, Subject, describe, differences, subject
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.recurrent import RecurrentConfig
 from assay.objective.deep_supervision import DeepSupervisionConfig
 from assay.objective.next_token import NextTokenConfig
 from assay.optim.adamw import AdamwConfig
+from assay.views.show import totals
 
 
 def described(config: ModelConfig, vocabulary: int = 100, shape: tuple[int, int] = (2, 16)) -> Subject:
@@ -103,18 +103,6 @@ def test_every_recipe_can_be_described(name: str) -> None:
     assert subject(name, [], None).total > 100_000
 
 
-def test_identical_layers_in_a_row_are_folded() -> None:
-    found = described(decoder(depth=5, pattern=[{}, {}, {"feed": {"kind": "glu"}}]))
-    folds = folded(found.parameters)
-    assert sum(fold.total for fold in folds) == found.total
-    assert [fold.name for fold in folds if fold.name.endswith("mixer.output.weight")] == [
-        "blocks.0-1.mixer.output.weight",
-        "blocks.2.mixer.output.weight",
-        "blocks.3-4.mixer.output.weight",
-    ]
-    assert folds[0] == Fold("embedding.weight", "embedding", (100, 32), 3200)
-
-
 def test_describing_costs_no_memory_of_the_models_size(tmp_path: Path) -> None:
     found = described(decoder(width=65_536, depth=6, block={"mixer": {"heads": 64}}))
     assert found.total > 3e11  # 1.2 terabytes
@@ -163,8 +151,8 @@ def test_active_parameters_differ_where_one_side_is_a_mixture() -> None:
 
 def test_the_sentence_on_parameters_tells_how_many_are_active() -> None:
     mixed, dense = (described(decoder(block={"feed": feed})) for feed in (MIXTURE, "glu"))
-    assert totals(mixed)["parameters"].startswith(f"{mixed.total:,} ({mixed.active:,} active a token): ")
-    assert "active" not in totals(dense)["parameters"]
+    assert totals(mixed.tree())["parameters"].startswith(f"{mixed.total:,} ({mixed.active:,} active a token): ")
+    assert "active" not in totals(dense.tree())["parameters"]
 
 
 def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
@@ -175,6 +163,6 @@ def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
     assert headed.memory["optimizer"] == 8 * (plain.total + headed.heads)
     assert headed.flops_forward == plain.flops_forward
     assert headed.flops_training > plain.flops_training
-    assert totals(headed)["heads of training"] == f"16,000; in training {plain.total + 16_000:,}"
-    assert "heads of training" not in totals(plain)
+    assert totals(headed.tree())["heads of training"] == f"16,000; in training {plain.total + 16_000:,}"
+    assert "heads of training" not in totals(plain.tree())
     assert differences(plain, headed)["parameters_training_heads"] == (0, 16_000)

@@ -7,7 +7,7 @@ import pytest
 
 from assay.jobs.folder import counts
 from assay.runs.lock import take
-from jobs.plain import plain_jobs
+from support.plain_jobs import plain_jobs
 from support.small_study import at_home
 
 

@@ -20,7 +20,7 @@ from assay.runs.lock import take
 from assay.studies.folder import StudyFolder
 from assay.studies.work import work
 from assay.trainer.trainer import Fit
-from jobs.plain import plain_jobs
+from support.plain_jobs import plain_jobs
 from support.small_study import STUDY, at_home, jobs, metrics, planned, states
 from support.trained import call
 

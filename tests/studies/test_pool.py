@@ -21,6 +21,7 @@ def quiet(plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
     """Shows nothing."""
 
 
+@pytest.mark.slow
 def test_two_pools_at_once_make_each_run_once(tmp_path: Path) -> None:
     rhythms = ["train.log_every=10steps", "train.validate_every=200steps", "train.samples=0", "train.save_every=50steps"]
     study = planned(tmp_path, seeds=[0, 1, 2], budget="200steps", report_on="validation", set=rhythms)

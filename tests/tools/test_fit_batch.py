@@ -12,8 +12,9 @@ import pytest
 from assay.core.recipe import override
 from assay.errors import UserError
 from assay.experiment.config import ExperimentConfig
-from assay.tools import fit_batch
-from assay.tools.fit_batch import PRECISION, Attempt, Trial, accumulation, answer, of_rows, parse_memory, resident, search
+from assay.tools import fit_batch, own_process
+from assay.tools.fit_batch import PRECISION, Attempt, Trial, accumulation, answer, of_rows, parse_memory, search
+from assay.tools.own_process import resident
 from support.experiment import tree_of, write_text
 
 
@@ -112,20 +113,20 @@ Popen = subprocess.Popen
 
 def test_ctrl_c_kills_the_process_and_waits_for_its_end(config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced = Replaced("import time; time.sleep(60)")
-    monkeypatch.setattr(fit_batch.subprocess, "Popen", replaced)
+    monkeypatch.setattr(own_process.subprocess, "Popen", replaced)
 
     def interrupt(pid: int) -> int:
         replaced.started[0]._sigint_wait_secs = 0  # as after a Ctrl-C inside `communicate`
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_batch, "resident", interrupt)
+    monkeypatch.setattr(own_process, "resident", interrupt)
     with pytest.raises(KeyboardInterrupt):
         Attempt(config, None, 2**40)(4)
     assert [process.returncode for process in replaced.started] == [-signal.SIGKILL]
 
 
 def test_a_process_that_the_system_kills_does_not_fit(config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_batch.subprocess, "Popen", Replaced("import os; os.kill(os.getpid(), 9)"))
+    monkeypatch.setattr(own_process.subprocess, "Popen", Replaced("import os; os.kill(os.getpid(), 9)"))
     trial = Attempt(config, None, None)(4)
     assert (trial.fits, trial.why) == (False, "was killed by signal 9")
 
@@ -144,12 +145,12 @@ def test_a_mistake_in_the_config_is_told_as_such(config: ExperimentConfig, monke
     wrong = ExperimentConfig.make(override(config.tree(), ["model.position={kind='learned', length=8}"]))
     told = answer(json.dumps({"config": of_rows(wrong, 4).tree(), "data_dir": None, "limit": None}))
     assert told["error"].startswith("plan.window: 16 tokens exceed")
-    monkeypatch.setattr(fit_batch.subprocess, "Popen", Replaced(f"print({json.dumps(json.dumps(told))})"))
+    monkeypatch.setattr(own_process.subprocess, "Popen", Replaced(f"print({json.dumps(json.dumps(told))})"))
     with pytest.raises(UserError, match=r"^plan\.window: 16 tokens exceed"):
         Attempt(wrong, None, None)(4)
 
 
 def test_a_bug_in_the_process_is_told_with_its_last_line(config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_batch.subprocess, "Popen", Replaced("raise ValueError('shapes differ')"))
+    monkeypatch.setattr(own_process.subprocess, "Popen", Replaced("raise ValueError('shapes differ')"))
     with pytest.raises(fit_batch.AssayError, match="4 rows could not be tried: ValueError: shapes differ"):
         Attempt(config, None, None)(4)

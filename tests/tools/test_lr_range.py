@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from assay.cli.schedule import optimizer_of
 from assay.core.config import FAMILIES
 from assay.errors import UserError
 from assay.optim.schedule.base import Schedule
 from assay.tools.lr_range import BELOW_LOWEST, DIVERGED, Mean, Point, Sweep, finding, measure, rates
+from assay.tools.schedule import build_optimizer
 from assay.training.step import train_step
 from support.experiment import build, write_text
 
@@ -139,5 +139,5 @@ def test_rates_are_found_by_their_keys_in_every_part_of_an_optimiser(text: Path)
 def test_every_optimiser_has_rates_that_can_be_tested_and_drawn(text: Path, kind: str) -> None:
     experiment = build(text, f"optimizer={kind}")
     assert rates(experiment.config)
-    assert optimizer_of(experiment.config).rates(0.5) == experiment.state.optimizer.rates(0.5)
+    assert build_optimizer(experiment.config).rates(0.5) == experiment.state.optimizer.rates(0.5)
     assert len(list(measure(experiment, Sweep(1e-3, 1e-2, 3)))) == 3

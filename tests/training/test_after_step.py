@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from assay.cli.verify_resume import same
 from assay.core.parallel import Parallel
 from assay.data.plan import share
 from assay.experiment.assemble import Experiment
 from assay.nn.feed.deepseek_moe import BalancingRouter
 from assay.optim.base import Optimizer
 from assay.runs.directory import METRICS
+from assay.tools.verify_resume import same
 from assay.training import checkpoint
 from assay.training.after_step import Tallies
 from assay.training.step import train_step

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from assay.cli.verify_resume import same
 from assay.errors import RunError
 from assay.experiment.assemble import Experiment
+from assay.tools.verify_resume import same
 from assay.training import checkpoint
 from assay.training.state import Best
 from assay.training.step import train_step

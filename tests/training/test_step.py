@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from assay.cli.verify_resume import same
 from assay.core.parallel import Parallel
 from assay.core.types import Mean, Progress
 from assay.data.plan import share
@@ -19,6 +18,7 @@ from assay.experiment.assemble import Experiment
 from assay.nn.feed.base import Feed
 from assay.nn.feed.mlp import Mlp, MlpConfig
 from assay.nn.mixer.base import Extras
+from assay.tools.verify_resume import same
 from assay.training.budget import CALIBRATION_STEPS, Budget
 from assay.training.learner import Learned
 from assay.training.state import StepResult

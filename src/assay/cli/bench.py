@@ -1,22 +1,14 @@
-"""`assay bench`: how fast this machine trains, and what else was going on meanwhile."""
+"""`assay bench`: how fast this machine trains, and what each mixer costs."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from assay.cli.options import AsJson
 from assay.errors import UserError
 from assay.terminal.console import console, doing, print_json
-from assay.terminal.tables import pairs, print_table
-
-if TYPE_CHECKING:
-    from assay.tools.bench import Measurement, Peak
-
-HEAD = ("", "tokens/s", "10th-90th %", "ms a step", "of peak", "memory", "")
 
 
 def bench(
@@ -38,133 +30,40 @@ def bench(
 
     `assay bench mixers` compares the mixers at one size of the model and several lengths of context.
     """
-    from assay.cli.bench_mixers import Asked, bench_mixers
-    from assay.core.machine import facts
-    from assay.tools.bench import able, chosen
-    from assay.tools.bench_process import measure_apart, measure_peak_apart
+    from assay.tools.bench import measure_speed
+    from assay.tools.progress import ignore
+    from assay.views.bench import print_speed
 
     if configurations and configurations[0] == "mixers":
         if without_dropout:
             raise UserError("--no-dropout: mixers are always compared without dropout; leave it out")
-        return bench_mixers(Asked(configurations[1:], contexts or [], *able(precision, device), steps), page, as_json=as_json)
+        return _bench_mixers(configurations[1:], contexts or [], (precision, device, steps), page, as_json=as_json)
     for option, given in (("--context", contexts), ("--write", page)):
         if given:
             raise UserError(f"{option} is for `assay bench mixers`; leave it out")
-    selected = chosen(configurations or [])
-    if without_dropout:
-        selected = [replace(one, dropout=0.0) for one in selected]
-    found, place = able(precision, device)
-    precision, where = found, str(place)
     out = console(as_json=as_json)
-    machine = facts()
-    with doing(out, f"{precision} matrix products"):
-        peak = measure_peak_apart(precision, where)
-    measured: list[Measurement] = []
-    try:
-        for one in selected:
-            with doing(out, f"{one.name}  {one}"):
-                measured.append(measure_apart(one, precision, where, steps))
-        if peak.disturbed:  # the machine may be quieter by now
-            peak = max(peak, measure_peak_apart(precision, where), key=lambda one: one.flops)
-    finally:  # what was measured before Ctrl-C is shown
-        if measured and not as_json:
-            _show(out, {**machine, "precision": precision, "device": where}, peak, measured)
+    show = ignore if as_json else partial(print_speed, out)
+    report = measure_speed(
+        configurations or (), precision, device, steps, dropout=not without_dropout, progress=partial(doing, out), on_abort=show
+    )
     if as_json:
-        print_json({"machine": machine, "precision": precision, "device": where, **_tree(peak, measured)})
+        print_json(report.tree())
+    show(report)
     return None
 
 
-def _show(out: Console, machine: dict[str, Any], peak: "Peak", measured: "list[Measurement]") -> None:
-    """The figures for people."""
-    from assay.core.machine import per_second
+def _bench_mixers(kinds: list[str], contexts: list[int], how: tuple[str, str, int | None], page: Path | None, *, as_json: bool) -> None:
+    """`assay bench mixers`."""
+    from assay.tools.bench_mixers import compare_mixers
+    from assay.tools.progress import ignore
+    from assay.views.bench_mixers import fill_page, print_mixers, read_page
 
-    where = ", ".join(gpu["name"] for gpu in machine["gpus"]) if machine["device"].startswith("cuda") else machine["cpu"]
-    cpus = f"{machine['cpus']} CPUs, {machine['threads']} thread{'s' * (machine['threads'] != 1)}"
-    out.print(
-        pairs(
-            {
-                "machine": f"{where}; {cpus}; torch {machine['torch']}, Python {machine['python']}",
-                "peak": f"{per_second(peak.flops)}, {machine['precision']}: the fastest of {peak.repeats} products of {peak.size} x "
-                f"{peak.size} matrices",
-                **{measurement.configuration.name: str(measurement.configuration) for measurement in measured},
-            }
-        )
-    )
-    out.print()
-    print_table(out, HEAD, [_cells(measurement, peak) for measurement in measured], spare=HEAD.index("ms a step"))
-    out.print()
-    for sentence in sentences(machine, peak, measured):
-        out.print(sentence, markup=False)
-
-
-def _cells(measurement: "Measurement", peak: "Peak") -> tuple[str, ...]:
-    low, median, high = measurement.rates
-    return (
-        measurement.configuration.name,
-        f"{median:,.0f}",
-        f"{low:,.0f}-{high:,.0f}",
-        f"{1000 * measurement.configuration.tokens / median:,.1f}",
-        f"{measurement.flops / peak.flops:.1%}",
-        "-" if measurement.peak_memory is None else f"{measurement.peak_memory / 2**20:,.0f} MiB",
-        "disturbed" if measurement.disturbed else "",
-    )
-
-
-def sentences(machine: dict[str, Any], peak: "Peak", measured: "list[Measurement]") -> Iterator[str]:
-    """What the figures mean, and which of them are not to be trusted."""
-    from assay.tools.bench import FLOPS_ARE, WARM_STEPS
-    from assay.tools.contention import RULE
-
-    memory = "that of torch's tensors on the GPU" if machine["device"].startswith("cuda") else "resident, beyond what the imports took"
-    shortest = min(len(measurement.seconds) for measurement in measured)
-    yield f"Medians over at least {shortest} steps after {WARM_STEPS} to warm up: forward, backward, clip 1.0, AdamW, on random tokens."
-    yield f"Share of the peak by {FLOPS_ARE}. Memory: {memory}, each in a process of its own."
-    flagged = [(one.configuration.name, one.contention) for one in measured if one.disturbed]
-    unknown: dict[str, list[str]] = {}
-    for one in measured:
-        if isinstance(one.contention, str):
-            unknown.setdefault(one.contention, []).append(one.configuration.name)
-    for name, contention in flagged:
-        yield f"{name} was disturbed: {contention}. Measure again when the machine is idle."
-    if peak.disturbed:
-        yield f"The peak was disturbed, so the shares of it cannot be trusted: {peak.contention}."
-    for reason, names in unknown.items():
-        yield f"Whether other processes disturbed {', '.join(names)} cannot be told: {reason}."
-    if flagged or peak.disturbed:
-        yield f"Disturbed means: {RULE}."
-    if machine["device"].startswith("cuda"):
-        yield "Other processes on the GPU are not seen."
-
-
-def _tree(peak: "Peak", measured: "list[Measurement]") -> dict[str, Any]:
-    """The figures for programs."""
-    from assay.tools.bench import FLOPS_ARE
-    from assay.tools.contention import RULE
-
-    return {
-        "peak": {"flops_per_second": peak.flops, "size": peak.size, "repeats": peak.repeats, **_contention(peak)},
-        "share_of_peak_is": FLOPS_ARE,
-        "disturbed_means": RULE,
-        "configurations": [
-            {
-                **asdict(measurement.configuration),
-                "tokens_per_second": measurement.rates[1],
-                "tokens_per_second_10th_percentile": measurement.rates[0],
-                "tokens_per_second_90th_percentile": measurement.rates[2],
-                "parameters": measurement.parameters,
-                "flops_per_token": measurement.flops_per_token,
-                "share_of_peak": measurement.flops / peak.flops,
-                "peak_memory_bytes": measurement.peak_memory,
-                "seconds": measurement.seconds,
-                **_contention(measurement),
-            }
-            for measurement in measured
-        ],
-    }
-
-
-def _contention(measured: "Measurement | Peak") -> dict[str, Any]:
-    """Whether it was disturbed; None where that cannot be told, with the reason."""
-    if isinstance(measured.contention, str):
-        return {"disturbed": None, "contention": measured.contention}
-    return {"disturbed": measured.disturbed, "contention": measured.contention._asdict()}
+    before = None if page is None else read_page(page)
+    out = console(as_json=as_json)
+    show = ignore if as_json else partial(print_mixers, out)
+    report = compare_mixers(kinds, contexts, *how, progress=partial(doing, out), on_abort=show)
+    if as_json:
+        print_json(report.tree())
+    show(report)
+    if page is not None and before is not None:
+        page.write_text(fill_page(before, report), encoding="utf-8")

@@ -1,12 +1,11 @@
 """`assay diff A B`: what differs between two recipes, presets or runs."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from assay.cli.options import AsJson, RunsDir
 from assay.terminal.console import console, print_json
-from assay.terminal.tables import print_table
 
 
 def diff(
@@ -16,33 +15,11 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Print the keys, parameter counts and FLOPs in which two things differ."""
-    from assay.experiment.describe import differences, subject
+    from assay.tools.diff import diff_configs
+    from assay.views.diff import print_diff
 
-    rows = differences(subject(left, [], runs_dir), subject(right, [], runs_dir))
+    found = diff_configs(left, right, runs_dir)
     if as_json:
-        print_json({key: {"left": a, "right": b} for key, (a, b) in rows.items()})
-    elif not rows:
-        console().print(f"{left} and {right} do not differ", markup=False, soft_wrap=True)
+        print_json(found.tree())
     else:
-        print_table(console(), ("", left, right), [(_label(key), _cell(a), _cell(b)) for key, (a, b) in rows.items()], words=3)
-
-
-LABELS = {
-    "parameters": "parameters, all",
-    "parameters_training_heads": "parameters, heads of training",
-    "flops_per_token_forward": "FLOPs a token, forward",
-    "flops_per_token_training": "FLOPs a token, forward and backward",
-}
-
-
-def _label(key: str) -> str:
-    """A key of the config as it is, a count in words."""
-    return LABELS.get(key) or key.replace("parameters_", "parameters, ")
-
-
-def _cell(value: Any) -> str:
-    from assay.views.configs import shown
-
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(value)
+        print_diff(console(), found)

@@ -48,7 +48,7 @@ def score(
     from assay.tools.score_dynamic import choose_adaptation
     from assay.tools.score_hf import HfRequest, score_hf
     from assay.tools.score_legacy import choose_shapes
-    from assay.trainer.rescore import ScoreRequest
+    from assay.trainer.rescore import KeptScore, ScoreRequest
     from assay.views.score import print_beside, print_kept
     from assay.views.waiting import waiting_for_baselines
 
@@ -56,6 +56,13 @@ def score(
         byte_picture.check(picture)
     learning, shapes = choose_adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), choose_shapes(legacy, legacy_shapes)
     out, runs = console(as_json=as_json), runs_folder(runs_dir)
+
+    def show(kept: KeptScore) -> None:  # at once: what stands beside it may take long
+        if picture is not None:
+            reliability_picture.draw(kept.stored, f"{kept.file.parent.parent.name}: {kept.score.protocol.describe()}", picture)
+        if not as_json:
+            print_kept(out, kept, detail=detail)
+
     if hf is not None:
         unused = {"RUN": run, "--checkpoint": checkpoint != "best", "--policy": policy, "--minimum-context": minimum_context}
         _refuse(
@@ -63,21 +70,18 @@ def score(
             "is not used with --hf, which reads windows of --context tokens; leave it out",
         )
         kept = score_hf(HfRequest(hf, text, corpus, split, context, stride, batch_size, device), data_dir, runs)
+        show(kept)
         tree = kept_tree(kept)
     else:
         _refuse({"--text": text, "--corpus": corpus, "--context": context}, "is for --hf FOLDER; a run has its own text and window")
         if run is None:
             raise UserError("missing argument RUN, such as `last`, or a transformers model with --hf; see `assay score --help`")
         request = ScoreRequest(split, checkpoint, policy, stride, data_dir, batch_size, device)
-        found = score_beside(find(run, runs), request, minimum_context, learning, shapes, waiting_for_baselines(out))
+        found = score_beside(find(run, runs), request, minimum_context, learning, shapes, waiting_for_baselines(out), show)
         kept, tree = found.kept, found.tree()
-    if picture is not None:
-        reliability_picture.draw(kept.stored, f"{kept.file.parent.parent.name}: {kept.score.protocol.describe()}", picture)
     if as_json:
         print_json(tree)
-        return
-    print_kept(out, kept, detail=detail)
-    if hf is None:
+    elif hf is None:
         print_beside(out, found)
     else:
         out.print(f"kept: {kept.file} (`assay compare RUN FILE` sets it beside a run)", markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from assay.core.devices import synchronize
+from assay.core.memory import forget_peak, peak_bytes
 
 FORMATS = {  # of matrices, by the names of train.precision
     "float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "bf16_weights": torch.bfloat16, "fp16": torch.float16,
@@ -134,7 +135,7 @@ class MemoryPeak:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+            forget_peak(device)
             self.before: int | None = torch.cuda.memory_allocated(device)
             return
         try:  # Linux forgets its high-water mark on request, else what was needed for a moment while importing would count
@@ -146,7 +147,7 @@ class MemoryPeak:
 
     def above(self) -> int | None:
         """Bytes; None where the system does not tell."""
-        peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else _most_resident()
+        peak = peak_bytes(self.device) if self.device.type == "cuda" else _most_resident()
         return None if peak is None or self.before is None else max(0, peak - self.before)
 
 

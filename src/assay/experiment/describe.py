@@ -1,12 +1,9 @@
 """What exactly a recipe, a preset or a run is: its config, shapes, parameters by role, FLOPs and memory."""
 
-import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -146,36 +143,6 @@ def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
         model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
         state = model(torch.zeros(1, tokens, dtype=torch.int64), model.init_state(1)).state
     return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
-
-
-class Fold(NamedTuple):
-    """A parameter, or the same one of several layers that follow each other: `blocks.0-3.mixer.output.weight`."""
-
-    name: str
-    role: Role
-    shape: tuple[int, ...]
-    total: int  # parameters in all of them
-
-
-def folded(parameters: Sequence[tuple[str, Role, tuple[int, ...], int]]) -> list[Fold]:
-    """The parameters in their order, those of identical layers in a row taken together."""
-    folds: list[Fold] = []
-    for prefix, listed in groupby(parameters, key=lambda parameter: _layer(parameter[0])[0]):
-        layers = {index: list(members) for index, members in groupby(listed, key=lambda parameter: _layer(parameter[0])[1])}
-        alike = groupby(layers, key=lambda index: [Fold(_layer(name)[2], role, shape, count) for name, role, shape, count in layers[index]])
-        for signature, members in alike:
-            indices = list(members)
-            span = indices[0] if len(indices) == 1 else f"{indices[0]}-{indices[-1]}"
-            for one in signature:
-                name = f"{prefix}.{span}.{one.name}" if span else one.name
-                folds.append(one._replace(name=name, total=one.total * len(indices)))
-    return folds
-
-
-def _layer(name: str) -> tuple[str, str, str]:
-    """`blocks.3.feed.weight` -> blocks, 3, feed.weight; a name without a number is all in the last."""
-    match = re.fullmatch(r"(.*?)\.(\d+)\.(.*)", name)
-    return (match[1], match[2], match[3]) if match else ("", "", name)
 
 
 def differences(left: Subject, right: Subject) -> dict[str, tuple[Any, Any]]:

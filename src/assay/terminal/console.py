@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -36,6 +36,11 @@ def doing(out: Console, text: str) -> Iterator[None]:
     with Live(Text(f"measuring {text}", style="dim"), console=out, auto_refresh=False, transient=True) as live:
         live.refresh()
         yield
+
+
+def waiting(out: Console, text: str) -> AbstractContextManager[object]:
+    """Say what is being done, in a terminal, beside something that moves."""
+    return out.status(text) if out.is_terminal else nullcontext()
 
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them

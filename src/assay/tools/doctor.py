@@ -6,19 +6,22 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 
-from assay.core.machine import cpu_count, cpu_name, cpu_quota, gpus, matmul_speed, memory, per_second
+from assay.core.config import Tree
+from assay.core.machine import cpu_count, cpu_name, cpu_quota, facts, gpus, matmul_speed, memory, per_second
 from assay.core.version import __version__
 from assay.errors import DataError
 from assay.runs.directory import runs_folder
 from assay.text.bible import PACKAGE, check, read_verses
 from assay.text.cache import cache_root
 from assay.tools.contention import Contention, between, clocks
+from assay.tools.progress import Progress, silent
 from assay.training.precision import usable
 
 Mark = Literal["ok", "note", "problem"]
@@ -40,6 +43,29 @@ class Finding(NamedTuple):
     mark: Mark
     fact: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found on this machine."""
+
+    findings: tuple[Finding, ...]
+    machine: Tree
+
+    @property
+    def problems(self) -> int:
+        """How many findings keep the machine from being ready."""
+        return sum(finding.mark == "problem" for finding in self.findings)
+
+    def tree(self) -> Tree:
+        """As plain values."""
+        return {"ready": not self.problems, "findings": [finding._asdict() for finding in self.findings], "machine": self.machine}
+
+
+def examine_machine(data_dir: Path | None = None, runs_dir: Path | None = None, progress: Progress = silent) -> Examination:
+    """Look at everything that Assay needs."""
+    with progress("the speed of matrix products"):
+        return Examination(tuple(examine(data_dir, runs_dir)), facts())
 
 
 def examine(data_dir: Path | None, runs_dir: Path | None, seconds: float = 0.5) -> Iterator[Finding]:

@@ -10,30 +10,33 @@ output.
 
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from assay.core.config import Tree
 from assay.core.devices import resolve, synchronize
 from assay.core.machine import MemoryPeak, memory
 from assay.core.parallel import Parallel
-from assay.errors import AssayError, UserError
+from assay.core.words import plural
+from assay.errors import AssayError, UserError, out_of_memory
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
+from assay.tools.own_process import run_module
+from assay.tools.progress import Progress, ignore, silent
 from assay.training.step import train_step
 
 MARGIN = 0.1  # of the free memory, left for what else happens: scoring, samples, other programs
 PRECISION = 1 / 16  # of the rows: a closer search would take as long again
 WARM_STEPS, MEASURED_STEPS = 1, 2  # the first one makes the state of the optimiser
-POLL = 0.02  # seconds between two looks at a process
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-EXHAUSTED = ("out of memory", "can't allocate memory", "not enough memory")  # in the words of torch's allocators
+TIMES_BATCH = 16  # rows beyond so many batches are not tried unless asked for
 
 
 class Trial(NamedTuple):
@@ -44,6 +47,73 @@ class Trial(NamedTuple):
     peak: int | None  # bytes; None where the process did not live to tell
     tokens_per_second: float | None
     why: str = ""  # where it does not fit
+
+
+@dataclass(frozen=True)
+class BatchSearch:
+    """The numbers of rows that were tried, and which of them fit."""
+
+    device: str
+    limit: int | None  # bytes; None: the free memory of the GPU less a margin
+    batch: int  # rows that the config asks for in a step
+    window: int  # tokens in a row
+    most: int  # rows beyond which nothing was tried
+    trials: tuple[Trial, ...]  # by their rows
+
+    @property
+    def rows(self) -> int | None:
+        """Of the largest micro-batch that fits; None where none does."""
+        return max((trial.rows for trial in self.trials if trial.fits), default=None)
+
+    @property
+    def accumulation(self) -> int | None:
+        """The fewest micro-batches that fit and make up the batch of the config."""
+        return None if self.rows is None else accumulation(self.batch, self.rows)
+
+    def tree(self) -> Tree:
+        """As plain values."""
+        return {
+            "device": self.device,
+            "limit_bytes": self.limit,
+            "plan_batch": self.batch,
+            "rows": self.rows,
+            "accumulation": self.accumulation,
+            "trials": [trial._asdict() for trial in self.trials],
+        }
+
+
+def find_batch(
+    config: ExperimentConfig,
+    data_dir: Path | None = None,
+    limit: int | None = None,
+    most: int | None = None,
+    progress: Progress = silent,
+    on_abort: Callable[[BatchSearch], object] = ignore,
+) -> BatchSearch:
+    """Find the largest micro-batch that fits into `limit` bytes, by training steps of it.
+
+    Without a limit it is what is free, less a tenth; without `most` rows it is 16 times the batch of the config. `on_abort` is given what
+    was tried when an error or Ctrl-C ends it early. Raises AssayError where a trial fails for want of anything but memory.
+    """
+    load_data(config, data_dir)  # so that it is prepared, or its absence told, before anything is tried
+    attempt, highest, trials = Attempt(config, data_dir, limit), most or TIMES_BATCH * config.plan.batch, list[Trial]()
+
+    def tried(rows: int) -> Trial:
+        with progress(plural(rows, "row")):
+            return attempt(rows)
+
+    def found() -> BatchSearch:
+        ordered = tuple(sorted(trials, key=lambda trial: trial.rows))
+        return BatchSearch(str(attempt.device), attempt.limit, config.plan.batch, config.plan.window, highest, ordered)
+
+    try:
+        for trial in search(tried, highest):
+            trials.append(trial)
+    except BaseException:
+        if trials:
+            on_abort(found())
+        raise
+    return found()
 
 
 def parse_memory(text: str) -> int:
@@ -87,39 +157,19 @@ class Attempt:
         """The trial of so many rows, in a process of its own, which is gone afterwards. Raises AssayError where it fails otherwise."""
         tree = of_rows(self.config, rows).tree()
         asked = {"config": tree, "data_dir": None if self.data_dir is None else str(self.data_dir), "limit": self.limit}
-        command = [sys.executable, "-m", "assay.tools.fit_batch"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                told, complaint = self._watched(process, json.dumps(asked))
-            except BaseException:  # Ctrl-C above all: nothing goes on training in the background
-                process.kill()
-                process.wait()  # which `with` leaves out after Ctrl-C
-                raise
-        if told is None:
+        ended = run_module("assay.tools.fit_batch", asked, self.limit if self.device.type == "cpu" else None)
+        if ended.over_limit:
             return Trial(rows, False, None, None, "took more than the limit, and was stopped")
-        if process.returncode < 0:
-            return Trial(rows, False, None, None, f"was killed by signal {-process.returncode}")
-        if process.returncode:
-            reason = complaint.strip().splitlines()[-1:] or [f"its process ended with code {process.returncode}"]
-            raise AssayError(f"{rows} rows could not be tried: {reason[0]}")
-        answer = json.loads(told)
+        if ended.code < 0:
+            return Trial(rows, False, None, None, f"was killed by signal {-ended.code}")
+        if ended.code:
+            raise AssayError(f"{rows} rows could not be tried: {ended.complaint or f'its process ended with code {ended.code}'}")
+        answer = json.loads(ended.out)
         if "error" in answer:
             raise UserError(answer["error"])
         trial = Trial(**answer)
         over = trial.peak is not None and self.limit is not None and trial.peak > self.limit
         return trial._replace(fits=False, why="took more than the limit") if over else trial
-
-    def _watched(self, process: "subprocess.Popen[str]", asked: str) -> tuple[str | None, str]:
-        """What the process writes to its two outputs; None for the first where it was stopped because of its memory."""
-        sent: str | None = asked
-        while True:
-            try:
-                return process.communicate(sent, timeout=POLL)
-            except subprocess.TimeoutExpired:
-                sent = None
-            if self.device.type == "cpu" and self.limit is not None and resident(process.pid) > self.limit:
-                process.kill()
-                return None, process.communicate()[1]
 
 
 def of_rows(config: ExperimentConfig, rows: int) -> ExperimentConfig:
@@ -127,16 +177,6 @@ def of_rows(config: ExperimentConfig, rows: int) -> ExperimentConfig:
     parts = 2 if config.train.noise_scale else 1  # it is measured between micro-batches
     train = config.train.changed(accumulation=parts, budget="1Gsteps")
     return config.changed(plan=config.plan.changed(batch=parts * rows), train=train)
-
-
-def resident(pid: int) -> int:
-    """Bytes that a process has in memory now; 0 where the system does not tell."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
 
 
 def run(config: ExperimentConfig, data_dir: Path | None, limit: int | None) -> Trial:
@@ -171,7 +211,7 @@ def answer(asked: str) -> dict[str, Any]:
     except AssayError as error:
         return {"error": str(error)}
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(word in str(error).lower() for word in EXHAUSTED):
+        if not out_of_memory(error):
             raise
         return Trial(config.plan.batch // config.train.accumulation, False, None, None, "out of memory")._asdict()
 

@@ -7,16 +7,21 @@ first that this update can change. Smoothing lags behind by some ten steps, so t
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
-from assay.core.config import flatten
+from assay.core.config import Tree, flatten
+from assay.core.parallel import Parallel
 from assay.errors import NonFiniteLoss, UserError
-from assay.experiment.assemble import Experiment
+from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.optim.schedule.base import Schedule
+from assay.tools.progress import Progress, ignore, silent
 from assay.training.step import train_step
 
 SMOOTHING = 0.9  # decay of the mean loss
@@ -61,6 +66,63 @@ class Finding(NamedTuple):
     lowest: Point
     factor: float | None  # the suggestion
     words: str  # by which rule, or why there is none
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The losses that rising learning rates led to."""
+
+    sweep: Sweep
+    configured: dict[str, float]  # learning rates by their keys in the config
+    points: tuple[Point, ...]
+
+    @cached_property
+    def finding(self) -> Finding | None:
+        """What the points say; None for too few of them."""
+        return finding(self.points)
+
+    def rates(self, factor: float) -> dict[str, float]:
+        """The learning rates at a factor, by their keys in the config."""
+        return {key: rate * factor for key, rate in self.configured.items()}
+
+    def tree(self) -> Tree:
+        """As plain values."""
+        found = self.finding
+        return {
+            **self.sweep._asdict(),
+            "configured": self.configured,
+            "points": [point._asdict() for point in self.points],
+            "steepest": None if found is None else found.steepest.factor,
+            "lowest": None if found is None else found.lowest.factor,
+            "suggestion": None if found is None or found.factor is None else self.rates(found.factor),
+            "rule": None if found is None else found.words,
+        }
+
+
+def sweep_learning_rates(
+    config: ExperimentConfig,
+    sweep: Sweep,
+    data_dir: Path | None = None,
+    progress: Progress = silent,
+    on_abort: Callable[[RangeTest], object] = ignore,
+) -> RangeTest:
+    """Train a few steps with rising learning rates; nothing is kept of them.
+
+    `on_abort` is given what was measured when an error or Ctrl-C ends it early. Raises UserError for a sweep that is none.
+    """
+    sweep.checked()
+    with progress("preparing the text"):
+        prepared = load_data(config, data_dir)
+    experiment, points = assemble(config, prepared, Parallel()), list[Point]()
+    try:
+        with progress(f"training up to {sweep.steps} steps (Ctrl-C shows what was measured)"):
+            for point in measure(experiment, sweep):
+                points.append(point)
+    except BaseException:
+        if points:
+            on_abort(RangeTest(sweep, rates(config), tuple(points)))
+        raise
+    return RangeTest(sweep, rates(config), tuple(points))
 
 
 def measure(experiment: Experiment, sweep: Sweep) -> Iterator[Point]:

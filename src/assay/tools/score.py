@@ -1,6 +1,6 @@
 """A run scored with all that may stand beside its score: dynamic evaluation, another harness's figures, baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,13 +38,14 @@ def kept_tree(kept: KeptScore) -> dict[str, Any]:
 
 def score_beside(
     run: RunDirectory, request: ScoreRequest, minimum_context: int | None, learning: Adaptation | None, shapes: Sequence[Shape],
-    waiting: Waiting,
+    waiting: Waiting, show: Callable[[KeptScore], object],
 ) -> RunScore:  # fmt: skip
-    """Score a run, keep the score, and measure what was asked for beside it. Raises UserError."""
+    """Score a run, keep and `show` the score, and measure what was asked for beside it, which may take longer. Raises UserError."""
     opened = open_run(run, request.split, request.checkpoint, request.data_dir)
     chosen = replace(request, stride=choose_stride(opened.config.plan.window, request.stride, minimum_context))
     scorer = make_run_scorer(opened, chosen)
     kept = keep_score(opened, scorer)
+    show(kept)
     dynamic = None
     if learning is not None:
         training = make_run_scorer(_on_training_text(opened), chosen).reading

@@ -10,8 +10,8 @@ import torch
 from assay.core.machine import Speed
 from assay.errors import UserError
 from assay.experiment.describe import of_experiment
-from assay.tools import bench
-from assay.tools.bench import (
+from assay.tools import bench_process as bench
+from assay.tools.bench_process import (
     CONFIGURATIONS,
     STEPS_AN_EPOCH,
     WARM_STEPS,
