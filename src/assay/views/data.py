@@ -11,7 +11,6 @@ from assay.reports import byte_picture
 from assay.terminal.console import WIDE
 from assay.terminal.tables import pairs, print_table
 from assay.tools.data import HeldOutOverlap, PartSizes, Section, TextFacts, TokenCounts, Yardsticks
-from assay.trainer.baselines import Baselines
 from assay.views.configs import shown
 from assay.views.run_summary import print_baselines
 
@@ -27,9 +26,10 @@ def print_section(out: Console, section: Section) -> None:
             _print_tokens(out, section)
         case HeldOutOverlap():
             _print_overlap(out, section)
-        case Yardsticks(found=found, training_bytes=size) if found is not None:
-            out.print("yardsticks: what a model of the validation text should beat")
-            print_baselines(out, Baselines(found, size), None)
+        case Yardsticks(baselines=baselines):
+            if not baselines.left_out:
+                out.print("yardsticks: what a model of the validation text should beat")
+            print_baselines(out, baselines, None)
     out.print()
 
 
