@@ -43,7 +43,8 @@ TREES = {"reports/picture.py": "elements of ElementTree, which are changed in pl
 PRIVATE: Where = {
     ("__main__.py", "os._exit"): "documented in Python's os",
     ("jobs/slurm.py", "os._exit"): "documented in Python's os",
-    ("evaluation/dynamic.py", "torch.utils._pytree"): "torch's: the only walk over nested tensors; its users outside torch are many",
+    ("core/torch_internals.py", "torch._subclasses.fake_tensor"): "torch's: documented, though its module is called private",
+    ("core/torch_internals.py", "torch.utils._pytree"): "torch's: the only walk over nested tensors",
     ("training/cost.py", "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"): "the operator's name in torch",
     ("training/cost.py", "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward"): "the operator's name in torch",
     ("training/cost.py", "parameter.untyped_storage()._cdata"): "torch's: which storage a tensor has, also where it has no memory",
@@ -103,7 +104,12 @@ def private(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and hidden(node.attr) and not is_own(node.value):
             yield ast.unparse(node)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{name.name}" for name in node.names if hidden(name.name))
+            module = str(node.module)
+            yield from (
+                [module] if any(map(hidden, module.split("."))) else [f"{module}.{one.name}" for one in node.names if hidden(one.name)]
+            )
+        elif isinstance(node, ast.Import):
+            yield from (one.name for one in node.names if any(map(hidden, one.name.split("."))))
 
 
 def hidden(name: str) -> bool:

@@ -1,12 +1,13 @@
 """Families, kinds, presets, and the errors of configs."""
 
 import hashlib
+import pickle
 from typing import Literal
 
 import pytest
 
 from assay.core.config import FAMILIES, Config, Family, config_class, digest, flatten, preset, setting
-from assay.errors import ConfigError
+from assay.errors import ConfigError, UnknownKey
 from assay.models.decoder import DecoderConfig
 from assay.nn.activation import GeluConfig
 from assay.nn.block import BlockConfig
@@ -50,6 +51,17 @@ def test_a_family_field_takes_a_name_a_table_a_change_of_its_default_or_a_config
 )
 def test_what_is_wrong_is_refused_with_its_place_and_the_nearest_word(tree: dict[str, object], message: str) -> None:
     assert refusal(tree).startswith(message)
+
+
+def test_an_unknown_key_is_an_error_of_its_own_wherever_it_is() -> None:
+    for tree in ({"widht": 3}, {"block": {"mixer": {"head": 4}}}):
+        with pytest.raises(UnknownKey):
+            DecoderConfig.make(tree)
+    with pytest.raises(ConfigError) as other:
+        DecoderConfig.make({"depth": -1})
+    assert not isinstance(other.value, UnknownKey)
+    moved = UnknownKey("head", "unknown key").under("mixer")
+    assert (type(moved), type(pickle.loads(pickle.dumps(moved))), str(moved)) == (UnknownKey, UnknownKey, "mixer.head: unknown key")
 
 
 def test_a_family_without_a_kind_says_what_there_is() -> None:

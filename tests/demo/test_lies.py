@@ -13,12 +13,14 @@ from assay.demo.leaky_split import EveryWindow
 from assay.demo.plans import Watched
 from assay.demo.stage import Stage
 from assay.evaluation.legacy import Shape
+from support.json_keys import phrases
 
 
 def test_windows_of_a_random_split_are_known_and_documents_are_not(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaky_split, "TEXT", 2000)
     monkeypatch.setattr(leaky_split, "CHECKED", 32)
     found = leaky_split.show(replace(stage, share=0.15))
+    assert list(phrases(found.figures)) == []
     leaky, honest = found.figures["arms"]
     assert leaky["known_runs"] == 0 or leaky["known_runs"] > honest["known_runs"]
     assert leaky["validation"] < honest["validation"]
@@ -38,6 +40,7 @@ def test_a_larger_batch_covers_less_and_reports_less_for_the_same_weights(stage:
     monkeypatch.setattr(coverage, "SHAPES", (Shape(16, 4), Shape(16, 150)))
     monkeypatch.setattr(coverage, "SETTINGS", ())
     found = coverage.show(stage)
+    assert list(phrases(found.figures)) == []
     few, many = found.figures["legacy"]
     assert many["coverage"] < 0.9 < few["coverage"] < 1 == found.figures["honest"]["coverage"]
     assert many["nats_per_character"] < 0.9 * few["nats_per_character"]
@@ -49,12 +52,14 @@ def test_a_shape_larger_than_the_text_reports_a_loss_of_zero(stage: Stage, monke
     monkeypatch.setattr(coverage, "SHAPES", (Shape(16, 4), Shape(16, 10_000)))
     monkeypatch.setattr(coverage, "SETTINGS", ())
     found = coverage.show(stage)
+    assert list(phrases(found.figures)) == []
     assert found.figures["legacy"][1]["nats_per_character"] == 0
     assert found.tables[0].rows[1][-1] == "-"
 
 
 def test_a_dead_knob_changes_not_one_digit_and_a_live_one_does(stage: Stage) -> None:
     found = dead_knob.show(stage)
+    assert list(phrases(found.figures)) == []
     dead, live = ([run for run in found.figures["runs"] if run["mixer"] == kind] for kind in ("unwired", "sparse"))
     assert dead[0]["loss"] == dead[1]["loss"]
     assert dead[0]["bits_per_byte"] == dead[1]["bits_per_byte"]
@@ -72,6 +77,7 @@ def test_the_dead_mixer_is_no_kind_afterwards() -> None:
 def test_losses_of_four_units_are_of_one_text(stage: Stage) -> None:
     own = replace(stage, overrides=tuple(one for one in stage.overrides if not one.startswith("tokenizer")))
     found = units.show(own)
+    assert list(phrases(found.figures)) == []
     word, bpe, character, byte = found.figures["models"]
     assert len({model["bytes_scored"] for model in found.figures["models"]}) == 1
     assert max(word["tokens_scored"], bpe["tokens_scored"]) < character["tokens_scored"] == byte["tokens_scored"]
@@ -81,6 +87,7 @@ def test_losses_of_four_units_are_of_one_text(stage: Stage) -> None:
 
 def test_every_two_seeds_are_compared_and_then_halves(stage: Stage) -> None:
     found = one_seed.show(stage)
+    assert list(phrases(found.figures)) == []
     assert len(set(found.figures["bits_per_byte"])) == 4
     assert found.figures["pairs"] == 6
     assert found.figures["pairs_after_holm"] <= found.figures["pairs_excluding_0"] <= 6
@@ -91,6 +98,7 @@ def test_every_two_seeds_are_compared_and_then_halves(stage: Stage) -> None:
 
 def test_a_restarted_loader_reads_rows_again_and_ours_none(stage: Stage) -> None:
     found = resumed.show(replace(stage, overrides=(*stage.overrides, "plan.window=64"))).figures  # so long that no two rows are alike
+    assert list(phrases(found)) == []
     assert len(found["stops"]) == 3
     assert found["ours"]["stopped_at"] == found["naive"]["stopped_at"] == found["stops"]
     assert found["ours"] == {"stopped_at": found["stops"], "again": 0, "missed": 0, "gap": 0.0, "bits": found["straight"]["bits"]}

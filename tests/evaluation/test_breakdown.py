@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.evaluation.by_position import by_position
+from assay.evaluation.by_position import by_position, sees_most
 from assay.evaluation.classes import CLASSES, by_class, token_classes
 from assay.evaluation.detail import detail
 from assay.evaluation.documents import Documents
@@ -66,6 +66,9 @@ def test_positions_are_in_ranges_that_end_at_powers_of_two() -> None:
     score = scorer(part_of(["x" * 99]), 50).score(decoder())
     rows = by_position(score.targets, score.unit_of_target)
     assert [row["name"] for row in rows] == ["1", "2", "3-4", "5-8", "9-16", "17-32", "33-50"]
+    assert [(row["sees_least"], row["sees_most"]) for row in rows] == [(1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 32), (33, 50)]
+    assert [sees_most(row) for row in rows] == [sees_most({"name": row["name"]}) for row in rows] == [1, 2, 4, 8, 16, 32, 50]
+    assert sees_most({"name": "1,025-2,048"}) == 2048  # as versions before 0.6 stored it
     assert [row["tokens"] for row in rows] == [2, 2, 4, 8, 16, 32, 36]
 
 

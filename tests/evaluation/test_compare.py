@@ -12,7 +12,7 @@ from assay.evaluation.compare import Arm, compare, units_of
 from assay.evaluation.comparison_tree import tree
 from assay.evaluation.figures import standard_error
 from assay.evaluation.stored import Stored, find_stored, read_stored
-from assay.evaluation.verdict import text_verdict
+from assay.evaluation.verdict import Words, text_verdict
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import RunDirectory
 from support.scores import bits_of, keep, sizes_of, stored
@@ -71,6 +71,9 @@ def test_the_verdict_says_who_is_better_or_what_it_would_take() -> None:
     assert unclear.text.needed > 400
     said = text_verdict(unclear, units, 1)
     assert said.startswith("not resolved")
+    assert (
+        text_verdict(unclear, units, 1, Words(place=" over the text")) == f"not resolved over the text{said.removeprefix('not resolved')}"
+    )
     assert f"about {unclear.text.needed:,} documents would be needed (400 documents were scored)" in said
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from assay.training.eta import RECENT, Clock
+from assay.training.eta import RECENT, Clock, training_seconds
 
 
 class Time:
@@ -93,3 +93,11 @@ def test_a_resumed_clock_leaves_the_interruption_out(now: Time) -> None:
     assert resumed.error() == pytest.approx(0)
     assert resumed.state_dict()["counts"] == {"step": 8}
     assert clock.counts == {"step": 4}  # what was saved is not shared
+
+
+def test_what_versions_before_0_6_stored_is_gone_on_with_under_the_names_of_now() -> None:
+    earlier = {"warm-up": 4.0, "step": 6.0, "validate": 1.0}
+    assert training_seconds(earlier) == training_seconds({"warm_up": 4.0, "step": 6.0}) == 10.0
+    clock = Clock()
+    clock.load_state_dict({"spent": earlier, "counts": {"warm-up": 2}, "recent": {"warm-up": 2.0}, "predictions": [], "elapsed": 11.0})
+    assert (clock.spent["warm_up"], clock.counts, clock.step) == (4.0, {"warm_up": 2}, 2.0)

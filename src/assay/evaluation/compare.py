@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from assay.core.config import Tree
 from assay.core.seeds import numpy_stream
 from assay.errors import UserError
 from assay.evaluation.comparable import refuse_unequal
@@ -112,6 +113,11 @@ class Units:
     sizes: Floats  # [U] bytes
     bits: Floats  # [U, R] of each run
     block_bytes: int | None = None  # of a block at least
+
+    def tree(self) -> Tree:
+        """As plain values."""
+        found = {"kind": self.kind, "count": len(self.sizes)}
+        return found if self.block_bytes is None else {**found, "block_bytes": self.block_bytes}
 
     def describe(self) -> str:
         """For people: `31 blocks of 65,536 bytes`."""

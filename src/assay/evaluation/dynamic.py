@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree
 
+from assay.core.torch_internals import tree_map_only
 from assay.core.types import State
 from assay.evaluation.measure import Measured, Record, measure
 from assay.evaluation.reading import Ints, Piece, Reading
@@ -61,7 +61,7 @@ class Pupil:
             self.state = self.model.init_state(len(row))
         documents = None if piece.documents is None else torch.from_numpy(piece.documents).to(self.device)
         output = self.model(row[:, :-1], self.state, documents)
-        self.state = _pytree.tree_map_only(Tensor, Tensor.detach, output.state)
+        self.state = tree_map_only(Tensor, Tensor.detach, output.state)
         first = output.predictions[0]
         assert isinstance(first.readout, Readout)
         loss, _ = first.readout.nll(first.hidden, row[:, 1:], torch.from_numpy(piece.scored).to(self.device, torch.float32))

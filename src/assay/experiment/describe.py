@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._pytree import tree_leaves
 
 from assay.core import recipe
 from assay.core.config import Tree, flatten
+from assay.core.torch_internals import FakeTensorMode, tree_leaves
 from assay.errors import ConfigError, RunError, nearest
 from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig

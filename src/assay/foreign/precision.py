@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
+from assay.core.torch_internals import tree_leaves
 from assay.foreign.adapter import Callee
 
 SMALL = 1e-9  # of the largest logit

@@ -180,12 +180,19 @@ def _plain(tree: Any) -> Any:
     return {key: value if key == "vocab" else changes[key] if key in changes else _plain(value) for key, value in tree.items()}
 
 
+def _has_type(tree: Any, kind: str) -> bool:
+    """Whether a part of a tokenizer's file, or anything in it, is of a type."""
+    if isinstance(tree, Mapping):
+        return tree.get("type") == kind or _has_type(list(tree.values()), kind)
+    return isinstance(tree, list) and any(_has_type(part, kind) for part in tree)
+
+
 def _spellings(tree: Mapping[str, Any], vocabulary: int, file: Path) -> list[bytes]:
     """[V] the bytes of each token; of no bytes where the vocabulary is padded. Raises UserError for a tokenizer of another kind."""
     model = tree["model"]
     if model.get("type") != "BPE":
         raise UserError(f"--hf: {file} holds a tokenizer of type {model.get('type')}; byte pair encoding is read")
-    by_bytes = '"ByteLevel"' in json.dumps([tree.get("pre_tokenizer"), tree.get("decoder")])
+    by_bytes = _has_type([tree.get("pre_tokenizer"), tree.get("decoder")], "ByteLevel")
     byte_of = {letter: byte for byte, letter in enumerate(letters())}
 
     def spell(token: str) -> bytes:

@@ -19,9 +19,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from assay.core.config import setting
+from assay.core.torch_internals import tree_leaves
 from assay.errors import ConfigError, nearest
 from assay.nn.linear import Parameter
 from assay.optim.base import Optimizer

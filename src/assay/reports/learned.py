@@ -6,6 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
+from assay.evaluation.by_position import sees_most
 from assay.reports.charts import Line, curves
 from assay.reports.panels import Key, Panel, panel
 from assay.reports.picture import Said
@@ -70,7 +71,7 @@ def positions(outcome: Outcome, keys: dict[str, Key]) -> Panel | None:
         for score in arm.stored:
             size = 1.0 if unit == "tokens" else score.figures["bytes_scored"] / score.figures["tokens_scored"]
             for row in score.figures.get("by_position", ()):
-                rows.setdefault(last_of(row["name"]) * size, []).append(row["bits_per_byte"])
+                rows.setdefault(sees_most(row) * size, []).append(row["bits_per_byte"])
         points = [(x, fmean(values)) for x, values in sorted(rows.items()) if len(values) == len(arm.stored)]
         if points:
             lines.append(Line(keys[arm.name].number, arm.name, points, (), keys[arm.name].style))
@@ -110,11 +111,6 @@ def gradients(outcome: Outcome, keys: dict[str, Key]) -> Panel | None:
         "gradients", lines, Scale("layer, from the input", whole=True), Scale("gradient norm", logarithmic=True), said, marked=True
     )
     return panel(("Gradients by layer", GRADIENTS), (drawn,), lines, keys)
-
-
-def last_of(name: str) -> int:
-    """The last position of a range such as `5-8`."""
-    return int(name.rpartition("-")[2].replace(",", ""))
 
 
 def _learned(arm: ArmOutcome, key: Key, what: str, across: str) -> Line | None:

@@ -162,6 +162,11 @@ def create(folder: Path, name: str, digest: str, seed: int) -> RunDirectory:
         return RunDirectory(path)
 
 
+def stem(name: str) -> str:
+    """What the runs of one recipe have in common in their names: without the digest, the seed and the number of a repetition."""
+    return re.sub(r"-[0-9a-f]{8}-s\d+(-\d+)?$", "", name)
+
+
 def all_runs(folder: Path) -> list[RunDirectory]:
     """The runs in a folder, the one that began last at the end."""
     paths = [path.parent for path in folder.glob(f"*/{CONFIG}")]

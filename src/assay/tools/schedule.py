@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from assay.core.config import Tree
+from assay.core.torch_internals import FakeTensorMode
 from assay.experiment.budget import budgeted_steps
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data

@@ -1,6 +1,5 @@
 """Runs compared: their scores found or made, and what their differences say."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from assay.evaluation.comparison_tree import tree
 from assay.evaluation.stored import Stored
 from assay.evaluation.verdict import LETTERS
 from assay.experiment.load import read_config
-from assay.runs.directory import RunDirectory, all_runs, find
+from assay.runs.directory import RunDirectory, all_runs, find, stem
 from assay.trainer.rescore import ScoreRequest
 from assay.trainer.run import Run
 
-SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 Member = RunDirectory | Path  # a run, or a file of scores
 
 
@@ -110,7 +108,7 @@ def _arm(runs: Sequence[Stored]) -> Arm:
     if len(runs) == 1:
         return Arm(runs[0].name, tuple(runs))
     seeds = " ".join(str(run.config.get("train", {}).get("seed")) for run in runs)
-    return Arm(f"{re.sub(SUFFIX, '', runs[0].name)}, seeds {seeds}", tuple(runs))
+    return Arm(f"{stem(runs[0].name)}, seeds {seeds}", tuple(runs))
 
 
 def _without_seed(run: RunDirectory) -> dict[str, Any]:

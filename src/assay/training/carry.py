@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from assay.core.parallel import Parallel
+from assay.core.torch_internals import tree_flatten, tree_map, tree_unflatten
 from assay.core.types import Batch, State
 from assay.models.base import Model
 

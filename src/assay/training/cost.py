@@ -7,9 +7,9 @@ counts every step like the first.
 from typing import Any, NamedTuple
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from assay.core.torch_internals import FakeTensorMode
 from assay.core.types import Batch, Progress
 from assay.models.base import ModelConfig
 from assay.objective.base import ObjectiveConfig

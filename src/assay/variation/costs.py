@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from assay.core.config import digest
+from assay.core.torch_internals import FakeTensorMode
 from assay.experiment import describe
 from assay.experiment.assemble import refuse_misfit
 from assay.experiment.config import ExperimentConfig
@@ -49,7 +49,8 @@ def costs(config: ExperimentConfig) -> Costs:
     key = digest([code_version(), config.model.tree(), config.objective.tree(), config.tokenizer.expected_size, config.plan.window])[:32]
 
     def trace(folder: Path) -> None:
-        subject = describe.of_experiment(config.changed(plan=config.plan.changed(batch=1), train=config.train.changed(accumulation=1)))
+        train = config.train.changed(accumulation=1, noise_scale=False)  # which is measured between micro-batches, and costs nothing
+        subject = describe.of_experiment(config.changed(plan=config.plan.changed(batch=1), train=train))
         found = Costs(subject.total, subject.flops_training, subject.state)
         (folder / "costs.json").write_text(json.dumps(found._asdict()), encoding="utf-8")
 

@@ -15,7 +15,8 @@ ALONE = "covers the choice of text, not of the seed: an arm with one run says no
 def print_comparison(out: Console, whole: dict[str, Any]) -> None:
     """Everything that was found, from its plain values."""
     units, arms = whole["units"], whole["arms"]
-    _say(out, f"{whole['split']}: {whole['bytes']:,} bytes in {units['count']:,} {units['kind']}, the same for all")
+    size = f" of {units['block_bytes']:,} bytes" if "block_bytes" in units else ""
+    _say(out, f"{whole['split']}: {whole['bytes']:,} bytes in {units['count']:,} {units['kind']}{size}, the same for all")
     out.print()
     print_table(out, *_arms(arms))
     for comparison in whole["comparisons"]:

@@ -1,6 +1,5 @@
 """Runs that belong to no study, read as one: arms are the configurations that differ in more than the seed, the first is the base."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.jobs.folder import JobFolder, JobStatus
 from assay.jobs.job import Job, JobType
-from assay.runs.directory import RunDirectory
+from assay.runs.directory import RunDirectory, stem
 from assay.studies.analysis.outcome import read_plan
 from assay.studies.analysis.results import Outcome
 from assay.studies.analysis.warnings import budget, figures, selection, unfinished
@@ -22,8 +21,6 @@ from assay.studies.plan import Plan, PlannedArm, PlannedJob
 from assay.tracking.follow import state
 from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import costs
-
-SUFFIX = r"-[0-9a-f]{8}-s\d+(-\d+)?$"  # of a run's name: digest of its config, seed, and a number where it was repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def read_runs(runs: Sequence[RunDirectory]) -> Outcome:
         config = read_config(run)
         unseeded = config.changed(train=config.train.changed(seed=0))
         groups.setdefault(unseeded.digest(), []).append((run, config))
-    names = _distinct([re.sub(SUFFIX, "", members[0][0].name) for members in groups.values()], list(groups))
+    names = _distinct([stem(members[0][0].name) for members in groups.values()], list(groups))
     arms, jobs, places = [], [], {}
     base = next(iter(groups.values()))[0][1]
     for name, members in zip(names, groups.values(), strict=True):

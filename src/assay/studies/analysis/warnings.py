@@ -1,8 +1,8 @@
 """What a reader of a study should know before believing it, in sentences: one function a kind of doubt, the gravest first."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from assay.core.words import brief, listed, plural
 from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
@@ -156,14 +156,14 @@ def order(outcome: Outcome) -> Iterator[str]:
 def surroundings(outcome: Outcome) -> Iterator[str]:
     """Machines, code and speeds: what makes seconds incomparable, and figures too where the code differs."""
     made = [run for arm in outcome.arms for run in arm.runs if run.finished and run.provenance]
-    for what, of in SURROUNDINGS.items():
+    for surrounding in SURROUNDINGS:
         by_value: dict[str, list[RunOutcome]] = defaultdict(list)
         for run in made:
-            by_value[of(run)].append(run)
+            by_value[surrounding.of(run)].append(run)
         if len(by_value) > 1:
             groups = listed([f"{value} ({plural(len(runs), 'run')})" for value, runs in by_value.items()])
-            effect = "figures and seconds" if what in ("code versions", "precisions") else "seconds"
-            yield f"The runs have unlike {what}, so their {effect} do not compare well: {groups}."
+            effect = "figures and seconds" if surrounding.figures else "seconds"
+            yield f"The runs have unlike {surrounding.label}, so their {effect} do not compare well: {groups}."
     uneven = [arm.name for arm in outcome.arms if _ratio([run.spent.tokens_per_second for run in arm.runs]) > DISTURBED]
     if uneven:
         yield f"Runs of one arm differ in speed by more than {DISTURBED - 1:.0%} ({listed(uneven)}): something disturbed their seconds."
@@ -194,15 +194,27 @@ def dead(outcome: Outcome) -> Iterator[str]:
 
 DOUBTS = (unfinished, left_out, seeds, dead, selection, matching, tuning, figures, order, surroundings, budget)
 
-SURROUNDINGS: Mapping[str, Callable[[RunOutcome], str]] = {
-    "machines": lambda run: ", ".join(
-        map(str, [run.provenance.get("platform"), f"{run.provenance.get('cpus')} CPUs", *run.provenance.get("gpus", [])])
+
+class Surrounding(NamedTuple):
+    """What a run was made with and need not be part of its config."""
+
+    label: str
+    of: Callable[[RunOutcome], str]
+    figures: bool = False  # whether it changes figures, and not seconds alone
+
+
+SURROUNDINGS = (
+    Surrounding(
+        "machines",
+        lambda run: ", ".join(
+            map(str, [run.provenance.get("platform"), f"{run.provenance.get('cpus')} CPUs", *run.provenance.get("gpus", [])])
+        ),
     ),
-    "thread counts": lambda run: f"{run.provenance.get('threads')} threads",
-    "code versions": lambda run: f"{run.provenance.get('assay')}+{str(run.provenance.get('code'))[:8]}",
-    "torch versions": lambda run: f"torch {run.provenance.get('packages', {}).get('torch')}",
-    "precisions": lambda run: str(run.job.config.get("train", {}).get("precision")),
-}
+    Surrounding("thread counts", lambda run: f"{run.provenance.get('threads')} threads"),
+    Surrounding("code versions", lambda run: f"{run.provenance.get('assay')}+{str(run.provenance.get('code'))[:8]}", figures=True),
+    Surrounding("torch versions", lambda run: f"torch {run.provenance.get('packages', {}).get('torch')}"),
+    Surrounding("precisions", lambda run: str(run.job.config.get("train", {}).get("precision")), figures=True),
+)
 
 
 def _apart(outcome: Outcome, amount: Callable[[ArmOutcome], float | None], declared: str = "") -> list[str]:
