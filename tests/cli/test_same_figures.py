@@ -16,7 +16,6 @@ from typer.main import get_command
 
 import assay
 from assay.cli.main import app
-from assay.core.catalogue import catalogue
 from assay.core.config import Tree
 from assay.demo import six
 from assay.demo.demonstrate import Program, demonstrate
@@ -31,6 +30,7 @@ from assay.tools.data import survey_text
 from assay.tools.diff import diff_configs
 from assay.tools.dry_run import estimate_run
 from assay.tools.fit_batch import Attempt, Trial, find_batch
+from assay.tools.kinds import list_kinds
 from assay.tools.lr_range import Sweep, sweep_learning_rates
 from assay.tools.progress import ignore
 from assay.tools.quality import SampleOptions, measure_quality
@@ -148,7 +148,7 @@ TOOLS = {  # commands of a function in assay.tools or below it
     "runs": Case(lambda p: ("runs", "--runs-dir", p.run.parent), lambda p: list_entries(p.run.parent)),
     "show": Case(lambda p: ("show", p.recipe, "model.depth=2"), lambda p: subject(str(p.recipe), ["model.depth=2"], None).tree()),
     "diff": Case(lambda p: ("diff", p.run, p.other), lambda p: diff_configs(str(p.run), str(p.other)).tree()),
-    "kinds": Case(lambda p: ("kinds",), lambda p: {name: list(kinds) for name, kinds in catalogue().families.items()}),
+    "kinds": Case(lambda p: ("kinds",), lambda p: list_kinds().tree()),
     "data": Case(lambda p: ("data", p.recipe), lambda p: survey_text(str(p.recipe)).tree()),
     "schedule": Case(lambda p: ("schedule", p.recipe, SHORT), lambda p: trace_schedule(p.config(SHORT)).tree()),
     "quality": Case(
