@@ -27,26 +27,15 @@ NO_COMMANDS = {  # functions and classes that are no command, and what they are 
     "main.py": {"Panels": "lists the commands in groups", "_root": "`assay` alone"},
     "options.py": {"on_slurm": "two options that go together in three commands"},
     "score.py": {"_refuse": "options that mean nothing together"},
-    "search.py": dict.fromkeys(
-        ("_make", "_Watcher", "_send", "_tell_search", "_tell_end", "_print_toml", "_refuse_for_folder", "_waiting"),
-        "not yet in searches and views",
-    ),
-    "study.py": {
-        "_alone": "`assay study` alone",
-        **dict.fromkeys(("_begun", "_estimated", "_make", "_send", "_waiting"), "not yet in studies and views"),
-    },
+    "study.py": {"_alone": "`assay study` alone", "_this_command": "what goes on with a study that was stopped"},
     "welcome.py": {"version": "`assay --version`"},
 }  # fmt: skip
 LONG = {  # commands of more statements than that
     "score.py": {"score": "a run, or a model of another library, each with options of its own"},
-    "search.py": {"search": "not yet in searches"},
-    "study.py": {"run": "not yet in studies", "show": "not yet in studies"},
+    "search.py": {"search": "a search, a sweep translated, workers sent to a cluster, or one of a pool"},
+    "study.py": {"run": "made here, sent to a cluster, or only estimated"},
 }
-OTHER_IMPORTS = {  # of modules that are light too
-    "search.py": {"assay.runs.directory"},
-    "study.py": {"assay.core.words", "assay.runs.directory"},
-    "welcome.py": {"assay"},
-}
+OTHER_IMPORTS = {"welcome.py": {"assay"}}  # of modules that are light too
 
 
 def commands() -> dict[str, set[str]]:
