@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: train test test-all test-rest test-slurm install lint docs tutorial catalogue clean
+.PHONY: train test test-all test-rest test-slurm install lint docs tutorial catalogue tree clean
 
 train: $(STAMP)
 	$(BIN)/assay train bible
@@ -46,6 +46,9 @@ tutorial: $(STAMP)
 
 catalogue: $(STAMP)
 	$(BIN)/python docs/make_catalogue.py
+
+tree: $(STAMP)
+	$(BIN)/python docs/make_tree.py
 
 clean:
 	rm -rf $(VENV) site build dist

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from assay.cli.watch import view_of
 from assay.runs.directory import RunDirectory
 from assay.terminal.charts import chart, progress, sparkline
 from assay.tracking.follow import Followed, Lines
+from assay.views.watch import find_view
 from assay.views.watch_run import RunView
 from assay.views.watch_study import ARMS, StudyView, columns
 from support.lab import Lab
@@ -289,10 +289,10 @@ def test_a_run_that_vanishes_from_a_study_waits_again_and_a_damaged_plan_keeps_t
 
 def test_the_latest_study_is_watched_where_there_are_only_studies(tmp_path: Path) -> None:
     make_study(tmp_path / "runs" / "one", {"base-0": "base"})
-    view = view_of(None, tmp_path / "runs")
+    view = find_view(None, tmp_path / "runs")
     assert isinstance(view, StudyView)
     assert view.folder.name == "one"
-    assert isinstance(view_of("one", tmp_path / "runs"), StudyView)
+    assert isinstance(find_view("one", tmp_path / "runs"), StudyView)
 
 
 # in a terminal

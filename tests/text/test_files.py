@@ -16,6 +16,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "here").mkdir()
     (tmp_path / "data" / "inner").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("ASSAY_DATA", raising=False)
     return tmp_path
 
 
@@ -37,6 +38,14 @@ def test_the_current_folder_goes_before_the_data_folder_and_an_unpacked_file_bef
     assert look("mine.txt", folder / "data") == Path("mine.txt.zip")
     fill(folder, "here/mine.txt")
     assert look("mine.txt", folder / "data") == Path("mine.txt")
+
+
+def test_the_data_folder_is_that_of_the_environment_unless_another_is_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(folder, "data/mine.txt", "other/mine.txt")
+    assert look("mine.txt", None) is None
+    monkeypatch.setenv("ASSAY_DATA", str(folder / "data"))
+    assert look("mine.txt", None) == folder / "data/mine.txt"
+    assert look("mine.txt", folder / "other") == folder / "other/mine.txt"
 
 
 def test_a_folder_is_found_where_it_is_asked_for_and_no_file_is_there(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a person types: each command is its options and one call."""

@@ -1,0 +1,1 @@
+"""What everything rests on: configs and their kinds, recipes, seeds, devices, processes."""

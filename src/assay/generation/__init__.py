@@ -1,0 +1,1 @@
+"""What a model writes, and how that compares with what people wrote."""

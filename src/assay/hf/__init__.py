@@ -1,0 +1,1 @@
+"""Models of the library transformers, scored like Assay's own."""

@@ -1,1 +1,1 @@
-"""Many runs made: jobs and their folder, workers, pools of them, and a Slurm cluster to send them to."""
+"""What makes many runs: jobs, workers, pools, and a Slurm cluster to send them to."""

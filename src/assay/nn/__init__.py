@@ -1,0 +1,1 @@
+"""The parts of models: mixers, feed-forwards, positions, norms, blocks."""

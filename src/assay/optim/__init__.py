@@ -1,0 +1,1 @@
+"""Optimisers, and which parameters each group of them holds."""

@@ -1,0 +1,1 @@
+"""What draws text: the console, tables, curves, progress bars."""

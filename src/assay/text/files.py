@@ -17,13 +17,19 @@ def find(path: str, data_dir: Path | None, source: str | None = None) -> Path:
     return found
 
 
+def data_folder(given: Path | None) -> Path | None:
+    """Where raw text files are looked for: as given, else ASSAY_DATA; None: nowhere but in the current folder."""
+    named = os.environ.get("ASSAY_DATA")
+    return given or (Path(named) if named else None)
+
+
 def look(path: str, data_dir: Path | None, *, folders: bool = False) -> Path | None:
     """The file at `path`, else in the data folder by that path or, anywhere inside, by its name alone; None: there is none.
 
     A packed file is found by its unpacked name too. With `folders`, a folder at `path` or in the data folder by that path
     is found where no file is. Raises DataError when several files of that name are in different sub-folders.
     """
-    path = os.path.expanduser(path)  # a shell does not, after `corpus.path=`
+    path, data_dir = os.path.expanduser(path), data_folder(data_dir)  # a shell expands nothing after `corpus.path=`
     roots = [Path(), *([data_dir] if data_dir is not None else [])]
     try:
         for candidate in (root / f"{path}{packing}" for root in roots for packing in PACKINGS):
@@ -44,6 +50,7 @@ def look(path: str, data_dir: Path | None, *, folders: bool = False) -> Path | N
 
 def missing(path: str, data_dir: Path | None, source: str | None = None) -> DataError:
     """What to say of a file that was not found, and of where it was looked for."""
+    data_dir = data_folder(data_dir)
     searched = f"the folder {Path.cwd()}" + (f" and {data_dir} with its sub-folders" if data_dir is not None else "")
     get = f"get it from {source} and " if source is not None else ""
     return DataError(

@@ -19,6 +19,7 @@ from assay.core.version import __version__
 from assay.runs.directory import runs_folder
 from assay.text.bible import PACKAGE, REMEDY, BibleError, check, read_verses
 from assay.text.cache import cache_root
+from assay.text.files import data_folder
 from assay.tools.contention import Contention, between, clocks
 from assay.tools.progress import Progress, silent
 from assay.training.precision import usable
@@ -191,6 +192,7 @@ def bible() -> Finding:
 
 def texts(data_dir: Path | None) -> Iterator[Finding]:
     """Which of the known files are in the data folder or its sub-folders."""
+    data_dir = data_folder(data_dir)
     remedy = "name the one with your texts with --data-dir DIR or ASSAY_DATA=DIR"
     if data_dir is None:
         yield Finding("data folder", "note", "none is named; the Bible needs none", f"if you have texts of your own, {remedy}")

@@ -1,0 +1,1 @@
+"""What is told while a run trains: to the console, to TensorBoard, to Weights & Biases."""

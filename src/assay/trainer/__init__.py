@@ -1,0 +1,1 @@
+"""One run made: trained, resumed, scored again, compared, and seen from Python."""

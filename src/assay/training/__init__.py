@@ -1,0 +1,1 @@
+"""How a model learns: the loop, its steps, its hooks, its checkpoints."""

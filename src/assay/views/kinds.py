@@ -8,30 +8,32 @@ from rich.text import Text
 
 from assay.core.catalogue import Kind, Setting
 from assay.terminal.tables import pairs
+from assay.tools.kinds import KindList
 
 NARROWEST = 24  # columns that a description keeps beside its setting, else it goes below it
 
 
-def print_families(out: Console, known: Mapping[str, Sequence[str]]) -> None:
-    """Every family with the names of its kinds."""
-    out.print(pairs({name: ", ".join(members) for name, members in known.items()}))
-    out.print("\n`assay kinds FAMILY` shows the settings of a family's kinds.")
+def print_kinds(out: Console, found: KindList) -> None:
+    """Print every family with the names of its kinds; of one family, what each says of itself."""
+    if found.family is None:
+        out.print(pairs({name: ", ".join(members) for name, members in found.names.items()}))
+        out.print("\n`assay kinds FAMILY` shows the settings of a family's kinds.")
+    elif found.family in ("preset", "recipe"):
+        out.print(pairs(found.catalogue.presets if found.family == "preset" else found.recipes))
+    else:
+        traits = {name: each.sentence() for name, each in found.traits.items()}
+        out.print(_settings(found.catalogue.families[found.family], traits, out.width), end="", soft_wrap=True)
 
 
-def print_pairs(out: Console, found: Mapping[str, str]) -> None:
-    """Names, and what each says of itself."""
-    out.print(pairs(found))
-
-
-def print_kinds(out: Console, kinds: Mapping[str, Kind], traits: Mapping[str, str]) -> None:
+def _settings(kinds: Mapping[str, Kind], traits: Mapping[str, str], width: int) -> Text:
     """The kinds of a family with their settings, and in a last line the traits of those that have any."""
     whole = Text()
     for name, kind in kinds.items():
-        head, *more = textwrap.wrap(f"{name}  {kind.summary}", out.width)
-        whole.append(name, "bold").append("\n".join([head[len(name) :], *more, *_lines(kind.settings(), out.width), ""]))
+        head, *more = textwrap.wrap(f"{name}  {kind.summary}", width)
+        whole.append(name, "bold").append("\n".join([head[len(name) :], *more, *_lines(kind.settings(), width), ""]))
         if name in traits:
-            whole.append("\n".join([*textwrap.wrap(f"  {traits[name]}", out.width, subsequent_indent="  "), ""]), "dim")
-    out.print(whole, end="", soft_wrap=True)
+            whole.append("\n".join([*textwrap.wrap(f"  {traits[name]}", width, subsequent_indent="  "), ""]), "dim")
+    return whole
 
 
 def _lines(settings: Sequence[Setting], width: int) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""What computes at each position alone: MLPs, gated units, mixtures of experts."""

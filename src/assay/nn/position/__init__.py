@@ -1,0 +1,1 @@
+"""How a model knows where in the text a token is."""

@@ -1,0 +1,1 @@
+"""What a study found: differences with intervals, effects, costs, warnings, and a verdict in sentences."""
