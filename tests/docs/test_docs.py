@@ -61,7 +61,8 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(plugin: Path, *arguments: str, cwd: Path) -> str:
     """The standard output of Python with the plug-in installed; fails where the command fails."""
-    environment = {**os.environ, "PYTHONPATH": str(plugin), "OMP_NUM_THREADS": "1", "ASSAY_CACHE": str(plugin / "cache")}
+    places = {f"ASSAY_{name.upper()}": str(plugin / name) for name in ("cache", "runs")}  # other tests would take its run for the last
+    environment = {**os.environ, "PYTHONPATH": str(plugin), "OMP_NUM_THREADS": "1", **places}
     done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
