@@ -113,7 +113,7 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", stopped)
+        patch.setattr(Path, "replace", stopped)
         with pytest.raises(KeyboardInterrupt):
             run.write_json("scores/a.json", {"x": 2})
     assert json.loads((tmp_path / "scores/a.json").read_text()) == {"x": 1}

@@ -101,7 +101,7 @@ def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment)
     torch.save({"step": 1, "extra": Path("a class of somebody's")}, file)
     (path / checkpoint.STATE).write_bytes(file.getvalue())
     manifest = json.loads((path / checkpoint.MANIFEST).read_text())
-    manifest[checkpoint.STATE] = checkpoint._sha256(path / checkpoint.STATE)
+    manifest[checkpoint.STATE] = checkpoint.hash_file(path / checkpoint.STATE)
     (path / checkpoint.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(Exception, match="Weights only load failed"):
         checkpoint.load(path, experiment.state)
@@ -150,7 +150,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
     [
         (checkpoint, "save_file", 1),
         (torch, "save", 1),
-        (checkpoint, "_sha256", 1),
+        (checkpoint, "hash_file", 1),
         (checkpoint, "_flush", 1),
         (Path, "rename", 1),
         (checkpoint, "write_best", 2),

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from assay.core import recipe
 from assay.core.devices import resolve
+from assay.core.files import write_text
 from assay.core.parallel import Parallel
 from assay.core.signals import heeding
 from assay.data.prepare import Prepared
@@ -228,9 +229,7 @@ def _empty(run: RunDirectory) -> None:
 def _keep_config(file: Path, job: Job) -> None:
     """Write the config of a run that was not yet in the plan when that was written."""
     if not file.is_file():
-        partial = file.with_name(f".{file.name}.{os.getpid()}")
-        partial.write_text(recipe.dump(job.config), encoding="utf-8")
-        partial.rename(file)
+        write_text(file, recipe.dump(job.config))
 
 
 def _forget_the_last_run() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.files import replacing, write_text
 from assay.errors import Failure, RunError, nearest
 
 if TYPE_CHECKING:
@@ -81,9 +82,7 @@ class RunDirectory:
         """Write a JSON file whole: readers see the old one or the new one."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(value, indent=1) + "\n")
-        partial.rename(path)
+        write_text(path, json.dumps(value, indent=1) + "\n")
         return path
 
     def write_arrays(self, name: str, arrays: "Mapping[str, npt.NDArray[Any]]") -> Path:
@@ -92,10 +91,8 @@ class RunDirectory:
 
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # it takes numpy's own option among the names
-        partial.rename(path)
         return path
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
@@ -117,9 +114,7 @@ class RunDirectory:
         """Drop the lines of metrics and timings that lie beyond `step`, which will be computed again."""
         for name in (METRICS, TIMINGS):
             kept = [line for line in self.lines(name) if line["step"] <= step]
-            partial = self.path / f".{name}.partial"
-            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-            partial.rename(self.path / name)
+            write_text(self.path / name, "".join(json.dumps(line) + "\n" for line in kept))
 
     def test_uses(self) -> list[dict[str, Any]]:
         """Every use of the test split, oldest first. A figure that was looked at often is no longer one of unseen text."""

@@ -6,7 +6,6 @@ jobs/<run>.toml   the whole config of each run      locks/       held by whoever
 <run>/            trial-0007-<digest>-s<seed>
 """
 
-import os
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import NamedTuple, Self
 
 from assay.core import recipe
 from assay.core.config import Tree, flatten
+from assay.core.files import write_text
 from assay.errors import ConfigError, RunError, UnknownKey, nearest
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import JobFolder
@@ -69,8 +69,8 @@ class SearchFolder:
                 _refuse_another(cls.read(path), search)
             elif path.is_dir() and any(item.name != "locks" for item in path.iterdir()):
                 raise RunError(f"{path} exists and is no search; rename the search's file, or give another --runs-dir")
-            write(path / BASE, recipe.dump(base.tree()))
-            write(path / SEARCH, recipe.dump(config.tree()))
+            write_text(path / BASE, recipe.dump(base.tree()))
+            write_text(path / SEARCH, recipe.dump(config.tree()))
         return search
 
     @cached_property
@@ -151,14 +151,7 @@ class SearchFolder:
     def write_job(self, job: Job) -> None:
         """Write down the config of a run: `assay train jobs/<run>.toml` repeats it."""
         (self.path / JOBS).mkdir(exist_ok=True)
-        write(self.path / JOBS / f"{job.run}.toml", recipe.dump(job.config))
-
-
-def write(file: Path, text: str) -> None:
-    """Write a file whole: readers see the old one or the new one."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(file)
+        write_text(self.path / JOBS / f"{job.run}.toml", recipe.dump(job.config))
 
 
 def is_search(path: Path) -> bool:
@@ -189,4 +182,4 @@ def _refuse_another(old: SearchFolder, new: SearchFolder) -> None:
         )
 
 
-__all__ = ["BASE", "BEST", "JOURNAL", "SEARCH", "Proposed", "SearchFolder", "find_folder", "is_search", "nearest_search", "write"]
+__all__ = ["BASE", "BEST", "JOURNAL", "SEARCH", "Proposed", "SearchFolder", "find_folder", "is_search", "nearest_search"]

@@ -7,8 +7,9 @@ from typing import Any
 
 from assay.core import recipe
 from assay.core.config import Tree
+from assay.core.files import write_text
 from assay.runs.lock import is_held
-from assay.searches.folder import BASE, BEST, SearchFolder, write
+from assay.searches.folder import BASE, BEST, SearchFolder
 from assay.searches.trial import FRUITLESS, Trial, counted, fruitless, trial_name
 from assay.variation.names import short_keys, spoken
 
@@ -157,8 +158,8 @@ def write_best(found: Results) -> None:
     for key, value in _tables(search, best, (*search.space.settings(best.point), *best.notes.get("solved", {}))).items():
         tree = recipe.place(tree, key, value)
     with search.take("best"):
-        write(search.path / BEST, _remark(found) + recipe.dump({"extends": BASE, **tree}))
-        write(search.path / CONFIRM.format(search.path.name), recipe.dump(confirming(search, best)))
+        write_text(search.path / BEST, _remark(found) + recipe.dump({"extends": BASE, **tree}))
+        write_text(search.path / CONFIRM.format(search.path.name), recipe.dump(confirming(search, best)))
 
 
 def _tables(search: SearchFolder, trial: Trial, keys: Iterable[str]) -> Tree:

@@ -6,7 +6,6 @@ jobs/<run>.toml   the whole config of each run: `assay train jobs/<run>.toml` re
 """
 
 import json
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple, Self
 
 from assay.core import recipe
 from assay.core.config import Tree
+from assay.core.files import write_text
 from assay.errors import ConfigError, RunError
 from assay.evaluation.stored import read_stored
 from assay.experiment.config import ExperimentConfig
@@ -185,12 +185,12 @@ class Plan:
     def write(self, folder: Path) -> None:
         """Write the plan into a study's folder. Each file appears whole; plan.json comes last, when all that it names is there."""
         (folder / JOBS).mkdir(parents=True, exist_ok=True)
-        _write(folder / STUDY, recipe.dump(self.study.tree()))
+        write_text(folder / STUDY, recipe.dump(self.study.tree()))
         for job in self.jobs:
             file = folder / JOBS / f"{job.run}.toml"
             if not file.is_file():  # its name holds the digest of what is in it
-                _write(file, recipe.dump(job.config))
-        _write(folder / PLAN, json.dumps(self.tree(), indent=1) + "\n")
+                write_text(file, recipe.dump(job.config))
+        write_text(folder / PLAN, json.dumps(self.tree(), indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -244,12 +244,6 @@ def _figure(run: RunDirectory, study: StudyConfig) -> float | None:
         return None
     metric = METRICS[study.metric]
     return metric.loss(metric.of(read_stored(run.path / "scores" / f"end-{study.checkpoint}.json", run)))
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(file)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A file through a trained model, and back to the last bit."""
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from assay.compression.baselines import others, rank_bytes
 from assay.compression.codec import Codec, Compressed
 from assay.compression.header import HEADER_BYTES, Identity
 from assay.core.config import Tree, digest
+from assay.core.files import hash_file, replacing
 from assay.data.plan import Policy
 from assay.errors import AssayError, DataError, UserError
 from assay.experiment.assemble import build_model, refuse_growing_state
@@ -170,8 +170,7 @@ def _open(coder: Coder) -> _Opened:
     model = build_model(config, tokenizer.size)
     ref = checkpoints.open_weights(directory.checkpoints, coder.checkpoint, model)
     weights = directory.checkpoints / step_name(ref.step) / checkpoints.weights_file(ref)
-    with weights.open("rb") as read:
-        known = digest([config.model.digest(), hashlib.file_digest(read, "sha256").hexdigest()])
+    known = digest([config.model.digest(), hash_file(weights)])
     identity = Identity(bytes.fromhex(known)[:16], bytes.fromhex(tokenizer.digest)[:16], torch.__version__, version("assay"))
     alone = (config.plan.masks or config.plan.policy == "documents") and model.masks_documents
     new = _stride(config, model, coder.policy, coder.stride)
@@ -215,17 +214,13 @@ def _refuse(file: Path, output: Path, *, force: bool) -> None:
 
 def _write(output: Path, data: bytes) -> None:
     """The whole file or none, whatever happens meanwhile."""
-    partial = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        with partial.open("wb") as file:
+        with replacing(output) as partial, partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(output)
     except OSError as error:
         raise UserError(f"{output} cannot be written ({(error.strerror or str(error)).lower()}); name another place with -o") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _compression(output: Path, text: bytes, result: Compressed, weights_bytes: int, seconds: float, *, verified: bool) -> Compression:

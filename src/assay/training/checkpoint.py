@@ -1,6 +1,5 @@
 """Checkpoints: a folder a step, complete or absent, checked by hash, readable without running anybody's code."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from assay.core.files import hash_file, write_text
 from assay.errors import RunError, disk_full
 from assay.runs.checkpoint_ref import CheckpointRef, step_name, steps_in
 from assay.training.state import Best, TrainState
@@ -56,7 +56,7 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
         save_file(tensors, partial / name, metadata={"format": "pt", "step": str(state.step)})
     with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
         torch.save({**state.values(), "extra": dict(extra)}, file)
-    manifest = {name: _sha256(partial / name) for name in (*files, STATE)}
+    manifest = {name: hash_file(partial / name) for name in (*files, STATE)}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
     for name in (*files, STATE, MANIFEST):
         _flush(partial / name)
@@ -161,16 +161,14 @@ def damaged(path: Path) -> list[str]:
     """The files of a checkpoint that are not as they were written."""
     try:
         manifest: dict[str, str] = json.loads((path / MANIFEST).read_text())
-        return [name for name, digest in manifest.items() if not (path / name).is_file() or _sha256(path / name) != digest]
+        return [name for name, digest in manifest.items() if not (path / name).is_file() or hash_file(path / name) != digest]
     except (OSError, ValueError):
         return [MANIFEST]
 
 
 def write_best(folder: Path, best: Best) -> None:
     """Note which checkpoint is best."""
-    partial = folder / f"{BEST}.partial"
-    partial.write_text(json.dumps(best._asdict()))
-    partial.rename(folder / BEST)
+    write_text(folder / BEST, json.dumps(best._asdict()))
 
 
 def read_best(folder: Path) -> Best | None:
@@ -191,11 +189,6 @@ def _prune(folder: Path) -> None:
             shutil.rmtree(folder / step_name(step))
     for debris in folder.glob(f"{PARTIAL}*"):  # of processes that were killed while they saved
         shutil.rmtree(debris, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:
