@@ -126,7 +126,7 @@ def score(
     True
     >>> table = [bytes([value]) for value in range(256)]
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 256)
-    >>> assay.score(uniform, table, "every byte takes eight bits", context=8).bits_per_byte
+    >>> round(assay.score(uniform, table, "every byte takes eight bits", context=8).bits_per_byte, 4)
     8.0
     """
     if isinstance(what, Run | str | Path):

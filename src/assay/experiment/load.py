@@ -42,7 +42,9 @@ def load_model(reference: str | Path, *, checkpoint: str = "best", runs_dir: Pat
     """The model and the tokenizer of a run: its directory, its name or `last`. Needs nothing but the directory.
 
     `checkpoint` is `best`, `last`, `average` or a step; `device` is where the model goes, absent: as trained. Raises RunError or
-    ConfigError.
+    ConfigError. `run.model()` gives the model in evaluation mode, for ids of any integer type.
+
+    >>> model, tokenizer = assay.load_model(run.path)
     """
     run = find(str(reference), runs_folder(runs_dir))
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")

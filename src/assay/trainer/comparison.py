@@ -23,7 +23,12 @@ Member = RunDirectory | Path  # a run, or a file of scores
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them."""
+    """What was found between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them.
+
+    >>> verdict = assay.compare(run, other)
+    >>> str(verdict) == verdict.verdict, type(verdict.resolved)
+    (True, <class 'bool'>)
+    """
 
     tree: dict[str, Any]
     index: int = 0  # of the pair that this is about

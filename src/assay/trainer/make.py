@@ -43,10 +43,11 @@ def train_run(
     config: ExperimentConfig, label: str, folder: Path | None, data_dir: Path | None, hooks: Sequence[HookLike], tracker: Tracker
 ) -> Run:
     """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run."""
+    added = as_hooks(hooks)
     with processes.joined() as parallel:
         seen = tracker if parallel.main else quiet_tracker()
         experiment = prepare_experiment(config, data_dir, parallel, seen)
-        return _finish(start_run(experiment, label, runs_folder(folder), seen, as_hooks(hooks)), data_dir)
+        return _finish(start_run(experiment, label, runs_folder(folder), seen, added), data_dir)
 
 
 def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
