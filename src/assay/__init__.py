@@ -12,27 +12,34 @@ from typing import TYPE_CHECKING, Any
 from assay.core.version import __version__
 
 if TYPE_CHECKING:
-    from assay.api import check, compare, list_runs, load, report, resume, sample, score, train
+    from assay.api import check, compare, list_runs, load, report, resume, sample, score, search, study, train
     from assay.experiment.config import ExperimentConfig
     from assay.experiment.load import load_model
     from assay.foreign.validation import ValidationLoop, check_validation
+    from assay.tools.search import Search
+    from assay.tools.study import Study
     from assay.trainer.comparison import Comparison
     from assay.trainer.run import Run
     from assay.training.hook import Hook
 
 HOMES = {  # where each public name lives
-    **dict.fromkeys(("check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "train"), "assay.api"),
+    **dict.fromkeys(
+        ("check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "search", "study", "train"),
+        "assay.api",
+    ),
     "Comparison": "assay.trainer.comparison",
     "ExperimentConfig": "assay.experiment.config",
     "Hook": "assay.training.hook",
     "Run": "assay.trainer.run",
+    "Search": "assay.tools.search",
+    "Study": "assay.tools.study",
     "ValidationLoop": "assay.foreign.validation",
     "check_validation": "assay.foreign.validation",
     "load_model": "assay.experiment.load",
 }
 __all__ = [
-    "Comparison", "ExperimentConfig", "Hook", "Run", "ValidationLoop", "__version__", "check", "check_validation",
-    "compare", "list_runs", "load", "load_model", "report", "resume", "sample", "score", "train",
+    "Comparison", "ExperimentConfig", "Hook", "Run", "Search", "Study", "ValidationLoop", "__version__", "check", "check_validation",
+    "compare", "list_runs", "load", "load_model", "report", "resume", "sample", "score", "search", "study", "train",
 ]  # fmt: skip
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from assay.evaluation.score import Score
     from assay.foreign.findings import Findings
     from assay.foreign.validation import ValidationLoop
+    from assay.tools.search import Search
+    from assay.tools.study import Study
     from assay.tracking.base import Tracker
     from assay.trainer.callback import Event
     from assay.trainer.comparison import Comparison
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 CONTEXT = 256  # tokens in a window of a model that is no run's, unless said otherwise
 
-__all__ = ["check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "train"]
+__all__ = ["check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "search", "study", "train"]
 
 
 def train(
@@ -188,21 +190,69 @@ def compare(
     return compare_arms(found, request, report, all_pairs=all_pairs)
 
 
+def study(
+    file_or_name: str | Path, scale: str | None = None, jobs: int | None = None, runs_dir: str | Path | None = None,
+    data_dir: str | Path | None = None, *, retry: bool = False, progress: bool | None = None,
+) -> "Study":  # fmt: skip
+    """Change one thing, hold all else equal: make the runs of a study that are not finished, `jobs` at a time: `assay study run`.
+
+    A study that was stopped goes on when this is called again; `retry` makes failed runs again. `progress` shows what happens, by itself
+    in a terminal and a notebook. The study has `.outcome.verdict`, `.arms`, `.frame()` and `.report(path)`. Raises ConfigError, and
+    Interrupted on Ctrl-C, after the runs were saved.
+
+    >>> study = assay.study(study_file)
+    >>> study.outcome.verdict
+    (...)
+    """
+    from assay.terminal.console import console
+    from assay.tools.run_study import StudyRequest, StudyWatcher, run_study
+    from assay.trainer.make import is_watched
+    from assay.views.study import ConsoleStudyWatcher
+
+    shown = is_watched() if progress is None else progress
+    request = StudyRequest(str(file_or_name), scale, jobs, retry, _path(runs_dir), _path(data_dir))
+    return run_study(request, ConsoleStudyWatcher(console()) if shown else StudyWatcher())
+
+
+def search(
+    file: str | Path, jobs: int = 1, trials: int | None = None, scale: str | None = None, *, base: str | None = None,
+    runs_dir: str | Path | None = None, data_dir: str | Path | None = None, progress: bool | None = None,
+) -> "Search":  # fmt: skip
+    """Try many configurations and say which are best: `assay search`. A search that was stopped goes on when this is called again.
+
+    `file` is a search file, a W&B sweep (with the recipe that it varies as `base`), or the folder of a search, which is only looked at. The
+    search has `.best`, `.trials`, `.frame()` and `.optuna`. Raises ConfigError, UserError without Optuna, and Interrupted on Ctrl-C.
+
+    >>> search = assay.search(search_file)
+    >>> search.best.number in range(len(search.trials))
+    True
+    """
+    from assay.searches.begin import Asked
+    from assay.terminal.console import console
+    from assay.tools.search import SearchRequest, SearchWatcher, find_search, run_search
+    from assay.trainer.make import is_watched
+    from assay.views.search import ConsoleSearchWatcher
+
+    shown = is_watched() if progress is None else progress
+    request = SearchRequest(str(file), jobs, Asked(scale, trials, base, _path(data_dir)), _path(runs_dir))
+    return find_search(str(file), request) or run_search(request, ConsoleSearchWatcher(console()) if shown else SearchWatcher())
+
+
 def report(
-    what: "RunLike | Sequence[RunLike]", path: str | Path, *, csv: str | Path | None = None, markdown: str | Path | None = None,
+    what: "RunLike | Study | Sequence[RunLike]", path: str | Path, *, csv: str | Path | None = None, markdown: str | Path | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
 ) -> Path:  # fmt: skip
     """Write what a study or some runs found on one page, a file that asks nothing of the network: `assay report`.
 
-    `what` is a study's folder, or runs of which the first is the base; `csv` and `markdown` are files beside it. Raises UserError.
+    `what` is a study or its folder, or runs of which the first is the base; `csv` and `markdown` are files beside it. Raises UserError.
 
     >>> assay.report(run, folder / "report.html").is_file()
     True
     """
     from assay.tools.report import write_report
 
-    named = [what] if isinstance(what, Run | str | Path) else list(what)
-    places = [one.path if isinstance(one, Run) else one for one in named]
+    named = list(what) if isinstance(what, Sequence) and not isinstance(what, str) else [what]
+    places = [one if isinstance(one, str | Path) else one.path for one in named]
     write_report(places, Path(path), _path(csv), _path(markdown), runs_dir=_path(runs_dir), data_dir=_path(data_dir))
     return Path(path)
 

@@ -3,6 +3,7 @@
 AssayError           failed while doing what was asked          exit code 1
 ├── UserError        what was asked cannot be done as asked     exit code 2
 │   ├── ConfigError  a key, a kind or a value of a config
+│   │   └── UnknownKey   a key that there is not
 │   ├── DataError    a text that is missing, changed or unreadable
 │   └── RunError     a run directory or checkpoint that cannot be used
 ├── NonFiniteLoss    the loss became NaN or infinite
@@ -10,6 +11,7 @@ AssayError           failed while doing what was asked          exit code 1
     └── StopRequested    a hook asked for it; everything is saved
 """
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal
@@ -39,7 +41,11 @@ class ConfigError(UserError):
 
     def under(self, key: str) -> "ConfigError":
         """The same error seen from one level further up."""
-        return ConfigError(f"{key}.{self.path}" if self.path else key, self.reason)
+        return type(self)(f"{key}.{self.path}" if self.path else key, self.reason)
+
+
+class UnknownKey(ConfigError):
+    """A key that there is not."""
 
 
 class DataError(UserError):
@@ -86,13 +92,20 @@ OUT_OF_MEMORY = (
     "smaller model.width; what was saved is kept"
 )
 Failure = Literal["diverged", "out_of_memory", "interrupted", "error"]  # how a run ended that did not finish, as its status says
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # torch's allocators raise a plain RuntimeError on a CPU
+DISK_WORDS = "No space left"  # safetensors and torch raise errors of their own, without the number of the system's
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory, of the machine or of a GPU, did not suffice."""
     told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS)
     return isinstance(error, MemoryError) or told
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether the disk did not suffice, as the error or one that it hides says."""
+    hidden = error.__context__
+    return getattr(error, "errno", None) == errno.ENOSPC or DISK_WORDS in str(error) or (hidden is not None and disk_full(hidden))
 
 
 def failure_of(error: BaseException) -> Failure:

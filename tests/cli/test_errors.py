@@ -45,7 +45,7 @@ def refused(answer: Answer, *words: str, code: int = 2) -> None:
         ("corpus.path=missing.txt", ("corpus.path", "missing.txt", "--data-dir")),
         ("model.width", ("'model.width'", "key=value")),
         ("model.pattern=[1", ("model.pattern", "cannot read")),
-        ("train.device=cuda", ("train.device", "no CUDA device", "train.device=cpu")),
+        ("train.device=cuda", ("train.device", "no CUDA device", "use cpu")),
     ],
     ids=str,
 )

@@ -123,7 +123,7 @@ def grains(count: int, seed: int, carry: float) -> np.ndarray:
 def test_grains_are_merged_into_blocks_of_64_kib_where_the_text_has_thirty_of_them() -> None:
     sizes = np.full(1000, 4096)
     units = units_of([stored("a", grains(1000, 0, 0.5), sizes, kind="grains")])
-    assert units.kind == "blocks of 65,536 bytes"
+    assert (units.kind, units.block_bytes) == ("blocks", 65_536)
     assert (len(units.sizes), units.sizes[0], units.sizes[-1]) == (63, 65_536, 8 * 4096)
     assert units.sizes.sum() == sizes.sum()
     assert units.bits.sum() == pytest.approx(grains(1000, 0, 0.5).sum())
@@ -134,7 +134,7 @@ def test_blocks_of_a_short_text_are_shorter_but_never_less_than_ten_of_the_longe
     short = stored("a", grains(120, 0, 0.0), sizes, kind="grains", context=128)
     assert len(units_of([short]).sizes) == 30
     long = stored("b", grains(120, 1, 0.0), sizes, kind="grains", context=2048)  # 4,096 bytes
-    assert units_of([short, long]).kind == "blocks of 40,960 bytes"
+    assert units_of([short, long]).block_bytes == 40_960
     with pytest.raises(UserError, match="one block"):
         units_of([stored("c", grains(3, 0, 0.0), np.full(3, 4096), kind="grains", context=1024)])
 

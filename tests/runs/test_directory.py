@@ -95,12 +95,12 @@ def test_rewind_drops_what_will_be_computed_again(tmp_path: Path) -> None:
 
 def test_status_changes_some_values_and_survives_damage(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    assert run.status() == {"state": "unknown"}
+    assert run.status() == {"state": "unknown", "failure": None}
     run.set_status(state="running", step=3)
     run.set_status(step=4)
-    assert run.status() == {"state": "running", "step": 4}
+    assert run.status() == {"state": "running", "step": 4, "failure": None}
     (tmp_path / STATUS).write_text('{"state": "run')
-    assert run.status() == {"state": "unknown"}
+    assert run.status() == {"state": "unknown", "failure": None}
     assert run.provenance() == {}
 
 

@@ -83,7 +83,7 @@ def write_run(folder: Path, plan: Plan, job: PlannedJob, rates: float | tuple[fl
     run.write_json("provenance.json", {**FACTS, **changed})
     for step in (10, 20, 30, 40, 50):
         run.append("metrics.jsonl", {"step": step, "targets": 1000 * step, "loss": 3.0 - step / 100})
-        run.append("timings.jsonl", {"step": step, "tokens_per_second": 5e3, "spent": {"warm-up": 1.0, "step": step / 5, "validate": 9.0}})
+        run.append("timings.jsonl", {"step": step, "tokens_per_second": 5e3, "spent": {"warm_up": 1.0, "step": step / 5, "validate": 9.0}})
         if step % 20 == 10:
             run.append("metrics.jsonl", {"step": step, "validation": {"bits_per_byte": bits_per_byte * (1 + (50 - step) / 5000)}})
     for split in ("validation", "test")[: 1 + (plan.study.report_on == "test")]:
@@ -91,7 +91,7 @@ def write_run(folder: Path, plan: Plan, job: PlannedJob, rates: float | tuple[fl
             write_score(run, job, of_split[split], split=split, checkpoint={"kind": which, "step": 50})
         if split == "test":
             run.append("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
-    seconds = {"warm-up": 1.0, "step": 10.0, "validate": 9.0}
+    seconds = {"warm_up": 1.0, "step": 10.0, "validate": 9.0}
     run.set_status(state="finished", step=50, steps=50, best={"step": 50, "bits_per_byte": bits_per_byte}, seconds=seconds)
     return run
 

@@ -43,7 +43,7 @@ def test_hooks_run_in_order_after_every_step_until_the_budget_is_used_up(text: P
     clock = Clock()
     train(experiment.state, experiment.setup, [Note("a", calls, every), Note("b", calls, every)], clock)
     assert calls == [(name, step) for step in (1, 2, 3) for name in "ab"]
-    assert clock.counts == {"warm-up": 3, "a": 1, "b": 1}  # bookkeeping is not timed
+    assert clock.counts == {"warm_up": 3, "a": 1, "b": 1}  # bookkeeping is not timed
     train(experiment.state, experiment.setup, [Note("a", calls, every)], clock)
     assert len(calls) == 6  # there is nothing left to do
 
@@ -54,7 +54,7 @@ def test_the_first_steps_after_every_start_are_timed_apart(text: Path) -> None:
     train(experiment.state, experiment.setup, [], clock)
     experiment.state.steps = 30
     train(experiment.state, experiment.setup, [], clock)
-    assert clock.counts == {"warm-up": 2 * WARM_STEPS, "step": 30 - 2 * WARM_STEPS}
+    assert clock.counts == {"warm_up": 2 * WARM_STEPS, "step": 30 - 2 * WARM_STEPS}
 
 
 def test_work_left_counts_every_kind(text: Path) -> None:

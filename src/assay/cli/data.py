@@ -27,14 +27,16 @@ def data(
     from assay.reports import byte_picture
     from assay.tools.data import survey_text
     from assay.views.data import draw_bytes, print_section
-    from assay.views.run_summary import baselines_or_why_not
+    from assay.views.run_summary import print_left_out
+    from assay.views.waiting import waiting_for_baselines
 
     if picture is not None:
         byte_picture.check(picture)
     waiter = console(as_json=as_json)  # for those who wait
     out = Console(quiet=True) if as_json else waiter
-    show, yardsticks = partial(print_section, out), partial(baselines_or_why_not, waiter)  # Ctrl-C skips the yardsticks
-    report = survey_text(text, overrides or [], scale, data_dir, partial(waiting, waiter), show, yardsticks)
+    show, wait = partial(print_section, out), waiting_for_baselines(waiter)
+    report = survey_text(text, overrides or [], scale, data_dir, partial(waiting, waiter), show, wait)
     drawn = None if as_json and picture is None else draw_bytes(out, report.facts, picture)
     if as_json:
+        print_left_out(waiter, report.yardsticks.baselines)
         print_json({**report.tree(), "picture": drawn})

@@ -209,10 +209,11 @@ class _Class:
         """Its settings and those that it inherits, in the order of the config."""
         found: dict[str, Setting] = {}
         for twin in reversed(self.twin.__mro__[:-1]):
-            found |= {one.name: one for one in twin.read._own()}  # type: ignore[attr-defined]
+            found |= {one.name: one for one in twin.read.own_settings()}  # type: ignore[attr-defined]
         return [one for name, one in found.items() if name != "kind"]
 
-    def _own(self) -> Iterator[Setting]:
+    def own_settings(self) -> Iterator[Setting]:
+        """Those that it declares itself."""
         for node in self.parsed:
             if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name) or "ClassVar" in ast.dump(node.annotation):
                 continue

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from pydantic.fields import FieldInfo
 
 from assay.core.discovery import import_package, import_plugins
-from assay.errors import ConfigError, nearest
+from assay.errors import ConfigError, UnknownKey, nearest
 
 Tree = dict[str, Any]
 Bite = Literal["output", "training", "cost", "data", "report"]
@@ -107,7 +107,8 @@ class Config(BaseModel):
         except ValidationError as invalid:
             first = invalid.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            reason = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+            raised = first.get("ctx", {}).get("error")  # by a validator of ours; pydantic's message puts words of its own before it
+            reason = str(raised) if isinstance(raised, Exception) else first["msg"]
             if first["type"] == "missing":
                 raise ConfigError(path, "is missing; add it, or begin from a recipe that has it with extends") from None
             given = f" (given: {first['input']!r})" if first["type"] != "value_error" else ""
@@ -122,7 +123,7 @@ class Config(BaseModel):
         for key, value in data.items():
             field = cls.model_fields.get(key)
             if field is None:
-                raise ConfigError(str(key), f"unknown key; {nearest(str(key), cls.model_fields)}")
+                raise UnknownKey(str(key), f"unknown key; {nearest(str(key), cls.model_fields)}")
             try:
                 resolved[key] = _resolve_value(value, field.annotation, field)
             except ConfigError as error:

@@ -16,7 +16,7 @@ def resolve(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("train.device", "no CUDA device is visible to torch; use train.device=cpu")
+        raise ConfigError("train.device", "no CUDA device is visible to torch; use cpu")
     try:
         return torch.device(name)
     except RuntimeError:

@@ -5,6 +5,7 @@ of step s - 1 stopped: a model that carries its state sees the whole past of its
 back-propagation; Williams and Peng 1990). Where a lane ends the row is padded with weight 0, and every epoch begins afresh.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -55,6 +56,4 @@ class LanesPlan:
         """Row b is the next piece of lane b; the rows of an epoch's first step are fresh."""
         epoch, index = divmod(step, self.steps_per_epoch)
         target = self._begin + index * self.config.window + np.arange(self.config.window)  # [B, T] places in the stream of the epoch
-        rows = self.stream.rows(epoch, target, self._stop, mask=False)
-        rows.fresh[:] = index == 0
-        return rows
+        return replace(self.stream.rows(epoch, target, self._stop, mask=False), fresh=np.full(len(target), index == 0))

@@ -75,6 +75,13 @@ class Errors(NamedTuple):
     naive: float
 
 
+class Clocks(NamedTuple):
+    """The errors over a whole run, and of the last process of one that was stopped."""
+
+    never_stopped: Errors
+    after_the_last_resume: Errors
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A finished run: its weights, its score, which rows it read how often, and its predictions of the time left."""
@@ -111,7 +118,7 @@ def show(stage: Stage) -> Told:
     with tempfile.TemporaryDirectory(prefix="assay-lies-") as folder:
         straight, fit = _fitted(stage, config, [], Path(folder))
         ours, _ = _fitted(stage, config, stops, Path(folder))
-    clocks = {"never stopped": _errors(fit, 0), "after the last resume": _errors(fit, stops[-1])}
+    clocks = Clocks(_errors(fit, 0), _errors(fit, stops[-1]))
     return _told(Runs(straight, ours, _replayed(stage, config, stops)), stops, clocks, fit.clock.error())
 
 
@@ -186,7 +193,7 @@ def _errors(fit: Fit, resumed_at: int) -> Errors:
     return Errors(ours, naive)
 
 
-def _told(runs: Runs, stops: list[int], clocks: dict[str, Errors], measured: float | None) -> Told:
+def _told(runs: Runs, stops: list[int], clocks: Clocks, measured: float | None) -> Told:
     straight, ours, naive = runs
     rows = [
         (
@@ -201,7 +208,8 @@ def _told(runs: Runs, stops: list[int], clocks: dict[str, Errors], measured: flo
         for name, ended in zip(("never stopped", "resumed by Assay", "resumed with a new loader"), runs, strict=True)
     ]
     head = ("", "stops", "rows read", "read again", "never read", "weights off by", "bits per byte")
-    times = [(name, f"{100 * error.naive:.1f} %", f"{100 * error.ours:.1f} %") for name, error in clocks.items()]
+    of = zip(("never stopped", "after the last resume"), clocks, strict=True)
+    times = [(name, f"{100 * error.naive:.1f} %", f"{100 * error.ours:.1f} %") for name, error in of]
     per_cent = 100 * (naive.bits_per_byte / straight.bits_per_byte - 1)
     when = ", ".join(map(str, ours.stopped_at)) or "none"
     return Told(
@@ -224,7 +232,7 @@ def _told(runs: Runs, stops: list[int], clocks: dict[str, Errors], measured: flo
             "naive": _figures(straight, naive),
             "ours": _figures(straight, ours),
             "straight": {"bits": straight.bits_per_byte},
-            "time_left_error": {name.replace(" ", "_"): error._asdict() for name, error in clocks.items()},
+            "time_left_error": {name: error._asdict() for name, error in clocks._asdict().items()},
             "time_left_error_measured": measured,
         },
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -108,9 +108,14 @@ class Comparison:
 class Units:
     """What is resampled: documents, or blocks of a contiguous text."""
 
-    kind: str
+    kind: Literal["documents", "blocks"]
     sizes: Floats  # [U] bytes
     bits: Floats  # [U, R] of each run
+    block_bytes: int | None = None  # of a block at least
+
+    def describe(self) -> str:
+        """For people: `31 blocks of 65,536 bytes`."""
+        return f"{len(self.sizes):,} {self.kind}" + (f" of {self.block_bytes:,} bytes" if self.block_bytes is not None else "")
 
 
 def compare(arms: Sequence[Arm], *, all_pairs: bool = False) -> tuple[Units, list[Comparison]]:
@@ -139,7 +144,7 @@ def units_of(runs: Sequence[Stored]) -> Units:
         raise UserError(f"the text has {sizes.sum():,.0f} bytes, one block of ten contexts, which has no spread; compare on a longer text")
     merged = np.zeros((block[-1] + 1, 1 + len(runs)))
     np.add.at(merged, block, np.column_stack([sizes, bits]))
-    return Units(f"blocks of {least:,.0f} bytes", merged[:, 0], merged[:, 1:])
+    return Units("blocks", merged[:, 0], merged[:, 1:], round(least))
 
 
 def _over_text(units: Units, pairs: Sequence[tuple[int, int]]) -> list[TextDifference]:

@@ -17,7 +17,7 @@ def tree(arms: Sequence[Arm], units: Units, comparisons: Sequence[Comparison]) -
         "split": first.protocol["split"],
         "text_sha256": first.protocol["text_sha256"],
         "bytes": int(units.sizes.sum()),
-        "units": {"kind": units.kind, "count": len(units.sizes)},
+        "units": {"kind": units.kind, "count": len(units.sizes), "block_bytes": units.block_bytes},
         "level": LEVEL,
         "method": {"interval": "paired bootstrap" if sampled else "Student's t", "draws": draws_for(comparisons) if sampled else 0},
         "arms": {LETTERS[index]: _arm(arm) for index, arm in enumerate(arms)},

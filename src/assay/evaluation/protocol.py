@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 from assay.runs.checkpoint_ref import CheckpointRef
 
+SPOKEN = {"train_sample": "train, a sample"}  # of parts of a text, for people
+
 
 class Protocol(NamedTuple):
     """How a score came about. Two scores are comparable where everything but `checkpoint` and `code` agrees on the text's side."""
 
-    split: str  # which part of the text
+    split: str  # which part of the text: train, train_sample, validation, test or the name of another text
     text_sha256: str  # of the part's raw text
     split_sha256: str  # of which document went where
     tokenizer: str  # digest
@@ -35,7 +37,8 @@ class Protocol(NamedTuple):
         masked = ", documents isolated" if self.document_mask else ""
         dynamic = f", dynamic evaluation with {self.dynamic}" if self.dynamic else ""
         first = ", first token uniform" if self.uniform_first else ""
-        return f"{self.split}, {self._sees()}{masked}{dynamic}{first}, {self.dtype}, {weights}"
+        split = SPOKEN.get(self.split, self.split)
+        return f"{split}, {self._sees()}{masked}{dynamic}{first}, {self.dtype}, {weights}"
 
     def _sees(self) -> str:
         if self.policy == "carried":

@@ -15,6 +15,7 @@ class Words(NamedTuple):
 
     names: Sequence[str] = LETTERS
     unit: str = "bits per byte"
+    place: str = ""  # over what the difference is, where that has to be told
 
 
 LETTERED = Words()
@@ -22,13 +23,13 @@ LETTERED = Words()
 
 def text_verdict(comparison: Comparison, units: Units, family: int, words: Words = LETTERED) -> str:
     """Of the difference over units of text: of the median seeds, or of the two runs that there are."""
-    found, kind = comparison.text, units.kind.partition(" of ")[0]
+    found, kind = comparison.text, units.kind
     if found.signs.equal == len(units.sizes):
-        return f"no difference: exactly 0 in every one of the {len(units.sizes):,} {kind}, interval [0, 0]"
+        return f"no difference{words.place}: exactly 0 in every one of the {len(units.sizes):,} {kind}, interval [0, 0]"
     have = f"{len(units.sizes):,} {kind} were scored"
     needed = None if found.needed is None else f"about {found.needed:,} {kind} would be needed ({have})"
     better = words.names[comparison.pair[0] if found.difference < 0 else comparison.pair[1]]
-    return _verdict(f"{better} better", found.difference, found.interval, found.adjusted, family, needed, words.unit)
+    return _verdict(f"{better} better", found.difference, found.interval, found.adjusted, family, needed, words)
 
 
 def seed_verdict(pair: tuple[int, int], over: OverSeeds, family: int, counts: tuple[int, int], words: Words = LETTERED) -> str:
@@ -39,7 +40,7 @@ def seed_verdict(pair: tuple[int, int], over: OverSeeds, family: int, counts: tu
     if over.found.difference == 0 and over.found.standard_error == 0:
         return "no difference: the seeds of both give the same figures"
     better = words.names[pair[0] if over.found.difference < 0 else pair[1]]
-    return _verdict(f"{better} better", over.found.difference, over.found.interval, over.adjusted, family, needed, words.unit)
+    return _verdict(f"{better} better", over.found.difference, over.found.interval, over.adjusted, family, needed, words)
 
 
 def resolved(found: TextDifference | OverSeeds) -> bool:
@@ -47,12 +48,12 @@ def resolved(found: TextDifference | OverSeeds) -> bool:
     return found.adjusted < 1 - LEVEL
 
 
-def _verdict(better: str, difference: float, interval: Interval, adjusted: float, family: int, needed: str | None, unit: str) -> str:
-    size = f"{figure(abs(difference), interval.half)} +- {figure(interval.half, interval.half)} {unit}"
+def _verdict(better: str, difference: float, interval: Interval, adjusted: float, family: int, needed: str | None, words: Words) -> str:
+    size = f"{figure(abs(difference), interval.half)} +- {figure(interval.half, interval.half)} {words.unit}"
     if adjusted < 1 - LEVEL:
-        return f"resolved: {better} by {size}"
+        return f"resolved{words.place}: {better} by {size}"
     among = f" among {family} comparisons" if family > 1 and interval.probability < 1 - LEVEL else ""
-    seen = f"not resolved{among}: {better} by {size}, which may be chance"
+    seen = f"not resolved{words.place}{among}: {better} by {size}, which may be chance"
     return seen if needed is None else f"{seen}; {needed} if it is as large as seen"
 
 

@@ -79,10 +79,13 @@ def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -
     )
     if config.train.noise_scale and parallel.world > 1:
         raise ConfigError("train.noise_scale", "is measured between the micro-batches of one process; leave it out, or start one process")
-    state = TrainState(learner, optimizer, steps=budgeted_steps(config, plan, prepared.tokenizer.size))
-    state.arithmetic = Arithmetic(setup.precision, device)
-    if config.train.ema is not None:
-        state.average = Average(model, config.train.ema)
+    state = TrainState(
+        learner,
+        optimizer,
+        steps=budgeted_steps(config, plan, prepared.tokenizer.size),
+        average=None if config.train.ema is None else Average(model, config.train.ema),
+        arithmetic=Arithmetic(setup.precision, device),
+    )
     return Experiment(config, prepared, state, setup)
 
 

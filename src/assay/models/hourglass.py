@@ -256,9 +256,9 @@ class Hourglass(Stem):
         complete, outer, first = joined.shape[1] // k, place.where, place.first
         z, there = x[:, :0], self._below(outer, k, complete, x)
         if complete > 0:
-            place.where = there
+            place.move(there)
             z, inner = self._pass_groups(valley, joined[:, : complete * k].view(rows, complete, k, width), inner, place)
-        place.where, place.first = outer, first + valley.skipped
+        place.move(outer, first + valley.skipped)
         shortened = torch.cat([last, z], dim=1)  # of the groups from the one that was complete before this call
         begin = outer.stream - (there.stream - 1) * k
         x = x + valley.lengthen(shortened)[:, begin : begin + x.shape[1]]
@@ -273,7 +273,7 @@ class Hourglass(Stem):
     def _pass_groups(self, valley: Valley, groups: Tensor, state: LevelState | None, place: Passage) -> tuple[Tensor, LevelState | None]:
         """z [B, n, D] of groups [B, n, k, D]."""
         p = valley.shorten(groups)
-        place.where = place.where.with_embedding(p)
+        place.move(place.where.with_embedding(p))
         if valley.shorten.attention is not None:
             p, _ = self.pass_through([valley.shorten.attention], p, [groups], place)
         return self._pass_level(valley.level, p, state, place)

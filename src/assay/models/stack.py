@@ -100,7 +100,7 @@ class Stack(Stem):
         for index, (block, change) in enumerate(zip(self.layers, self.maps, strict=True)):
             if isinstance(change, Linear):
                 x = change(x).to(x.dtype)  # sums of branches stay as exact as they were, whatever the map was computed in
-                place.where = replace(place.where, embedding=x, first_value=None)
+                place.move(replace(place.where, embedding=x, first_value=None))
             x = self.joined(index, x, given)
             x, states = self.pass_through([block], x, None if state is None else [state.layers[index]], place)
             kept += states

@@ -18,7 +18,7 @@ from assay.nn.dropout import Dropout
 from assay.nn.embedding import build_embedding
 from assay.nn.init import Fans, InitConfig, MupConfig, NormalConfig
 from assay.nn.linear import Linear
-from assay.nn.mixer.base import Where
+from assay.nn.mixer.base import Extras, Where
 from assay.nn.norm import NormConfig
 from assay.nn.position.base import Position, PositionConfig, Sizes
 from assay.nn.position.learned import LearnedConfig
@@ -180,13 +180,10 @@ class Stem(Model):
         for index, block in enumerate(blocks):
             read = x
             if "block_input" in self.position.enters:
-                x = x + self.position.block_input(place.where.position, place.first + index)
+                x = x + self.position.block_input(place.where.position, place.first)
             x, state, extras = block(x, None if states is None else states[index], place.where)
             kept.append(state)
-            place.passed(read, x)
-            place.where = place.where.with_value(extras.value)
-            place.losses, place.stats = add_means(place.losses, extras.losses), add_means(place.stats, extras.stats)
-        place.first += len(blocks)
+            place.passed(read, x, extras)
         return x, kept
 
     def leave(self, x: Tensor, state: State, place: "Passage") -> Output:
@@ -253,8 +250,14 @@ class Passage:
         self.layers: list[Tensor] = []  # what each layer gave, while gradients are recorded
         self.last_input: Tensor
 
-    def passed(self, read: Tensor, gave: Tensor) -> None:
-        """Remember a layer for the objective."""
+    def move(self, where: Where, layer: int | None = None) -> None:
+        """Go on at other places, and with the layer of this number where it is not the next one."""
+        self.where, self.first = where, self.first if layer is None else layer
+
+    def passed(self, read: Tensor, gave: Tensor, extras: Extras) -> None:
+        """Take in what a layer reports, and remember the layer for the objective."""
+        self.move(self.where.with_value(extras.value), self.first + 1)
+        self.losses, self.stats = add_means(self.losses, extras.losses), add_means(self.stats, extras.stats)
         if torch.is_grad_enabled():
             self.layers.append(gave)
             self.last_input = read
@@ -263,7 +266,7 @@ class Passage:
 def stream_map(before: int, after: int, config: StemConfig) -> Linear:
     """A map of the residual stream itself. It begins with variance 1 / fan-in in any initialisation, so that the stream keeps its scale."""
     made = Linear(before, after, bias=False)
-    made.gains = (1 / math.sqrt(before) / config.init.deviation(Fans(before, after, config.width)),)
+    made.scale_drawn((1 / math.sqrt(before) / config.init.deviation(Fans(before, after, config.width)),))
     return made
 
 

@@ -82,7 +82,7 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
                 elif isinstance(module, NormalVectors):
                     module.weight.normal_(0, module.std, generator=generator)
                 elif isinstance(module, Multiplier):
-                    module.factor = self.factor(module)
+                    module.multiply_by(self.factor(module))
             for module in model.modules():
                 if isinstance(module, FactorisedLinear):
                     self._balance(module, width)
@@ -106,7 +106,7 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
             module.weight.mul_(outputs)
         if module.bias is not None:
             module.bias.zero_()
-        module.rate = self.rate(width)
+        module.scale_rate(self.rate(width))
 
     def _balance(self, module: FactorisedLinear, width: int) -> None:
         """V keeps the scale of what it reads, and U V varies as one matrix would: R Var(U) Var(V) = Var(W)."""

@@ -20,12 +20,23 @@ class Linear(nn.Linear):
     """
 
     gains: tuple[float, ...] = ()  # factors on what the initialisation draws for each part; none: all 1
-    rate: float = 1.0  # factor on Adam's learning rate of W, which the initialisation sets
-    float32_weights: bool = False  # whether W stays as exact where a format copies the others to bfloat16
+    rate: float = 1.0  # factor on Adam's learning rate of W
 
     def __init__(self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False):
         self.parts, self.residual = parts or (width_out,), residual
         super().__init__(width_in, width_out, bias=bias)
+
+    def scale_drawn(self, gains: tuple[float, ...]) -> None:
+        """Have the initialisation multiply what it draws for each part."""
+        self.gains = gains
+
+    def scale_rate(self, rate: float) -> None:
+        """Have Adam learn W at so many times its rate; the initialisation asks for it."""
+        self.rate = rate
+
+
+class ExactLinear(Linear):
+    """A linear map whose W stays in float32 where a number format copies the others to bfloat16: a small difference decides."""
 
 
 class FactorisedLinear(nn.Module):

@@ -180,12 +180,12 @@ class DeepNorm(Residual):
     def mark(self, mixer: nn.Module, feed: nn.Module) -> None:
         for linear in _linears(mixer):
             if linear.residual:
-                linear.gains = (self.gain,) * len(linear.parts)
+                linear.scale_drawn((self.gain,) * len(linear.parts))
             elif len(linear.parts) == 3:
-                linear.gains = (1.0, 1.0, self.gain)
+                linear.scale_drawn((1.0, 1.0, self.gain))
         inner = {module.down for module in feed.modules() if isinstance(module, FactorisedLinear)}  # the other factor has the gain
         for linear in set(_linears(feed)) - inner:
-            linear.gains = (self.gain,) * len(linear.parts)
+            linear.scale_drawn((self.gain,) * len(linear.parts))
 
 
 class MixConfig(ResidualConfig):

@@ -49,12 +49,20 @@ HALF = 128
 
 def check(path: Path, option: str = "--picture") -> None:
     """Raises UserError for a file name of which no picture can be made, and where matplotlib is missing."""
+    missing = obstacle(path)
+    if missing is not None:
+        raise UserError(f"{option}: {missing}")
+
+
+def obstacle(path: Path) -> str | None:
+    """Why no picture can be made in this file; None where it can."""
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"{option}: '{path}' is neither .svg nor .png; write {path.stem}.svg")
+        return f"'{path}' is neither .svg nor .png; write {path.stem}.svg"
     try:
         import matplotlib  # noqa: F401, PLC0415 (optional and slow to import)
     except ImportError:
-        raise UserError(f"{option}: pictures need matplotlib; run: {INSTALL}") from None
+        return f"pictures need matplotlib; run: {INSTALL}"
+    return None
 
 
 def draw(histogram: Sequence[int], title: str, path: Path) -> None:

@@ -70,7 +70,7 @@ def protocol(outcome: Outcome) -> tuple[Fact, ...]:
         facts.append(Fact("bytes scored", f"{scores[0].figures['bytes_scored']:,} of {scores[0].figures['bytes_in_split']:,}, each once"))
         facts.append(Fact("text scored, sha256", str(scores[0].protocol["text_sha256"])))
     if outcome.units is not None:
-        facts.append(Fact("intervals over the text", f"resampled over {len(outcome.units.sizes):,} {outcome.units.kind}"))
+        facts.append(Fact("intervals over the text", f"resampled over {outcome.units.describe()}"))
     return tuple(facts)
 
 

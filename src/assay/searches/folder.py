@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from assay.core import recipe
 from assay.core.config import Tree, flatten
-from assay.errors import ConfigError, RunError, nearest
+from assay.errors import ConfigError, RunError, UnknownKey, nearest
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import JobFolder
 from assay.jobs.job import JOBS, Job
@@ -115,7 +115,7 @@ class SearchFolder:
             for points in self.space.corners(key):
                 refused = [(point, wrong) for point in points if (wrong := self._wrong(key, point)) is not None]
                 for point, wrong in refused:
-                    if "unknown key" in wrong.reason or len(refused) == len(points):
+                    if isinstance(wrong, UnknownKey) or len(refused) == len(points):
                         raise ConfigError(f'space."{key}"', wrong.reason + self._remedy(key, point, wrong))
 
     def _wrong(self, key: str, point: Point) -> ConfigError | None:
@@ -123,14 +123,14 @@ class SearchFolder:
         try:
             varied(self.base, self.space.settings(point))
         except ConfigError as wrong:
-            missing = "unknown key" in wrong.reason and key.startswith(f"{wrong.path}.")
+            missing = isinstance(wrong, UnknownKey) and key.startswith(f"{wrong.path}.")
             if missing or f"{wrong.path}.".startswith(f"{key.removesuffix('.kind')}."):
                 return wrong
         return None
 
     def _remedy(self, key: str, point: Point, wrong: ConfigError) -> str:
         above = [f'"{other}" = "{spoken(point[other])}"' for other in point if key.startswith(f"{other}.")]
-        if "unknown key" not in wrong.reason or not above:
+        if not isinstance(wrong, UnknownKey) or not above:
             return ""
         return f"; with {', '.join(above)} there is no such key: say with `when` which values have it"
 

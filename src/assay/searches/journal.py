@@ -100,7 +100,9 @@ class Journal:
         return {str(key): float(share) for key, share in found.items()}
 
     def _id(self, number: int) -> int:
-        found: int = self.study.get_trials(deepcopy=False)[number]._trial_id
+        found: int = self.storage.get_trial_id_from_study_id_trial_number(
+            self.storage.get_study_id_from_name(self.study.study_name), number
+        )
         return found
 
     def _tell(self, number: int, state: State, value: float | None = None) -> None:

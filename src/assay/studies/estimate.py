@@ -77,6 +77,14 @@ class Estimate:
     taken: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
     slower: float = 1.0  # runs take so many times as long as measured
 
+    def follow(self, plan: Plan) -> None:
+        """Go by a plan that was read anew."""
+        self.plan = plan
+
+    def measure(self, prepared: Prepared, threads: int) -> None:
+        """Time some steps of each arm of which no run is finished."""
+        self.rates = measured_rates(self.plan, prepared, threads, self.taken)
+
     def learn(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Take over what finished runs took."""
         self.taken = {}

@@ -30,6 +30,17 @@ class Verse(NamedTuple):
     text: str
 
 
+class BibleError(DataError):
+    """The package is missing or holds another text."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"corpus bible: {self.reason}; {REMEDY}"
+
+
 class BibleConfig(CorpusConfig):
     """The Bible, one document a verse, grouped by book; with `book_name`, `Genesis: In the beginning ...`."""
 
@@ -57,7 +68,7 @@ class BibleConfig(CorpusConfig):
         try:
             return version(PACKAGE)
         except PackageNotFoundError:
-            raise DataError(f"corpus bible: the package {PACKAGE} is not installed; {REMEDY}") from None
+            raise BibleError(f"the package {PACKAGE} is not installed") from None
 
 
 def read_verses() -> list[Verse]:
@@ -65,7 +76,7 @@ def read_verses() -> list[Verse]:
     try:
         from pythonbible_akjv.plain_text_readers_bible import bible  # noqa: PLC0415  6 MB, needed here only
     except ImportError as missing:
-        raise DataError(f"corpus bible: the package {PACKAGE} cannot be imported ({missing}); {REMEDY}") from None
+        raise BibleError(f"the package {PACKAGE} cannot be imported ({missing})") from None
     titles = list(bible.short_titles.values())
     content, ends = bible.scripture_content, bible.verse_end_indices
     return [
@@ -84,6 +95,4 @@ def check(verses: list[Verse]) -> None:
     rendered = "".join(f"{verse.book} {verse.chapter}:{verse.number}\t{verse.text}\n" for verse in verses)
     found = hashlib.sha256(rendered.encode()).hexdigest()
     if found != REFERENCE:
-        raise DataError(
-            f"corpus bible: the installed {PACKAGE} holds another text (sha256 {found[:12]}, expected {REFERENCE[:12]}); {REMEDY}"
-        )
+        raise BibleError(f"the installed {PACKAGE} holds another text (sha256 {found[:12]}, expected {REFERENCE[:12]})")

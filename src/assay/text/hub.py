@@ -100,4 +100,4 @@ def is_folder(name: str) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".")
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".")

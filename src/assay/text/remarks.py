@@ -24,7 +24,15 @@ class Remarks:
         if self._seen.setdefault(content, place) != place and data:
             self.repeated.append(f"{place} repeats {self._seen[content]}")
         self.counts["files"] += 1
-        self.counts["empty files"] += not data
+        self.counts["empty_files"] += not data
+
+    def record_file(self) -> None:
+        """A file of records."""
+        self.counts["record_files"] += 1
+
+    def blank_record(self) -> None:
+        """A record without text."""
+        self.counts["blank"] += 1
 
     def plain(self, data: bytes) -> None:
         """A file's bytes, all of which are text."""
@@ -32,7 +40,7 @@ class Remarks:
         self.counts["marks"] += data.startswith(MARK)
         self.counts["lines"] += newlines
         self.counts["returns"] += returns
-        self.counts["old lines"] += not newlines and b"\r" in data
+        self.counts["old_lines"] += not newlines and b"\r" in data
 
     def documents(self, documents: Iterable[bytes]) -> None:
         """The documents, in the order of the corpus."""
@@ -54,11 +62,11 @@ class Remarks:
         clauses = {
             "marks": f"a byte order mark begins {'the file' if of['files'] == 1 else many(of['marks'], 'file')} and is kept",
             "returns": lines,
-            "old lines": "there are carriage returns but no newlines, so nothing ends a line",
+            "old_lines": "there are carriage returns but no newlines, so nothing ends a line",
             "nul": f"{many(of['nul'], 'NUL byte')} kept",
             "broken": broken,
             "blank": f"{many(of['blank'], 'record')} without text left out",
-            "empty files": f"{many(of['empty files'], 'empty file')} left out",
+            "empty_files": f"{many(of['empty_files'], 'empty file')} left out",
         }
         found = [clause for name, clause in clauses.items() if of[name]]
         if self.repeated:

@@ -70,7 +70,7 @@ class TextConfig(CorpusConfig):
             documents += self._documents(file, remarks)
         if self.sha256 is not None and raw.hexdigest() != self.sha256.lower():
             raise DataError(f"corpus.sha256: {place} is {raw.hexdigest()}, not {self.sha256}; get the right file, or correct the setting")
-        records = remarks.counts["record files"] > 0
+        records = remarks.counts["record_files"] > 0
         if not documents:
             raise DataError(
                 f"corpus.path: {place} has no text in it; name a file with at least one {'record' if records else self.document}"
@@ -110,14 +110,14 @@ class TextConfig(CorpusConfig):
             remarks.plain(file.data)
             yield from cut(file.data, self.document)
             return
-        remarks.counts["record files"] += 1
+        remarks.record_file()
         if self.document != "line":
             raise DataError(f"corpus.document: each record of {file.place} is a document; set corpus.document=line")
         for text in READERS[file.ending](file, self.field):
             if text:
                 yield text
             else:
-                remarks.counts["blank"] += 1
+                remarks.blank_record()
 
 
 def cut(data: bytes, document: Document) -> list[bytes]:

@@ -36,6 +36,7 @@ FEWEST_STEPS, SECONDS = 10, 5.0  # measured where no number of steps is asked fo
 STEPS_AN_EPOCH = 64
 PEAK_SECONDS = 1.0
 PRECISIONS = ("auto", *FORMATS)
+OPTIONS = {"train.device": "--device", "train.precision": "--precision"}  # which option sets a key of the config
 FLOPS_ARE = "6 N + 12 L D T a token: N parameters, L layers of width D, windows of T; attention as if it were not causal"
 
 
@@ -135,8 +136,7 @@ def able(precision: str, device: str) -> tuple[Precision, torch.device]:
             raise UserError(f"--device: speed on '{found.type}' cannot be measured; use cpu or cuda")
         return usable(precision, found), found
     except ConfigError as wrong:  # it names a setting of a recipe
-        option = f"--{wrong.path.removeprefix('train.')}"
-        raise UserError(f"{option}: {wrong.reason.replace(f'{wrong.path}=', f'{option} ')}") from None
+        raise UserError(f"{OPTIONS[wrong.path]}: {wrong.reason}") from None
 
 
 def experiment_config(configuration: Configuration, precision: str, device: str) -> ExperimentConfig:

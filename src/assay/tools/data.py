@@ -1,9 +1,10 @@
 """What a text is, before anything is trained on it: one section after another, as each is known."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from assay.core.config import Tree
 from assay.data.choice import TextSettings, choose
@@ -11,9 +12,9 @@ from assay.data.leakage import Leakage, Overlap
 from assay.data.prepare import CorpusFacts, Prepared, prepare
 from assay.data.split import PARTS, PartName
 from assay.data.survey import Survey, Tokens, count_tokens, survey, tokens_of
-from assay.data.yardsticks import yardsticks
 from assay.text.tokenizer import TokenizerConfig
 from assay.tools.progress import Progress, ignore, silent
+from assay.trainer.baselines import Baselines, Waiting, measure_baselines
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,17 @@ class HeldOutOverlap:
 
 @dataclass(frozen=True, slots=True)
 class Yardsticks:
-    """Bits per byte that cheaper methods than a model reach on the validation part; None where they were not measured."""
+    """What cheaper methods than a model reach on the validation part."""
 
-    found: dict[str, float] | None
-    training_bytes: int
+    baselines: Baselines
 
     def tree(self) -> Tree:
         """As plain values."""
-        return {"yardsticks": self.found}
+        return {"yardsticks": self.baselines.bits_per_byte or None}
 
 
 Section = TextFacts | PartSizes | TokenCounts | HeldOutOverlap | Yardsticks
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,15 @@ class TextReport:
     """All that is known of a text."""
 
     facts: TextFacts
-    sections: tuple[Section, ...]  # in their order, the facts being the first
+    parts: PartSizes
+    tokens: TokenCounts
+    overlap: HeldOutOverlap
+    yardsticks: Yardsticks
 
     def tree(self) -> Tree:
         """As plain values."""
-        return {key: value for section in self.sections for key, value in section.tree().items()}
+        sections: tuple[Section, ...] = (self.facts, self.parts, self.tokens, self.overlap, self.yardsticks)
+        return {key: value for section in sections for key, value in section.tree().items()}
 
 
 def survey_text(
@@ -112,36 +117,39 @@ def survey_text(
     data_dir: Path | None = None,
     progress: Progress = silent,
     on_section: Callable[[Section], object] = ignore,
-    measure_yardsticks: Callable[[Prepared], dict[str, float] | None] = yardsticks,
+    waiting: Waiting = nullcontext,
 ) -> TextReport:
     """Look at a corpus, the text of a recipe, or a file; `on_section` is given each section as soon as it is known.
 
-    Raises UserError for an unknown word, and what loading the text raises.
+    `waiting` is entered while the yardsticks are measured; Ctrl-C leaves them out. Raises UserError for an unknown word, and what loading
+    the text raises.
     """
+
+    def known(section: AnySection) -> AnySection:
+        on_section(section)
+        return section
+
     with progress("reading the text"):
         settings, corpus, origin = choose(text, [*overrides], data_dir, scale)
         found = survey(corpus)
         del corpus  # it may be large
     with progress("splitting it, and looking for leakage"):
         prepared = prepare(settings.corpus, settings.split, settings.tokenizer, data_dir)
-    facts, sections = TextFacts(prepared.corpus, origin, found), list[Section]()
-    for section in chain([facts], _measured(settings, prepared, progress, measure_yardsticks)):
-        sections.append(section)
-        on_section(section)
-    return TextReport(facts, tuple(sections))
-
-
-def _measured(
-    settings: TextSettings, prepared: Prepared, progress: Progress, measure_yardsticks: Callable[[Prepared], dict[str, float] | None]
-) -> Iterator[Section]:
-    """The sections after the facts."""
-    parts = prepared.parts
-    sizes = {part: PartSize(parts[part].documents, parts[part].bytes, parts[part].sha256) for part in PARTS}
-    yield PartSizes(settings.split.tree(), sizes, prepared.corpus.bytes)
-    yield TokenCounts(tuple(sorted(_each_tokenizer(settings, prepared, progress), key=lambda tokens: tokens.bytes_per_token(*PARTS))))
     assert prepared.leakage is not None
-    yield HeldOutOverlap(prepared.leakage)
-    yield Yardsticks(measure_yardsticks(prepared), parts["train"].bytes)
+    whole = prepared.parts
+    parts = {part: PartSize(whole[part].documents, whole[part].bytes, whole[part].sha256) for part in PARTS}
+    return TextReport(
+        known(TextFacts(prepared.corpus, origin, found)),
+        known(PartSizes(settings.split.tree(), parts, prepared.corpus.bytes)),
+        known(TokenCounts(_count_tokens(settings, prepared, progress))),
+        known(HeldOutOverlap(prepared.leakage)),
+        known(Yardsticks(measure_baselines(prepared, waiting=waiting))),
+    )
+
+
+def _count_tokens(settings: TextSettings, prepared: Prepared, progress: Progress) -> tuple[Tokens, ...]:
+    """What each kind of tokenizer makes, the fewest tokens first."""
+    return tuple(sorted(_each_tokenizer(settings, prepared, progress), key=lambda tokens: tokens.bytes_per_token(*PARTS)))
 
 
 def _each_tokenizer(settings: TextSettings, prepared: Prepared, progress: Progress) -> Iterator[Tokens]:

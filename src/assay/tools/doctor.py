@@ -16,9 +16,8 @@ import torch
 from assay.core.config import Tree
 from assay.core.machine import cpu_count, cpu_name, cpu_quota, facts, gpus, matmul_speed, memory, per_second
 from assay.core.version import __version__
-from assay.errors import DataError
 from assay.runs.directory import runs_folder
-from assay.text.bible import PACKAGE, check, read_verses
+from assay.text.bible import PACKAGE, REMEDY, BibleError, check, read_verses
 from assay.text.cache import cache_root
 from assay.tools.contention import Contention, between, clocks
 from assay.tools.progress import Progress, silent
@@ -185,9 +184,8 @@ def bible() -> Finding:
     """Whether the text of the first recipe is there and the known one."""
     try:
         check(read_verses())
-    except DataError as error:
-        reason, _, remedy = str(error).removeprefix("corpus bible: ").partition("; ")
-        return Finding("Bible", "problem", reason, remedy)
+    except BibleError as error:
+        return Finding("Bible", "problem", error.reason, REMEDY)
     return Finding("Bible", "ok", f"{PACKAGE} {version(PACKAGE)}, the known text")
 
 

@@ -129,7 +129,7 @@ def measure(experiment: Experiment, sweep: Sweep) -> Iterator[Point]:
     """Train, and yield a point an update; ends early where the loss diverges. The objective stays as it is at the beginning of a run."""
     state, scale = experiment.state, experiment.setup.schedule.scale
     setup = replace(experiment.setup, schedule=Schedule(lambda step, _: sweep.factor(step), scale))
-    state.steps = None  # no share of a budget is ever used up
+    state.set_budget(None)  # no share of a budget is ever used up
     mean, lowest = Mean(), math.inf
     for step in range(sweep.steps + 1):
         try:

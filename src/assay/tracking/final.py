@@ -7,6 +7,7 @@ from rich.console import Console
 
 from assay.core.words import duration
 from assay.terminal.tables import print_table
+from assay.training.eta import training_seconds
 
 ROWS = {"validation, best": "best", "validation, last": "last", "validation, average": "average", "training, last": "training"}
 
@@ -26,6 +27,4 @@ def print_final_scores(out: Console, figures: Mapping[str, Any]) -> None:
     gap = scores["last"]["bits_per_byte"] - scores["training"]["bits_per_byte"]
     out.print(f"gap between validation and training: {gap:+.4f} bits per byte")
     off = "" if figures["time_left_error"] is None else f"; time left was off by {100 * figures['time_left_error']:.1f} % on average"
-    seconds = figures["seconds"]
-    trained = seconds.get("step", 0.0) + seconds.get("warm-up", 0.0)
-    out.print(f"training steps took {duration(trained)}{off}")
+    out.print(f"training steps took {duration(training_seconds(figures['seconds']))}{off}")

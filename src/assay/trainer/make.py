@@ -75,7 +75,7 @@ def quiet_tracker() -> Tracker:
 def choose_tracker(given: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
     """The tracker that was given, else one that shows progress if asked to or if somebody watches; beside it mirrors by their names."""
     if given is None:
-        shown = _watched() if progress is None else progress
+        shown = is_watched() if progress is None else progress
         given = ConsoleTracker(console()) if shown else quiet_tracker()
     return trackers(given, track)
 
@@ -85,6 +85,6 @@ def label_of(recipe: str | Path, scale: str | None, name: str | None) -> str:
     return name or "-".join(filter(None, (Path(recipe).stem, scale)))
 
 
-def _watched() -> bool:
+def is_watched() -> bool:
     """Whether somebody looks on: in a terminal, or in a notebook."""
     return sys.stdout.isatty() or "ipykernel" in sys.modules

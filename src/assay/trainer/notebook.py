@@ -68,8 +68,13 @@ def html_of(run: "Run") -> str:
     if best is not None:
         rows["validation"] = f"{best['bits_per_byte']:.4f} ± {best['standard_error']:.4f} bits per byte, every byte once"
     rows |= {name: f"{bits:.4f} bits per byte" for name, bits in (run.baselines or {}).items()}
-    table = "".join(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
-    return f"<table>{table}</table>{_curve(run)}"
+    return html_table(rows) + _curve(run)
+
+
+def html_table(rows: Mapping[str, str]) -> str:
+    """Names and what they stand for."""
+    cells = "".join(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+    return f"<table>{cells}</table>"
 
 
 def _curve(run: "Run") -> str:

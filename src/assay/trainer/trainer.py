@@ -28,7 +28,7 @@ from assay.runs.provenance import provenance
 from assay.text.store import Part
 from assay.tracking.base import Pace, Tracker
 from assay.training import checkpoint
-from assay.training.eta import Clock
+from assay.training.eta import Clock, training_seconds
 from assay.training.hook import Every, Figures, Hook
 from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
 from assay.training.loop import train, work_left
@@ -167,12 +167,12 @@ class Fit:
         """The budget that now holds: as configured, or, for minutes, as measured before or (extended) from the pace so far."""
         status = self.run.status()
         if budget is not None:
-            self.state.steps = budget
+            self.state.set_budget(budget)
         elif status.get("budget_minutes") == self.setup.budget.amount:
-            self.state.steps = status["budget_steps"]
+            self.state.set_budget(status["budget_steps"])
         elif self.state.steps is not None:
-            spent = self.clock.spent.get("step", 0.0) + self.clock.spent["warm-up"]
-            self.state.steps = self.setup.budget.steps_from_time(self.state.step, spent, self.clock.step)
+            spent = training_seconds(self.clock.spent)
+            self.state.set_budget(self.setup.budget.steps_from_time(self.state.step, spent, self.clock.step))
 
     def _status(self, **values: Any) -> None:
         if self.parallel.main:
@@ -270,7 +270,7 @@ class Fit:
             part = sample_documents(part, size, self.setup.seed)
         else:
             share = min(1.0, size / part.bytes)
-        labels = ("train, a sample", CheckpointRef("last", self.state.step))
+        labels = ("train_sample", CheckpointRef("last", self.state.step))
         scorer = make_scorer(config, self.experiment.prepared, part, labels, self.setup.device)
         return replace(scorer, parallel=self.parallel, sample=share)
 

@@ -1,6 +1,5 @@
 """Checkpoints: a folder a step, complete or absent, checked by hash, readable without running anybody's code."""
 
-import errno
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.errors import RunError
+from assay.errors import RunError, disk_full
 from assay.runs.checkpoint_ref import CheckpointRef, step_name, steps_in
 from assay.training.state import Best, TrainState
 
@@ -67,13 +66,8 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
 
 
 def _cause(failed: BaseException) -> str:
-    """What kept a file from being written: safetensors and torch hide a full disk in errors of their own."""
-    error: BaseException | None = failed
-    while error is not None:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            return "the disk is full"
-        error = error.__context__
-    return str(failed)
+    """What kept a file from being written."""
+    return "the disk is full" if disk_full(failed) else str(failed)
 
 
 def weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -3,9 +3,25 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+Value = TypeVar("Value")
 RECENT = 0.98  # each new duration weighs 2 % against the running mean: follows a machine that slows down, ignores a hiccup
+
+
+WARM_UP, STEP = "warm_up", "step"  # the kinds of work that are training; the others bear the names of their hooks
+EARLIER = {"warm-up": WARM_UP}  # as versions before 0.6 wrote it
+
+
+def by_work(stored: Mapping[str, Value]) -> dict[str, Value]:
+    """Figures by kind of work as a run keeps them, those of versions before 0.6 too."""
+    return {EARLIER.get(kind, kind): value for kind, value in stored.items()}
+
+
+def training_seconds(stored: Mapping[str, float]) -> float:
+    """Of training steps, the first ones included, in seconds by kind of work as a run keeps them."""
+    spent = by_work(stored)
+    return spent.get(STEP, 0.0) + spent.get(WARM_UP, 0.0)
 
 
 class Clock:
@@ -46,7 +62,7 @@ class Clock:
     @property
     def step(self) -> float:
         """Seconds a step now takes: the first ones (memory, caches, compilation) count only until there are others."""
-        return self.recent.get("step", self.recent.get("warm-up", 0.0))
+        return self.recent.get(STEP, self.recent.get(WARM_UP, 0.0))
 
     def predict(self, work: Mapping[str, int]) -> float:
         """`left`, remembered so that the error can be told at the end."""
@@ -67,6 +83,6 @@ class Clock:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on estimating from a saved state."""
-        self.spent, self.counts, self.recent = dict(state["spent"]), dict(state["counts"]), dict(state["recent"])
+        self.spent, self.counts, self.recent = by_work(state["spent"]), by_work(state["counts"]), by_work(state["recent"])
         self.predictions = [tuple(item) for item in state["predictions"]]
         self._resumed, self._began = state["elapsed"], time.perf_counter()

@@ -14,7 +14,7 @@ from assay.core.signals import heeding
 from assay.core.types import Mean, Term, add_means
 from assay.errors import Interrupted, NonFiniteLoss, StopRequested
 from assay.training.hook import Every, Figures, Hook, Regular
-from assay.training.state import Best, StepResult, TrainState
+from assay.training.state import StepResult, TrainState
 from assay.training.step import add_terms, refuse_non_finite
 
 OUT_OF_TIME = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
@@ -99,7 +99,7 @@ class Validate(Regular):
         figures = self.score()
         self.improved = state.best is None or figures["bits_per_byte"] < state.best.bits_per_byte
         if self.improved:
-            state.best = Best(state.step, figures["bits_per_byte"])
+            state.improve(figures["bits_per_byte"])
         for listen in self.listeners:
             listen(state.step, figures)
 
@@ -118,7 +118,7 @@ class Patience(Hook):
             return
         self.waited = 0 if self.validate.improved else self.waited + 1
         if self.waited >= self.patience and not state.finished:
-            state.steps = state.step
+            state.set_budget(state.step)
             self.tell(f"no better validation in {self.waited}: the run ends at step {state.step}, early (train.patience)")
 
     def state_dict(self) -> dict[str, Any]:

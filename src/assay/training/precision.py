@@ -14,7 +14,7 @@ What is learned, saved and scored, the gradients and the optimiser are in float6
 in Megatron-LM): every step copies the weights to bfloat16, the passes run on the copies, and the gradients arrive in float32 at the
 weights, micro-batch by micro-batch. Statistics of norms and the loss are computed in float32, and two kinds of weights are not copied: the
 tables of embeddings and heads, whose gradients are sums over all tokens of a batch (products with them are in bfloat16 all the same), and
-the maps that say `float32_weights`, as a router, where a small difference decides.
+every `ExactLinear`, as a router, where a small difference decides.
 
 float16 has a small range, in which gradients vanish. So they are scaled (section 3.2): the loss is multiplied by a power of two, which is
 halved when a gradient overflows, whose step is then skipped, and doubled after 2,000 steps without that.
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from assay.core.types import Batch, Mean, Progress, State
 from assay.errors import ConfigError
 from assay.models.readout import Readout
+from assay.nn.linear import ExactLinear
 from assay.training.learner import Learned
 
 Precision = Literal["float32", "tf32", "bf16", "bf16_weights", "fp16", "float64"]
@@ -177,7 +178,7 @@ def bfloat16_copies(learner: nn.Module) -> Iterator[None]:
 
 def _copied(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
     """Every place of a parameter in float32 that is not to stay there: its module, its name in it, and what it is."""
-    if getattr(module, "float32_weights", False):
+    if isinstance(module, ExactLinear):
         return
     if not isinstance(module, nn.Embedding | Readout):  # whose own parameters are tables
         for name, parameter in module._parameters.items():

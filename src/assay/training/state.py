@@ -48,6 +48,19 @@ class TrainState:
         """Whether the budget is used up."""
         return self.steps is not None and self.step >= self.steps
 
+    def advance(self, targets: float) -> None:
+        """A step that scored so many targets is done."""
+        self.step += 1
+        self.targets += targets
+
+    def set_budget(self, steps: int | None) -> None:
+        """So many steps are all that will be made; None: that is not known yet."""
+        self.steps = steps
+
+    def improve(self, bits_per_byte: float) -> None:
+        """The weights of now have the lowest validation figure so far."""
+        self.best = Best(self.step, bits_per_byte)
+
     def values(self) -> dict[str, Any]:
         """The plain values and the optimiser, for a checkpoint; the weights are saved beside them."""
         best = None if self.best is None else tuple(self.best)

@@ -40,8 +40,7 @@ def train_step(state: TrainState, setup: Setup) -> StepResult:
     if state.average is not None:
         with state.optimizer.averaged():
             state.average.update(state.step)
-    state.step += 1
-    state.targets += fed.targets
+    state.advance(fed.targets)
     return StepResult(terms, stats, norms, total_norm)
 
 

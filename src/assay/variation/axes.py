@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from assay.core import recipe
 from assay.core.config import Config, Tree, config_class, is_family, merge
-from assay.errors import ConfigError, nearest
+from assay.errors import ConfigError, UnknownKey, nearest
 from assay.experiment.config import ExperimentConfig
 from assay.trainer.resume import changes
 from assay.variation.names import short_keys, spoken
@@ -77,7 +77,7 @@ def _listed(key: str, values: Any, base: ExperimentConfig) -> list[Any]:
     parent = _at(base, above)
     fields = type(parent).model_fields if isinstance(parent, Config) else {}
     if last not in fields:
-        raise ConfigError(f"axes.{key}", f"unknown key; {nearest(last, fields)}")
+        raise UnknownKey(f"axes.{key}", f"unknown key; {nearest(last, fields)}")
     place = config_class(fields[last].annotation)
     if place is None or not is_family(place) or place.family is None:
         raise ConfigError(f"axes.{key}", 'is no place for a kind, so "*" means nothing there; list the values')

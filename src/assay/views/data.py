@@ -7,12 +7,10 @@ from rich.text import Text
 
 from assay.data.leakage import RUN, Overlap
 from assay.data.split import PARTS
-from assay.errors import UserError
 from assay.reports import byte_picture
 from assay.terminal.console import WIDE
 from assay.terminal.tables import pairs, print_table
 from assay.tools.data import HeldOutOverlap, PartSizes, Section, TextFacts, TokenCounts, Yardsticks
-from assay.trainer.baselines import Baselines
 from assay.views.configs import shown
 from assay.views.run_summary import print_baselines
 
@@ -28,9 +26,10 @@ def print_section(out: Console, section: Section) -> None:
             _print_tokens(out, section)
         case HeldOutOverlap():
             _print_overlap(out, section)
-        case Yardsticks(found=found, training_bytes=size) if found is not None:
-            out.print("yardsticks: what a model of the validation text should beat")
-            print_baselines(out, Baselines(found, size), None)
+        case Yardsticks(baselines=baselines):
+            if not baselines.left_out:
+                out.print("yardsticks: what a model of the validation text should beat")
+            print_baselines(out, baselines, None)
     out.print()
 
 
@@ -38,12 +37,16 @@ def draw_bytes(out: Console, facts: TextFacts, path: Path | None) -> Path | None
     """Draw the bytes into a picture, and say where it is; one that was not asked for may fail."""
     corpus, found = facts.corpus, facts.survey
     place = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
+    missing = byte_picture.obstacle(place) if path is None else None
+    if missing is not None:
+        _say(out, f"no picture of the bytes: {missing}")
+        return None
     try:
         byte_picture.draw(found.histogram, f"{corpus.name}: {found.bytes:,} bytes, {found.distinct_bytes} of 256 values occur", place)
-    except (UserError, OSError) as error:
+    except OSError as error:
         if path is not None:
             raise
-        _say(out, f"no picture of the bytes: {str(error).removeprefix('--picture: ')}")
+        _say(out, f"no picture of the bytes: {error}")
         return None
     _say(out, f"picture of the bytes: {place}")
     return place

@@ -4,10 +4,9 @@ import os
 
 from rich.console import Console
 
-from assay.data.prepare import Prepared
 from assay.terminal.console import print_json
 from assay.terminal.tables import print_table
-from assay.trainer.baselines import Baselines, measure_baselines
+from assay.trainer.baselines import Baselines
 from assay.trainer.run import Run
 from assay.views.waiting import waiting_for_baselines
 
@@ -24,13 +23,6 @@ def print_run_summary(out: Console, run: Run, *, as_json: bool) -> None:
         return
     print_baselines(out, baselines, figures.get("bits_per_byte"))
     out.print(f"next: assay sample {run.path}   assay score {run.path}", soft_wrap=True)
-
-
-def baselines_or_why_not(out: Console, prepared: Prepared) -> dict[str, float] | None:
-    """Measure the baselines of a validation text; None where they are missing, which is printed."""
-    baselines = measure_baselines(prepared, waiting=waiting_for_baselines(out))
-    print_left_out(out, baselines)
-    return dict(baselines.bits_per_byte) or None
 
 
 def print_left_out(out: Console, baselines: Baselines) -> None:

@@ -39,7 +39,8 @@ class Progress:
 
     def see(self, plan: Plan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Print what has changed, and show how it stands."""
-        self.estimate.plan, self.statuses = plan, statuses
+        self.estimate.follow(plan)
+        self.statuses = statuses
         before, self.known = self.known, {one.job.run: one.state for one in statuses}
         changed = [] if before is None else [one for one in statuses if one.state != before.get(one.job.run, "waiting")]
         if any(one.state == "finished" for one in changed) or before is None:

@@ -12,7 +12,7 @@ from assay.errors import ConfigError
 from assay.nn.activation import ActivationConfig, SiluConfig
 from assay.nn.feed.base import FeedConfig
 from assay.nn.feed.inner import Inner
-from assay.nn.linear import Linear
+from assay.nn.linear import ExactLinear
 from assay.nn.tally import Tallying
 
 
@@ -50,8 +50,7 @@ class Router(Tallying):
 
     def __init__(self, width: int, experts: int) -> None:
         super().__init__()
-        self.map = Linear(width, experts, bias=False)
-        self.map.float32_weights = True
+        self.map = ExactLinear(width, experts, bias=False)
         self.register_buffer("tally", torch.zeros(experts, dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

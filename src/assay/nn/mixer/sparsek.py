@@ -33,7 +33,7 @@ from assay.core.config import setting
 from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import dropout
-from assay.nn.linear import Linear
+from assay.nn.linear import ExactLinear
 from assay.nn.mixer.attend import with_positions
 from assay.nn.mixer.attention import Attention, AttentionConfig
 from assay.nn.mixer.base import NOTHING, Extras, Mixer, Where, empty
@@ -106,8 +106,7 @@ class Sparsek(Attention):
         super().__init__(config, width, layer)
         self.window, self.selected, self.pool = config.window, config.selected, config.pool or 2 * config.selected
         self.recency, self.straight_through = config.recency, config.straight_through
-        self.score = Linear(width, self.key_heads, bias=False)
-        self.score.float32_weights = True
+        self.score = ExactLinear(width, self.key_heads, bias=False)
 
     def init_state(self, batch: int, like: Tensor) -> SparsekState:
         heads, scores = self.key_heads, torch.promote_types(like.dtype, torch.float32)

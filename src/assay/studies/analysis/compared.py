@@ -79,8 +79,9 @@ class Family(NamedTuple):
             return f"not resolved: with one seed, arms cannot be told from seeds{found}"
         counts = len(self.sides[pair[0]].runs), len(self.sides[pair[1]].runs)
         of_seeds = seed_verdict(pair, over, self.seeded, counts, words)
-        if of_text is not None and text is not None and resolved(over) and not resolved(text.text):
-            return f"not resolved over the text, {of_text.removeprefix('not resolved')}; over seeds {of_seeds}"
+        if text is not None and self.units is not None and resolved(over) and not resolved(text.text):
+            over_text = text_verdict(text, self.units, len(self.sides) - 1, words._replace(place=" over the text"))
+            return f"{over_text}; over seeds {of_seeds}"
         return of_seeds
 
 

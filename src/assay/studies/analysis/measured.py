@@ -14,8 +14,8 @@ from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.studies.analysis.results import Curve, Point, RunOutcome, Spent
 from assay.studies.plan import PlannedJob
+from assay.training.eta import training_seconds
 
-TRAINING = ("warm-up", "step")  # the kinds of work whose seconds are of training
 LAST = "scores/end-last.json"  # the score that ends every run, read as the text was read in training
 
 
@@ -57,7 +57,7 @@ def curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> Curve:
     logged = [line for line in lines if "targets" in line]
     tokens = _Known([line["step"] for line in logged], [line["targets"] for line in logged])
     timed = [line for line in timings if "spent" in line]
-    seconds = _Known([line["step"] for line in timed], [_training_seconds(line["spent"]) for line in timed])
+    seconds = _Known([line["step"] for line in timed], [training_seconds(line["spent"]) for line in timed])
 
     def point(step: int, value: float) -> Point:
         return Point(step, tokens.at(step), seconds.at(step), value)
@@ -87,11 +87,7 @@ def _spent(lines: Sequence[Tree], timings: Sequence[Tree], status: Tree, known: 
         tokens=tokens,
         bytes=round(tokens * part["bytes"] / part["tokens"]) if tokens is not None and part.get("tokens") else None,
         flops=None if tokens is None else tokens * flops_per_token,
-        seconds=None if clock is None else _training_seconds(clock),
+        seconds=None if clock is None else training_seconds(clock),
         tokens_per_second=timings[-1].get("tokens_per_second") if timings else None,
         peak_bytes=status.get("peak_bytes"),
     )
-
-
-def _training_seconds(spent: dict[str, float]) -> float:
-    return sum(spent.get(kind, 0.0) for kind in TRAINING)
