@@ -20,6 +20,8 @@ from assay.errors import ConfigError, DataError, RunError, UserError
 from assay.tools.verify_resume import differences
 from assay.trainer.callback import Event
 from support.commands import started
+from support.small_search import lay_search
+from support.small_study import lay_study
 from support.trained import call
 from support.workshop import Workshop, make_workshop, use
 
@@ -38,7 +40,15 @@ def examples() -> dict[str, doctest.DocTest]:
 
 
 EXAMPLES = examples()
-SHOWN_BY_THEIR_CLASS = ("Comparison", "Event", "ExperimentConfig", "Hook", "ValidationLoop")  # its example stands for their members
+SHOWN_BY_THEIR_CLASS = (
+    "Comparison",
+    "Event",
+    "ExperimentConfig",
+    "Hook",
+    "Search",
+    "Study",
+    "ValidationLoop",
+)  # one example for all members
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +66,27 @@ def workshop(made: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Workshop(tmp_path, made.recipe, assay.Run(runs / made.run.name))
 
 
+@pytest.fixture(scope="module")
+def varied(made: Workshop) -> dict[str, Any]:
+    """A finished study and a finished search, and their files."""
+    study_file, search_file = lay_study(made.folder, budget="2steps"), lay_search(made.folder, trials=2)
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, made.folder)
+        made_of = {"study": assay.study(study_file), "search": assay.search(search_file)}
+    return {"study_file": study_file, "search_file": search_file, **made_of}
+
+
 @pytest.mark.parametrize("name", [name for name, test in EXAMPLES.items() if test.examples])
-def test_an_example_holds(name: str, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example_holds(
+    name: str, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     globs = {"assay": assay, "torch": torch, "recipe": workshop.recipe, "folder": tmp_path, "run": workshop.run}
     if name == "Comparison":
         globs["other"] = assay.train(workshop.recipe, seed=1)
+    if name.partition(".")[0].lower() in ("study", "search"):
+        globs |= request.getfixturevalue("varied")
+        use(monkeypatch, globs["study_file"].parent)
     test, told = EXAMPLES[name], list[str]()
     test.globs = globs
     doctest.DocTestRunner(verbose=False).run(test, out=told.append)

@@ -201,8 +201,8 @@ def study(
     Interrupted on Ctrl-C, after the runs were saved.
 
     >>> study = assay.study(study_file)
-    >>> study.outcome.verdict
-    (...)
+    >>> print(study.outcome.verdict[0])  # doctest: +ELLIPSIS
+    Beside the base ...
     """
     from assay.terminal.console import console
     from assay.tools.run_study import StudyRequest, StudyWatcher, run_study

@@ -39,6 +39,19 @@ def test_runs_are_equal_where_their_folders_are(run: assay.Run, tmp_path: Path) 
     assert assay.load(other) != run
 
 
+def test_a_run_holds_in_another_working_directory(made: Workshop, run: assay.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_RUNS")
+    monkeypatch.chdir(tmp_path)
+    found = assay.train(made.recipe, budget="1steps", data_dir="data")
+    assert repr(found).startswith(f"Run('{Path('runs', found.name)}', finished")
+    monkeypatch.chdir("/")
+    assert found.status.state == "finished"
+    assert found.data_dir == tmp_path / "data"
+    assert assay.load(found.path) == found
+    assert assay.load(found.path).data_dir is None
+    assert found in assay.list_runs(tmp_path / "runs")
+
+
 def test_a_run_survives_pickling(run: assay.Run) -> None:
     again = pickle.loads(pickle.dumps(run))
     assert again == run

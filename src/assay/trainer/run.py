@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.runs.directory import BASELINES, METRICS, RunDirectory
+from assay.runs.directory import BASELINES, METRICS, RunDirectory, short_path
 from assay.runs.status import Status
 
 if TYPE_CHECKING:
@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run: `path` is its directory, and everything else is read from there when it is asked for.
+    """A run: `path` is its directory, and everything else is read from there when it is asked for. Runs of one directory are equal.
 
     >>> run.status.state
     'finished'
     """
 
-    path: Path
-    data_dir: Path | None = None  # where its text is looked for
+    path: Path  # absolute, so that it holds in another working directory
+    data_dir: Path | None = field(default=None, compare=False)  # where its text is looked for
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).resolve())
+        if self.data_dir is not None:
+            object.__setattr__(self, "data_dir", Path(self.data_dir).absolute())
 
     @property
     def name(self) -> str:
@@ -223,4 +228,4 @@ class Run:
         status = self.status
         figure = status.figures.get("bits_per_byte")
         where = f"{status.state} at step {status.step}" + ("" if status.steps is None else f" of {status.steps}")
-        return f"Run({str(self.path)!r}, {where}{'' if figure is None else f', {figure:.4f} bits per byte'})"
+        return f"Run({str(short_path(self.path))!r}, {where}{'' if figure is None else f', {figure:.4f} bits per byte'})"
