@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -354,3 +355,10 @@ def test_all_public_names_can_be_listed_and_imported_at_once(fresh: Callable[[st
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'assay' has no attribute 'trian'"):
         assay.trian  # noqa: B018
+
+
+def test_every_public_name_has_a_place_on_the_page() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    members = {name for name in dir(assay.Run) if not name.startswith("_")} - {"data_dir"}  # given to `load`
+    assert {name for name in assay.__all__ if not re.search(rf"\b{name}\b", page)} == set()
+    assert {name for name in members if f"run.{name}" not in page} == set()
