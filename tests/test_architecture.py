@@ -19,7 +19,6 @@ Where = Mapping[tuple[str, str], str]  # (file, what stands there) -> why it may
 CHANGES: Where = {
     ("__main__.py", "os.environ"): "the process's own",
     ("cli/completion.py", "info.autocompletion"): "typer's: it has no other way to say how a parameter is completed",
-    ("cli/study.py", "estimate.rates"): "to become `Estimate.measure`, which is there",
     ("foreign/adapter.py", "part.training"): "torch's: `train()` would change the modules below as well",
     ("hf/model.py", "self._library.encode_special_tokens"): "a setting of Hugging Face's tokenizers",
     ("jobs/slurm.py", "os.environ"): "the process's own",

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
-from assay.trainer.trainer import FINAL_SCORES, Fit
+from assay.trainer.final_scores import FINAL_SCORES
+from assay.trainer.trainer import Fit
 from assay.training.eta import Clock
 from support.experiment import build, write_text
 

@@ -22,7 +22,7 @@ from assay.demo.lie import Table, Told
 from assay.demo.stage import Stage, fed_with, scored, trained
 from assay.experiment.assemble import Experiment
 from assay.text.store import Part
-from assay.trainer.trainer import sample_documents
+from assay.trainer.final_scores import sample_documents
 
 STEPS, SHARE = 400, 0.1  # of the windows for validation
 TEXT = 100_000  # bytes: small, so that the model can learn it by heart in these steps, as in the notes that this was seen in

@@ -25,7 +25,9 @@ from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import create
 from assay.tracking.console import ConsoleTracker
-from assay.trainer.trainer import FINAL_SCORES, Fit, write_run
+from assay.trainer.final_scores import FINAL_SCORES
+from assay.trainer.start import write_run
+from assay.trainer.trainer import Fit
 from assay.training.eta import Clock
 from assay.training.hook import Hook, Training
 from assay.training.state import StepResult, TrainState

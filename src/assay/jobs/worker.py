@@ -41,7 +41,8 @@ from assay.runs.lock import Lock, take
 from assay.tracking.console import ConsoleTracker
 from assay.tracking.several import trackers
 from assay.trainer.resume import reopen
-from assay.trainer.trainer import Fit, write_run
+from assay.trainer.start import write_run
+from assay.trainer.trainer import Fit
 from assay.training import checkpoint as checkpoints
 from assay.training.eta import Clock
 from assay.training.hook import Hook

@@ -24,7 +24,7 @@ from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import JobStatus
 from assay.studies.plan import Plan, PlannedArm, PlannedJob
-from assay.trainer.trainer import FINAL_SCORES
+from assay.trainer.final_scores import FINAL_SCORES
 from assay.training.budget import Budget
 from assay.training.step import train_step
 

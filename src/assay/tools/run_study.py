@@ -15,7 +15,7 @@ from assay.jobs.slurm import require_slurm, submit
 from assay.jobs.worker import prepare_base, retry
 from assay.runs.directory import runs_folder
 from assay.studies import file
-from assay.studies.estimate import Estimate, Sizes, measured_rates
+from assay.studies.estimate import Estimate, Sizes
 from assay.studies.final import score_chosen
 from assay.studies.folder import StudyFolder, find_folder, is_study, studies
 from assay.studies.make import make_plan
@@ -100,7 +100,7 @@ def estimate_study(plan: Plan, statuses: Statuses, data_dir: Path | None, worker
         return estimate
     if watcher.estimates:
         with watcher.waiting("measuring some steps of each arm"):
-            estimate.rates = measured_rates(plan, prepared, shares(workers)[0].threads, estimate.taken)
+            estimate.measure(prepared, shares(workers)[0].threads)
     watcher.estimated(estimate, statuses, workers)
     return estimate
 

@@ -15,7 +15,8 @@ from assay.runs.checkpoint_ref import steps_in
 from assay.runs.directory import CONFIG, METRICS, RunDirectory
 from assay.tracking.base import Tracker
 from assay.trainer.overrides import Override, apply_override
-from assay.trainer.trainer import Fit, write_run
+from assay.trainer.start import write_run
+from assay.trainer.trainer import Fit
 from assay.training.eta import Clock
 from assay.training.hook import Hook
 

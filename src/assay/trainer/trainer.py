@@ -3,30 +3,19 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from assay.core import recipe
 from assay.core.memory import forget_peak, peak_bytes
 from assay.core.parallel import Parallel
-from assay.core.seeds import numpy_stream
-from assay.data.prepare import Prepared
 from assay.errors import Interrupted, RunError, StopRequested, failure_of
-from assay.evaluation.detail import store
-from assay.evaluation.score import Score, Scorer
-from assay.evaluation.units import FEW_DOCUMENTS
+from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
-from assay.experiment.config import ExperimentConfig
-from assay.experiment.scorers import make_scorer
 from assay.generation.decode import stream, texts
 from assay.generation.sampling import Sampling
 from assay.runs.checkpoint_ref import CheckpointRef, step_name
-from assay.runs.directory import CONFIG, METRICS, TIMINGS, RunDirectory
-from assay.runs.provenance import provenance
-from assay.text.store import Part
+from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.tracking.base import Pace, Tracker
+from assay.trainer.final_scores import FINAL_SCORES, score_finally, summary
 from assay.training import checkpoint
 from assay.training.eta import Clock, training_seconds
 from assay.training.hook import Every, Figures, Hook
@@ -35,27 +24,7 @@ from assay.training.loop import train, work_left
 from assay.training.state import TrainState
 from assay.training.step import fraction
 
-FINAL_SCORES = 3  # last, best and training text, each about as long as a validation
 SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
-
-
-def write_run(run: RunDirectory, config: ExperimentConfig, prepared: Prepared) -> None:
-    """Fill a new run directory with all that describes the run."""
-    (run.path / CONFIG).write_text(recipe.dump(config.tree()), encoding="utf-8")
-    facts = {
-        "corpus": prepared.corpus.__dict__,
-        "fingerprint": prepared.fingerprint,
-        "split_sha256": prepared.split_sha256,
-        "parts": {
-            name: {"documents": p.documents, "bytes": p.bytes, "tokens": p.target_count, "sha256": p.sha256}
-            for name, p in prepared.parts.items()
-        },
-        "tokenizer": prepared.tokenizer.digest,
-        "leakage": None if prepared.leakage is None else prepared.leakage.tree(),
-    }
-    run.write_json("provenance.json", {**provenance(), "config": config.digest(), "data": facts})
-    prepared.tokenizer.save(run.path / "tokenizer.json")
-    run.set_status(state="created", step=0)
 
 
 class Fit:
@@ -105,7 +74,7 @@ class Fit:
             with self._stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
             memory = {"peak_bytes": peak_bytes(self.setup.device)}
-            figures = self._final()
+            figures = score_finally(self.run, self.experiment, self.clock)
         except (Interrupted, KeyboardInterrupt) as stopped:
             reason = stopped.reason if isinstance(stopped, StopRequested) else None
             self._status(state="interrupted", failure="interrupted", step=self.state.step, steps=self.state.steps, error=reason)
@@ -237,61 +206,3 @@ class Fit:
         folder.mkdir(exist_ok=True)
         (folder / f"{step_name(step)}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
         self.tracker.sample(step, written)
-
-    def _final(self) -> dict[str, Any]:
-        """Best, last and average on the whole validation split, and the last on as much training text, without dropout."""
-        model, folder, last = self.state.learner.model, self.run.checkpoints, CheckpointRef("last", self.state.step)
-        with self.state.optimizer.averaged():
-            scores = {"last": self._timed(self.experiment.scorer("validation", last)), "training": self._timed(self._training_scorer())}
-        if self.state.average is not None:
-            with self.state.average.in_place():
-                scores["average"] = self._timed(self.experiment.scorer("validation", CheckpointRef("average", self.state.step)))
-        scores["best"] = scores["last"]
-        best = self.state.best
-        if best is not None and best.step != self.state.step:
-            checkpoint.open_weights(folder, "best", model)
-            scores["best"] = self._timed(self.experiment.scorer("validation", CheckpointRef("best", best.step)))
-            checkpoint.open_weights(folder, "last", model)
-        if self.parallel.main:
-            for name, score in scores.items():
-                store(self.run, f"end-{name}", score)
-        return {
-            "bits_per_byte": scores["best"].bits_per_byte,
-            "scores": {name: summary(score) for name, score in scores.items()},
-            "time_left_error": self.clock.error(),
-            "seconds": dict(self.clock.spent),
-        }
-
-    def _training_scorer(self) -> Scorer:
-        """As much training text as there is validation text: documents drawn at random or, where there are few, windows spread evenly."""
-        parts, config = self.experiment.prepared.parts, self.experiment.config
-        part, size, share = parts["train"], parts["validation"].bytes, 1.0
-        if part.documents >= FEW_DOCUMENTS:
-            part = sample_documents(part, size, self.setup.seed)
-        else:
-            share = min(1.0, size / part.bytes)
-        labels = ("train_sample", CheckpointRef("last", self.state.step))
-        scorer = make_scorer(config, self.experiment.prepared, part, labels, self.setup.device)
-        return replace(scorer, parallel=self.parallel, sample=share)
-
-    def _timed(self, scorer: Scorer) -> Score:
-        with self.clock.measure("validate"):
-            return scorer.score(self.state.learner.model)
-
-
-def summary(score: Score) -> dict[str, Any]:
-    """The figures of a score that a line of metrics carries."""
-    tree = score.tree()
-    return {
-        name: tree[name] for name in ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")
-    }
-
-
-def sample_documents(part: Part, size: int, seed: int) -> Part:
-    """About `size` bytes of a part's documents, drawn at random, in their order."""
-    order = numpy_stream(seed, "evaluation").permutation(part.documents)
-    count = max(1, int(np.searchsorted(np.cumsum(part.sizes[order]), size)))
-    chosen = np.sort(order[:count])
-    tokens = [part.document(index) for index in chosen]
-    offsets = np.cumsum([0, *map(len, tokens)])
-    return Part(np.concatenate(tokens), offsets, part.sizes[chosen], None, part.sha256, part.ends)
