@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,19 @@ def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: 
         (lambda w: assay.score(w.run, context=3), UserError, "context: is of a model that is no run's"),
         (lambda w: assay.score(len), UserError, "needs its tokenizer and a text"),
         (lambda w: assay.score(len, [b"a"], "a", data_dir="x"), UserError, "data_dir: is of a run"),
+        (lambda w: assay.score(len, [b"a"], "a", context=0), UserError, "context: 0 cannot be; give a number of at least 1"),
+        (lambda w: assay.score(w.run, policy="strode"), UserError, "policy: there is no 'strode'; did you mean 'strided'?"),
+        (lambda w: assay.score(w.run, stride=0), UserError, "stride: 0 cannot be"),
+        (lambda w: assay.score(w.run, batch_size=0), UserError, "batch_size: 0 cannot be"),
+        (lambda w: w.run.sample(count=0), UserError, "count: 0 cannot be; give a number of at least 1"),
+        (lambda w: w.run.sample(tokens=0), UserError, "tokens: 0 cannot be"),
+        (lambda w: w.run.sample(temperature=-1), UserError, "temperature: -1 cannot be; give a number of at least 0"),
+        (lambda w: w.run.sample(top_p=2), UserError, "top_p: 2 cannot be; give a number from 1e-09 to 1"),
+        (lambda w: w.run.sample(checkpoint=7), RunError, "no checkpoint '7'; there are best, last, 20"),
+        (lambda w: assay.train(w.recipe, track="paper"), UserError, "nothing is called 'paper'"),
         (lambda w: assay.compare(), UserError, "0 to compare"),
+        (lambda w: assay.compare([], w.run), UserError, "an arm has no run"),
+        (lambda w: assay.compare(w.run, 5), UserError, "5 is neither a run nor the name of one"),
     ],
 )  # fmt: skip
 def test_what_only_python_can_ask_for_is_refused_in_a_sentence(
@@ -293,6 +306,27 @@ def test_nothing_is_printed_unless_somebody_watches(workshop: Workshop, capfd: p
     assert capfd.readouterr() == ("", "")
     assay.train(workshop.recipe, progress=True)
     assert "step 8/8" in capfd.readouterr().out
+
+
+def test_torch_is_found_as_it_was_left(workshop: Workshop) -> None:
+    """Dropout draws from torch's default generator, which is the caller's too."""
+    before = torch.get_rng_state()
+    run = assay.train(workshop.recipe, "model.block.feed_dropout=0.1")
+    run.resume("train.budget=9steps").sample(tokens=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.no_grad():
+        again = assay.train(workshop.recipe, "model.block.feed_dropout=0.1", budget="9steps")
+        assert not torch.is_grad_enabled()
+    assert again.status.figures["bits_per_byte"] == run.status.figures["bits_per_byte"]
+
+
+def test_a_thread_trains_the_same_run(workshop: Workshop) -> None:
+    """Ctrl-C reaches the main thread only, so a run in another one is not stopped by it, and leaves its handlers alone."""
+    handler = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(assay.train, workshop.recipe).result()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert differences(run.directory, assay.train(workshop.recipe).directory) == []
 
 
 INTERRUPTED = """

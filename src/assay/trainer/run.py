@@ -125,7 +125,7 @@ class Run:
         """
         return self.directory.named_scores()
 
-    def model(self, checkpoint: str = "best", device: str | None = None) -> "Model":
+    def model(self, checkpoint: str | int = "best", device: str | None = None) -> "Model":
         """The model in evaluation mode: `model(ids).logits` is [B, T, V] for ids [B, T] of any integer type, of numpy or torch.
 
         `checkpoint` is `best`, `last`, `average` or a step. Raises RunError where it is not there.
@@ -151,7 +151,7 @@ class Run:
 
     def sample(
         self, prompt: str = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, checkpoint: str = "best", device: str | None = None,
+        top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
     ) -> list[str]:  # fmt: skip
         """What the model writes after `prompt`, which each text begins with; a text ends where the model ends it.
 
@@ -166,7 +166,7 @@ class Run:
 
     def stream(
         self, prompt: str = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, checkpoint: str = "best", device: str | None = None,
+        top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
     ) -> Iterator[str]:  # fmt: skip
         """The text that `sample` gives first, in pieces as they are drawn.
 
@@ -178,7 +178,7 @@ class Run:
         return Writer(self.directory, (temperature, top_k, top_p, min_p), checkpoint, device).stream(prompt, seed, tokens)
 
     def score(
-        self, split: str = "validation", *, checkpoint: str = "best", policy: "Policy | None" = None, stride: int | None = None,
+        self, split: str = "validation", *, checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None,
         batch_size: int = 32, device: str | None = None,
     ) -> "Score":  # fmt: skip
         """Score every byte of a split once, and keep the score in the run: `.bits_per_byte`, `.standard_error`, `.protocol`.
