@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: train test test-all test-rest test-slurm install lint docs tutorial catalogue tree clean
+.PHONY: train test test-all test-rest test-slurm install lint docs tutorial pages catalogue tree clean
 
 train: $(STAMP)
 	$(BIN)/assay train bible
@@ -43,6 +43,10 @@ docs: $(STAMP)
 
 tutorial: $(STAMP)
 	$(BIN)/python docs/regenerate.py docs/tutorial.md docs/texts.md
+
+# what stands below the Python blocks of these pages is what they print
+pages: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python docs/python_blocks.py README.md docs/python.md docs/check.md
 
 catalogue: $(STAMP)
 	$(BIN)/python docs/make_catalogue.py

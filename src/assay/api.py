@@ -113,9 +113,10 @@ def sample(
 
 
 def score(
-    what: "RunLike | Callable[..., Any]", tokenizer: Any = None, text: Any = None, *, split: str = "validation", checkpoint: str = "best",
-    policy: "Policy | None" = None, stride: int | None = None, context: int | None = None, start: int | None = None,
-    batch_size: int | None = None, device: str | None = None, runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
+    what: "RunLike | Callable[..., Any]", tokenizer: Any = None, text: Any = None, *, split: str = "validation",
+    checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None, context: int | None = None,
+    start: int | None = None, batch_size: int | None = None, device: str | None = None, runs_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
 ) -> "Score":  # fmt: skip
     """Score every byte of a text once: `.bits_per_byte`, `.standard_error`, `.protocol`.
 
@@ -128,20 +129,22 @@ def score(
     True
     >>> table = [bytes([value]) for value in range(256)]
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 256)
-    >>> assay.score(uniform, table, "every byte takes eight bits", context=8).bits_per_byte
+    >>> round(assay.score(uniform, table, "every byte takes eight bits", context=8).bits_per_byte, 4)
     8.0
     """
     if isinstance(what, Run | str | Path):
         _refuse({"tokenizer": tokenizer, "text": text, "context": context, "start": start}, "is of a model that is no run's; leave it out")
         return load(what, runs_dir, data_dir).score(
-            split, checkpoint=checkpoint, policy=policy, stride=stride, batch_size=batch_size or 32, device=device
+            split, checkpoint=checkpoint, policy=policy, stride=stride, batch_size=32 if batch_size is None else batch_size, device=device
         )
     if tokenizer is None or text is None:
         raise UserError("assay.score: a model that is no run's needs its tokenizer and a text: assay.score(model, tokenizer, text)")
     _refuse({"policy": policy, "data_dir": data_dir, "runs_dir": runs_dir}, "is of a run; leave it out")
     from assay.foreign.score import score_foreign
 
-    return score_foreign(what, tokenizer, text, context or CONTEXT, stride, start=start, batch=batch_size, device=device)
+    return score_foreign(
+        what, tokenizer, text, CONTEXT if context is None else context, stride, start=start, batch=batch_size, device=device
+    )
 
 
 def check(
@@ -166,7 +169,7 @@ def check(
 
 
 def compare(
-    *arms: "RunLike | Sequence[RunLike]", split: str = "validation", checkpoint: str = "best", policy: "Policy | None" = None,
+    *arms: "RunLike | Sequence[RunLike]", split: str = "validation", checkpoint: str | int = "best", policy: "Policy | None" = None,
     stride: int | None = None, seeds: bool = False, all_pairs: bool = False, runs_dir: str | Path | None = None,
     data_dir: str | Path | None = None, report: Callable[[str], object] = lambda text: None,
 ) -> "Comparison":  # fmt: skip
@@ -201,8 +204,8 @@ def study(
     Interrupted on Ctrl-C, after the runs were saved.
 
     >>> study = assay.study(study_file)
-    >>> study.outcome.verdict
-    (...)
+    >>> print(study.outcome.verdict[0])  # doctest: +ELLIPSIS
+    Beside the base ...
     """
     from assay.terminal.console import console
     from assay.tools.run_study import StudyRequest, StudyWatcher, run_study

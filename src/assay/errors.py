@@ -12,6 +12,7 @@ AssayError           failed while doing what was asked          exit code 1
 """
 
 import errno
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal
@@ -76,6 +77,13 @@ class StopRequested(Interrupted):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def refuse_outside(name: str, value: float | None, least: float, most: float = math.inf) -> None:
+    """Raise UserError for a number that is not between two others; None is no number, and may pass."""
+    if value is not None and not least <= value <= most:
+        bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise UserError(f"{name}: {value} cannot be; give a number {bounds}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

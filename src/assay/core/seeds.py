@@ -33,7 +33,14 @@ def torch_stream(seed: int, stream: Stream, *counters: int, device: torch.device
 @contextmanager
 def default_stream(seed: int, stream: Stream, *counters: int) -> Iterator[None]:
     """Torch's default generators follow a stream inside, and are as before afterwards."""
+    with keep_default_generators():
+        torch.manual_seed(derive(seed, stream, *counters))
+        yield
+
+
+@contextmanager
+def keep_default_generators() -> Iterator[None]:
+    """Torch's default generators are afterwards as before, whatever was drawn inside."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive(seed, stream, *counters))
         yield

@@ -6,7 +6,7 @@ import torch
 
 from assay.core.devices import keep_freed_memory, resolve
 from assay.core.parallel import Parallel
-from assay.core.seeds import torch_stream
+from assay.core.seeds import keep_default_generators, torch_stream
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
 from assay.errors import ConfigError
@@ -99,7 +99,8 @@ def _refuse_idle_lanes(config: ExperimentConfig, parallel: Parallel) -> None:
 def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
     """The model of an experiment with its weights as they begin. Raises ConfigError where plan and model do not fit."""
     keep_freed_memory()
-    model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
+    with keep_default_generators():  # torch's layers draw weights when they are made, which the init then replaces
+        model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
     refuse_misfit(config, model)
     return model.to(weight_type(config.train.precision))
 

@@ -16,7 +16,11 @@ from assay.training.config import TrainConfig
 
 
 class ExperimentConfig(Config):
-    """Everything that decides the outcome of a run. The digest of this tree is the identity of the experiment."""
+    """Everything that decides the outcome of a run. The digest of this tree is the identity of the experiment.
+
+    >>> assay.ExperimentConfig.load("bible", ["model.depth=6"]).model.depth
+    6
+    """
 
     corpus: SerializeAsAny[CorpusConfig]
     split: SerializeAsAny[SplitConfig]

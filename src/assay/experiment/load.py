@@ -38,11 +38,15 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
         raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
 
 
-def load_model(reference: str | Path, *, checkpoint: str = "best", runs_dir: Path | None = None, device: str | None = None) -> Trained:
+def load_model(
+    reference: str | Path, *, checkpoint: str | int = "best", runs_dir: Path | None = None, device: str | None = None
+) -> Trained:
     """The model and the tokenizer of a run: its directory, its name or `last`. Needs nothing but the directory.
 
     `checkpoint` is `best`, `last`, `average` or a step; `device` is where the model goes, absent: as trained. Raises RunError or
-    ConfigError.
+    ConfigError. `run.model()` gives the model in evaluation mode, for ids of any integer type.
+
+    >>> model, tokenizer = assay.load_model(run.path)
     """
     run = find(str(reference), runs_folder(runs_dir))
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.errors import AssayError, DataError, UserError, out_of_memory
+from assay.errors import AssayError, DataError, UserError, out_of_memory, refuse_outside
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
 from assay.evaluation.windows import Windows
@@ -49,6 +49,8 @@ def score_foreign(  # noqa: PLR0913
     """
     source = _source(tokenizer, text, start)
     where = torch.device(device) if device is not None else device_of(model)
+    refuse_outside("context", context, 1)
+    refuse_outside("batch", batch, 1)
     step = context if stride is None else stride
     if not 1 <= step <= context:
         raise UserError(f"stride: {step} is not between 1 and the context of {context} tokens; choose one that is")

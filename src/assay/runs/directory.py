@@ -140,6 +140,12 @@ def _earlier_failure(status: Mapping[str, Any]) -> Failure | None:
     return "diverged" if "lower the learning rate" in error else "out_of_memory" if error.startswith("out of memory") else "error"
 
 
+def short_path(path: Path) -> Path:
+    """An absolute path as it is written from the working directory, if it lies in there."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def create(folder: Path, name: str, digest: str, seed: int) -> RunDirectory:
     """A new directory `<name>-<digest>-s<seed>`, with -2, -3, ... appended if that exists. Raises RunError."""
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):

@@ -24,7 +24,11 @@ from assay.trainer.notebook import frame_of, html_table
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search: `path` is its folder, and everything is read from there when it is asked for."""
+    """A search: `path` is its folder, and everything is read from there when it is asked for.
+
+    >>> len(search.trials) == len(search.frame()) == len(search.optuna.trials)
+    True
+    """
 
     path: Path
 

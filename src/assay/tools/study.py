@@ -50,7 +50,11 @@ class StudyArm:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study: `path` is its folder, a folder of runs with a plan in it, and everything is read from there when it is asked for."""
+    """A study: `path` is its folder, a folder of runs with a plan in it, and everything is read from there when it is asked for.
+
+    >>> len(study.runs) == len(study.rows()) == len(study.frame())
+    True
+    """
 
     path: Path
     data_dir: Path | None = None  # where its text is looked for

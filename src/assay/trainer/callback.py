@@ -5,6 +5,7 @@ def stop_early(event):
         event.stop("not learning")
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +13,31 @@ from typing import Any, Literal
 
 from assay.errors import UserError
 from assay.training.hook import Figures, Hook, Training
+from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
 from assay.training.state import StepResult, TrainState
 
+RESERVED = {
+    "step",
+    "warm-up",
+    *(own.name for own in (Log, Validate, Patience, Sample, Save, Stop)),
+}  # kinds of work that the clock measures
 Name = Literal["step", "validated", "stopping"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run: a `step` was made, the model was `validated`, or the run is `stopping`."""
+    """Something that happened in a run: a `step` was made, the model was `validated`, or the run is `stopping`.
+
+    >>> losses = []
+    >>> def keep_loss(event):
+    ...     if event.name == "step":
+    ...         losses.append(event.figures["loss"])
+    ...     if event.name == "validated" and event.bits_per_byte < 8:
+    ...         event.stop("better than bytes at random")
+    >>> run = assay.train(recipe, hooks=[keep_loss])
+    >>> run.status.state, run.status.error, run.status.step == len(losses)
+    ('interrupted', 'better than bytes at random', True)
+    """
 
     name: Name
     step: int
@@ -78,10 +96,17 @@ def measure_step(result: StepResult) -> dict[str, float]:
 
 
 def as_hooks(hooks: Sequence[Hook | Callable[[Event], object]]) -> list[Hook]:
-    """Hooks as they are, functions as callbacks. Raises UserError for what is neither."""
+    """Hooks as they are, functions as callbacks. Raises UserError for what is neither, and for names that would mix what is remembered."""
+    if isinstance(hooks, Hook) or callable(hooks):
+        raise UserError("hooks: takes a list, even of one; write hooks=[...]")
     found: list[Hook] = []
     for number, hook in enumerate(hooks):
         if not isinstance(hook, Hook) and not callable(hook):
             raise UserError(f"hooks: {hook!r} is neither a Hook nor a function of one event")
         found.append(hook if isinstance(hook, Hook) else Callback(hook, number))
+    remembering = Counter(hook.name for hook in found if type(hook).state_dict is not Hook.state_dict)
+    for hook in found:
+        if hook.name in RESERVED or remembering[hook.name] > 1:
+            taken = "a name of the run's own" if hook.name in RESERVED else "the name of two hooks that remember something"
+            raise UserError(f"hooks: '{hook.name}' is {taken}; give the class another `name`")
     return found

@@ -1,6 +1,6 @@
 """Runs compared: their scores found or made, and what their differences say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,12 @@ Member = RunDirectory | Path  # a run, or a file of scores
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them."""
+    """What was found between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them.
+
+    >>> verdict = assay.compare(run, other)
+    >>> str(verdict) == verdict.verdict, type(verdict.resolved)
+    (True, <class 'bool'>)
+    """
 
     tree: dict[str, Any]
     index: int = 0  # of the pair that this is about
@@ -67,7 +72,9 @@ def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     if isinstance(given, str):
         listed: list[Any] = list(given.split(","))
     else:
-        listed = [given] if isinstance(given, Run | Path) else list(given)
+        listed = list(given) if isinstance(given, Iterable) else [given]
+    if not listed:
+        raise UserError("an arm has no run; leave it out, or name at least one")
     members = [_member(one, folder) for one in listed]
     first = members[0]
     if not with_seeds or not isinstance(first, RunDirectory):
@@ -83,6 +90,8 @@ def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
 def _member(given: Any, folder: Path) -> Member:
     if isinstance(given, Run):
         return given.directory
+    if not isinstance(given, str | Path):
+        raise UserError(f"{given!r} is neither a run nor the name of one, nor a file of scores")
     return Path(given) if str(given).endswith(".json") else find(str(given), folder)
 
 

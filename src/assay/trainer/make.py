@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from assay.core import parallel as processes
 from assay.core import recipe as recipes
+from assay.core.seeds import keep_default_generators
 from assay.errors import StopRequested
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.describe import describe_start
@@ -43,10 +45,11 @@ def train_run(
     config: ExperimentConfig, label: str, folder: Path | None, data_dir: Path | None, hooks: Sequence[HookLike], tracker: Tracker
 ) -> Run:
     """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run."""
+    added = as_hooks(hooks)
     with processes.joined() as parallel:
         seen = tracker if parallel.main else quiet_tracker()
         experiment = prepare_experiment(config, data_dir, parallel, seen)
-        return _finish(start_run(experiment, label, runs_folder(folder), seen, as_hooks(hooks)), data_dir)
+        return _finish(start_run(experiment, label, runs_folder(folder), seen, added), data_dir)
 
 
 def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
@@ -60,7 +63,8 @@ def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike
 
 def _finish(fit: Fit, data_dir: Path | None) -> Run:
     try:
-        fit.to_the_end()
+        with keep_default_generators(), torch.enable_grad():  # whoever calls finds torch as it was, and may have turned gradients off
+            fit.to_the_end()
     except StopRequested as stopped:
         fit.tracker.note(str(stopped))
     return Run(fit.run.path, data_dir)
@@ -76,7 +80,7 @@ def choose_tracker(given: Tracker | None, progress: bool | None, track: Sequence
     if given is None:
         shown = is_watched() if progress is None else progress
         given = ConsoleTracker(console()) if shown else quiet_tracker()
-    return trackers(given, track)
+    return trackers(given, [track] if isinstance(track, str) else track)
 
 
 def label_of(recipe: str | Path, scale: str | None, name: str | None) -> str:

@@ -5,6 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
+from assay.runs.directory import short_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ def html_of(run: "Run") -> str:
     """A table of what the run is and what it found, with the curve of its validations."""
     status = run.status
     best = (status.figures.get("scores") or {}).get("best")
-    rows = {"run": str(run.path), "state": f"{status.state}, step {status.step} of {status.steps or '?'}"}
+    rows = {"run": str(short_path(run.path)), "state": f"{status.state}, step {status.step} of {status.steps or '?'}"}
     rows |= {"why": status.error} if status.error else {}
     if best is not None:
         rows["validation"] = f"{best['bits_per_byte']:.4f} ± {best['standard_error']:.4f} bits per byte, every byte once"

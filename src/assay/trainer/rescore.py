@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from assay.core.devices import resolve
 from assay.data.plan import Policy
 from assay.data.prepare import Prepared
 from assay.data.split import PartName
-from assay.errors import UserError, nearest
+from assay.errors import UserError, nearest, refuse_outside
 from assay.evaluation.detail import store
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
@@ -39,7 +39,7 @@ class OpenedRun(NamedTuple):
     split: PartName
 
 
-def open_run(run: RunDirectory, split: str, checkpoint: str, data_dir: Path | None) -> OpenedRun:
+def open_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Path | None) -> OpenedRun:
     """Everything that scoring a checkpoint needs. Raises UserError where the text is not the one that the run knows."""
     config = read_config(run)
     prepared = load_data(config, data_dir)
@@ -74,12 +74,18 @@ class ScoreRequest:
     """Which score of a run is asked for."""
 
     split: str
-    checkpoint: str = "best"
+    checkpoint: str | int = "best"
     policy: Policy | None = None  # None: as the text was read in training
     stride: int | None = None  # new targets a window; alone it means the policy strided
     data_dir: Path | None = None
     batch_size: int = 32
     device: str | None = None  # None: as trained
+
+    def __post_init__(self) -> None:
+        if self.policy is not None and self.policy not in get_args(Policy):
+            raise UserError(f"policy: there is no '{self.policy}'; {nearest(self.policy, get_args(Policy))}")
+        refuse_outside("stride", self.stride, 1)
+        refuse_outside("batch_size", self.batch_size, 1)
 
     def of(self, member: RunDirectory | Path, report: Report) -> Stored:
         """The score of a run, or the one in a file of scores. One that was not made yet is made now, of which `report` gets a sentence."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.runs.directory import BASELINES, METRICS, RunDirectory
+from assay.runs.directory import BASELINES, METRICS, RunDirectory, short_path
 from assay.runs.status import Status
 
 if TYPE_CHECKING:
@@ -26,45 +26,73 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run: `path` is its directory, and everything else is read from there when it is asked for.
+    """A run: `path` is its directory, and everything else is read from there when it is asked for. Runs of one directory are equal.
 
     >>> run.status.state
     'finished'
     """
 
-    path: Path
-    data_dir: Path | None = None  # where its text is looked for
+    path: Path  # absolute, so that it holds in another working directory
+    data_dir: Path | None = field(default=None, compare=False)  # where its text is looked for
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).resolve())
+        if self.data_dir is not None:
+            object.__setattr__(self, "data_dir", Path(self.data_dir).absolute())
 
     @property
     def name(self) -> str:
-        """The name of its directory."""
+        """The name of its directory.
+
+        >>> run.name.endswith("-s0")
+        True
+        """
         return self.path.name
 
     @property
     def directory(self) -> RunDirectory:
-        """Its files."""
+        """Its files.
+
+        >>> (run.directory.path / "metrics.jsonl").is_file()
+        True
+        """
         return RunDirectory(self.path)
 
     @property
     def status(self) -> Status:
-        """Where it stands: `state`, `step`, `steps`, `failure`, `error`, and the figures of a finished run."""
+        """Where it stands: `state`, `step`, `steps`, `failure`, `error`, and the figures of a finished run.
+
+        >>> run.status.step, run.status.failure
+        (20, None)
+        """
         return Status.of(self.directory.status())
 
     @property
     def config(self) -> "ExperimentConfig":
-        """Everything that decided its outcome, as a frozen tree: `run.config.model.depth`. Raises ConfigError if it was damaged."""
+        """Everything that decided its outcome, as a frozen tree. Raises ConfigError if it was damaged.
+
+        >>> run.config.model.depth
+        1
+        """
         from assay.experiment.load import read_config
 
         return read_config(self.directory)
 
     @property
     def baselines(self) -> dict[str, float] | None:
-        """Cheaper methods on the same validation text, in bits per byte by name; None where they were not measured."""
+        """Cheaper methods on the same validation text, in bits per byte by name; None where they were not measured.
+
+        >>> "uniform" in run.baselines
+        True
+        """
         found: dict[str, float] | None = self.directory.read_json(BASELINES)
         return found
 
     def measure_baselines(self, waiting: "Waiting" = nullcontext) -> "Baselines":
-        """Measure what cheaper methods reach on the validation text, once, and keep it; `waiting` is entered with the seconds it takes."""
+        """Measure what cheaper methods reach on the validation text, once, and keep it; `waiting` is entered with the seconds it takes.
+
+        >>> found = run.measure_baselines()
+        """
         from assay.experiment.load import load_data
         from assay.trainer.baselines import measure_baselines
 
@@ -79,17 +107,25 @@ class Run:
         return list(self.directory.lines(METRICS))
 
     def frame(self) -> Any:
-        """The metrics as a pandas DataFrame, a row a line, nested figures as `validation.bits_per_byte`. UserError without pandas."""
+        """The metrics as a pandas DataFrame, a row a line, nested figures as `validation.bits_per_byte`. UserError without pandas.
+
+        >>> "validation.bits_per_byte" in run.frame()
+        True
+        """
         from assay.trainer.notebook import frame_of
 
         return frame_of(self.metrics())
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """Every stored score by its name, such as `end-best`: figures with standard errors, and the protocol of each."""
+        """Every stored score by its name: figures with standard errors, and the protocol of each.
+
+        >>> sorted(run.scores)
+        ['end-best', 'end-last', 'end-training']
+        """
         return self.directory.named_scores()
 
-    def model(self, checkpoint: str = "best", device: str | None = None) -> "Model":
+    def model(self, checkpoint: str | int = "best", device: str | None = None) -> "Model":
         """The model in evaluation mode: `model(ids).logits` is [B, T, V] for ids [B, T] of any integer type, of numpy or torch.
 
         `checkpoint` is `best`, `last`, `average` or a step. Raises RunError where it is not there.
@@ -104,14 +140,18 @@ class Run:
 
     @property
     def tokenizer(self) -> "Tokenizer":
-        """Bytes to ids and back: `encode([bytes, ...])` gives an array of ids each, `decode(ids)` gives bytes."""
+        """Bytes to ids and back: `encode([bytes, ...])` gives an array of ids each, `decode(ids)` gives bytes.
+
+        >>> run.tokenizer.decode(run.tokenizer.encode([b"And"])[0])
+        b'And'
+        """
         from assay.text.tokenizer import load_tokenizer
 
         return load_tokenizer(self.directory.path / "tokenizer.json")
 
     def sample(
         self, prompt: str = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, checkpoint: str = "best", device: str | None = None,
+        top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
     ) -> list[str]:  # fmt: skip
         """What the model writes after `prompt`, which each text begins with; a text ends where the model ends it.
 
@@ -126,15 +166,19 @@ class Run:
 
     def stream(
         self, prompt: str = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, checkpoint: str = "best", device: str | None = None,
+        top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
     ) -> Iterator[str]:  # fmt: skip
-        """The text that `sample` gives first, in pieces as they are drawn."""
+        """The text that `sample` gives first, in pieces as they are drawn.
+
+        >>> "".join(run.stream("And", tokens=5)) == run.sample("And", tokens=5)[0]
+        True
+        """
         from assay.trainer.writing import Writer
 
         return Writer(self.directory, (temperature, top_k, top_p, min_p), checkpoint, device).stream(prompt, seed, tokens)
 
     def score(
-        self, split: str = "validation", *, checkpoint: str = "best", policy: "Policy | None" = None, stride: int | None = None,
+        self, split: str = "validation", *, checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None,
         batch_size: int = 32, device: str | None = None,
     ) -> "Score":  # fmt: skip
         """Score every byte of a split once, and keep the score in the run: `.bits_per_byte`, `.standard_error`, `.protocol`.
@@ -164,7 +208,11 @@ class Run:
         return resume_run(self, overrides, hooks, choose_tracker(tracker, progress, track))
 
     def plot(self, split: str = "validation", figure: str = "bits_per_byte", x: str = "step", axes: "Axes | None" = None) -> "Axes":
-        """A curve as matplotlib Axes: a `validation` or `training` figure over `step`, `tokens` or `epoch`."""
+        """A curve as matplotlib Axes: a `validation` or `training` figure over `step`, `tokens` or `epoch`.
+
+        >>> run.plot("training", "loss", x="tokens").get_ylabel()
+        'loss'
+        """
         from assay.trainer.notebook import plot_curve
 
         return plot_curve(self, (split, figure), x, axes)
@@ -180,4 +228,4 @@ class Run:
         status = self.status
         figure = status.figures.get("bits_per_byte")
         where = f"{status.state} at step {status.step}" + ("" if status.steps is None else f" of {status.steps}")
-        return f"Run({str(self.path)!r}, {where}{'' if figure is None else f', {figure:.4f} bits per byte'})"
+        return f"Run({str(short_path(self.path))!r}, {where}{'' if figure is None else f', {figure:.4f} bits per byte'})"

@@ -76,7 +76,7 @@ def weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
 
 
-def open_weights(folder: Path, which: str, model: nn.Module) -> CheckpointRef:
+def open_weights(folder: Path, which: str | int, model: nn.Module) -> CheckpointRef:
     """Fill `model` with the weights called `best`, `last`, `average` or by their step; which ones these are. Raises RunError."""
     ref = resolve(folder, which)
     load_weights(folder / step_name(ref.step), model, weights_file(ref))
@@ -93,9 +93,9 @@ def locate(folder: Path, which: str) -> Path:
     return folder / step_name(resolve(folder, which).step)
 
 
-def resolve(folder: Path, which: str) -> CheckpointRef:
+def resolve(folder: Path, which: str | int) -> CheckpointRef:
     """The checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
-    saved = steps_in(folder)
+    saved, which = steps_in(folder), str(which)
     if not saved:
         raise RunError(f"{folder}: holds no checkpoint yet; train longer, or lower train.save_every")
     best = read_best(folder) if which == "best" else None

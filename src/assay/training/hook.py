@@ -33,7 +33,18 @@ class Training(Protocol):
 
 
 class Hook:
-    """The base of all hooks: does nothing, remembers nothing."""
+    """The base of all hooks: does nothing, remembers nothing.
+
+    >>> class CountValidations(assay.Hook):
+    ...     name = "count_validations"
+    ...     count = 0
+    ...     def after_validation(self, step, figures):
+    ...         self.count += 1
+    >>> hook = CountValidations()
+    >>> run = assay.train(recipe, hooks=[hook])
+    >>> hook.count
+    2
+    """
 
     name = "hook"  # the kind of work that the clock measures, and the key of its memory in a checkpoint
 

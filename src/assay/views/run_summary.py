@@ -4,6 +4,7 @@ import os
 
 from rich.console import Console
 
+from assay.runs.directory import short_path
 from assay.terminal.console import print_json
 from assay.terminal.tables import print_table
 from assay.trainer.baselines import Baselines
@@ -15,14 +16,14 @@ def print_run_summary(out: Console, run: Run, *, as_json: bool) -> None:
     """Print what stands beside the figures of a finished run, or all of it for a program; of other processes only the first one prints."""
     if int(os.environ.get("RANK", "0")) > 0:
         return
-    baselines = run.measure_baselines(waiting_for_baselines(out))
+    path, baselines = short_path(run.path), run.measure_baselines(waiting_for_baselines(out))
     figures = run.status.figures
     if as_json:
         print_left_out(out, baselines)
         print_json({"run": str(run.path), **figures, "yardsticks": baselines.bits_per_byte or None})
         return
     print_baselines(out, baselines, figures.get("bits_per_byte"))
-    out.print(f"next: assay sample {run.path}   assay score {run.path}", soft_wrap=True)
+    out.print(f"next: assay sample {path}   assay score {path}", soft_wrap=True)
 
 
 def print_left_out(out: Console, baselines: Baselines) -> None:

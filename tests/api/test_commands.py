@@ -1,0 +1,127 @@
+"""Functions and commands: the same mistake is the same sentence, and the same question has the same figures."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import assay
+from assay.errors import ConfigError, RunError, UserError
+from support.trained import call
+from support.workshop import Workshop, use
+
+Mistake = tuple[Callable[[Workshop], object], tuple[str, ...]]
+
+
+def mistake(call_it: Callable[[Workshop], object], *command: str) -> Mistake:
+    """The same mistake in Python and on the command line."""
+    return call_it, command
+
+
+MISTAKES: dict[str, Mistake] = {
+    "recipe": mistake(lambda w: assay.train("bibel"), "train", "bibel"),
+    "recipe file": mistake(lambda w: assay.train("none.toml"), "train", "none.toml"),
+    "scale": mistake(lambda w: assay.train(w.recipe, scale="huge"), "train", "RECIPE", "--scale", "huge"),
+    "key": mistake(lambda w: assay.train(w.recipe, "model.widht=3"), "train", "RECIPE", "model.widht=3"),
+    "key in a dict": mistake(lambda w: assay.train(w.recipe, {"model": {"widht": 3}}), "train", "RECIPE", "model.widht=3"),
+    "value": mistake(lambda w: assay.train(w.recipe, "model.width=big"), "train", "RECIPE", "model.width=big"),
+    "no override": mistake(lambda w: assay.train(w.recipe, "model.width"), "train", "RECIPE", "model.width"),
+    "budget": mistake(lambda w: assay.train(w.recipe, budget="long"), "train", "RECIPE", "train.budget=long"),
+    "run": mistake(lambda w: assay.load("tiny-of-mine"), "score", "tiny-of-mine"),
+    "split": mistake(lambda w: w.run.score("tset"), "score", "RUN", "--split", "tset"),
+    "checkpoint": mistake(lambda w: w.run.score(checkpoint="7"), "score", "RUN", "--checkpoint", "7"),
+    "checkpoint word": mistake(lambda w: w.run.sample(checkpoint="bets"), "sample", "RUN", "--checkpoint", "bets"),
+    "average": mistake(lambda w: w.run.model("average"), "sample", "RUN", "--checkpoint", "average"),
+    "resume": mistake(lambda w: w.run.resume("model.width=8"), "resume", "RUN", "model.width=8"),
+    "smaller budget": mistake(lambda w: w.run.resume("train.budget=5steps"), "resume", "RUN", "train.budget=5steps"),
+    "one arm": mistake(lambda w: assay.compare(w.run), "compare", "RUN"),
+    "no stride": mistake(lambda w: assay.compare(w.run, w.run, policy="strided"), "compare", "RUN", "RUN", "--policy", "strided"),
+    "mirror": mistake(lambda w: assay.train(w.recipe, track=["paper"]), "train", "RECIPE", "--track", "paper"),
+    "report": mistake(lambda w: assay.report("nothing", "page.html"), "report", "nothing", "-o", "page.html"),
+    "device": mistake(lambda w: w.run.score(device="tpu"), "score", "RUN", "--device", "tpu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: Workshop) -> None:
+    call_it, command = MISTAKES[name]
+    with pytest.raises(UserError) as refused:
+        call_it(workshop)
+    named = {"RECIPE": str(workshop.recipe), "RUN": workshop.run.name}
+    answer = call(*(named.get(word, word) for word in command))
+    assert answer.code == 2
+    assert answer.err == f"assay: error: {refused.value}\n"
+
+
+@pytest.mark.parametrize(
+    ("call_it", "kind", "says"),
+    [
+        (lambda w: assay.train("bibel"), ConfigError, "did you mean 'bible'"),
+        (lambda w: assay.train(w.recipe, 3), ConfigError, "3 is no override; write 'train.seed=1' or a dict"),
+        (lambda w: assay.load("nothing"), RunError, "no run 'nothing'"),
+        (lambda w: assay.train(w.recipe, hooks=[3]), UserError, "hooks: 3 is neither a Hook nor a function"),
+        (lambda w: assay.train(w.recipe, hooks=lambda event: None), UserError, "hooks: takes a list"),
+        (lambda w: assay.score(w.run, context=3), UserError, "context: is of a model that is no run's"),
+        (lambda w: assay.score(len), UserError, "needs its tokenizer and a text"),
+        (lambda w: assay.score(len, [b"a"], "a", data_dir="x"), UserError, "data_dir: is of a run"),
+        (lambda w: assay.score(len, [b"a"], "a", context=0), UserError, "context: 0 cannot be; give a number of at least 1"),
+        (lambda w: assay.score(w.run, policy="strode"), UserError, "policy: there is no 'strode'; did you mean 'strided'?"),
+        (lambda w: assay.score(w.run, stride=0), UserError, "stride: 0 cannot be"),
+        (lambda w: assay.score(w.run, batch_size=0), UserError, "batch_size: 0 cannot be"),
+        (lambda w: w.run.sample(count=0), UserError, "count: 0 cannot be; give a number of at least 1"),
+        (lambda w: w.run.sample(tokens=0), UserError, "tokens: 0 cannot be"),
+        (lambda w: w.run.sample(temperature=-1), UserError, "temperature: -1 cannot be; give a number of at least 0"),
+        (lambda w: w.run.sample(top_p=2), UserError, "top_p: 2 cannot be; give a number from 1e-09 to 1"),
+        (lambda w: w.run.sample(checkpoint=7), RunError, "no checkpoint '7'; there are best, last, 20"),
+        (lambda w: assay.train(w.recipe, track="paper"), UserError, "nothing is called 'paper'"),
+        (lambda w: assay.compare(), UserError, "0 to compare"),
+        (lambda w: assay.compare([], w.run), UserError, "an arm has no run"),
+        (lambda w: assay.compare(w.run, 5), UserError, "5 is neither a run nor the name of one"),
+    ],
+)  # fmt: skip
+def test_what_only_python_can_ask_for_is_refused_in_a_sentence(
+    call_it: Callable[[Workshop], object], kind: type[UserError], says: str, workshop: Workshop
+) -> None:
+    with pytest.raises(kind) as refused:
+        call_it(workshop)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+SAME: dict[str, tuple[Callable[[Workshop], Any], tuple[str, ...]]] = {
+    "train": (
+        lambda w: assay.train(w.recipe, "model.depth=2", seed=3).status.figures["scores"]["best"],
+        ("train", "RECIPE", "model.depth=2", "--seed", "3"),
+    ),
+    "score": (lambda w: w.run.score("test").tree(), ("score", "RUN", "--split", "test")),
+    "score strided": (lambda w: assay.score(w.run, stride=4).tree(), ("score", "RUN", "--stride", "4")),
+    "sample": (lambda w: {"samples": w.run.sample("li", 2, 5, tokens=9, top_k=9)},
+               ("sample", "RUN", "--prompt", "li", "--count", "2", "--seed", "5", "--tokens", "9", "--top-k", "9")),
+    "compare": (lambda w: assay.compare(w.run, w.run).tree, ("compare", "RUN", "RUN")),
+    "resume": (lambda w: w.run.resume("train.budget=22steps").status.figures["scores"]["last"], ("resume", "RUN", "train.budget=22steps")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_command_and_a_call_give_the_same_figures(name: str, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call_it, command = SAME[name]
+    other = tmp_path / "other"
+    shutil.copytree(workshop.runs, other / "runs")
+    found = json.loads(json.dumps(call_it(workshop)))
+    use(monkeypatch, other)
+    named = {"RECIPE": str(workshop.recipe), "RUN": workshop.run.name}
+    printed = call(*(named.get(word, word) for word in command), "--json").json
+    if name in ("train", "resume"):
+        printed = printed["scores"]["best" if name == "train" else "last"]
+    assert {key: printed[key] for key in found} == found
+
+
+def test_a_refused_call_makes_no_run(workshop: Workshop) -> None:
+    with pytest.raises(UserError):
+        assay.train(workshop.recipe, hooks=[3])  # type: ignore[list-item]
+    with pytest.raises(UserError):
+        assay.train(workshop.recipe, "model.width=big")
+    assert [run.name for run in assay.list_runs()] == [workshop.run.name]
