@@ -1,17 +1,13 @@
-"""Functions and commands: the same mistake is the same sentence, and the same question has the same figures."""
+"""A mistake in a call is an error whose sentence is the one that the command prints."""
 
-import json
-import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import assay
 from assay.errors import ConfigError, RunError, UserError
 from support.trained import call
-from support.workshop import Workshop, use
+from support.workshop import Workshop
 
 Mistake = tuple[Callable[[Workshop], object], tuple[str, ...]]
 
@@ -89,34 +85,6 @@ def test_what_only_python_can_ask_for_is_refused_in_a_sentence(
         call_it(workshop)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-SAME: dict[str, tuple[Callable[[Workshop], Any], tuple[str, ...]]] = {
-    "train": (
-        lambda w: assay.train(w.recipe, "model.depth=2", seed=3).status.figures["scores"]["best"],
-        ("train", "RECIPE", "model.depth=2", "--seed", "3"),
-    ),
-    "score": (lambda w: w.run.score("test").tree(), ("score", "RUN", "--split", "test")),
-    "score strided": (lambda w: assay.score(w.run, stride=4).tree(), ("score", "RUN", "--stride", "4")),
-    "sample": (lambda w: {"samples": w.run.sample("li", 2, 5, tokens=9, top_k=9)},
-               ("sample", "RUN", "--prompt", "li", "--count", "2", "--seed", "5", "--tokens", "9", "--top-k", "9")),
-    "compare": (lambda w: assay.compare(w.run, w.run).tree, ("compare", "RUN", "RUN")),
-    "resume": (lambda w: w.run.resume("train.budget=22steps").status.figures["scores"]["last"], ("resume", "RUN", "train.budget=22steps")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SAME)
-def test_a_command_and_a_call_give_the_same_figures(name: str, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call_it, command = SAME[name]
-    other = tmp_path / "other"
-    shutil.copytree(workshop.runs, other / "runs")
-    found = json.loads(json.dumps(call_it(workshop)))
-    use(monkeypatch, other)
-    named = {"RECIPE": str(workshop.recipe), "RUN": workshop.run.name}
-    printed = call(*(named.get(word, word) for word in command), "--json").json
-    if name in ("train", "resume"):
-        printed = printed["scores"]["best" if name == "train" else "last"]
-    assert {key: printed[key] for key in found} == found
 
 
 def test_a_refused_call_makes_no_run(workshop: Workshop) -> None:
