@@ -1,8 +1,10 @@
 """A function as a hook: it gets one event at a time, in plain values, and may ask the run to stop.
 
-def stop_early(event):
-    if event.name == "validated" and event.bits_per_byte > 2.0 and event.step > 400:
-        event.stop("not learning")
+One that ends a run which does not learn:
+
+    def stop_early(event):
+        if event.name == "validated" and event.bits_per_byte > 2.0 and event.step > 400:
+            event.stop("not learning")
 """
 
 from collections import Counter
@@ -12,15 +14,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from assay.errors import UserError
+from assay.training.eta import STEP, WARM_UP
 from assay.training.hook import Figures, Hook, Training
 from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
 from assay.training.state import StepResult, TrainState
 
-RESERVED = {
-    "step",
-    "warm-up",
-    *(own.name for own in (Log, Validate, Patience, Sample, Save, Stop)),
-}  # kinds of work that the clock measures
+RESERVED = {STEP, WARM_UP, *(own.name for own in (Log, Validate, Patience, Sample, Save, Stop))}  # kinds of work that the clock measures
 Name = Literal["step", "validated", "stopping"]
 
 
