@@ -119,7 +119,7 @@ def run_search(request: SearchRequest, watcher: SearchWatcher) -> Search:
             run_pool(search, request.jobs, data_dir, TrialTeller(watcher.tell), watcher.tell)
     except (Interrupted, KeyboardInterrupt):
         standing = results(search).standing()
-        raise Interrupted(f"stopped, and saved: {standing}; go on with: {request.command}") from None
+        raise Interrupted(f"stopped, and saved: {standing}; go on with {request.command}") from None
     finally:
         write_best(results(search))
     return Search(search.path)
