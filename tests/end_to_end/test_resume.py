@@ -98,7 +98,7 @@ def copy_of(run: RunDirectory, folder: Path) -> RunDirectory:
 
 def signed(path: Path) -> None:
     """Make the manifest of a checkpoint fit its files again."""
-    manifest = {name: checkpoint._sha256(path / name) for name in (checkpoint.WEIGHTS, checkpoint.STATE)}
+    manifest = {name: checkpoint.hash_file(path / name) for name in (checkpoint.WEIGHTS, checkpoint.STATE)}
     (path / checkpoint.MANIFEST).write_text(json.dumps(manifest))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from assay.errors import RunError
+from assay.errors import RunError, UserError
 from assay.experiment.assemble import Experiment
 from assay.tools.verify_resume import same
 from assay.training import checkpoint
@@ -261,3 +261,19 @@ def test_a_best_that_is_gone_falls_back_to_the_last(tmp_path: Path, experiment: 
     shutil.rmtree(best)
     assert checkpoint.read_best(tmp_path) is None
     assert checkpoint.locate(tmp_path, "best") == checkpoint.locate(tmp_path, "last")
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[]", '{"state.pt": "00"}'])
+def test_a_manifest_that_does_not_list_the_weights_is_damaged(tmp_path: Path, experiment: Experiment, manifest: str) -> None:
+    save(tmp_path, experiment)
+    last = checkpoint.locate(tmp_path, "last")
+    (last / checkpoint.MANIFEST).write_text(manifest)
+    with pytest.raises(RunError, match=r"manifest\.json is damaged or missing"):
+        checkpoint.verify(last)
+
+
+@pytest.mark.parametrize("value", [object(), print, lambda: None])
+def test_what_a_checkpoint_could_not_give_back_is_refused_with_the_hook(value: Any) -> None:
+    checkpoint.refuse_unreadable("fine", {"seen": [1, 2.0, "x", None, {"a": torch.ones(2)}]})
+    with pytest.raises(UserError, match="hooks: 'mine' remembers more than numbers"):
+        checkpoint.refuse_unreadable("mine", {"x": value})

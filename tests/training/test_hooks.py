@@ -268,3 +268,23 @@ def test_a_stop_that_is_requested_in_the_last_step_lets_the_run_finish(experimen
     stop.request("enough")
     stop.after_step(experiment.state, step(experiment))
     assert experiment.state.finished
+
+
+def test_a_stop_for_no_reason_is_a_stop(experiment: Experiment) -> None:
+    stop = Stop(lambda: None, Parallel(), "")
+    stop.request("")
+    with pytest.raises(StopRequested, match="a hook asked for it"):
+        stop.after_step(experiment.state, step(experiment))
+
+
+def test_a_listener_that_fails_does_not_keep_a_stop_from_saving(experiment: Experiment) -> None:
+    saved: list[int] = []
+
+    def fail(step: int, reason: str) -> None:
+        raise ValueError(reason)
+
+    stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "", [fail])
+    stop.request("enough")
+    with pytest.raises(ValueError, match="enough"):
+        stop.after_step(experiment.state, step(experiment))
+    assert saved == [1]

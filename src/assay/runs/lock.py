@@ -11,12 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from assay.errors import RunError
+
+RUN = ".training.lock"  # in a run's directory
+
 
 class Lock:
     """A lock that is held. Leaving its `with` block gives it back."""
 
     def __init__(self, handle: int) -> None:
-        self._handle = handle
+        self._handle: int | None = handle
 
     def __enter__(self) -> Self:
         return self
@@ -25,21 +29,32 @@ class Lock:
         self.release()
 
     def release(self) -> None:
-        """Give it back."""
-        os.close(self._handle)
+        """Give it back; once is enough."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+    def __del__(self) -> None:
+        self.release()
 
     def note(self) -> dict[str, Any]:
         """What was last written in the file; nothing where that was cut off."""
+        handle = self._held()
         with suppress(ValueError):
-            found = json.loads(os.pread(self._handle, os.fstat(self._handle).st_size, 0))
+            found = json.loads(os.pread(handle, os.fstat(handle).st_size, 0))
             if isinstance(found, dict):
                 return found
         return {}
 
     def write(self, note: dict[str, Any]) -> None:
         """Replace what is written in the file."""
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, json.dumps(note).encode(), 0)
+        handle = self._held()
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(note).encode(), 0)
+
+    def _held(self) -> int:
+        assert self._handle is not None, "the lock was given back"
+        return self._handle
 
 
 def take(path: Path, *, wait: bool = False) -> Lock | None:
@@ -57,6 +72,20 @@ def take(path: Path, *, wait: bool = False) -> Lock | None:
         os.close(handle)
         raise
     return Lock(handle)
+
+
+def hold_run(path: Path, who: str) -> Lock | None:
+    """The lock of whoever trains in a run's directory; None where the system or the file system knows no locks.
+
+    Raises RunError, with `who` holds it, where somebody else trains there.
+    """
+    try:
+        lock = take(path / RUN)
+    except (ImportError, OSError):
+        return None
+    if lock is None:
+        raise RunError(f"{path}: is being trained by {who}; wait until it ends, or stop it")
+    return lock
 
 
 def is_held(path: Path) -> bool:

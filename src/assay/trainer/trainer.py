@@ -14,6 +14,7 @@ from assay.generation.decode import stream, texts
 from assay.generation.sampling import Sampling
 from assay.runs.checkpoint_ref import CheckpointRef, step_name
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
+from assay.runs.lock import Lock, hold_run
 from assay.tracking.base import Pace, Tracker
 from assay.trainer.final_scores import FINAL_SCORES, score_finally, summary
 from assay.training import checkpoint
@@ -35,6 +36,7 @@ class Fit:
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
         self._added = tuple(hooks)
+        self._lock: Lock | None = None  # while it resumes and trains
         self._stop = Stop(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
         self.hooks: tuple[Hook, ...] = self._hooks()
 
@@ -63,6 +65,7 @@ class Fit:
 
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
+        self._hold()
         try:
             process = {"pid": os.getpid(), "host": platform.node()}
             self._status(state="running", step=self.state.step, steps=self.state.steps, failure=None, error=None, scores=None, **process)
@@ -71,6 +74,8 @@ class Fit:
             forget_peak(self.setup.device)
             for hook in self.hooks:
                 hook.begin(self)
+            for hook in self._added:
+                checkpoint.refuse_unreadable(hook.name, hook.state_dict())
             with self._stop.listening():
                 train(self.state, self.setup, self.hooks, self.clock)
             memory = {"peak_bytes": peak_bytes(self.setup.device)}
@@ -87,11 +92,25 @@ class Fit:
             self.tracker.scores(self.state.step, figures)
         finally:
             self.tracker.end()
+            self._release()
         return figures
+
+    def _hold(self) -> None:
+        """Be the only one who trains in this run's directory. Raises RunError where somebody else does."""
+        if self.parallel.main and self._lock is None:
+            status = self.run.status()
+            self._lock = hold_run(self.run.path, f"process {status.get('pid', '?')} on {status.get('host', 'another machine')}")
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def save(self) -> None:
         """Write a checkpoint: all processes gather what their hooks remember, the main one writes."""
         hooks = {hook.name: hook.state_dict() for hook in self.hooks}
+        for hook in self._added:
+            checkpoint.refuse_unreadable(hook.name, hooks[hook.name])
         carry = self.state.carry.leaves(self.parallel)
         if self.parallel.main:
             extra = {
@@ -110,6 +129,14 @@ class Fit:
 
     def resume(self) -> None:
         """Bring everything to where the last checkpoint stands. Raises RunError if the data is not the same or the budget too small."""
+        self._hold()
+        try:
+            self._resume()
+        except BaseException:
+            self._release()
+            raise
+
+    def _resume(self) -> None:
         path = checkpoint.locate(self.run.checkpoints, "last")
         budget = self.state.steps
         extra = checkpoint.load(path, self.state)

@@ -1,5 +1,6 @@
 """Checkpoints: a folder a step, complete or absent, checked by hash, readable without running anybody's code."""
 
+import io
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from assay.core.files import hash_file, write_text
-from assay.errors import RunError, disk_full
+from assay.errors import RunError, UserError, disk_full
 from assay.runs.checkpoint_ref import CheckpointRef, step_name, steps_in
 from assay.training.state import Best, TrainState
 
@@ -97,7 +98,7 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     """The checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
     saved, which = steps_in(folder), str(which)
     if not saved:
-        raise RunError(f"{folder}: holds no checkpoint yet; train longer, or lower train.save_every")
+        raise RunError(f"{folder}: holds no checkpoint yet; wait until the run saves one (train.save_every), or train it anew")
     best = read_best(folder) if which == "best" else None
     found: dict[str, CheckpointRef] = {
         "best": CheckpointRef("best", saved[-1] if best is None else best.step),
@@ -161,9 +162,25 @@ def damaged(path: Path) -> list[str]:
     """The files of a checkpoint that are not as they were written."""
     try:
         manifest: dict[str, str] = json.loads((path / MANIFEST).read_text())
+        if not {WEIGHTS, STATE} <= manifest.keys():
+            return [MANIFEST]
         return [name for name, digest in manifest.items() if not (path / name).is_file() or hash_file(path / name) != digest]
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return [MANIFEST]
+
+
+def refuse_unreadable(owner: str, memory: Mapping[str, Any]) -> None:
+    """Raise UserError for what a hook remembers that could be saved and not be read back, as reading runs nobody's code."""
+    file = io.BytesIO()
+    try:
+        torch.save(dict(memory), file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except (pickle.PickleError, AttributeError, TypeError, RuntimeError):
+        raise UserError(
+            f"hooks: '{owner}' remembers more than numbers, texts, lists, dicts and tensors, which no checkpoint can keep; return less in "
+            "its state_dict"
+        ) from None
 
 
 def write_best(folder: Path, best: Best) -> None:

@@ -176,11 +176,12 @@ class Stop(Hook):
     def __init__(self, save: Callable[[], None], parallel: Parallel, how_to_resume: str, listeners: Sequence[StopListener] = ()) -> None:
         self.save, self.parallel, self.how_to_resume, self.listeners = save, parallel, how_to_resume, listeners
         self.received: set[int] = set()
-        self.reason = ""
+        self.reason: str | None = None  # of the first hook that asked
 
     def request(self, reason: str) -> None:
         """Stop the run after this step for this reason; the first of several counts."""
-        self.reason = self.reason or reason
+        if self.reason is None:
+            self.reason = str(reason).strip() or "a hook asked for it"
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -198,20 +199,22 @@ class Stop(Hook):
         if received and (not state.finished or received[0] == OUT_OF_TIME):
             self._end(state.step, signal.Signals(received[0]).name)
             raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.how_to_resume}", received[0])
-        if reason and not state.finished:
+        if reason is not None and not state.finished:
             self._end(state.step, reason)
             raise StopRequested(f"stopped after step {state.step} and saved ({reason}); go on with: {self.how_to_resume}", reason)
 
     def _end(self, step: int, reason: str) -> None:
-        for listen in self.listeners:
-            listen(step, reason)
-        self.save()
+        try:
+            for listen in self.listeners:
+                listen(step, reason)
+        finally:
+            self.save()  # whatever a listener does, nothing that was computed is lost
 
-    def _agree(self, device: torch.device) -> tuple[list[int], str]:
+    def _agree(self, device: torch.device) -> tuple[list[int], str | None]:
         """The signals, the first that counts first, and the reason of a hook: all processes stop after the same step and for the same."""
         if self.parallel.world == 1:
             return [number for number in self.signals if number in self.received], self.reason
-        mine = [float(number in self.received) for number in self.signals] + [float(bool(self.reason))]
+        mine = [float(number in self.received) for number in self.signals] + [float(self.reason is not None)]
         *signals, requested = self.parallel.sum(torch.tensor(mine, device=device)).tolist()
         received = [number for number, count in zip(self.signals, signals, strict=True) if count > 0]
-        return received, (self.reason or "a hook of another process asked for it") if requested else ""
+        return received, (self.reason or "a hook of another process asked for it") if requested else None

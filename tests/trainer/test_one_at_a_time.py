@@ -1,0 +1,54 @@
+"""Only one process at a time trains in a run's directory."""
+
+from pathlib import Path
+
+import pytest
+
+import assay
+from assay.errors import RunError
+from assay.runs.directory import RunDirectory
+from assay.runs.lock import hold_run
+from assay.trainer.callback import Event
+from support.experiment import write_recipe, write_text
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ASSAY_RUNS", str(tmp_path / "runs"))
+    return write_recipe(tmp_path, write_text(tmp_path))
+
+
+def test_a_run_that_is_training_is_not_resumed_by_another(recipe: Path, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def resume_meanwhile(event: Event) -> None:
+        if event.name == "step" and event.step == 12:
+            with pytest.raises(RunError) as caught:
+                assay.resume("last")
+            refused.append(str(caught.value))
+
+    run = assay.train(recipe, "train.save_every=5steps", hooks=[resume_meanwhile])
+    assert run.status.state == "finished"
+    steps = [line["step"] for line in run.metrics() if "loss" in line]
+    assert steps == sorted(set(steps))
+    (sentence,) = refused
+    assert "is being trained by process" in sentence
+    assert assay.resume(run, "train.budget=25steps").status.step == 25  # free again
+
+
+def test_the_lock_is_given_back_when_its_holder_is_gone(tmp_path: Path) -> None:
+    lock = hold_run(tmp_path, "process 1 here")
+    with pytest.raises(RunError, match="is being trained by process 1 here; wait until it ends, or stop it"):
+        hold_run(tmp_path, "process 1 here")
+    del lock
+    assert hold_run(tmp_path, "nobody") is not None
+
+
+def test_a_refused_resume_leaves_the_run_free(recipe: Path) -> None:
+    run = assay.train(recipe)
+    for _ in range(2):
+        with pytest.raises(RunError, match="give a larger total"):
+            run.resume("train.budget=3steps")
+    assert RunDirectory(run.path).status()["state"] == "finished"
+    assert run.resume("train.budget=22steps").status.step == 22
