@@ -102,7 +102,7 @@ def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
 
 
 def sample(
-    run: "RunLike", prompt: str = "", count: int = 1, seed: int = 0, *, runs_dir: str | Path | None = None, **options: Any
+    run: "RunLike", prompt: str | bytes = "", count: int = 1, seed: int = 0, *, runs_dir: str | Path | None = None, **options: Any
 ) -> list[str]:
     """What a run's model writes after a prompt: `assay sample`. Options are those of `Run.sample`.
 

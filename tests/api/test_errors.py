@@ -3,11 +3,17 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 
 import assay
 from assay.errors import ConfigError, RunError, UserError
 from support.trained import call
 from support.workshop import Workshop
+
+V = 256
+BYTES = [bytes([value]) for value in range(V)]
+embed = torch.nn.Embedding(V, V)
+single = torch.nn.Embedding(1, 1)
 
 Mistake = tuple[Callable[[Workshop], object], tuple[str, ...]]
 
@@ -73,6 +79,25 @@ def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: 
         (lambda w: w.run.sample(top_p=2), UserError, "top_p: 2 cannot be; give a number from 1e-09 to 1"),
         (lambda w: w.run.sample(checkpoint=7), RunError, "no checkpoint '7'; there are best, last, 20"),
         (lambda w: assay.train(w.recipe, track="paper"), UserError, "nothing is called 'paper'"),
+        (lambda w: assay.study("harder", jobs=0), UserError, "jobs: 0 is no number of runs at a time; give 1 or more"),
+        (lambda w: assay.study("harder", jobs=-1), UserError, "jobs: -1 is no number"),
+        (lambda w: assay.search("any.toml", jobs=0), UserError, "jobs: 0 is no number of runs at a time; give 1 or more"),
+        (lambda w: assay.search("any.toml", jobs=-2), UserError, "jobs: -2 is no number"),
+        (lambda w: assay.check(embed, V, pad=9999), UserError, "pad: the model cannot read texts padded with 9999 (IndexError"),
+        (lambda w: assay.check(embed, 2, pad=1), UserError, "pad: beside 1 there is a single token"),
+        (lambda w: assay.check(embed, None), UserError, "vocabulary: None is no number of tokens; give a whole number from 2 on"),
+        (lambda w: assay.check(single, 2), UserError, "the model knows a single token"),
+        (lambda w: assay.check(embed, V, device="gpu"), UserError, "device: no device 'gpu'"),
+        (lambda w: assay.check(embed, V, validation={"loss": 1.0}), UserError, "validation: dict is no validation loop"),
+        (lambda w: assay.check_validation({"loss": 1.0}), UserError, "validation: dict is no validation loop"),
+        (lambda w: assay.score(embed, BYTES, "abc", device="gpu"), UserError, "device: no device 'gpu'"),
+        (lambda w: assay.score(embed, BYTES, [1, 2]), UserError, "text: 1 is no text; give a str, bytes, a path, or a list"),
+        (lambda w: assay.score(embed, BYTES, 5), UserError, "text: 5 is no text"),
+        (lambda w: assay.score(embed, {}, "x"), UserError, "the table has no tokens"),
+        (lambda w: assay.score(single, ["a"], "aaa"), UserError, "the model knows a single token"),
+        (lambda w: assay.train(w.recipe, hooks=[assay.Hook]), UserError, "hooks: Hook is a class; give an object of it, Hook()"),
+        (lambda w: w.run.sample(None), UserError, "prompt: None is no text; give a str or bytes, or leave it out"),
+        (lambda w: assay.Run(w.folder / "nope").config, RunError, "nope/config.toml: cannot be read (No such file or directory)"),
         (lambda w: assay.compare(), UserError, "0 to compare"),
         (lambda w: assay.compare([], w.run), UserError, "an arm has no run"),
         (lambda w: assay.compare(w.run, 5), UserError, "5 is neither a run nor the name of one"),
@@ -85,6 +110,13 @@ def test_what_only_python_can_ask_for_is_refused_in_a_sentence(
         call_it(workshop)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the mistake is to ask for CUDA where there is none")
+@pytest.mark.parametrize("call_it", [lambda: assay.check(embed, V, device="cuda"), lambda: assay.score(embed, BYTES, "a", device="cuda:0")])
+def test_cuda_where_there_is_none_names_the_argument(call_it: Callable[[], object]) -> None:
+    with pytest.raises(UserError, match=r"^device: no CUDA device is visible to torch; use cpu$"):
+        call_it()
 
 
 def test_a_refused_call_makes_no_run(workshop: Workshop) -> None:

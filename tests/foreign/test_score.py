@@ -21,13 +21,13 @@ RAW = TEXT.encode()
 IDS = [CHARACTERS.index(character) for character in TEXT]
 
 
-def by_hand(model: Any, ids: list[int], context: int, start: int | None = None) -> float:
-    """The nats of every token, one call a token: windows side by side, the last one full, the first token uniform without a start."""
+def by_hand(model: Any, ids: list[int], context: int, start: int | None = None, stride: int | None = None) -> float:
+    """The nats of every token, one call a token: windows of `stride` new tokens, the first token uniform without a start."""
     model, total = model.eval(), 0.0
-    stream = [start, *ids]
+    stream, step = [start, *ids], stride or context
     with torch.no_grad():
         for at, token in enumerate(ids):
-            stop = min((at // context + 1) * context, len(ids))
+            stop = min((at // step + 1) * step, len(ids))
             seen = [x for x in stream[max(0, stop - context) : at + 1] if x is not None]
             logits = model(torch.tensor([seen]))[0, -1].double() if seen else torch.zeros(V)
             total -= float(F.log_softmax(logits, -1)[token])
@@ -43,6 +43,18 @@ def test_every_byte_is_scored_as_by_hand(start: int | None) -> None:
     assert (score.bytes_scored, score.tokens_scored, score.characters) == (len(RAW), len(TEXT), len(TEXT))
     assert score.protocol.uniform_first == (start is None)
     assert ("first token uniform" in score.protocol.describe()) == (start is None)
+
+
+@pytest.mark.parametrize("start", [None, 3])
+@pytest.mark.parametrize(("context", "stride"), [(64, 1), (64, 16), (64, 64), (8, 4)])
+def test_overlapping_windows_score_every_byte_as_by_hand(context: int, stride: int, start: int | None) -> None:
+    score = score_foreign(Nano(), CHARACTERS, RAW, context=context, stride=stride, start=start)
+    assert score.nats == pytest.approx(by_hand(Nano(), IDS, context, start, stride), rel=1e-6)
+    assert math.isfinite(score.bits_per_byte)
+    assert score.complete
+    assert score.bytes_scored == len(RAW)
+    if stride == context:
+        assert score.nats == score_foreign(Nano(), CHARACTERS, RAW, context=context, start=start).nats
 
 
 def test_a_first_token_without_a_start_costs_ln_v() -> None:

@@ -9,7 +9,7 @@ import pytest
 import assay
 from assay.errors import UserError
 from assay.tools.verify_resume import differences
-from assay.trainer.callback import Event
+from assay.trainer.callback import Event, as_hooks
 from support.workshop import Workshop, make_workshop, use
 
 DROPOUT = "model.block.feed_dropout=0.2"  # what draws at random shows whether a resumed run goes on with the same draws
@@ -189,3 +189,7 @@ def test_two_hooks_that_remember_need_two_names(recipe: Path) -> None:
     other.name = "counting_again"
     assay.train(recipe, hooks=[one, other, assay.Hook(), assay.Hook()])
     assert one.count == other.count == 8
+
+
+def test_no_hooks_are_none_or_an_empty_list() -> None:
+    assert as_hooks(None) == as_hooks([]) == []

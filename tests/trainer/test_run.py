@@ -52,6 +52,17 @@ def test_a_run_holds_in_another_working_directory(made: Workshop, run: assay.Run
     assert found in assay.list_runs(tmp_path / "runs")
 
 
+def test_a_prompt_is_text_or_bytes(run: assay.Run) -> None:
+    assert run.sample(b"And", tokens=5) == run.sample("And", tokens=5)
+    assert "".join(run.stream(b"And", tokens=5)) == run.sample("And", tokens=5)[0]
+
+
+def test_a_model_is_loaded_from_a_run_as_from_its_directory(run: assay.Run) -> None:
+    found, expected = assay.load_model(run), assay.load_model(run.path)
+    assert found.tokenizer.digest == expected.tokenizer.digest
+    assert all(torch.equal(one, other) for one, other in zip(found.model.parameters(), expected.model.parameters(), strict=True))
+
+
 def test_a_run_survives_pickling(run: assay.Run) -> None:
     again = pickle.loads(pickle.dumps(run))
     assert again == run

@@ -11,16 +11,16 @@ from assay.errors import ConfigError
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
 
 
-def resolve(name: str) -> torch.device:
-    """The device called `name`; `auto` takes a GPU where there is one."""
+def resolve(name: str, setting: str = "train.device") -> torch.device:
+    """The device called `name`; `auto` takes a GPU where there is one. Raises ConfigError, which names the `setting` or argument."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("train.device", "no CUDA device is visible to torch; use cpu")
+        raise ConfigError(setting, "no CUDA device is visible to torch; use cpu")
     try:
         return torch.device(name)
     except RuntimeError:
-        raise ConfigError("train.device", f"no device '{name}'; use auto, cpu, cuda or cuda:N") from None
+        raise ConfigError(setting, f"no device '{name}'; use auto, cpu, cuda or cuda:N") from None
 
 
 def keep_freed_memory() -> None:

@@ -138,7 +138,8 @@ class Scorer:
             output = model(row[:, :-1], state, None if piece.documents is None else torch.from_numpy(piece.documents).to(self.device))
             state = output.state
             first = output.predictions[0]
-            measured = measure(first.readout, first.hidden, row[:, 1:], model.vocabulary)
+            targets = torch.from_numpy(np.where(piece.scored, piece.tokens[:, 1:], 0))  # padding may be no token of the model's
+            measured = measure(first.readout, first.hidden, targets.to(self.device), model.vocabulary)
             record.write(piece.place[piece.scored], piece.scored, measured)
         return record.summed(self.parallel, self.device)
 

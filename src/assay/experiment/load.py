@@ -1,5 +1,6 @@
 """What is read from the disk: the tokens of an experiment, the config and the model of a run."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
@@ -39,16 +40,16 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
 
 
 def load_model(
-    reference: str | Path, *, checkpoint: str | int = "best", runs_dir: Path | None = None, device: str | None = None
+    reference: str | os.PathLike[str], *, checkpoint: str | int = "best", runs_dir: Path | None = None, device: str | None = None
 ) -> Trained:
-    """The model and the tokenizer of a run: its directory, its name or `last`. Needs nothing but the directory.
+    """The model and the tokenizer of a run: a `Run`, its directory, its name or `last`. Needs nothing but the directory.
 
     `checkpoint` is `best`, `last`, `average` or a step; `device` is where the model goes, absent: as trained. Raises RunError or
     ConfigError. `run.model()` gives the model in evaluation mode, for ids of any integer type.
 
     >>> model, tokenizer = assay.load_model(run.path)
     """
-    run = find(str(reference), runs_folder(runs_dir))
+    run = find(os.fspath(reference), runs_folder(runs_dir))
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
     model = build_model(config, tokenizer.size)
     checkpoints.open_weights(run.checkpoints, checkpoint, model)

@@ -6,10 +6,12 @@ Each fault is looked for by changing what must not matter and comparing logits. 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from assay.core.devices import resolve
 from assay.errors import AssayError, UserError
 from assay.foreign.adapter import Callee, ForeignCall, LastPositionOnly, device_of, evaluating, module_of
 from assay.foreign.findings import Findings
@@ -49,9 +51,12 @@ def check_model(
     A module is checked in evaluation mode and put back. `pad` is the id that texts are padded with, if that is to be checked;
     `validation` says how its loss was measured. Raises UserError for what cannot be called so.
     """
+    for name, value in (("length", length), ("vocabulary", vocabulary)):
+        if not isinstance(value, Integral):
+            raise UserError(f"{name}: {value!r} is no number of tokens; give a whole number from 2 on")
     if length < 2 or vocabulary < 2:
         raise UserError(f"length and vocabulary: {length} and {vocabulary} are too few to change anything; give at least 2 of both")
-    call = ForeignCall(model, torch.device(device) if device is not None else device_of(model))
+    call = ForeignCall(model, resolve(str(device), "device") if device is not None else device_of(model))
     with evaluating(model), _random_state_kept(call.device):
         try:
             found = _check(call, vocabulary, length, seed, pad)
@@ -64,6 +69,8 @@ def _check(call: ForeignCall, vocabulary: int, length: int, seed: int, pad: int 
     try:
         known = int(call.logits(torch.zeros(ROWS, length, dtype=torch.int64)).shape[-1])
         found = [ModelFinding("small_vocabulary", amount=known, length=vocabulary)] if known < vocabulary else []
+        if known < 2:
+            raise UserError("the model knows a single token, so nothing can be changed; give one whose logits are of at least 2")
         probe = _probe(call, min(known, vocabulary), length, seed, pad)
         logits = probe.logits(probe.ids)
     except AssayError:
@@ -88,6 +95,8 @@ def _probe(call: ForeignCall, vocabulary: int, length: int, seed: int, pad: int 
     """Texts of tokens other than `pad`, and others that differ from them everywhere."""
     generator = torch.Generator().manual_seed(seed)
     usable = torch.tensor([token for token in range(vocabulary) if token != pad])
+    if len(usable) < 2:
+        raise UserError(f"pad: beside {pad} there is a single token, so nothing can be changed; give a vocabulary of at least 3")
     drawn = torch.randint(len(usable), (ROWS, length), generator=generator)
     moved = torch.randint(1, len(usable), (ROWS, length), generator=generator)
     return Probe(call, usable[drawn], usable[(drawn + moved) % len(usable)], seed)
@@ -200,8 +209,14 @@ def _depends_on_padding(probe: Probe, pad: int, precision: Precision) -> Found:
     total = probe.ids.shape[1]
     length = (total + 1) // 2
     padded = probe.ids.clone()
-    padded[:, length:] = pad
-    after, alone = probe.logits(padded)[:, :length], probe.logits(probe.ids[:, :length])
+    try:
+        padded[:, length:] = pad
+        after = probe.logits(padded)[:, :length]
+    except Exception as error:  # whatever a model raises for an id that it does not know
+        raise UserError(
+            f"pad: the model cannot read texts padded with {pad!r} ({type(error).__name__}: {error}); give an id that it knows"
+        ) from error
+    alone = probe.logits(probe.ids[:, :length])
     far = _farthest(_distance(after, alone), precision.other_shape, share=precision.share)
     return [] if far is None else [ModelFinding("depends_on_padding", *far, token=pad, length=length)]
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from assay.core.devices import resolve
 from assay.errors import AssayError, DataError, UserError, out_of_memory, refuse_outside
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.score import Score, Scorer
@@ -48,7 +49,7 @@ def score_foreign(  # noqa: PLR0913
     Raises DataError where the tokens do not spell every byte, UserError for a model whose figure would mean nothing.
     """
     source = _source(tokenizer, text, start)
-    where = torch.device(device) if device is not None else device_of(model)
+    where = resolve(str(device), "device") if device is not None else device_of(model)
     refuse_outside("context", context, 1)
     refuse_outside("batch", batch, 1)
     step = context if stride is None else stride

@@ -1,7 +1,7 @@
 """A text to be scored, in whatever form it is given."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Documents(NamedTuple):
 
 
 def read_documents(text: Text) -> Documents:
-    """The bytes of a text. Raises DataError for a file that cannot be read, and where there is nothing."""
+    """The bytes of a text. Raises DataError for a file that cannot be read, for what is no text, and where there is nothing."""
     if isinstance(text, Path) or (isinstance(text, str) and _is_path(text)):
         try:
             return Documents([Path(text).read_bytes()], b"", f"text {Path(text).name}")
@@ -31,9 +31,13 @@ def read_documents(text: Text) -> Documents:
             raise DataError(f"{text}: cannot be read ({error.strerror}); give the path of a file, or the text itself as bytes") from None
     if isinstance(text, str | bytes):
         return Documents([_raw(text)], b"", "text")
-    if not text:
+    documents = list(text) if isinstance(text, Iterable) else [text]
+    if not documents:
         raise DataError("the text is empty; there is nothing to score")
-    return Documents([_raw(document) for document in text], SEPARATOR, "text")
+    for document in documents:
+        if not isinstance(document, str | bytes):
+            raise DataError(f"text: {document!r} is no text; give a str, bytes, a path, or a list of str or bytes")
+    return Documents([_raw(document) for document in documents], SEPARATOR, "text")
 
 
 def _raw(text: str | bytes) -> bytes:

@@ -172,6 +172,8 @@ def _table(given: Mapping[Any, Any] | Sequence[Any]) -> dict[int, bytes]:
     pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
     table = dict((_entry(value, key) if isinstance(key, str | bytes) else _entry(key, value)) for key, value in pairs)
     spellings = sorted(spelling for spelling in table.values() if spelling)
+    if not spellings:
+        raise UserError("the table has no tokens; give one from ids to bytes or characters")
     for shorter, longer in pairwise(spellings):
         if longer.startswith(shorter):
             raise UserError(

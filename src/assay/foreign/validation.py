@@ -119,6 +119,10 @@ def check_validation(loop: ValidationLoop) -> Findings:
     >>> print(assay.check_validation(assay.ValidationLoop(loss=1.47, tokens_scored=1000, tokens=1000, bytes=1000)))
     the validation loop covers every token; its loss is 2.1208 bits per byte
     """
+    if not isinstance(loop, ValidationLoop):
+        raise UserError(
+            f"validation: {type(loop).__name__} is no validation loop; give assay.ValidationLoop(loss=..., tokens=..., bytes=...)"
+        )
     kinds: list[LoopKind] = []
     if loop.complete:
         kinds.append("complete")

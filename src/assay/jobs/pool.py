@@ -19,7 +19,7 @@ import torch
 
 from assay.core.machine import cpu_count, cpu_quota
 from assay.core.signals import heeding
-from assay.errors import AssayError, Interrupted
+from assay.errors import AssayError, Interrupted, UserError
 from assay.jobs.folder import WORKERS_LOG
 
 LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long
@@ -27,6 +27,12 @@ SHARE = 0.05  # of the time that looking may take, as the workers need the cores
 DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
 
 Tell = Callable[[str], None]
+
+
+def refuse_no_jobs(jobs: int | None) -> None:
+    """Raise UserError for fewer than one run at a time; None leaves the number to the machine."""
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs: {jobs} is no number of runs at a time; give 1 or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,12 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def config_text(self) -> str:
-        """config.toml as written."""
-        return (self.path / CONFIG).read_text(encoding="utf-8")
+        """config.toml as written. Raises RunError where it cannot be read."""
+        path = self.path / CONFIG
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read ({error.strerror}); give the directory of a run") from None
 
     def provenance(self) -> dict[str, Any]:
         """What the run was made with; empty where that was lost."""

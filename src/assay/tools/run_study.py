@@ -10,7 +10,7 @@ import torch
 
 from assay.errors import Interrupted, RunError, UserError
 from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import shares
+from assay.jobs.pool import refuse_no_jobs, shares
 from assay.jobs.slurm import require_slurm, submit
 from assay.jobs.worker import prepare_base, retry
 from assay.runs.directory import runs_folder
@@ -57,6 +57,9 @@ class StudyRequest:
     runs_dir: Path | None = None
     data_dir: Path | None = None
     command: str = "the same call of assay.study"  # that goes on
+
+    def __post_init__(self) -> None:
+        refuse_no_jobs(self.jobs)
 
 
 def run_study(request: StudyRequest, watcher: StudyWatcher) -> Study:

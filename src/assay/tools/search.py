@@ -9,6 +9,7 @@ from typing import Any
 from assay.core import recipe
 from assay.errors import ConfigError, Interrupted, UserError
 from assay.jobs.launch import LaunchConfig
+from assay.jobs.pool import refuse_no_jobs
 from assay.jobs.slurm import require_slurm, submit
 from assay.runs.directory import runs_folder
 from assay.searches.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
@@ -106,6 +107,9 @@ class SearchRequest:
     asked: Asked = ASKED
     runs_dir: Path | None = None
     command: str = "the same call of assay.search"  # that goes on
+
+    def __post_init__(self) -> None:
+        refuse_no_jobs(self.jobs)
 
 
 def run_search(request: SearchRequest, watcher: SearchWatcher) -> Search:

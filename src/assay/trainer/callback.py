@@ -94,12 +94,14 @@ def measure_step(result: StepResult) -> dict[str, float]:
     return {"loss": float(result.terms["loss"].mean.value()), "gradient_norm": float(result.total_norm)}
 
 
-def as_hooks(hooks: Sequence[Hook | Callable[[Event], object]]) -> list[Hook]:
-    """Hooks as they are, functions as callbacks. Raises UserError for what is neither, and for names that would mix what is remembered."""
+def as_hooks(hooks: Sequence[Hook | Callable[[Event], object]] | None) -> list[Hook]:
+    """Hooks as they are, functions as callbacks; None is none. Raises UserError for what is neither, and for names that mix memories."""
     if isinstance(hooks, Hook) or callable(hooks):
         raise UserError("hooks: takes a list, even of one; write hooks=[...]")
     found: list[Hook] = []
-    for number, hook in enumerate(hooks):
+    for number, hook in enumerate(() if hooks is None else hooks):
+        if isinstance(hook, type) and issubclass(hook, Hook):
+            raise UserError(f"hooks: {hook.__name__} is a class; give an object of it, {hook.__name__}()")
         if not isinstance(hook, Hook) and not callable(hook):
             raise UserError(f"hooks: {hook!r} is neither a Hook nor a function of one event")
         found.append(hook if isinstance(hook, Hook) else Callback(hook, number))

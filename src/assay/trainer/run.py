@@ -150,8 +150,9 @@ class Run:
         return load_tokenizer(self.directory.path / "tokenizer.json")
 
     def sample(
-        self, prompt: str = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
+        self, prompt: str | bytes = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
+        device: str | None = None,
     ) -> list[str]:  # fmt: skip
         """What the model writes after `prompt`, which each text begins with; a text ends where the model ends it.
 
@@ -165,8 +166,9 @@ class Run:
         return Writer(self.directory, (temperature, top_k, top_p, min_p), checkpoint, device).write(prompt, count, seed, tokens)
 
     def stream(
-        self, prompt: str = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
+        self, prompt: str | bytes = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
+        device: str | None = None,
     ) -> Iterator[str]:  # fmt: skip
         """The text that `sample` gives first, in pieces as they are drawn.
 
@@ -216,6 +218,14 @@ class Run:
         from assay.trainer.notebook import plot_curve
 
         return plot_curve(self, (split, figure), x, axes)
+
+    def __fspath__(self) -> str:
+        """Its path, so that whatever takes a path takes a run.
+
+        >>> assay.load_model(run).tokenizer.size == run.tokenizer.size
+        True
+        """
+        return str(self.path)
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows: what it is, its figures, its baselines, its curve."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from itertools import chain
 
-from assay.errors import refuse_outside
+from assay.errors import UserError, refuse_outside
 from assay.experiment.load import load_model
 from assay.generation.decode import pieces, stream, texts
 from assay.generation.sampling import Sampling
@@ -24,7 +24,7 @@ class Writer:
             refuse_outside(name, getattr(self.sampling, name), least, most)
         self.model, self.tokenizer = load_model(run.path, checkpoint=checkpoint, device=device)
 
-    def write(self, prompt: str, count: int, seed: int, tokens: int) -> list[str]:
+    def write(self, prompt: str | bytes, count: int, seed: int, tokens: int) -> list[str]:
         """`count` texts, each with the prompt it begins with and at most so many new tokens. Raises UserError for a prompt too long."""
         refuse_outside("count", count, 1)
         refuse_outside("tokens", tokens, 1)
@@ -32,15 +32,18 @@ class Writer:
         steps = stream(self.model, start, count, tokens, self.sampling, seed, end=self.tokenizer.end)
         return [self._spell(start) + text for text, _ in texts(steps, self.tokenizer.decode, self.tokenizer.end)]
 
-    def stream(self, prompt: str, seed: int, tokens: int) -> Iterator[str]:
+    def stream(self, prompt: str | bytes, seed: int, tokens: int) -> Iterator[str]:
         """The first of these texts, in pieces as they are drawn."""
         refuse_outside("tokens", tokens, 1)
         start = self._start(prompt)
         steps = stream(self.model, start, 1, tokens, self.sampling, seed, end=self.tokenizer.end)
         return chain([self._spell(start)], pieces(steps, self.tokenizer.decode, self.tokenizer.end))
 
-    def _start(self, prompt: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode([prompt.encode("utf-8", errors="surrogateescape")])[0].tolist()
+    def _start(self, prompt: str | bytes) -> list[int]:
+        if not isinstance(prompt, str | bytes):
+            raise UserError(f"prompt: {prompt!r} is no text; give a str or bytes, or leave it out")
+        raw = prompt.encode("utf-8", errors="surrogateescape") if isinstance(prompt, str) else prompt
+        ids: list[int] = self.tokenizer.encode([raw])[0].tolist()
         return ids
 
     def _spell(self, ids: list[int]) -> str:
