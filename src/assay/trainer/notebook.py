@@ -62,13 +62,16 @@ def plot_curve(run: "Run", what: tuple[str, str], x: str, axes: "Axes | None") -
 
 def html_of(run: "Run") -> str:
     """A table of what the run is and what it found, with the curve of its validations."""
+    from assay.trainer.baselines import read_baselines
+
     status = run.status
     best = (status.figures.get("scores") or {}).get("best")
     rows = {"run": str(short_path(run.path)), "state": f"{status.state}, step {status.step} of {status.steps or '?'}"}
     rows |= {"why": status.error} if status.error else {}
     if best is not None:
         rows["validation"] = f"{best['bits_per_byte']:.4f} ± {best['standard_error']:.4f} bits per byte, every byte once"
-    rows |= {name: f"{bits:.4f} bits per byte" for name, bits in (run.baselines or {}).items()}
+    baselines = read_baselines([run.directory])
+    rows |= {label: f"{bits:.4f} bits per byte" for label, bits in (baselines.labelled() if baselines else {}).items()}
     return html_table(rows) + _curve(run)
 
 
