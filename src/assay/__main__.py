@@ -1,21 +1,11 @@
 """The command line. Errors become one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
 
-import errno
 import os
 import sys
 
 from assay.cli.welcome import WELCOME, version
-from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, out_of_memory
+from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, explain_os_error, out_of_memory
 
-FOLDERS = {
-    errno.ENOSPC: "make room, then go on with `assay resume`",
-    errno.EDQUOT: "make room, then go on with `assay resume`",
-    errno.EACCES: "change its permissions, or name another place with --runs-dir or --data-dir",
-    errno.EPERM: "change its permissions, or name another place with --runs-dir or --data-dir",
-    errno.EROFS: "name another place with --runs-dir",
-    errno.ENOTDIR: "name a folder, not a file",
-    errno.EEXIST: "name a folder, not a file",
-}
 COMPLETION = ("--install-completion", "--show-completion")
 QUICK = {(): WELCOME, ("--version",): version()}  # answered without importing anything
 
@@ -65,9 +55,10 @@ def _run() -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.errno not in FOLDERS:
+        sentence = explain_os_error(error)
+        if sentence is None:
             raise
-        _stop(f"error: {error.filename or 'a file'}: {(error.strerror or '').lower()}; {FOLDERS[error.errno]}", 2)
+        _stop(f"error: {sentence}", 2)
     except (MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             _stop(f"error: {OUT_OF_MEMORY}", 1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import UserError
+from assay.errors import UserError, file_errors_as_sentences
 from assay.trainer.run import Run
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ CONTEXT = 256  # tokens in a window of a model that is no run's, unless said oth
 __all__ = ["check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "search", "study", "train"]
 
 
+@file_errors_as_sentences()
 def train(
     recipe: str | Path, *overrides: "Override", scale: str | None = None, budget: str | None = None, seed: int | None = None,
     name: str | None = None, runs_dir: str | Path | None = None, data_dir: str | Path | None = None, hooks: Sequence["HookLike"] = (),
@@ -63,6 +64,7 @@ def train(
     return run
 
 
+@file_errors_as_sentences()
 def resume(
     run: "RunLike", *overrides: "Override", runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
     hooks: Sequence["HookLike"] = (), progress: bool | None = None, track: Sequence[str] = (), tracker: "Tracker | None" = None,
@@ -101,6 +103,7 @@ def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
     return [Run(directory.path.resolve()) for directory in all_runs(runs_folder(_path(runs_dir)))]
 
 
+@file_errors_as_sentences()
 def sample(
     run: "RunLike", prompt: str = "", count: int = 1, seed: int = 0, *, runs_dir: str | Path | None = None, **options: Any
 ) -> list[str]:
@@ -112,6 +115,7 @@ def sample(
     return load(run, runs_dir).sample(prompt, count, seed, **options)
 
 
+@file_errors_as_sentences()
 def score(
     what: "RunLike | Callable[..., Any]", tokenizer: Any = None, text: Any = None, *, split: str = "validation",
     checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None, context: int | None = None,
@@ -168,6 +172,7 @@ def check(
     return check_model(model, vocabulary, length=length, seed=seed, pad=pad, validation=validation, device=device)
 
 
+@file_errors_as_sentences()
 def compare(
     *arms: "RunLike | Sequence[RunLike]", split: str = "validation", checkpoint: str | int = "best", policy: "Policy | None" = None,
     stride: int | None = None, seeds: bool = False, all_pairs: bool = False, runs_dir: str | Path | None = None,
@@ -193,6 +198,7 @@ def compare(
     return compare_arms(found, request, report, all_pairs=all_pairs)
 
 
+@file_errors_as_sentences()
 def study(
     file_or_name: str | Path, scale: str | None = None, jobs: int | None = None, runs_dir: str | Path | None = None,
     data_dir: str | Path | None = None, *, retry: bool = False, progress: bool | None = None,
@@ -217,6 +223,7 @@ def study(
     return run_study(request, ConsoleStudyWatcher(console()) if shown else StudyWatcher())
 
 
+@file_errors_as_sentences()
 def search(
     file: str | Path, jobs: int = 1, trials: int | None = None, scale: str | None = None, *, base: str | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None, progress: bool | None = None,
@@ -241,6 +248,7 @@ def search(
     return find_search(str(file), request) or run_search(request, ConsoleSearchWatcher(console()) if shown else SearchWatcher())
 
 
+@file_errors_as_sentences()
 def report(
     what: "RunLike | Study | Sequence[RunLike]", path: str | Path, *, csv: str | Path | None = None, markdown: str | Path | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None,

@@ -13,7 +13,8 @@ AssayError           failed while doing what was asked          exit code 1
 
 import errno
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Literal
 
@@ -108,6 +109,36 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether memory, of the machine or of a GPU, did not suffice."""
     told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS)
     return isinstance(error, MemoryError) or told
+
+
+REMEDIES = {  # for what the system refuses
+    errno.ENOSPC: "make room, then go on with `assay resume`",
+    errno.EDQUOT: "make room, then go on with `assay resume`",
+    errno.EACCES: "change its permissions, or name another place with --runs-dir or --data-dir",
+    errno.EPERM: "change its permissions, or name another place with --runs-dir or --data-dir",
+    errno.EROFS: "name another place with --runs-dir",
+    errno.ENOTDIR: "name a folder, not a file",
+    errno.EEXIST: "name a folder, not a file",
+}
+
+
+def explain_os_error(error: OSError) -> str | None:
+    """The sentence for a file that the system refuses; None where there is no remedy to name."""
+    if error.errno not in REMEDIES:
+        return None
+    return f"{error.filename or 'a file'}: {(error.strerror or '').lower()}; {REMEDIES[error.errno]}"
+
+
+@contextmanager
+def file_errors_as_sentences() -> Iterator[None]:
+    """Raise UserError where the system refuses a file for a reason with a remedy. Also a decorator of functions."""
+    try:
+        yield
+    except OSError as error:
+        sentence = explain_os_error(error)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
 
 
 def disk_full(error: BaseException) -> bool:

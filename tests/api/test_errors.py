@@ -1,5 +1,8 @@
 """A mistake in a call is an error whose sentence is the one that the command prints."""
 
+import errno
+import os
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -93,3 +96,24 @@ def test_a_refused_call_makes_no_run(workshop: Workshop) -> None:
     with pytest.raises(UserError):
         assay.train(workshop.recipe, "model.width=big")
     assert [run.name for run in assay.list_runs()] == [workshop.run.name]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_refuses_is_the_sentence_that_the_command_prints(
+    number: int, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: object, *_: object) -> None:
+        raise OSError(number, os.strerror(number), str(workshop.runs))
+
+    monkeypatch.setattr("assay.trainer.start.create", refuse)
+    with pytest.raises(UserError, match=f"{workshop.runs}: {os.strerror(number).lower()}; ") as refused:
+        assay.train(workshop.recipe)
+    assert call("train", str(workshop.recipe)).err.splitlines()[-1] == f"assay: error: {refused.value}"
+
+
+def test_a_file_that_a_run_cannot_write_is_a_sentence_too(workshop: Workshop) -> None:
+    scores = workshop.run.path / "scores"
+    shutil.rmtree(scores)
+    scores.write_text("")
+    with pytest.raises(UserError, match=r"scores: (file exists|not a directory); name a folder, not a file"):
+        workshop.run.score()

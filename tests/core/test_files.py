@@ -1,11 +1,13 @@
 """Files are replaced whole or not at all."""
 
+import errno
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from assay.core.files import hash_file, replacing, write_text
+from assay.core.files import append_text, hash_file, replacing, write_text
+from assay.errors import explain_os_error
 
 
 def test_a_file_is_replaced_when_all_of_it_is_written(tmp_path: Path) -> None:
@@ -30,3 +32,28 @@ def test_what_fails_leaves_the_old_file_and_no_debris(tmp_path: Path) -> None:
 def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"abc" * 100_000)
     assert hash_file(tmp_path / "b") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize("name", [None, "partial"])
+def test_an_error_names_the_file_and_none_that_stands_for_it(tmp_path: Path, name: str | None) -> None:
+    file = tmp_path / "a.txt"
+    with pytest.raises(OSError, match="No space left") as raised, replacing(file) as partial:
+        raise OSError(errno.ENOSPC, "No space left on device", None if name is None else str(partial))
+    assert raised.value.filename == str(file)
+    assert explain_os_error(raised.value) == f"{file}: no space left on device; make room, then go on with `assay resume`"
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised, replacing(tmp_path / "a.txt"):
+        (tmp_path / "other").read_text()
+    assert raised.value.filename == str(tmp_path / "other")
+    assert explain_os_error(raised.value) is None
+
+
+def test_a_text_is_added_at_the_end_and_a_refusal_names_the_file(tmp_path: Path) -> None:
+    append_text(tmp_path / "a.txt", "one\n")
+    append_text(tmp_path / "a.txt", "two\n")
+    assert (tmp_path / "a.txt").read_text() == "one\ntwo\n"
+    with pytest.raises(OSError, match="directory") as raised:
+        append_text(tmp_path, "three\n")
+    assert raised.value.filename == str(tmp_path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.errors import file_errors_as_sentences
 from assay.runs.directory import BASELINES, METRICS, RunDirectory, short_path
 from assay.runs.status import Status
 
@@ -88,6 +89,7 @@ class Run:
         found: dict[str, float] | None = self.directory.read_json(BASELINES)
         return found
 
+    @file_errors_as_sentences()
     def measure_baselines(self, waiting: "Waiting" = nullcontext) -> "Baselines":
         """Measure what cheaper methods reach on the validation text, once, and keep it; `waiting` is entered with the seconds it takes.
 
@@ -149,6 +151,7 @@ class Run:
 
         return load_tokenizer(self.directory.path / "tokenizer.json")
 
+    @file_errors_as_sentences()
     def sample(
         self, prompt: str = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0, top_k: int | None = None,
         top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best", device: str | None = None,
@@ -177,6 +180,7 @@ class Run:
 
         return Writer(self.directory, (temperature, top_k, top_p, min_p), checkpoint, device).stream(prompt, seed, tokens)
 
+    @file_errors_as_sentences()
     def score(
         self, split: str = "validation", *, checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None,
         batch_size: int = 32, device: str | None = None,
@@ -194,6 +198,7 @@ class Run:
         request = ScoreRequest(split, checkpoint, policy, stride, self.data_dir, batch_size, device)
         return score_run(self.directory, request).score
 
+    @file_errors_as_sentences()
     def resume(
         self, *overrides: "Override", hooks: Sequence["Hook | Callable[[Event], object]"] = (), progress: bool | None = None,
         track: Sequence[str] = (), tracker: "Tracker | None" = None,
