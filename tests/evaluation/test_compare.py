@@ -247,3 +247,13 @@ def test_a_score_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     bits[5] = np.inf
     with pytest.raises(RunError, match="no probability at all"):
         read_stored(keep(stored("diverged", bits, SIZES), tmp_path, "diverged"))
+
+
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_damaged_score_is_named_where_one_is_looked_for(tmp_path: Path, damage: str) -> None:
+    file = RunDirectory(tmp_path).write_json("scores/x.json", {})
+    file.write_text(damage)
+    with pytest.raises(RunError, match=r"x.json: is damaged; delete it, and score again"):
+        find_stored(RunDirectory(tmp_path), "validation", CheckpointRef("best", 1), "disjoint", None)
+    with pytest.raises(RunError, match=r"x.json: is not a stored score"):
+        read_stored(file)

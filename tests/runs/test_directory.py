@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.errors import RunError
-from assay.runs.directory import CONFIG, METRICS, STATUS, TIMINGS, RunDirectory, all_runs, create, find, runs_folder
+from assay.errors import RunError, UserError
+from assay.runs.directory import CONFIG, METRICS, PROVENANCE, STATUS, TIMINGS, RunDirectory, all_runs, create, find, runs_folder
 from assay.runs.provenance import code_hash, code_version, provenance
+from assay.runs.status import Status
 
 DIGEST = "0123456789abcdef"
 
@@ -139,3 +140,48 @@ def test_provenance_tells_code_versions_and_machine() -> None:
     assert facts["packages"]["torch"]
     assert facts["cpus"] >= 1
     json.dumps(facts)
+
+
+@pytest.mark.parametrize("written", ["[]", "{}", "3", '{"step', "\udcff"])
+def test_what_is_no_status_is_an_unknown_one(tmp_path: Path, written: str) -> None:
+    for name in (STATUS, PROVENANCE):
+        (tmp_path / name).write_bytes(written.encode(errors="surrogateescape"))
+    run = RunDirectory(tmp_path)
+    assert run.status() == {"state": "unknown", "failure": None}
+    assert run.provenance() == {}
+    assert Status.of(run.status()) == Status.of({}) == Status("unknown")
+
+
+@pytest.mark.parametrize("damage", [b'{"step": 2, "lo\n', b"[]\n", b'{"step": "\xff"}\n'])
+def test_a_damaged_line_is_named_with_its_number(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / METRICS).write_bytes(b'{"step": 1}\n' + damage + b'{"step": 3}\n')
+    with pytest.raises(RunError, match=r"metrics.jsonl, line 2: is damaged; restore it from a copy, or delete the line"):
+        list(RunDirectory(tmp_path).lines(METRICS))
+
+
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_damaged_score_is_named(tmp_path: Path, damage: str) -> None:
+    run = RunDirectory(tmp_path)
+    run.write_json("scores/end-best.json", {}).write_text(damage)
+    with pytest.raises(RunError, match=r"scores/end-best.json: is damaged; delete it, and score again with `assay score`"):
+        run.named_scores()
+
+
+def test_a_folder_that_is_called_as_a_config_makes_no_run(tmp_path: Path) -> None:
+    (tmp_path / "odd" / CONFIG).mkdir(parents=True)
+    assert all_runs(tmp_path) == []
+    with pytest.raises(RunError, match="no runs in"):
+        find("odd", tmp_path)
+
+
+def test_runs_that_are_only_in_folders_of_the_folder_are_named_as_they_are_found(tmp_path: Path) -> None:
+    run = made(tmp_path / "study")
+    with pytest.raises(RunError, match=rf"no run 'last' in .*; name one by its folder too: study/{run.name}$"):
+        find("last", tmp_path)
+    assert find(f"study/{run.name}", tmp_path).path == run.path
+
+
+def test_a_file_is_no_folder_of_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: is a file, and runs are kept in a folder; name a folder, not a file"):
+        runs_folder(tmp_path / "file")

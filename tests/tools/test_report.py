@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.runs.directory import all_runs
 from assay.tools.report import gather_baselines, gather_token_losses, write_report
 from support.made_study import made
 from support.reported import ARMS, rate, study
@@ -50,3 +51,17 @@ def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> No
     assert written.files == {path: path.stat().st_size for path in (output, csv)}
     assert "depth=2 is better" in written.verdict[0]
     assert write_report(["made"], output, runs_dir=tmp_path).verdict == written.verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [("*.npz", "junk", "was not kept by unit; score the run again"), ("*.json", "{", "is damaged; delete it")],
+)
+def test_a_finished_run_with_a_damaged_score_has_the_reason_told(tmp_path: Path, name: str, damage: str, reason: str) -> None:
+    made(tmp_path / "made", ARMS[:1], rate)
+    run = all_runs(tmp_path / "made")[0]
+    for file in (run.path / "scores").glob(name):
+        file.write_text(damage)
+    verdict = write_report(run.path, tmp_path / "page.html").verdict[0]
+    assert reason in verdict
+    assert "not finished" not in verdict

@@ -61,3 +61,14 @@ def test_a_damaged_plan_is_told_and_hides_nothing_else(tmp_path: Path) -> None:
     [entry] = list_entries(tmp_path / "runs")
     assert entry["state"] == "damaged"
     assert "holds a damaged plan" in entry["error"]
+
+
+def test_one_run_with_damaged_files_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name in ("damaged", "whole"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.toml").write_text("")
+        set_state(tmp_path, name, "finished")
+    for file in ("status.json", "metrics.jsonl", "provenance.json"):
+        (tmp_path / "damaged" / file).write_text("[]\n")
+    RunDirectory(tmp_path / "damaged").write_json("scores/a.json", {}).write_text("{")
+    assert {entry["run"]: entry["state"] for entry in list_entries(tmp_path)} == {"damaged": "unknown", "whole": "finished"}

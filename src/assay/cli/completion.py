@@ -27,7 +27,10 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
     from assay.runs.directory import all_runs, runs_folder
 
     given = context.params.get("runs_dir")
-    found = [run.name for run in all_runs(runs_folder(Path(given) if given else None))]
+    try:
+        found = [run.name for run in all_runs(runs_folder(Path(given) if given else None))]
+    except UserError:  # a file in place of the folder, which the command itself will tell
+        return []
     return _beginning(incomplete, ["last", *reversed(found)] if found else [])
 
 

@@ -5,6 +5,7 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from assay.core.config import Tree
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef, step_name
-from assay.runs.directory import METRICS, RunDirectory
+from assay.runs.directory import METRICS, RunDirectory, read_score
 
 BITS_ARE = ("bytes", "bits")  # the arrays that a comparison reads
 
@@ -58,11 +59,11 @@ def checkpoint_of(protocol: Tree) -> CheckpointRef | None:
 def find_stored(run: RunDirectory, split: str, checkpoint: CheckpointRef, policy: str, stride: int | None) -> Path | None:
     """The latest complete score of a checkpoint, read in this way, with weights that stood still; None: not scored yet.
 
-    The best checkpoint may be the last one as well; the average of the weights is another model.
+    The best checkpoint may be the last one as well; the average of the weights is another model. Raises RunError for a damaged score.
     """
     files = sorted((run.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
     for file in files:
-        figures = json.loads(file.read_text())
+        figures = read_score(file)
         protocol = figures.get("protocol", {})
         of = checkpoint_of(protocol)
         wanted = of is not None and (protocol.get("split"), of.weights, protocol.get("policy")) == (split, checkpoint.weights, policy)
@@ -80,7 +81,7 @@ def read_stored(file: Path, run: RunDirectory | None = None, asked: CheckpointRe
     try:
         figures = json.loads(file.read_text())
         complete = figures["bytes_scored"] == figures["bytes_in_split"]
-    except (OSError, ValueError, KeyError) as broken:
+    except (OSError, ValueError, KeyError, TypeError) as broken:
         raise RunError(f"{file}: is not a stored score ({type(broken).__name__}: {broken}); make one with `assay score RUN`") from None
     if not complete:
         scored = f"{figures['bytes_scored']:,} of {figures['bytes_in_split']:,} bytes"
@@ -88,7 +89,7 @@ def read_stored(file: Path, run: RunDirectory | None = None, asked: CheckpointRe
     try:
         with np.load(file.with_suffix(".npz")) as arrays:
             sizes, bits = (arrays[name] for name in BITS_ARE)
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         raise RunError(f"{file}: was not kept by unit; score the run again with `assay score`") from None
     if not np.isfinite(bits).all():
         raise RunError(f"{file}: gives some of the text no probability at all, so there is no difference to compute; train the run again")

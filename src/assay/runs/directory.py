@@ -10,13 +10,13 @@ test_uses.jsonl    when the test split was scored
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import replacing, write_text
-from assay.errors import Failure, RunError, nearest
+from assay.core.files import append_text, replacing, write_text
+from assay.errors import Failure, RunError, UserError, nearest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,8 +27,11 @@ TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
 
 
 def runs_folder(given: Path | None) -> Path:
-    """Where runs are kept: as given, else ASSAY_RUNS, else ./runs."""
-    return given or Path(os.environ.get("ASSAY_RUNS") or "runs")
+    """Where runs are kept: as given, else ASSAY_RUNS, else ./runs. Raises UserError for a file."""
+    folder = given or Path(os.environ.get("ASSAY_RUNS") or "runs")
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file, and runs are kept in a folder; name a folder, not a file, with --runs-dir or ASSAY_RUNS")
+    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +56,11 @@ class RunDirectory:
 
     def provenance(self) -> dict[str, Any]:
         """What the run was made with; empty where that was lost."""
-        try:
-            facts: dict[str, Any] = json.loads((self.path / PROVENANCE).read_text())
-        except (OSError, ValueError):
-            return {}
-        return facts
+        return self._object(PROVENANCE)
 
     def status(self) -> dict[str, Any]:
         """Where the run stands, as last written; `failure` is None unless it stopped before its end."""
-        try:
-            status: dict[str, Any] = json.loads((self.path / STATUS).read_text())
-        except (OSError, ValueError):
-            return {"state": "unknown", "failure": None}
+        status = {"state": "unknown", **self._object(STATUS)}
         return status if "failure" in status else {**status, "failure": _earlier_failure(status)}
 
     def set_status(self, **values: Any) -> None:
@@ -77,6 +73,11 @@ class RunDirectory:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+
+    def _object(self, name: str) -> dict[str, Any]:
+        """The object in a JSON file; empty where there is none, or it is damaged."""
+        value = self.read_json(name)
+        return value if isinstance(value, dict) else {}
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a JSON file whole: readers see the old one or the new one."""
@@ -97,18 +98,20 @@ class RunDirectory:
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a .jsonl file."""
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_text(self.path / name, json.dumps(line) + "\n")
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The lines of a .jsonl file; a last line that was cut off is left out."""
+        """The lines of a .jsonl file; a last line that was cut off is left out. Raises RunError for one that is damaged."""
         path = self.path / name
         if not path.is_file():
             return
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    value = _parsed(line)
+                    if value is None:
+                        raise RunError(f"{short_path(path)}, line {number}: is damaged; restore it from a copy, or delete the line")
+                    yield value
 
     def rewind(self, step: int) -> None:
         """Drop the lines of metrics and timings that lie beyond `step`, which will be computed again."""
@@ -121,13 +124,30 @@ class RunDirectory:
         return list(self.lines(TEST_USES))
 
     def scores(self) -> list[dict[str, Any]]:
-        """Every stored score, oldest first."""
+        """Every stored score, oldest first. Raises RunError for one that is damaged."""
         return list(self.named_scores().values())
 
     def named_scores(self) -> dict[str, dict[str, Any]]:
         """The same by the names of their files."""
         files = sorted((self.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return {file.stem: json.loads(file.read_text()) for file in files}
+        return {file.stem: read_score(file) for file in files}
+
+
+def read_score(file: Path) -> dict[str, Any]:
+    """The stored score in a JSON file. Raises RunError where it is damaged."""
+    value = _parsed(file.read_bytes())
+    if value is None:
+        raise RunError(f"{short_path(file)}: is damaged; delete it, and score again with `assay score`")
+    return value
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """The object that JSON in UTF-8 says; None where it says none."""
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _earlier_failure(status: Mapping[str, Any]) -> Failure | None:
@@ -170,7 +190,7 @@ def stem(name: str) -> str:
 
 def all_runs(folder: Path) -> list[RunDirectory]:
     """The runs in a folder, the one that began last at the end."""
-    paths = [path.parent for path in folder.glob(f"*/{CONFIG}")]
+    paths = [path.parent for path in folder.glob(f"*/{CONFIG}") if path.is_file()]
     return [RunDirectory(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime_ns)]
 
 
@@ -183,6 +203,16 @@ def find(reference: str, folder: Path) -> RunDirectory:
     runs = all_runs(folder)
     if reference == "last" and runs:
         return RunDirectory(runs[-1].path.resolve())
+    inside = [] if runs else sorted(path.parent.relative_to(folder) for path in folder.glob(f"*/*/{CONFIG}") if path.is_file())
+    if inside:
+        raise RunError(
+            f"no run '{reference}' in {folder}; runs are in folders of it, as a study's are; name one by its folder too: {_some(inside)}"
+        )
     if not runs:
         raise RunError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
     raise RunError(f"no run '{reference}' in {folder}; {nearest(Path(reference).name, [run.name for run in runs])}")
+
+
+def _some(paths: Sequence[Path]) -> str:
+    """The first of some paths, and that there are more."""
+    return ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")

@@ -22,10 +22,10 @@ class Status:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """The status in the values of status.json."""
-        own = ("state", "step", "steps", "failure", "error")
+        """The status in the values of status.json; unknown where they do not say."""
+        own = ("step", "steps", "failure", "error")
         figures = {name: values[name] for name in FIGURES if values.get(name) is not None}
-        return cls(**{name: values[name] for name in own if name in values}, figures=figures)
+        return cls(values.get("state", "unknown"), **{name: values[name] for name in own if name in values}, figures=figures)
 
 
 FIGURES = ("bits_per_byte", "scores", "time_left_error", "seconds", "peak_bytes")  # what a finished run adds to its status

@@ -1,6 +1,5 @@
 """What the run of one job measured: where it stands, its scores, its learning curve, what it took."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from assay.errors import RunError
 from assay.evaluation.stored import Stored, find_stored, read_stored
 from assay.jobs.folder import JobFolder
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.directory import METRICS, TIMINGS, RunDirectory
+from assay.runs.directory import METRICS, TIMINGS, RunDirectory, read_score
 from assay.studies.analysis.results import Curve, Point, RunOutcome, Spent
 from assay.studies.plan import PlannedJob
 from assay.training.eta import training_seconds
@@ -43,10 +42,9 @@ def _score(run: RunDirectory, status: Tree, split: str, checkpoint: str) -> Stor
     """The score of the study's checkpoint, read as the text was read in training; None where there is none."""
     best = status.get("best") or {}
     step = best.get("step") or status["step"] if checkpoint == "best" else status["step"]
-    try:
-        policy = json.loads((run.path / LAST).read_text())["protocol"]["policy"]
-    except (OSError, ValueError, KeyError):
+    if not (run.path / LAST).is_file():
         return None
+    policy = read_score(run.path / LAST)["protocol"]["policy"]
     asked = CheckpointRef("best" if checkpoint == "best" else "last", step)
     file = find_stored(run, split, asked, policy, None)
     return None if file is None else read_stored(file, run, asked)

@@ -74,7 +74,9 @@ def judge_alone(outcome: Outcome, baselines: Baselines | None) -> tuple[str, ...
     """Say in sentences how good a single configuration is, beside cheaper methods where they were measured."""
     arm = outcome.base
     if arm.mean is None:
-        return (f"{arm.name} is not finished, so it has no figure yet.",)
+        reason = next((run.reason for run in outcome.jobs if run.reason), None)
+        why = "is not finished, so it has no figure yet" if reason is None else f"has no figure: {reason.rstrip('.')}"
+        return (f"{arm.name} {why}.",)
     error = fmean(score.figures["standard_error"] for score in arm.stored)
     over = f", the mean of {len(arm.stored)} seeds" if len(arm.stored) > 1 else ""
     size, half = figure(arm.mean, 2 * error), figure(error, 2 * error)
