@@ -167,3 +167,12 @@ def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path: Path) -> Non
     file.write_text("[model]\nwidth = 8\n")
     with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out --scale, or add a table \[scales.NAME\]"):
         recipe.load(str(file), "tiny")
+
+
+def test_a_text_in_place_of_a_recipe_is_told_how_to_be_trained_on(tmp_path: Path) -> None:
+    text = tmp_path / "my text.txt"
+    text.write_text("In the beginning")
+    with pytest.raises(
+        ConfigError, match=r"is a text, not a recipe; train on it with: assay train bible corpus.kind=text corpus.path='.*my text.txt'"
+    ):
+        find(str(text))

@@ -1,6 +1,7 @@
 """Config files and command-line overrides: TOML with `extends`, `[scales.NAME]` and `[launch]`, `a.b.c=value`."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
@@ -29,6 +30,9 @@ def find(recipe: str, beside: Path | None = None) -> Path:
             raise ConfigError("", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(names())}")
         return path
     shipped = Path(str(RECIPES / f"{recipe}.toml"))
+    if path.is_file() and not shipped.is_file():
+        train = f"assay train bible corpus.kind=text corpus.path={shlex.quote(recipe)}"
+        raise ConfigError("", f"{recipe} is a text, not a recipe; train on it with: {train}")
     if not shipped.is_file():
         raise ConfigError("", f"unknown recipe '{recipe}'; {nearest(recipe, names())}")
     return shipped
