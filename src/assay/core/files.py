@@ -15,8 +15,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        _name(error, path, partial)
-        raise
+        raise _named(error, path, partial) from None
     finally:
         with suppress(OSError):  # on a disk that cannot be written, the first error is the one that tells
             partial.unlink(missing_ok=True)
@@ -28,14 +27,14 @@ def append_text(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        _name(error, path, path)
-        raise
+        raise _named(error, path, path) from None
 
 
-def _name(error: OSError, path: Path, written: Path) -> None:
-    """Let an error tell of `path`, where it tells of the file `written` in its place, or of none as when a disk is full."""
-    if error.errno is not None and error.filename in (None, str(written), written):
-        error.filename, error.filename2 = str(path), None
+def _named(error: OSError, path: Path, written: Path) -> OSError:
+    """The error of `path`, where one tells of the file `written` in its place, or of none as when a disk is full; else the same."""
+    if error.errno is None or error.filename not in (None, str(written), written):
+        return error
+    return OSError(error.errno, error.strerror, str(path))  # Python chooses the class by the number
 
 
 def write_text(path: Path, text: str) -> None:
