@@ -47,7 +47,7 @@ def test_two_runs_are_compared_without_scoring_what_was_scored(runs: dict[str, s
     one = whole["comparisons"][0]
     assert answer.err == ""
     assert (whole["split"], whole["method"]["draws"]) == ("validation", 10_000)
-    assert whole["units"] == {"kind": "documents", "count": 80, "block_bytes": None}
+    assert whole["units"] == {"kind": "documents", "count": 80}
     a, b = (arm["bits_per_byte"] for arm in whole["arms"].values())
     assert one["difference"] == pytest.approx(a - b, abs=1e-12)
     assert one["text"]["interval"][0] < one["difference"] < one["text"]["interval"][1]
