@@ -111,6 +111,7 @@ def test_every_command_that_has_json_is_tried() -> None:
         for given in several
     ],
 )
+@pytest.mark.slow
 def test_the_keys_of_what_a_command_prints_are_identifiers(laid: Path, command: str, given: tuple[object, ...]) -> None:
     tree = answered(command, given, laid)
     assert list(phrases(list(tree.values()) if command in WHOLE else tree)) == []

@@ -62,6 +62,7 @@ def test_a_model_that_is_right_is_accused_of_nothing() -> None:
         assert str(found) == "nothing was found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SOUND, ids=str)
 def test_no_kind_of_our_own_is_accused(case: Case) -> None:
     model = lively(case.model, torch.float32)
