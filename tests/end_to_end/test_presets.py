@@ -27,6 +27,7 @@ def test_a_preset_made_small_trains_from_the_command_line(name: str, recipe: Pat
     assert found[-1] < found[0] - 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_made_small_can_be_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for window in ("PRESET_WINDOW", "RECURRENT_WINDOW"):

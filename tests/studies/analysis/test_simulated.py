@@ -81,6 +81,7 @@ def test_a_planted_effect_of_2_standard_errors_is_found_at_the_expected_power(ar
     assert found / STUDIES == pytest.approx(power, abs=0.045)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arms", "count"), [(ALIKE, 4), (UNLIKE, 2)], ids=["paired, one of three", "Welch, alone"])
 def test_as_many_seeds_as_a_study_says_are_needed_find_the_effect_in_80_percent_of_studies(arms: Sequence[PlannedArm], count: int) -> None:
     """A first study of 4 seeds that happens to see the truth exactly: an effect of 0.01, seeds that scatter by 0.01."""
@@ -109,6 +110,7 @@ def grid_studies(mode: str, means: Sequence[float], spread: Sequence[float], see
 EVEN, UNEVEN = (0.01,) * 4, (0.005, 0.01, 0.01, 0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spread", "seeds"), [(EVEN, 3), (UNEVEN, 5)])
 def test_an_interaction_is_found_without_bias_and_its_interval_covers_it_in_95_percent_of_studies(
     spread: tuple[float, ...], seeds: int
@@ -167,6 +169,7 @@ def test_the_best_of_five_learning_rates_is_too_good_on_validation_and_not_on_te
     assert test == pytest.approx(0.0, abs=3 * 0.02 / np.sqrt(40))
 
 
+@pytest.mark.slow
 def test_the_luck_of_the_run_that_chose_stays_in_its_test_figure_and_not_in_those_of_other_seeds(tmp_path: Path) -> None:
     _, chose, other = chosen_figures(tmp_path, (0.02, 0.001), 40)
     assert chose == pytest.approx(-OF_FIVE * 0.02, abs=3 * 0.02 * 0.67 / np.sqrt(40))
