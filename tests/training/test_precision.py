@@ -78,6 +78,7 @@ def gradients(case: Case, asked: Any) -> tuple[Tensor, dict[str, Tensor | None]]
     raise AssertionError("no scale was found")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*PLAIN, *COMBINED], ids=str)
 def test_every_kind_learns_in_half_precision_what_it_learns_in_float32(case: Case) -> None:
     """The loss is within 1 % of float32's, and the same parameters have finite gradients, in their own format."""
