@@ -19,12 +19,10 @@ if TYPE_CHECKING:
     from assay.tools.search import Search
     from assay.tools.study import Study
     from assay.tracking.base import Tracker
-    from assay.trainer.callback import Event
     from assay.trainer.comparison import Comparison
+    from assay.trainer.make import HookLike
     from assay.trainer.overrides import Override
-    from assay.training.hook import Hook
 
-    HookLike = Hook | Callable[[Event], object]
     RunLike = Run | str | Path
 
 CONTEXT = 256  # tokens in a window of a model that is no run's, unless said otherwise

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 import assay
+from assay.core.parallel import Parallel
 from assay.errors import RunError
-from assay.runs.directory import RunDirectory
+from assay.runs.directory import METRICS, RunDirectory
 from assay.runs.lock import hold_run
 from assay.trainer.callback import Event
+from assay.trainer.make import quiet_tracker
+from assay.trainer.resume import begin_or_reopen
 from support.experiment import write_recipe, write_text
 
 
@@ -52,3 +55,20 @@ def test_a_refused_resume_leaves_the_run_free(recipe: Path) -> None:
             run.resume("train.budget=3steps")
     assert RunDirectory(run.path).status()["state"] == "finished"
     assert run.resume("train.budget=22steps").status.step == 22
+
+
+def test_a_job_that_begins_where_another_trains_writes_nothing_over(recipe: Path) -> None:
+    """Before the first checkpoint there is nothing to resume, so a second start would begin anew in the same files."""
+    kept: list[tuple[str, str]] = []
+
+    def begin_meanwhile(event: Event) -> None:
+        if event.name == "step" and event.step == 7:
+            directory = assay.load("last").directory
+            before = (directory.path / METRICS).read_text()
+            with pytest.raises(RunError, match="is being trained by process"):
+                begin_or_reopen(directory, None, Parallel(), quiet_tracker())
+            kept.append((before, (directory.path / METRICS).read_text()))
+
+    assert assay.train(recipe, "train.validate_every=20steps", hooks=[begin_meanwhile]).status.state == "finished"
+    ((before, after),) = kept
+    assert before == after != ""

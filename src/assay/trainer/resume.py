@@ -63,12 +63,13 @@ def begin_or_reopen(run: RunDirectory, data_dir: Path | None, parallel: Parallel
     parallel.barrier()
     if steps_in(run.checkpoints):
         return reopen(run, [], data_dir, (parallel, tracker))
-    experiment = assemble(config, load_data(config, data_dir), parallel)
+    fit = Fit(run, assemble(config, load_data(config, data_dir), parallel), tracker, Clock())
+    fit.hold()  # before anything is written over
     if parallel.main:
         if (run.path / METRICS).is_file():
             run.rewind(0)
-        write_run(run, config, experiment.prepared)
-    return Fit(run, experiment, tracker, Clock())
+        write_run(run, config, fit.experiment.prepared)
+    return fit
 
 
 def changes(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:

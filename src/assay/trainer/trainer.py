@@ -65,7 +65,7 @@ class Fit:
 
     def to_the_end(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
-        self._hold()
+        self.hold()
         try:
             process = {"pid": os.getpid(), "host": platform.node()}
             self._status(state="running", step=self.state.step, steps=self.state.steps, failure=None, error=None, scores=None, **process)
@@ -95,7 +95,7 @@ class Fit:
             self._release()
         return figures
 
-    def _hold(self) -> None:
+    def hold(self) -> None:
         """Be the only one who trains in this run's directory. Raises RunError where somebody else does."""
         if self.parallel.main and self._lock is None:
             status = self.run.status()
@@ -129,7 +129,7 @@ class Fit:
 
     def resume(self) -> None:
         """Bring everything to where the last checkpoint stands. Raises RunError if the data is not the same or the budget too small."""
-        self._hold()
+        self.hold()
         try:
             self._resume()
         except BaseException:

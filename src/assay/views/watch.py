@@ -11,8 +11,9 @@ from rich.text import Text
 
 from assay.errors import RunError, nearest
 from assay.runs.directory import CONFIG, all_runs, find
+from assay.tools.run_list import PLAN
 from assay.views.watch_run import RunView
-from assay.views.watch_study import PLAN, StudyView
+from assay.views.watch_study import StudyView
 
 MANY = 1000  # lines where nobody's window limits them
 

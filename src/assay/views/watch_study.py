@@ -16,10 +16,10 @@ from assay.core.words import duration
 from assay.runs.directory import all_runs
 from assay.terminal.charts import progress, sparkline
 from assay.terminal.curves import WIDEST
+from assay.tools.run_list import PLAN
 from assay.tracking.follow import FINAL, Followed, state
 from assay.views.watch_run import in_a_line
 
-PLAN = "plan.json"
 ARMS = ("arm", "bits/byte", "+-", "done", "running", "failed", "step", "left", "validation")
 RUNS = ("run", "bits/byte", "+-", "state", "step", "left", "validation")
 SPARE = ("validation", "+-", "left", "step", "running", "failed", "done", "state")  # the first to go where a line is too narrow
