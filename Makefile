@@ -49,6 +49,7 @@ pages: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/python_blocks.py README.md docs/python.md docs/check.md
 
 catalogue: $(STAMP)
+	$(BIN)/python -m assay.core.catalogue
 	$(BIN)/python docs/make_catalogue.py
 
 tree: $(STAMP)

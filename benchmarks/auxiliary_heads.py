@@ -13,18 +13,17 @@ from contextlib import nullcontext
 
 import torch
 
-from assay.core.types import Batch, Progress
+from assay.core.types import Batch, TrainingProgress
 from assay.models.decoder import DecoderConfig
-from assay.objective.base import ObjectiveConfig
+from assay.objective.base import NextTokenConfig, ObjectiveConfig
 from assay.objective.deep_supervision import DeepSupervisionConfig
-from assay.objective.next_token import NextTokenConfig
 from assay.training.learner import Learner
 
 ROWS, WINDOW, VOCABULARY = 2, 512, 256
 MODEL = {
     "width": 512,
     "depth": 12,
-    "block": {"mixer": {"kind": "full", "heads": 8}, "feed": {"kind": "mlp", "hidden": 2048, "activation": "relu"}},
+    "block": {"mixer": {"kind": "full", "heads": 8}, "feedforward": {"kind": "mlp", "hidden": 2048, "activation": "relu"}},
     "position": {"kind": "per_layer", "length": WINDOW},
     "head": {"tied": False},
 }
@@ -33,7 +32,7 @@ OBJECTIVES: dict[str, ObjectiveConfig] = {
     "11 heads": DeepSupervisionConfig(),
     "23 heads": DeepSupervisionConfig(targets=2),
 }
-AT = Progress(0, 0.0, float(ROWS * WINDOW), ROWS)
+AT = TrainingProgress(0, 0.0, float(ROWS * WINDOW), ROWS)
 
 
 class Trainer:

@@ -16,12 +16,12 @@ import torch
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
 from assay.core.config import FAMILIES, merge
-from assay.core.machine import facts
-from assay.core.types import Batch, Progress
-from assay.experiment.describe import describe
+from assay.core.machine import describe_machine
+from assay.core.types import Batch, TrainingProgress
+from assay.experiment.summary import summarize_model
 from assay.models.base import ModelConfig
-from assay.objective.next_token import NextTokenConfig
-from assay.optim.adamw import AdamwConfig
+from assay.objective.base import NextTokenConfig
+from assay.optim.torch_optimizers import AdamwConfig
 from assay.training.learner import Learner
 
 Figures = dict[str, Any]
@@ -34,11 +34,11 @@ MODEL = "a decoder of 4 layers of width 128 with 4 heads, or 4 cells of that siz
 WARM, STEPS = 2, 11
 PLACES = {  # family: where it stands, and its plain kind
     "model": ("", "decoder"),
-    "feed": ("block.feed", "mlp"),
+    "feedforward": ("block.feedforward", "mlp"),
     "norm": ("block.norm", "layer_norm"),
     "residual": ("block.residual", "plain"),
     "position": ("position", "learned"),
-    "activation": ("block.feed.activation", "gelu"),
+    "activation": ("block.feedforward.activation", "gelu"),
     "cell": ("cell", "lstm"),
 }
 
@@ -50,7 +50,7 @@ def measure(asked: list[str]) -> None:
     for family in asked or PLACES:
         members = [kind for kind, leaf in FAMILIES[family].kinds.items() if leaf.__module__.startswith("assay.")]  # no plug-ins
         kept[family] = {kind: _measured(family, kind) for kind in members}
-    machine = {key: value for key, value in facts().items() if key in ("cpu", "threads", "torch", "python")}
+    machine = {key: value for key, value in describe_machine().items() if key in ("cpu", "threads", "torch", "python")}
     tree = {"machine": machine, "model": MODEL, "steps": STEPS, "kinds": dict(sorted(kept.items()))}
     FILE.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
 
@@ -62,11 +62,11 @@ def _measured(family: str, kind: str) -> Figures:
     times = [[_seconds(step) for step in steps] for _ in range(WARM + STEPS)][WARM:]
     milliseconds = 1e3 * statistics.median(mine for _, mine in times)
     ratio = statistics.median(mine / usual for usual, mine in times)  # turn by turn, as a machine is not equally fast all the time
-    told = describe(config, NextTokenConfig(), {}, VOCABULARY, (ROWS, WINDOW), AdamwConfig())
+    told = summarize_model(config, NextTokenConfig(), {}, VOCABULARY, (ROWS, WINDOW), AdamwConfig())
     sys.stderr.write(f"{family}: {kind} {milliseconds:.1f} ms, {ratio:.2f} of {plain}\n")
     return {
         "plain": plain, "settings": settings, "milliseconds": round(milliseconds, 2), "of_plain": round(ratio, 3),
-        "parameters": told.total, "flops_per_token": told.flops_training,
+        "parameters": told.total_parameters, "flops_per_token": told.flops_training,
     }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def model_with(family: str, kind: str) -> tuple[ModelConfig, Figures]:
         )
     part: Figures = {"kind": kind, **{key: value for key, value in SIZES.items() if key in leaf.model_fields}}
     settings = settings if family == "model" else {}
-    placement = getattr(leaf, "placements", ("pre",))[0]
+    placement = getattr(leaf, "allowed_placements", ("pre",))[0]
     if placement != "pre":
         settings = {"placement": placement}
         tree = merge(tree, {"block": settings})
@@ -101,7 +101,7 @@ def _step(config: ModelConfig) -> Callable[[], None]:
 
     def step() -> None:
         learner.zero_grad(set_to_none=True)
-        learner(batch, Progress(0, 0.0, float(ROWS * WINDOW), ROWS)).total.backward()
+        learner(batch, TrainingProgress(0, 0.0, float(ROWS * WINDOW), ROWS)).total.backward()
 
     return step
 

@@ -19,15 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from assay.train.feeder import Share
 from assay.train.step import train_step
 from torch import Tensor, nn
 
 from assay.core.parallel import Parallel
 from assay.core.types import Output, Prediction, State
-from assay.data.prepare import Prepared
+from assay.data.prepare import PreparedText
 from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
 from assay.models.base import Model
+from assay.training.prefetcher import StepShare
 
 README_STEPS = 2556  # what 4.5 minutes were on the machine of README.md
 WARM_STEPS = 5  # of each, not timed
@@ -55,7 +55,7 @@ class NanoGpt:
     """nanoGPT's model, loss and optimiser, on the batches and with the schedule of an experiment."""
 
     def __init__(self, checkout: Path, experiment: Experiment, rate: float) -> None:
-        model, window, vocabulary = experiment.config.model.tree(), experiment.config.plan.window, experiment.prepared.tokenizer.size
+        model, window, vocabulary = experiment.config.model.tree(), experiment.config.batches.window, experiment.prepared.tokenizer.size
         shape = {"n_layer": model["depth"], "n_head": model["block"]["mixer"]["heads"], "n_embd": model["width"]}
         library = runpy.run_path(str(checkout / "model.py"))
         torch.manual_seed(SEED)
@@ -68,7 +68,7 @@ class NanoGpt:
         """One update, as nanoGPT's train.py makes it."""
         setup, steps = self.experiment.setup, self.experiment.state.steps
         assert steps is not None
-        (batch,) = setup.feeder.take(Share(self.step_count, 0, 1, 1)).batches
+        (batch,) = setup.prefetcher.get(StepShare(self.step_count, 0, 1, 1)).micro_batches
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * setup.schedule.factor(self.step_count, self.step_count / steps)
         targets = batch.tokens[:, 1:].masked_fill(batch.weight == 0, -1)  # -1: what nanoGPT's loss leaves out
@@ -81,7 +81,7 @@ class NanoGpt:
         self.step_count += 1
 
 
-def recipe(prepared: Prepared, steps: int) -> Experiment:
+def recipe(prepared: PreparedText, steps: int) -> Experiment:
     """The recipe, to be trained for so many steps."""
     return assemble(ExperimentConfig.load("bible", [f"train.budget={steps}steps"]), prepared, Parallel())
 

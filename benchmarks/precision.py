@@ -22,13 +22,13 @@ from typing import Any
 import torch
 
 from assay.core.config import merge
-from assay.core.machine import MemoryPeak, facts
+from assay.core.machine import MemoryPeak, describe_machine
 from assay.core.parallel import Parallel
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.tools.bench_process import CONFIGURATIONS, experiment_config
-from assay.training.step import train_step
+from assay.tools.bench_process import BENCH_MODELS, make_experiment_config
+from assay.training.loop import train_step
 
 Tree = dict[str, Any]
 
@@ -37,13 +37,13 @@ SMOOTH = 20  # steps
 TURN = 10  # steps
 LEARNING = ("float32", "bf16", "bf16_weights")
 RECOMPUTING = ("float32 recomputed", "bf16_weights recomputed")
-C2 = CONFIGURATIONS["C2"]
+C2 = BENCH_MODELS["C2"]
 
 
 def config_of(mode: str) -> ExperimentConfig:
     """C2 on titles in one format."""
     precision, _, recomputed = mode.partition(" ")
-    tree = experiment_config(C2, precision, "cpu").tree()
+    tree = make_experiment_config(C2, precision, "cpu").tree()
     text = {"corpus": {"kind": "hacker_news", "count": 100_000}, "split": {"kind": "hash"}}
     text |= {"tokenizer": {"kind": "bpe", "vocabulary": C2.vocabulary}, "schedule": {"kind": "cosine", "warmup": 30}}
     tree = {**tree, **text}
@@ -64,7 +64,7 @@ def work(mode: str, data_dir: Path) -> None:
             result = train_step(ready.state, ready.setup)
             seconds.append(time.perf_counter() - began)
             losses.append(float(result.terms["loss"].mean.value()))
-        sys.stdout.write(json.dumps({"losses": losses, "seconds": seconds, "peak": peak.above()}) + "\n")
+        sys.stdout.write(json.dumps({"losses": losses, "seconds": seconds, "peak": peak.bytes_above_start()}) + "\n")
         sys.stdout.flush()
 
 
@@ -115,7 +115,7 @@ def difference(losses: list[float], reference: list[float]) -> float | None:
 def measure(data_dir: Path, steps: int) -> None:
     """All formats by turns."""
     load_data(config_of("float32"), data_dir)
-    machine = {key: value for key, value in facts().items() if key in ("cpu", "torch", "python")}
+    machine = {key: value for key, value in describe_machine().items() if key in ("cpu", "torch", "python")}
     told: Tree = {"machine": {**machine, "threads": 1}, "configuration": str(C2), "formats": {}}
     for modes, count in ((RECOMPUTING, TURN), (LEARNING, steps)):
         workers = {mode: Worker(mode, data_dir) for mode in modes}

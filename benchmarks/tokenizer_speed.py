@@ -20,8 +20,8 @@ from typing import Any
 
 from assay.core.config import FAMILIES
 from assay.text.corpus import SEPARATOR
-from assay.text.store import read_part, write_part
 from assay.text.text_files import TextConfig
+from assay.text.token_files import read_part, write_part
 from assay.text.tokenizer import TokenizerConfig, load_tokenizer
 
 MEGA = 10**6
@@ -54,7 +54,7 @@ def train(file: str, document: str, config: dict[str, Any], saved: Path) -> tupl
     tokenizer = kind.train(part)
     seconds = time.perf_counter() - before
     tokenizer.save(saved)
-    return tokenizer.size, seconds, sum(map(len, part)) / MEGA / seconds, peak()
+    return tokenizer.vocab_size, seconds, sum(map(len, part)) / MEGA / seconds, peak()
 
 
 def encode(file: str, document: str, saved: Path) -> tuple[float, float, float]:
@@ -64,7 +64,7 @@ def encode(file: str, document: str, saved: Path) -> tuple[float, float, float]:
     facts = write_part(saved.parent, "text", documents, None, tokenizer)
     seconds = time.perf_counter() - before
     highest, part = peak(), read_part(saved.parent, "text", facts)
-    return part.bytes / MEGA / seconds, highest, part.bytes / len(part.tokens)
+    return part.byte_count / MEGA / seconds, highest, part.byte_count / len(part.tokens)
 
 
 def decode(file: str, document: str, saved: Path) -> float:

@@ -20,34 +20,34 @@ import torch
 from docstrings import code, first_sentence, is_equation, markdown, prose, spaced, works
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
-from assay.core.catalogue import default_of
+from assay.core.catalogue import format_default
 from assay.core.config import FAMILIES, Config, config_class
-from assay.nn.position.base import Sizes
-from assay.tools.bench_mixers import DEPTH, TOKENS, WIDTH
-from assay.tools.mixer_traits import traits_of
+from assay.nn.position.base import ModelSizes
+from assay.tools.bench import DEPTH, TOKENS, WIDTH
+from assay.tools.configs import find_traits
 
 Figures = dict[str, Any]
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "catalogue.md"
 MIXERS, KINDS = ROOT / "benchmarks" / "mixers.json", ROOT / "benchmarks" / "kinds.json"
-MEASURED = ("model", "feed", "norm", "residual", "position", "activation", "cell")  # by benchmarks/kinds.py
+MEASURED = ("model", "feedforward", "norm", "residual", "position", "activation", "cell")  # by benchmarks/kinds.py
 MODEL = ("model", "mixer", *MEASURED[1:], "init", "objective")  # what the property suite holds to its laws
 BUILD: dict[str, Callable[[Any], Any]] = {
     "model": lambda config: config.build(256, torch.Generator().manual_seed(0)),
     "mixer": lambda config: config.build(WIDTH),
-    "feed": lambda config: config.build(WIDTH),
+    "feedforward": lambda config: config.build(WIDTH),
     "norm": lambda config: config.build(WIDTH),
     "residual": lambda config: config.build(WIDTH, DEPTH),
-    "position": lambda config: config.build(Sizes(WIDTH, DEPTH, (32,), (8,))),
+    "position": lambda config: config.build(ModelSizes(WIDTH, DEPTH, (32,), (8,))),
     "cell": lambda config: config.build(WIDTH, WIDTH),
 }
 INTRODUCTION = """\
 # Catalogue
 
 Every kind that can stand in a [config](config.md), as the code describes it: this page is written by `docs/make_catalogue.py`. A kind is
-chosen by its name and its options by theirs, as in `model.block.feed={kind=glu, activation=gelu}`; in the tables `-` is an option that is
-absent unless given. B is the batch, T time, D the width of the model, L its layers, H heads, K the features of a head.
+chosen by its name and its options by theirs, as in `model.block.feedforward={kind=glu, activation=gelu}`; in the tables `-` is an option
+that is absent unless given. B is the batch, T time, D the width of the model, L its layers, H heads, K the features of a head.
 
 What a mixer sees and keeps is said of its defaults. *Deviations* are the laws of the property suite that a kind cannot keep, with the
 reason; the parts of models and the objectives are held to them. What differs from a paper is said in the text. *Cost* is measured for the
@@ -135,10 +135,17 @@ def words(leaf: type[Config]) -> str:
 
 
 def words_of_file(leaf: type[Config]) -> str:
-    """The docstring of the file that a kind has for itself; nothing where it is one of many in the file of the family."""
-    shared = leaf.family is not None and leaf is not leaf.family.base and leaf.__module__ == leaf.family.base.__module__
+    """The docstring of the file that a kind has for itself; nothing where it is one of many in the file."""
+    shared = leaf.family is not None and leaf is not leaf.family.base and leaf.__module__ in shared_modules(leaf.family.name)
     guest = leaf.family is None and leaf.__module__ in {kind.__module__ for family in families() for kind in kinds(family).values()}
     return "" if shared or guest else (sys.modules[leaf.__module__].__doc__ or "").strip("\n")
+
+
+@cache
+def shared_modules(family: str) -> set[str]:
+    """The module of the family, and those with several of its kinds."""
+    modules = [leaf.__module__ for leaf in kinds(family).values()]
+    return {FAMILIES[family].base.__module__, *(module for module in modules if modules.count(module) > 1)}
 
 
 def about(family: str) -> list[str]:
@@ -171,7 +178,7 @@ def options(leaf: type[Config]) -> list[str]:
         if not field.description:
             raise Undocumented(f"{leaf.__module__}.{leaf.__name__}.{key} has no description")
         value = field.get_default(call_default_factory=True, validated_data={})
-        default = f"`{default_of(field)}`"
+        default = f"`{format_default(field)}`"
         if isinstance(value, Config):
             part, target = name_of(type(value)), type(value).family
             default = f"[{default}](#{target.name}-{value.tree()['kind']})" if target is not None else f"[`{part}`](#part-{part})"
@@ -187,13 +194,13 @@ def told(leaf: type[Config]) -> list[str]:
     papers = works(text) or [f"those of [{anchor.replace('-', ': ', 1)}](#{anchor})" for anchor in anchors]
     lines = [f"- Papers: {', '.join(papers) or 'none'}"] if papers or family in MODEL else []
     if family == "mixer":
-        lines += [f"- {trait[:1].upper()}{trait[1:]}" for trait in traits_of(leaf).sentence().split("; ")]  # type: ignore[arg-type]
+        lines += [f"- {trait[:1].upper()}{trait[1:]}" for trait in find_traits(leaf).describe().split("; ")]  # type: ignore[arg-type]
     if family == "optimizer":
         lines.append(f"- State: {leaf.bytes_per_parameter} bytes a parameter")  # type: ignore[attr-defined]
     if family in MODEL:
         made = built(leaf)
         holders = [leaf, *map(type, made.modules() if isinstance(made, torch.nn.Module) else [])]
-        declared = {law: why for holder in holders for law, why in getattr(holder, "deviates", {}).items()}
+        declared = {law: why for holder in holders for law, why in getattr(holder, "property_exemptions", {}).items()}
         lines.append("- Deviations: " + ("; ".join(f"{law} ({prose(why)})" for law, why in declared.items()) or "none"))
     return lines
 

@@ -18,8 +18,8 @@ from assay.core.config import merge
 from assay.models.decoder import DecoderConfig
 from assay.nn.block import Block
 from assay.nn.linear import parameters_by_role
-from assay.optim.adamw import AdamwConfig
 from assay.optim.base import OptimizerConfig
+from assay.optim.torch_optimizers import AdamwConfig
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTHS = (32, 64, 128, 256, 512)

@@ -1,7 +1,7 @@
 """`python docs/make_pictures.py RUN`: the learning curve of a run, in bits per byte, beside what cheaper methods reach.
 
 Writes docs/pictures/bible.png and bible.svg. The same run gives the same svg, byte for byte. Needs matplotlib.
-A run that was trained before runs kept their yardsticks gets them by `assay score RUN`.
+A run that was trained before runs kept their baselines gets them by `assay score RUN`.
 """
 
 import argparse
@@ -37,17 +37,17 @@ def score(run: Path, name: str) -> float:
     return float(stored["bits_per_byte"])
 
 
-def yardsticks(run: Path) -> dict[str, float]:
+def baselines(run: Path) -> dict[str, float]:
     """Bits per byte that other means reach on the validation text of a run."""
     baselines = read_baselines([RunDirectory(run)])
     assert baselines is not None, f"{run}: keeps no baselines; run `assay score {run}`"
-    labelled = baselines.labelled()
+    labelled = baselines.by_label()
     return {**{name: labelled[name] for name in [*labelled][-2:]}, **NANOGPT}
 
 
 def draw(axes: Axes, run: Path) -> None:
-    """The curve, its end, the training text without dropout, and the yardsticks."""
-    lines = yardsticks(run)
+    """The curve, its end, the training text without dropout, and the baselines."""
+    lines = baselines(run)
     curve = validations(run)
     steps, bits = zip(*curve, strict=True)
     end, best, training = steps[-1], score(run, "best"), score(run, "training")

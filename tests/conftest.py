@@ -12,7 +12,7 @@ hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "property(name): a property that a kind may decline with `deviates`")
+    config.addinivalue_line("markers", "property(name): a property that a kind may decline with `property_exemptions`")
     torch.set_num_threads(1)
 
 

@@ -19,7 +19,7 @@ Where = Mapping[tuple[str, str], str]  # (file, what stands there) -> why it may
 CHANGES: Where = {
     ("__main__.py", "os.environ"): "the process's own",
     ("cli/completion.py", "info.autocompletion"): "typer's: it has no other way to say how a parameter is completed",
-    ("foreign/adapter.py", "part.training"): "torch's: `train()` would change the modules below as well",
+    ("models/base.py", "part.training"): "torch's: `train()` would change the modules below as well",
     ("hf/model.py", "self._library.encode_special_tokens"): "a setting of Hugging Face's tokenizers",
     ("jobs/slurm.py", "os.environ"): "the process's own",
     ("nn/mixer/compressor.py", "usage.topk(slots, dim=1).indices.sort"): "torch's: it gives another tensor",
@@ -33,12 +33,13 @@ CHANGES: Where = {
     ("tracking/console.py", "self.bar.live.transient"): "rich's: whether a display stays is known when it ends",
     ("tracking/wandb_process.py", "run.summary.update"): "wandb's: so the summary is written",
     ("training/precision.py", "module._parameters"): "torch's: a copy of a parameter is none, and can stand in its place only so",
-    ("training/step.py", "state.average.update"): "a method of Average",
-    ("training/wrap.py", "block.forward"): "torch's: compiled in place, so that the names of parameters stay",
-    ("training/wrap.py", "torch._dynamo.config.recompile_limit"): "a setting of torch",
-    ("views/study_progress.py", "self.live.transient"): "rich's: whether a display stays is known when it ends",
+    ("training/loop.py", "state.weight_average.update"): "a method of WeightAverage",
+    ("training/loop.py", "left[name].mean.add"): "Mean.add returns a new mean",
+    ("training/learner.py", "block.forward"): "torch's: compiled in place, so that the names of parameters stay",
+    ("training/learner.py", "torch._dynamo.config.recompile_limit"): "a setting of torch",
+    ("views/study.py", "self.live.transient"): "rich's: whether a display stays is known when it ends",
 }
-TREES = {"reports/picture.py": "elements of ElementTree, which are changed in place"}  # files in which anything of a tree may be changed
+TREES = {"reports/svg.py": "elements of ElementTree, which are changed in place"}  # files in which anything of a tree may be changed
 
 PRIVATE: Where = {
     ("__main__.py", "os._exit"): "documented in Python's os",
@@ -55,13 +56,13 @@ PRIVATE: Where = {
     ("training/precision.py", "torch._C._set_mkldnn_enabled"): "torch's: nothing else switches oneDNN for this process",
     ("training/precision.py", "torch.cpu._is_avx512_bf16_supported"): "torch's: nothing else asks the CPU",
     ("training/precision.py", "torch.cpu._is_amx_tile_supported"): "torch's: nothing else asks the CPU",
-    ("training/wrap.py", "torch._dynamo"): "torch's: where its setting lies",
+    ("training/learner.py", "torch._dynamo"): "torch's: where its setting lies",
 }
 FOREACH = "torch._foreach_"  # operations on many tensors at once, which torch's own optimisers are made of
 
 MESSAGES: Where = {
-    ("errors.py", "out_of_memory"): "torch's CPU allocator raises a plain RuntimeError",
-    ("errors.py", "disk_full"): "safetensors and torch hide the number of the system's error",
+    ("errors.py", "is_out_of_memory"): "torch's CPU allocator raises a plain RuntimeError",
+    ("errors.py", "is_disk_full"): "safetensors and torch hide the number of the system's error",
     ("jobs/slurm.py", "submit"): "sbatch tells why it refuses by a sentence alone",
 }
 

@@ -11,7 +11,7 @@ import tomli_w
 import assay
 from assay.core import recipe
 from assay.experiment.config import ExperimentConfig
-from assay.optim.adamw import AdamwConfig
+from assay.optim.torch_optimizers import AdamwConfig
 
 HEAVY = ("torch", "numpy", "pydantic", "typer", "rich", "tokenizers")
 
@@ -24,29 +24,29 @@ def test_the_version_is_the_installed_one() -> None:
 def test_recipes_are_inside_the_package() -> None:
     inside = {item.name for item in (files("assay") / "recipes").iterdir() if item.name.endswith(".toml")}
     assert {"bible.toml", "bible-byte.toml", "shakespeare.toml"} <= inside
-    assert inside == {f"{name}.toml" for name in recipe.names()}
+    assert inside == {f"{name}.toml" for name in recipe.list_recipes()}
     assert (files("assay") / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", recipe.list_recipes())
 def test_every_recipe_is_valid_and_survives_being_written(name: str) -> None:
     config = ExperimentConfig.load(name)
     assert ExperimentConfig.make(config.tree()) == config
     written = tomli_w.dumps(config.tree())
     assert ExperimentConfig.make(recipe.tomllib.loads(written)).digest() == config.digest()
-    assert recipe.find(name).read_text(encoding="utf-8").startswith("# "), "a recipe begins with what it is"
+    assert recipe.find_recipe(name).read_text(encoding="utf-8").startswith("# "), "a recipe begins with what it is"
 
 
 def test_bible_byte_is_the_bible_on_bytes() -> None:
     left, right = ExperimentConfig.load("bible").tree(), ExperimentConfig.load("bible-byte").tree()
-    assert {key for key in left if left[key] != right[key]} == {"tokenizer", "plan"}
-    assert left["plan"]["window"] * left["plan"]["batch"] == right["plan"]["window"] * right["plan"]["batch"]
+    assert {key for key in left if left[key] != right[key]} == {"tokenizer", "batches"}
+    assert left["batches"]["window"] * left["batches"]["size"] == right["batches"]["window"] * right["batches"]["size"]
 
 
 def test_shakespeare_is_nanogpts_setting() -> None:
     config = ExperimentConfig.load("shakespeare").tree()
     assert (config["model"]["depth"], config["model"]["width"], config["model"]["block"]["mixer"]["heads"]) == (4, 128, 4)
-    assert (config["plan"]["window"], config["plan"]["batch"], config["train"]["budget"]) == (64, 12, "2000steps")
+    assert (config["batches"]["window"], config["batches"]["size"], config["train"]["budget"]) == (64, 12, "2000steps")
     assert config["optimizer"] == AdamwConfig(lr=1e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1).tree()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assay.experiment.assemble import Experiment
-from assay.training.step import train_step
+from assay.training.loop import train_step
 from support import reference_loop
 from support.experiment import build, write_text
 
@@ -24,16 +24,16 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
 
 
 def test_the_text_makes_ragged_batches_of_powers_of_two(experiment: Experiment) -> None:
-    plan = experiment.setup.plan
-    assert [plan.rows(step).targets for step in range(plan.steps_per_epoch)] == [64, 64, 64, 16]
-    assert plan.rows(3).weight.shape == (1, 16)
+    plan = experiment.setup.batches
+    assert [plan.batch_at(step).targets for step in range(plan.steps_per_epoch)] == [64, 64, 64, 16]
+    assert plan.batch_at(3).weight.shape == (1, 16)
     assert RECIPE.steps > 3 * plan.steps_per_epoch
 
 
 def test_every_weight_equals_that_of_the_plain_loop_bit_for_bit(experiment: Experiment) -> None:
     state, setup = experiment.state, experiment.setup
     start = {name: tensor.detach().clone() for name, tensor in state.learner.model.named_parameters()}
-    expected, losses = reference_loop.train(start, setup.plan.rows, RECIPE)
+    expected, losses = reference_loop.train(start, setup.batches.batch_at, RECIPE)
     clipped = []
     for reference in losses:
         result = train_step(state, setup)
@@ -51,7 +51,7 @@ def test_every_weight_equals_that_of_the_plain_loop_bit_for_bit(experiment: Expe
 def test_a_loop_that_forgets_to_clip_is_told_apart(experiment: Experiment) -> None:
     state, setup = experiment.state, experiment.setup
     start = {name: tensor.detach().clone() for name, tensor in state.learner.model.named_parameters()}
-    wrong, _ = reference_loop.train(start, setup.plan.rows, RECIPE._replace(clip=1e9))
+    wrong, _ = reference_loop.train(start, setup.batches.batch_at, RECIPE._replace(clip=1e9))
     while not state.finished:
         train_step(state, setup)
     assert not torch.equal(state.learner.model.get_parameter("embedding.weight"), wrong["embedding.weight"])

@@ -22,19 +22,17 @@ if TYPE_CHECKING:
     from assay.trainer.run import Run
     from assay.training.hook import Hook
 
-HOMES = {  # where each public name lives
+MODULE_OF_NAME = {  # where each public name is defined
     **dict.fromkeys(
-        ("check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "search", "study", "train"),
-        "assay.api",
+        ("check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "search", "study", "train"), "assay.api"
     ),
+    **dict.fromkeys(("ValidationLoop", "check_validation"), "assay.foreign.validation"),
     "Comparison": "assay.trainer.comparison",
     "ExperimentConfig": "assay.experiment.config",
     "Hook": "assay.training.hook",
     "Run": "assay.trainer.run",
     "Search": "assay.tools.search",
     "Study": "assay.tools.study",
-    "ValidationLoop": "assay.foreign.validation",
-    "check_validation": "assay.foreign.validation",
     "load_model": "assay.experiment.load",
 }
 __all__ = [
@@ -44,9 +42,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
+    if name not in MODULE_OF_NAME:
         raise AttributeError(f"module 'assay' has no attribute '{name}'")
-    return getattr(import_module(HOMES[name]), name)
+    return getattr(import_module(MODULE_OF_NAME[name]), name)
 
 
 def __dir__() -> list[str]:

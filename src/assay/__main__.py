@@ -1,13 +1,13 @@
-"""The command line. Errors become one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+"""Run the command line. Errors become one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
 
 import os
 import sys
 
 from assay.cli.welcome import WELCOME, version
-from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, explain_os_error, out_of_memory
+from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, explain_os_error, is_out_of_memory
 
 COMPLETION = ("--install-completion", "--show-completion")
-QUICK = {(): WELCOME, ("--version",): version()}  # answered without importing anything
+QUICK_ANSWERS = {(): WELCOME, ("--version",): version()}  # printed without importing anything else
 
 
 def main() -> None:
@@ -15,8 +15,8 @@ def main() -> None:
     arguments = tuple(sys.argv[1:])
     if os.environ.get("_ASSAY_COMPLETE"):  # a shell asks what may come next, and typer answers
         os.environ["COLUMNS"] = "9999"  # else it breaks long descriptions into lines, which fish takes for further words
-    elif arguments in QUICK:
-        print(QUICK[arguments])  # noqa: T201
+    elif arguments in QUICK_ANSWERS:
+        print(QUICK_ANSWERS[arguments])  # noqa: T201
         return
     try:
         code = _run()
@@ -33,15 +33,15 @@ def main() -> None:
 
 
 def _run() -> int:
-    """The exit code of the command; what went wrong is told here."""
+    """Run the command, print what went wrong, and return the exit code."""
     import typer  # noqa: PLC0415 (only imported when a command runs)
 
     usage_error: type[Exception] = typer.BadParameter.__bases__[0]  # click's UsageError, of which some versions of typer carry a copy
     try:
         if sys.argv[1:2] and sys.argv[1] in COMPLETION:
-            from assay.cli.completion import set_up  # noqa: PLC0415
+            from assay.cli.completion import set_up_completion  # noqa: PLC0415
 
-            return set_up(*sys.argv[1:3])
+            return set_up_completion(*sys.argv[1:3])
         from assay.cli.main import app  # noqa: PLC0415 (only imported when a command runs)
 
         return app(prog_name="assay", standalone_mode=False) or 0
@@ -51,7 +51,7 @@ def _run() -> int:
         _stop(str(stopped), stopped.exit_code)
     except AssayError as error:
         _stop(f"error: {error}", error.exit_code)
-    except BrokenPipeError:  # whoever read the output is gone, as with `| head`; what was saved is kept
+    except BrokenPipeError:  # the reader of the output has ended, as with `| head`; what was saved is kept
         sys.stderr.close()
         return 1
     except OSError as error:
@@ -60,7 +60,7 @@ def _run() -> int:
             raise
         _stop(f"error: {sentence}", 2)
     except (MemoryError, RuntimeError) as error:
-        if out_of_memory(error):
+        if is_out_of_memory(error):
             _stop(f"error: {OUT_OF_MEMORY}", 1)
         raise
     except usage_error as error:
@@ -69,7 +69,7 @@ def _run() -> int:
 
 
 def _usage(error: BaseException) -> str:
-    """A wrong command, option or argument in one sentence."""
+    """Describe a wrong command, option or argument in one sentence."""
     message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "assay"

@@ -8,41 +8,42 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import UserError, file_errors_as_sentences
+from assay.errors import UserError, explain_file_errors, refuse_unused
+from assay.runs import directory as runs
 from assay.trainer.run import Run
 
 if TYPE_CHECKING:
-    from assay.data.plan import Policy
+    from assay.data.batches import Policy
     from assay.evaluation.score import Score
+    from assay.experiment.config import Override
     from assay.foreign.findings import Findings
     from assay.foreign.validation import ValidationLoop
     from assay.tools.search import Search
     from assay.tools.study import Study
     from assay.tracking.base import Tracker
     from assay.trainer.comparison import Comparison
-    from assay.trainer.make import HookLike
-    from assay.trainer.overrides import Override
+    from assay.trainer.train_run import HookLike
 
     RunLike = Run | str | Path
 
-CONTEXT = 256  # tokens in a window of a model that is no run's, unless said otherwise
+DEFAULT_CONTEXT = 256  # tokens in a window of a model that belongs to no run
 
 __all__ = ["check", "compare", "list_runs", "load", "report", "resume", "sample", "score", "search", "study", "train"]
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def train(
     recipe: str | Path, *overrides: "Override", scale: str | None = None, budget: str | None = None, seed: int | None = None,
     name: str | None = None, runs_dir: str | Path | None = None, data_dir: str | Path | None = None, hooks: Sequence["HookLike"] = (),
     settings: Mapping[str, Any] | None = None, progress: bool | None = None, track: Sequence[str] = (), tracker: "Tracker | None" = None,
 ) -> Run:  # fmt: skip
-    """Train a model as a recipe says, score it, and keep everything in a run directory: `assay train`.
+    """Train a model by a recipe, score it, and store everything in a run directory: `assay train`.
 
     `recipe` is a name or a TOML file. `overrides` are `"model.depth=6"` or nested dicts, `settings` is one more dict; `budget` and `seed`
     are short for `train.budget` and `train.seed` and win. `hooks` are functions of one event (`assay.trainer.callback`) or `Hook` objects.
-    `progress` shows what happens, by itself in a terminal and a notebook; `track` mirrors the run in `tensorboard` or `wandb`.
-    Raises ConfigError, DataError, NonFiniteLoss, and Interrupted on Ctrl-C, after saving. A hook that asks for a stop ends the run early:
-    it is returned, its status `interrupted`, and `run.resume()` goes on.
+    `progress` shows the progress (absent: in a terminal and a notebook); `track` mirrors the run in `tensorboard` or `wandb`.
+    Raises ConfigError, DataError, NonFiniteLoss, and Interrupted on Ctrl-C, after saving. A run that a hook stopped early is returned, its
+    status `interrupted`, and `run.resume()` goes on.
 
     >>> run = assay.train(recipe, "model.depth=1", budget="20steps", seed=0)
     >>> run.status.state, run.status.step
@@ -50,24 +51,24 @@ def train(
     """
     from assay.core import recipe as recipes
     from assay.jobs.launch import LaunchConfig
-    from assay.trainer.make import choose_tracker, label_of, make_config, train_run
+    from assay.trainer.train_run import choose_tracker, make_config, make_run_label, train_run
 
     changes = [*overrides, *([] if settings is None else [settings])]
     config = make_config(recipe, changes, scale, {"train.budget": budget, "train.seed": seed})
-    LaunchConfig.read(recipes.launch(str(recipe), scale), ())  # a wrong table is refused wherever the run goes
-    seen = choose_tracker(tracker, progress, track)
-    run = train_run(config, label_of(recipe, scale, name), _path(runs_dir), _path(data_dir), hooks, seen)
-    if tracker is None and run.status.state == "finished":  # who passes a tracker tells of the baselines as it likes
+    LaunchConfig.from_table(recipes.load_launch(str(recipe), scale), ())  # a wrong table is refused wherever the run goes
+    chosen = choose_tracker(tracker, progress, track)
+    run = train_run(config, make_run_label(recipe, scale, name), _path(runs_dir), _path(data_dir), hooks, chosen)
+    if tracker is None and run.status.state == "finished":  # a caller with a tracker of its own measures them when it likes
         run.measure_baselines()
     return run
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def resume(
     run: "RunLike", *overrides: "Override", runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
     hooks: Sequence["HookLike"] = (), progress: bool | None = None, track: Sequence[str] = (), tracker: "Tracker | None" = None,
 ) -> Run:  # fmt: skip
-    """Go on with a run that was stopped, as if it had not been; or extend a finished one to a new total budget: `assay resume`.
+    """Resume a run that was stopped, bit for bit, or extend a finished one to a new total budget: `assay resume`.
 
     Only `train.budget` and what merely observes may change. Raises RunError for anything else.
 
@@ -78,34 +79,30 @@ def resume(
 
 
 def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str | Path | None = None) -> Run:
-    """The run that a directory, a name among the runs, or `last` means. Raises RunError.
+    """Open a run by its directory, its name among the runs, or `last`. Raises RunError.
 
     >>> assay.load(run.path) == run
     True
     """
-    from assay.runs.directory import find, runs_folder
-
     if isinstance(reference, Run):
         return Run(reference.path, _path(data_dir) or reference.data_dir)
-    return Run(find(str(reference), runs_folder(_path(runs_dir))).path, _path(data_dir))
+    return Run(runs.find_run(str(reference), runs.resolve_runs_folder(_path(runs_dir))).path, _path(data_dir))
 
 
 def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
-    """The runs in a folder (absent: ASSAY_RUNS, else ./runs), oldest first: `assay runs`.
+    """List the runs in a folder (absent: ASSAY_RUNS, else ./runs), oldest first: `assay runs`.
 
     >>> run in assay.list_runs()
     True
     """
-    from assay.runs.directory import all_runs, runs_folder
-
-    return [Run(directory.path.resolve()) for directory in all_runs(runs_folder(_path(runs_dir)))]
+    return [Run(run.path) for run in runs.list_runs(runs.resolve_runs_folder(_path(runs_dir)))]
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def sample(
     run: "RunLike", prompt: str | bytes = "", count: int = 1, seed: int = 0, *, runs_dir: str | Path | None = None, **options: Any
 ) -> list[str]:
-    """What a run's model writes after a prompt: `assay sample`. Options are those of `Run.sample`.
+    """Generate texts after a prompt with a run's model: `assay sample`. Options are those of `Run.sample`.
 
     >>> assay.sample(run, "And God", tokens=8, temperature=0)[0].startswith("And God")
     True
@@ -113,7 +110,7 @@ def sample(
     return load(run, runs_dir).sample(prompt, count, seed, **options)
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def score(
     what: "RunLike | Callable[..., Any]", tokenizer: Any = None, text: Any = None, *, split: str = "validation",
     checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None, context: int | None = None,
@@ -122,10 +119,10 @@ def score(
 ) -> "Score":  # fmt: skip
     """Score every byte of a text once: `.bits_per_byte`, `.standard_error`, `.protocol`.
 
-    `assay.score(run, split="test")` is `assay score`: the score is kept in the run. `assay.score(model, tokenizer, text, context=256)`
+    `assay.score(run, split="test")` is `assay score`: the score is stored in the run. `assay.score(model, tokenizer, text, context=256)`
     scores any callable ids [B, T] -> logits [B, T, V], from whatever code, with a tokenizer that has `encode` and `decode`, or a table of
     the bytes of each id; `text` is a str, bytes, a path, or a list of documents. `start` is the id before the first one, if there is one.
-    Raises UserError where bytes would be lost, where the model looks ahead, or where its figure would mean nothing for another reason.
+    Raises UserError where bytes would be lost, where the model looks ahead, or where the score would be meaningless for another reason.
 
     >>> assay.score(run, split="validation").bits_per_byte > 0
     True
@@ -135,17 +132,20 @@ def score(
     8.0
     """
     if isinstance(what, Run | str | Path):
-        _refuse({"tokenizer": tokenizer, "text": text, "context": context, "start": start}, "is of a model that is no run's; leave it out")
+        refuse_unused(
+            {"tokenizer": tokenizer, "text": text, "context": context, "start": start},
+            "is for a model that belongs to no run; leave it out",
+        )
         return load(what, runs_dir, data_dir).score(
             split, checkpoint=checkpoint, policy=policy, stride=stride, batch_size=32 if batch_size is None else batch_size, device=device
         )
     if tokenizer is None or text is None:
-        raise UserError("assay.score: a model that is no run's needs its tokenizer and a text: assay.score(model, tokenizer, text)")
-    _refuse({"policy": policy, "data_dir": data_dir, "runs_dir": runs_dir}, "is of a run; leave it out")
+        raise UserError("assay.score: a model that belongs to no run needs its tokenizer and a text: assay.score(model, tokenizer, text)")
+    refuse_unused({"policy": policy, "data_dir": data_dir, "runs_dir": runs_dir}, "is for a run; leave it out")
     from assay.foreign.score import score_foreign
 
     return score_foreign(
-        what, tokenizer, text, CONTEXT if context is None else context, stride, start=start, batch=batch_size, device=device
+        what, tokenizer, text, DEFAULT_CONTEXT if context is None else context, stride, start=start, batch=batch_size, device=device
     )
 
 
@@ -153,11 +153,11 @@ def check(
     model: Callable[..., Any], vocabulary: int, *, length: int = 32, seed: int = 0, pad: int | None = None,
     validation: "ValidationLoop | None" = None, device: str | None = None,
 ) -> "Findings":  # fmt: skip
-    """Look for what makes a model's numbers wrong, and say it in sentences: does it look ahead, mix rows, depend on batch or padding?
+    """Check a model for faults that make its numbers wrong: does it look ahead, mix rows, depend on batch or padding?
 
     `model` is any callable ids [B, T] -> logits [B, T, V]; `pad` is the id that fills rows, if there is one; `validation` describes a loop
-    by its numbers (`assay.ValidationLoop`), of which it is told whether its figure covers every byte. `findings.ok` is True where nothing
-    was found. A page shows each fault: docs/check.md.
+    by its numbers (`assay.ValidationLoop`), to check whether its loss covers every byte. `findings.ok` is True where nothing was found.
+    docs/check.md shows each fault.
 
     >>> embed = torch.nn.Embedding(50, 50)
     >>> assay.check(embed, vocabulary=50).ok
@@ -170,88 +170,86 @@ def check(
     return check_model(model, vocabulary, length=length, seed=seed, pad=pad, validation=validation, device=device)
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def compare(
     *arms: "RunLike | Sequence[RunLike]", split: str = "validation", checkpoint: str | int = "best", policy: "Policy | None" = None,
     stride: int | None = None, seeds: bool = False, all_pairs: bool = False, runs_dir: str | Path | None = None,
-    data_dir: str | Path | None = None, report: Callable[[str], object] = lambda text: None,
+    data_dir: str | Path | None = None, notify: Callable[[str], object] = lambda text: None,
 ) -> "Comparison":  # fmt: skip
     """Compare runs over the same text: `assay.compare(a, b)` has `.difference` (a - b, bits per byte), `.interval` (95 %), `.verdict`.
 
-    An arm is a run, a file of scores, or several seeds of one configuration; `seeds` adds those that differ in the seed alone. What was
-    not scored in this way yet is scored now, of which `report` gets a sentence. Raises UserError where the texts are not the same bytes.
+    An arm is a run, a file of scores, or several seeds of one configuration; `seeds` adds those that differ in the seed alone. A run
+    that was not scored in this way yet is scored now, which `notify` is told. Raises UserError where the texts are not the same bytes.
 
     >>> other = assay.train(recipe, "model.depth=1", budget="20steps", seed=1)
     >>> verdict = assay.compare(run, other)
     >>> verdict.interval[0] <= verdict.difference <= verdict.interval[1]
     True
     """
-    from assay.runs.directory import runs_folder
-    from assay.trainer.comparison import compare_arms, find_arm
-    from assay.trainer.rescore import ScoreRequest
+    from assay.trainer.comparison import compare_runs, find_arm
+    from assay.trainer.scoring import ScoreRequest
 
-    folder = runs_folder(_path(runs_dir))
-    found = [find_arm(arm, folder, with_seeds=seeds) for arm in arms]
+    folder = runs.resolve_runs_folder(_path(runs_dir))
+    members = [find_arm(arm, folder, with_seeds=seeds) for arm in arms]
     request = ScoreRequest(split, checkpoint, policy or ("strided" if stride is not None else None), stride, _path(data_dir))
-    return compare_arms(found, request, report, all_pairs=all_pairs)
+    return compare_runs(members, request, notify, all_pairs=all_pairs)
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def study(
     file_or_name: str | Path, scale: str | None = None, jobs: int | None = None, runs_dir: str | Path | None = None,
     data_dir: str | Path | None = None, *, retry: bool = False, progress: bool | None = None,
 ) -> "Study":  # fmt: skip
-    """Change one thing, hold all else equal: make the runs of a study that are not finished, `jobs` at a time: `assay study run`.
+    """Change one thing and hold all else equal: make the runs of a study that are not finished, `jobs` at a time: `assay study run`.
 
-    A study that was stopped goes on when this is called again; `retry` makes failed runs again. `progress` shows what happens, by itself
-    in a terminal and a notebook. The study has `.outcome.verdict`, `.arms`, `.frame()` and `.report(path)`. Raises ConfigError, and
+    A study that was stopped goes on when this is called again; `retry` makes failed runs again. `progress` shows the progress (absent:
+    in a terminal and a notebook). The study has `.outcome.verdict`, `.arms`, `.frame()` and `.report(path)`. Raises ConfigError, and
     Interrupted on Ctrl-C, after the runs were saved.
 
     >>> study = assay.study(study_file)
     >>> print(study.outcome.verdict[0])  # doctest: +ELLIPSIS
     Beside the base ...
     """
-    from assay.terminal.console import console
+    from assay.terminal.console import make_console
     from assay.tools.run_study import StudyRequest, StudyWatcher, run_study
-    from assay.trainer.make import is_watched
+    from assay.trainer.train_run import shows_progress
     from assay.views.study import ConsoleStudyWatcher
 
-    shown = is_watched() if progress is None else progress
     request = StudyRequest(str(file_or_name), scale, jobs, retry, _path(runs_dir), _path(data_dir))
-    return run_study(request, ConsoleStudyWatcher(console()) if shown else StudyWatcher())
+    return run_study(request, ConsoleStudyWatcher(make_console()) if shows_progress(progress) else StudyWatcher())
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def search(
     file: str | Path, jobs: int = 1, trials: int | None = None, scale: str | None = None, *, base: str | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None, progress: bool | None = None,
 ) -> "Search":  # fmt: skip
-    """Try many configurations and say which are best: `assay search`. A search that was stopped goes on when this is called again.
+    """Try many configurations and rank them: `assay search`. A search that was stopped goes on when this is called again.
 
-    `file` is a search file, a W&B sweep (with the recipe that it varies as `base`), or the folder of a search, which is only looked at. The
+    `file` is a search file, a W&B sweep (with the recipe that it varies as `base`), or the folder of a search, which is only read. The
     search has `.best`, `.trials`, `.frame()` and `.optuna`. Raises ConfigError, UserError without Optuna, and Interrupted on Ctrl-C.
 
     >>> search = assay.search(search_file)
     >>> search.best.number in range(len(search.trials))
     True
     """
-    from assay.searches.begin import Asked
-    from assay.terminal.console import console
+    from assay.searches.file import SearchOptions
+    from assay.terminal.console import make_console
     from assay.tools.search import SearchRequest, SearchWatcher, find_search, run_search
-    from assay.trainer.make import is_watched
+    from assay.trainer.train_run import shows_progress
     from assay.views.search import ConsoleSearchWatcher
 
-    shown = is_watched() if progress is None else progress
-    request = SearchRequest(str(file), jobs, Asked(scale, trials, base, _path(data_dir)), _path(runs_dir))
-    return find_search(str(file), request) or run_search(request, ConsoleSearchWatcher(console()) if shown else SearchWatcher())
+    request = SearchRequest(str(file), jobs, SearchOptions(scale, trials, base, _path(data_dir)), _path(runs_dir))
+    watcher = ConsoleSearchWatcher(make_console()) if shows_progress(progress) else SearchWatcher()
+    return find_search(str(file), request) or run_search(request, watcher)
 
 
-@file_errors_as_sentences()
+@explain_file_errors()
 def report(
     what: "RunLike | Study | Sequence[RunLike]", path: str | Path, *, csv: str | Path | None = None, markdown: str | Path | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
 ) -> Path:  # fmt: skip
-    """Write what a study or some runs found on one page, a file that asks nothing of the network: `assay report`.
+    """Write the results of a study or of some runs to one page, a file that needs no network: `assay report`.
 
     `what` is a study or its folder, or runs of which the first is the base; `csv` and `markdown` are files beside it. Raises UserError.
 
@@ -260,17 +258,10 @@ def report(
     """
     from assay.tools.report import write_report
 
-    named = list(what) if isinstance(what, Sequence) and not isinstance(what, str) else [what]
-    places = [one if isinstance(one, str | Path) else one.path for one in named]
+    sources = list(what) if isinstance(what, Sequence) and not isinstance(what, str) else [what]
+    places = [source if isinstance(source, str | Path) else source.path for source in sources]
     write_report(places, Path(path), _path(csv), _path(markdown), runs_dir=_path(runs_dir), data_dir=_path(data_dir))
     return Path(path)
-
-
-def _refuse(given: Mapping[str, object], why: str) -> None:
-    """Raise UserError for the first argument that was given and would do nothing."""
-    for name, value in given.items():
-        if value is not None:
-            raise UserError(f"{name}: {why}")
 
 
 def _path(given: str | Path | None) -> Path | None:

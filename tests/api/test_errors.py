@@ -69,17 +69,17 @@ def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: 
         (lambda w: assay.load("nothing"), RunError, "no run 'nothing'"),
         (lambda w: assay.train(w.recipe, hooks=[3]), UserError, "hooks: 3 is neither a Hook nor a function"),
         (lambda w: assay.train(w.recipe, hooks=lambda event: None), UserError, "hooks: takes a list"),
-        (lambda w: assay.score(w.run, context=3), UserError, "context: is of a model that is no run's"),
+        (lambda w: assay.score(w.run, context=3), UserError, "context: is for a model that belongs to no run"),
         (lambda w: assay.score(len), UserError, "needs its tokenizer and a text"),
-        (lambda w: assay.score(len, [b"a"], "a", data_dir="x"), UserError, "data_dir: is of a run"),
-        (lambda w: assay.score(len, [b"a"], "a", context=0), UserError, "context: 0 cannot be; give a number of at least 1"),
+        (lambda w: assay.score(len, [b"a"], "a", data_dir="x"), UserError, "data_dir: is for a run"),
+        (lambda w: assay.score(len, [b"a"], "a", context=0), UserError, "context: 0 is out of range; give a number of at least 1"),
         (lambda w: assay.score(w.run, policy="strode"), UserError, "policy: there is no 'strode'; did you mean 'strided'?"),
-        (lambda w: assay.score(w.run, stride=0), UserError, "stride: 0 cannot be"),
-        (lambda w: assay.score(w.run, batch_size=0), UserError, "batch_size: 0 cannot be"),
-        (lambda w: w.run.sample(count=0), UserError, "count: 0 cannot be; give a number of at least 1"),
-        (lambda w: w.run.sample(tokens=0), UserError, "tokens: 0 cannot be"),
-        (lambda w: w.run.sample(temperature=-1), UserError, "temperature: -1 cannot be; give a number of at least 0"),
-        (lambda w: w.run.sample(top_p=2), UserError, "top_p: 2 cannot be; give a number from 1e-09 to 1"),
+        (lambda w: assay.score(w.run, stride=0), UserError, "stride: 0 is out of range"),
+        (lambda w: assay.score(w.run, batch_size=0), UserError, "batch_size: 0 is out of range"),
+        (lambda w: w.run.sample(count=0), UserError, "count: 0 is out of range; give a number of at least 1"),
+        (lambda w: w.run.sample(tokens=0), UserError, "tokens: 0 is out of range"),
+        (lambda w: w.run.sample(temperature=-1), UserError, "temperature: -1 is out of range; give a number of at least 0"),
+        (lambda w: w.run.sample(top_p=2), UserError, "top_p: 2 is out of range; give a number from 1e-09 to 1"),
         (lambda w: w.run.sample(checkpoint=7), RunError, "no checkpoint '7'; there are best, last, 20"),
         (lambda w: assay.train(w.recipe, track="paper"), UserError, "nothing is called 'paper'"),
         (lambda w: assay.study("harder", jobs=0), UserError, "jobs: 0 is no number of runs at a time; give 1 or more"),
@@ -137,7 +137,7 @@ def test_a_disk_that_refuses_is_the_sentence_that_the_command_prints(
     def refuse(folder: object, *_: object) -> None:
         raise OSError(number, os.strerror(number), str(workshop.runs))
 
-    monkeypatch.setattr("assay.trainer.start.create", refuse)
+    monkeypatch.setattr("assay.trainer.train_run.create_run", refuse)
     with pytest.raises(UserError, match=f"{workshop.runs}: {os.strerror(number).lower()}; ") as refused:
         assay.train(workshop.recipe)
     assert call("train", str(workshop.recipe)).err.splitlines()[-1] == f"assay: error: {refused.value}"

@@ -10,7 +10,7 @@ import torch
 
 import assay
 from assay.errors import DataError
-from assay.tools.verify_resume import differences
+from assay.tools.verify_resume import find_differences
 from support.commands import started
 from support.workshop import Workshop
 
@@ -53,9 +53,9 @@ def test_name_and_folder_of_a_run_are_as_asked(workshop: Workshop, tmp_path: Pat
 
 
 def test_the_same_call_twice_makes_two_equal_runs(workshop: Workshop) -> None:
-    runs = [assay.train(workshop.recipe, "model.block.feed_dropout=0.1") for _ in range(2)]
+    runs = [assay.train(workshop.recipe, "model.block.feedforward_dropout=0.1") for _ in range(2)]
     assert runs[0].path != runs[1].path
-    assert differences(runs[0].directory, runs[1].directory) == []
+    assert find_differences(runs[0].directory, runs[1].directory) == []
 
 
 def test_a_text_is_looked_for_in_data_dir(workshop: Workshop, made: Workshop) -> None:
@@ -128,13 +128,13 @@ def test_nothing_is_printed_unless_somebody_watches(workshop: Workshop, capfd: p
 def test_torch_is_found_as_it_was_left(workshop: Workshop) -> None:
     """Dropout draws from torch's default generator, which is the caller's too."""
     before = torch.get_rng_state()
-    run = assay.train(workshop.recipe, "model.block.feed_dropout=0.1")
+    run = assay.train(workshop.recipe, "model.block.feedforward_dropout=0.1")
     run.resume("train.budget=9steps").sample(tokens=3)
     assert torch.equal(torch.get_rng_state(), before)
     with torch.no_grad():
-        again = assay.train(workshop.recipe, "model.block.feed_dropout=0.1", budget="9steps")
+        again = assay.train(workshop.recipe, "model.block.feedforward_dropout=0.1", budget="9steps")
         assert not torch.is_grad_enabled()
-    assert again.status.figures["bits_per_byte"] == run.status.figures["bits_per_byte"]
+    assert again.status.metrics["bits_per_byte"] == run.status.metrics["bits_per_byte"]
 
 
 def test_a_thread_trains_the_same_run(workshop: Workshop) -> None:
@@ -143,7 +143,7 @@ def test_a_thread_trains_the_same_run(workshop: Workshop) -> None:
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(assay.train, workshop.recipe).result()
     assert signal.getsignal(signal.SIGINT) is handler
-    assert differences(run.directory, assay.train(workshop.recipe).directory) == []
+    assert find_differences(run.directory, assay.train(workshop.recipe).directory) == []
 
 
 INTERRUPTED = """
@@ -174,4 +174,4 @@ def test_ctrl_c_saves_and_raises_and_the_run_goes_on_bit_for_bit(workshop: Works
         "interrupted interrupted 5 True",
     ]
     assert run.resume().status.state == "finished"
-    assert differences(run.directory, assay.train(workshop.recipe).directory) == []
+    assert find_differences(run.directory, assay.train(workshop.recipe).directory) == []

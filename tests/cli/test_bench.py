@@ -1,4 +1,4 @@
-"""`assay bench`: figures, and a word with each that is not to be trusted."""
+"""`assay bench` and `assay bench mixers`: figures, whether they can be trusted, and a page of them."""
 
 import json
 import re
@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.config import FAMILIES
 from assay.errors import AssayError
-from assay.tools import bench, own_process
-from assay.tools.bench import measure_apart, measure_peak_apart, measure_speed
-from assay.tools.bench_process import Configuration, Measurement, Peak, answer
+from assay.tools import bench, subprocesses
+from assay.tools.bench import STEPS, BenchOptions, measure_in_subprocess, measure_peak_in_subprocess, measure_speed
+from assay.tools.bench_process import BenchModel, Measurement, Peak, run_request
 from assay.tools.contention import Contention
+from assay.views.machine import MARKS
 from support.trained import call
 
-TINY = Configuration("T", "tiny", depth=1, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.0)
+TINY = BenchModel("T", "tiny", depth=1, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.0)
 QUIET, NOISY = Contention(2, 1.9, 0.01, 0.0), Contention(2, 1.0, 0.83, 0.0)
-TOO_SHORT = "the measurement was too short (0.10 s); give it more steps"
+TOO_SHORT = Contention(unknown="the measurement was too short (0.10 s); give it more steps")
 
 
 class Machine:
@@ -27,18 +29,18 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.peaks: list[Peak] = [Peak(2e11, 2048, 9, QUIET)]
-        self.contentions: dict[str, Contention | str] = {}
+        self.contentions: dict[str, Contention] = {}
         self.interrupted_at = ""
-        self.asked: list[tuple[Configuration, str, str, int | None]] = []
-        monkeypatch.setattr(bench, "measure_peak_apart", lambda precision, device: self.peaks.pop(0))
-        monkeypatch.setattr(bench, "measure_apart", self.measure)
+        self.asked: list[tuple[BenchModel, BenchOptions]] = []
+        monkeypatch.setattr(bench, "measure_peak_in_subprocess", lambda options: self.peaks.pop(0))
+        monkeypatch.setattr(bench, "measure_in_subprocess", self.measure)
 
-    def measure(self, configuration: Configuration, precision: str, device: str, steps: int | None) -> Measurement:
-        if configuration.name == self.interrupted_at:
+    def measure(self, model: BenchModel, options: BenchOptions) -> Measurement:
+        if model.name == self.interrupted_at:
             raise KeyboardInterrupt
-        self.asked.append((configuration, precision, device, steps))
-        seconds = [configuration.tokens / rate for rate in (10_000, 20_000, 30_000)]
-        return Measurement(configuration, seconds, 800_000, 5_000_000, 123 * 2**20, self.contentions.get(configuration.name, QUIET))
+        self.asked.append((model, options))
+        seconds = [model.tokens / rate for rate in (10_000, 20_000, 30_000)]
+        return Measurement(model, seconds, 800_000, 5_000_000, 123 * 2**20, self.contentions.get(model.name, QUIET))
 
 
 @pytest.fixture
@@ -65,13 +67,12 @@ def test_each_configuration_has_its_figures(machine: Machine) -> None:
 
 def test_options_reach_the_measuring(machine: Machine) -> None:
     assert call("bench", "C2", "C1", "--precision", "bf16", "--steps", 12, "--device", "cpu", "--no-dropout").code == 0
-    assert [(one.name, one.dropout, *rest) for one, *rest in machine.asked] == [
-        ("C2", 0.0, "bf16", "cpu", 12),
-        ("C1", 0.0, "bf16", "cpu", 12),
-    ]
+    asked = BenchOptions("bf16", "cpu", 12)
+    assert [(model.name, model.dropout, options) for model, options in machine.asked] == [("C2", 0.0, asked), ("C1", 0.0, asked)]
     machine.peaks.append(Peak(2e11, 2048, 9, QUIET))
     call("bench", "C2")
-    assert (machine.asked[-1][0].dropout, machine.asked[-1][1], machine.asked[-1][3]) == (0.1, "float32", None)
+    model, options = machine.asked[-1]
+    assert (model.dropout, options.precision, options.steps) == (0.1, "float32", None)
 
 
 def test_disturbed_rows_are_flagged_and_told_in_words(machine: Machine) -> None:
@@ -81,7 +82,7 @@ def test_disturbed_rows_are_flagged_and_told_in_words(machine: Machine) -> None:
     assert printed.count("MiB disturbed") == 1
     assert "C2 was disturbed: other processes used 0.83 of 2 CPUs." in printed
     assert "more than 5% of the CPUs" in printed
-    assert f"Whether other processes disturbed C1, C3 cannot be told: {TOO_SHORT}." in printed
+    assert f"Whether other processes disturbed C1, C3 is not known: {TOO_SHORT.unknown}." in printed
 
 
 @pytest.mark.parametrize(("second", "shown"), [(Peak(3e11, 2048, 9, QUIET), "300"), (Peak(1e11, 2048, 9, QUIET), "200")])
@@ -105,13 +106,13 @@ def test_json_has_every_figure_and_the_machine(machine: Machine) -> None:
     assert (first["depth"], first["vocabulary"], first["dropout"], second["dropout"]) == (4, 65, 0.0, 0.1)
     assert (first["disturbed"], second["disturbed"], third["disturbed"]) == (False, True, None)
     assert second["contention"]["others"] == 0.83
-    assert third["contention"] == TOO_SHORT
+    assert third["contention"] == TOO_SHORT.unknown
 
 
 def test_json_is_what_the_function_returns(machine: Machine) -> None:
     told = call("bench", "C1", "--device", "cpu", "--json").json
     machine.peaks.append(Peak(2e11, 2048, 9, QUIET))
-    tree = json.loads(json.dumps(measure_speed(["C1"], device="cpu").tree()))
+    tree = json.loads(json.dumps(measure_speed(["C1"], BenchOptions(device="cpu")).tree()))
     for one in (told, tree):  # what changes while the machine works
         del one["machine"]["load"], one["machine"]["memory_available_bytes"]
     assert tree == told
@@ -164,17 +165,17 @@ def test_a_terminal_of_any_width_cuts_nothing_off(machine: Machine, width: int, 
 
 
 def test_the_process_answers_with_the_fields_of_a_measurement() -> None:
-    tree = json.loads(answer(json.dumps({"configuration": asdict(TINY), "precision": "float32", "device": "cpu", "steps": 10})))
+    tree = json.loads(run_request(json.dumps({"bench_model": asdict(TINY), "precision": "float32", "device": "cpu", "steps": 10})))
     assert len(tree["seconds"]) == 10
-    assert tree.keys() == set(Measurement._fields) - {"configuration"}
+    assert tree.keys() == set(Measurement._fields) - {"bench_model"}
 
 
 def test_a_process_of_its_own_measures() -> None:
-    found = measure_apart(TINY, "float32", "cpu", 10)
-    assert found.configuration == TINY
+    found = measure_in_subprocess(TINY, BenchOptions(device="cpu", steps=10))
+    assert found.bench_model == TINY
     assert len(found.seconds) == 10
     assert found.flops_per_token == 6 * found.parameters + 12 * 16 * 8
-    assert isinstance(found.contention, Contention | str)
+    assert isinstance(found.contention, Contention)
 
 
 @pytest.mark.parametrize(
@@ -185,9 +186,9 @@ def test_a_process_of_its_own_measures() -> None:
     ],
 )
 def test_a_process_that_fails_is_told(script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_process.sys, "executable", executable(tmp_path, script))
+    monkeypatch.setattr(subprocesses.sys, "executable", executable(tmp_path, script))
     with pytest.raises(AssayError, match=reason):
-        measure_apart(TINY, "float32", "cpu")
+        measure_in_subprocess(TINY, BenchOptions(device="cpu"))
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,10 +198,10 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.Mon
         begun.append(process)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(own_process.sys, "executable", executable(tmp_path, "exec sleep 100"))
+    monkeypatch.setattr(subprocesses.sys, "executable", executable(tmp_path, "exec sleep 100"))
     monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        measure_peak_apart("float32", "cpu")
+        measure_peak_in_subprocess(BenchOptions(device="cpu"))
     assert [process.returncode for process in begun] == [-signal.SIGKILL]
 
 
@@ -210,3 +211,85 @@ def executable(folder: Path, script: str) -> str:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return str(path)
+
+
+QUIET = Contention(2, 1.9, 0.01, 0.0)
+README = Path(__file__).parents[2] / "README.md"
+SPEEDS = {"full": 1000, "local": 3000, "latent": 500}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[BenchModel, int | None]]:
+    """What the measuring processes are asked; the model is made small."""
+    seen: list[tuple[BenchModel, int | None]] = []
+
+    def measure(one: BenchModel, options: BenchOptions) -> Measurement:
+        seen.append((one, options.steps))
+        speed = SPEEDS.get(one.mixer, 800)
+        return Measurement(one, [one.tokens / speed] * 3, 12_345, 1, speed * 2**20, QUIET)
+
+    monkeypatch.setattr(bench, "measure_in_subprocess", measure)
+    monkeypatch.setattr(bench, "DEPTH", 1)
+    monkeypatch.setattr(bench, "WIDTH", 32)
+    return seen
+
+
+def test_a_kind_is_shown_relative_to_full_attention(asked: list[tuple[BenchModel, int | None]]) -> None:
+    answer = call("bench", "mixers", "local", "--context", 128)
+    assert (answer.code, answer.err) == (0, "")
+    full, local = [line.split() for line in answer.out.splitlines() if line.startswith(("full", "local"))]
+    assert full[:3] == ["full", "128", "12,345"]
+    assert full[4:] == ["1,000", "1.00x", "1,000", "MiB", "1.00x", "33", "KiB"]  # 128 keys and values [32], and positions
+    assert local[4:9] == ["3,000", "3.00x", "3,000", "MiB", "3.00x"]
+    assert [(one.mixer, one.window, one.batch, steps) for one, steps in asked] == [("full", 128, 32, STEPS), ("local", 128, 32, STEPS)]
+
+
+@pytest.mark.slow
+def test_without_names_every_kind_is_measured_at_three_contexts(
+    asked: list[tuple[BenchModel, int | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "WIDTH", 256)
+    found = call("bench", "mixers", "--json", "--context", 32, "--context", 48).json["mixers"]
+    kinds = FAMILIES["mixer"].kinds
+    assert [row["mixer"] for row in found if row["context"] == 48] == ["full", *(kind for kind in kinds if kind != "full")]
+    assert len(found) == 2 * len(kinds) >= 30
+    assert all(row["flops_per_token"] > 0 and row["state_bytes"] > 0 for row in found)
+    assert bench.CONTEXTS == (256, 1024, 4096)
+
+
+def test_the_latent_cache_is_smaller_by_its_formula(asked: list[tuple[BenchModel, int | None]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "WIDTH", 256)
+    full, latent = call("bench", "mixers", "latent", "--context", 40, "--json").json["mixers"]
+    position = 8
+    assert full["state_bytes"] == 40 * (2 * 256 * 4 + position)
+    assert latent["state_bytes"] == 40 * ((64 + 16) * 4 + position)  # R + K_r
+
+
+def test_the_table_of_a_page_is_written_between_its_marks(asked: list[tuple[BenchModel, int | None]], tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    assert call("bench", "mixers", "local", "--context", 64, "--context", 32, "--write", page).code == 0
+    text = page.read_text()
+    assert text.startswith(f"before\n{MARKS[0]}\n")
+    assert text.endswith(f"{MARKS[1]}\nafter\n")
+    assert "old" not in text
+    assert text.count("| `local` | 12,345 |") == 2
+    assert "Context 64:" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mixers", "lokal"), "no mixer 'lokal'; did you mean 'local'?"),
+        (("mixers", "--no-dropout"), "--no-dropout: mixers are always compared without dropout; leave it out"),
+        (("C1", "--context", "64"), "--context: is for `assay bench mixers`; leave it out"),
+        (("mixers", "--write", "nowhere.md"), "--write: nowhere.md cannot be read"),
+        (("mixers", "--write", str(README)), "has no place for the table; add the lines"),
+    ],
+)
+def test_a_wrong_argument_is_told_before_anything_is_measured(
+    asked: list[tuple[BenchModel, int | None]], arguments: tuple[str, ...], words: str
+) -> None:
+    answer = call("bench", *arguments)
+    assert (answer.code, answer.out, asked) == (2, "", [])
+    assert words in answer.err

@@ -10,7 +10,7 @@ import pytest
 
 import assay
 from assay.core.config import FAMILIES
-from assay.core.recipe import names
+from assay.core.recipe import list_recipes
 from assay.runs.directory import METRICS, RunDirectory
 from support.lab import Lab
 from support.trained import call
@@ -41,7 +41,7 @@ def test_the_run_directory_is_complete(lab: Lab) -> None:
     assert wanted <= found
     assert RunDirectory(lab.run).status()["state"] == "finished"
     assert re.fullmatch(r"tiny-[0-9a-f]{8}-s0", lab.run.name)
-    assert [line["step"] for line in RunDirectory(lab.run).lines(METRICS) if "loss" in line] == [2, 4, 6, 8]
+    assert [line["step"] for line in RunDirectory(lab.run).read_lines(METRICS) if "loss" in line] == [2, 4, 6, 8]
     assert {path.stem for path in (lab.run / "scores").iterdir()} >= {"end-best", "end-last", "end-training"}
 
 
@@ -55,7 +55,7 @@ def test_score_has_what_scripts_rely_on(lab: Lab) -> None:
 
 
 def test_the_validation_of_the_loop_is_what_score_computes(lab: Lab) -> None:
-    last = [line for line in RunDirectory(lab.run).lines(METRICS) if "validation" in line][-1]
+    last = [line for line in RunDirectory(lab.run).read_lines(METRICS) if "validation" in line][-1]
     figures = call("score", lab.run.name, "--checkpoint", "last", "--json").json
     assert last["step"] == 8
     for name in ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "coverage"):
@@ -89,7 +89,7 @@ def test_kinds_is_family_to_list_of_kinds() -> None:
     found = call("kinds", "--json").json
     assert found == {name: list(family.kinds) for name, family in sorted(FAMILIES.items())}
     assert "full" in found["mixer"]
-    assert call("kinds", "recipe", "--json").json == {"recipe": names()}
+    assert call("kinds", "recipe", "--json").json == {"recipe": list_recipes()}
 
 
 def test_kinds_of_a_family_show_their_settings() -> None:
@@ -128,7 +128,7 @@ def test_show_folds_identical_layers_and_takes_overrides() -> None:
     printed = call("show", "gpt2-tiny").out
     assert "blocks.0-3.mixer.project.weight" in printed
     assert "blocks.1." not in printed
-    mixed = call("show", "gpt2-tiny", 'model.pattern=[{}, {}, {feed={kind="glu"}}]', "depth=6").out
+    mixed = call("show", "gpt2-tiny", 'model.pattern=[{}, {}, {feedforward={kind="glu"}}]', "depth=6").out
     assert all(f"blocks.{span}." in mixed for span in ("0-1", "2", "3-4", "5"))
 
 
@@ -155,7 +155,7 @@ def test_dry_run_tells_the_costs_and_leaves_no_run(lab: Lab) -> None:
     assert facts["steps"] == 8
     assert facts["tokens_per_epoch"] == RunDirectory(lab.run).provenance()["data"]["parts"]["train"]["bytes"]  # a token a byte
     assert facts["epochs"] == pytest.approx(8 / facts["steps_per_epoch"])
-    assert {"memory_bytes", "seconds_of_training", "tokens_per_second", "parameters", "flops_per_token"} <= facts.keys()
+    assert {"memory_bytes", "training_seconds", "tokens_per_second", "parameters", "flops_per_token"} <= facts.keys()
     assert call("train", lab.recipe, "train.budget=1min", "--dry-run", "--json").json["steps"] > 100
     assert "tokens an epoch" in call("train", lab.recipe, "--dry-run").out
     assert set((lab.folder / "runs").iterdir()) == before

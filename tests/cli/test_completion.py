@@ -12,8 +12,8 @@ import typer
 
 from assay.cli import completion
 from assay.cli.main import app
-from assay.core.recipe import names
-from assay.tools.bench_process import CONFIGURATIONS, PRECISIONS
+from assay.core.recipe import list_recipes
+from assay.tools.bench_process import BENCH_MODELS, PRECISIONS
 from support.lab import Lab
 from support.trained import call
 
@@ -48,7 +48,7 @@ def test_bash_offers_commands_options_recipes_and_runs(lab: Lab, program: Path) 
     assert ask("assay tr") == ["train"]
     assert set(ask("assay ")) == set(typer.main.get_command(app).commands)
     assert ask("assay train bible --dr") == ["--dry-run"]
-    assert ask("assay train bible-") == [name for name in names() if name.startswith("bible-")]
+    assert ask("assay train bible-") == [name for name in list_recipes() if name.startswith("bible-")]
     assert ask("assay train tiny") == ["tiny.toml"]
     assert ask("assay score ")[0] == "last"
     assert lab.run.name in ask("assay resume tiny-")
@@ -73,7 +73,7 @@ def test_without_a_request_a_command_is_a_command(monkeypatch: pytest.MonkeyPatc
 
 
 def test_words_are_those_of_the_commands() -> None:
-    assert completion.BY_PARAMETER["configurations"]("") == list(CONFIGURATIONS)
+    assert completion.BY_PARAMETER["configurations"]("") == list(BENCH_MODELS)
     assert completion.BY_PARAMETER["precision"]("") == list(PRECISIONS)
 
 
@@ -82,7 +82,7 @@ def test_the_script_is_printed_for_each_shell(shell: str, monkeypatch: pytest.Mo
     printed = call("--show-completion", shell)
     assert printed.code == 0
     assert f"_ASSAY_COMPLETE=complete_{shell}" in printed.out
-    monkeypatch.setattr(completion, "_this_shell", lambda: shell)
+    monkeypatch.setattr(completion, "_find_shell", lambda: shell)
     assert call("--show-completion").out == printed.out
 
 

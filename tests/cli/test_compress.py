@@ -15,7 +15,8 @@ from support.trained import TEXT, Answer, call
 PLAIN = TEXT.encode()[:600] + b"\xff no text"
 FIGURES = {
     "output", "bytes", "predicted_bits", "header_bytes", "raw_bytes", "ratio", "bits_per_byte", "weights_bytes", "ratio_with_model",
-    "bits_per_byte_with_model", "others", "ranks", "tokens", "lanes", "context", "stride", "seconds", "tokens_per_second", "verified",
+    "bits_per_byte_with_model", "baselines", "rank_bytes", "tokens", "streams", "context", "stride", "seconds", "tokens_per_second",
+    "verified",
 }  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def test_the_size_is_what_the_model_predicts_and_every_figure_follows_from_it(la
     assert told["bits_per_byte"] == pytest.approx(8 * told["ratio"])
     assert told["ratio_with_model"] == (told["bytes"] + told["weights_bytes"]) / len(PLAIN)
     assert told["weights_bytes"] > 1000
-    assert told["others"].keys() == {"xz", "bz2", "zstd"}
+    assert told["baselines"].keys() == {"xz", "bz2", "zstd"}
     assert told["verified"] is True
 
 
@@ -121,7 +122,7 @@ def test_files_are_not_overwritten_unless_forced(lab: Lab, plain: Path) -> None:
         ({"-o": "nowhere/out"}, "nowhere is no folder"),
         ({"--stride": 17}, "--stride: 17 exceeds the context of 16 tokens"),
         ({"--policy": "strided"}, "the policy strided, and only it, has a --stride"),
-        ({"--policy": "carried"}, "--policy: carries state through the whole text"),
+        ({"--policy": "streams"}, "--policy: carries state through the whole text"),
         ({"--model": "none"}, "no run 'none'"),
         ({"--checkpoint": "3"}, "no checkpoint '3'"),
     ],

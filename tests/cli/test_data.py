@@ -1,4 +1,4 @@
-"""`assay data`, and the yardsticks beside every result."""
+"""`assay data`, and the baselines beside every result."""
 
 import errno
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assay.data import yardsticks as measuring
+from assay.data import baselines as measuring
 from assay.runs.directory import RunDirectory
 from assay.trainer import baselines
 from cli.test_errors import refused
@@ -38,7 +38,7 @@ def test_data_tells_everything_for_scripts(lab: Lab) -> None:
     assert {tokens["kind"] for tokens in found["tokenizers"]} >= {"byte", "char", "word", "bpe"}
     assert all(tokens["bytes_per_token"] == pytest.approx(found["bytes"] / tokens["tokens"]) for tokens in found["tokenizers"])
     assert found["leakage"]["validation"]["documents"] == 24
-    assert [*found["yardsticks"]] == NAMES
+    assert [*found["baselines"]] == NAMES
     assert found["picture"] is None
     assert not list(lab.folder.glob("*-bytes.*"))
 
@@ -50,7 +50,7 @@ def test_data_tells_everything_for_people(lab: Lab) -> None:
     numbers = [found[name] for name in ("bytes", "characters", "documents", "longest")]
     for text in (*map("{:,}".format, numbers), found["sha256"], "unknown", *LABELS, "split shuffle", "seed 1337", "byte", "word"):
         assert text in told
-    assert all(f"{value:.4f}" in told for value in found["yardsticks"].values())
+    assert all(f"{value:.4f}" in told for value in found["baselines"].values())
     assert "picture of the bytes: tiny-bytes.svg" in told
     assert (lab.folder / "tiny-bytes.svg").read_text().startswith("<?xml")
 
@@ -88,7 +88,7 @@ def test_repetition_is_warned_of_where_it_is_seen_and_before_training(lab: Lab) 
     assert trained.code == 0, trained.err
     assert re.search(f"  warning +{warning}", trained.out)
     (run,) = (lab.folder / "leaky").iterdir()
-    assert RunDirectory(run).provenance()["data"]["leakage"]["validation"]["equal"] > 0
+    assert RunDirectory(run).provenance()["data"]["leakage"]["validation"]["exact_duplicates"] > 0
     assert "warning" not in call("data", "tiny.toml", "corpus.path=twice.txt").out
     assert "warning" not in lab.answer.err
     shutil.rmtree(lab.folder / "leaky")
@@ -101,10 +101,10 @@ def test_what_is_no_text_names_the_nearest_word() -> None:
     refused(call("data"), "missing argument", "`assay data --help`")
 
 
-def test_training_ends_with_the_yardsticks_of_its_text(lab: Lab) -> None:
+def test_training_ends_with_the_baselines_of_its_text(lab: Lab) -> None:
     stored = json.loads((lab.run / baselines.BASELINES).read_text())
     assert [*stored] == NAMES
-    assert lab.answer.json["yardsticks"] == stored == call("data", "tiny.toml", "--json").json["yardsticks"]
+    assert lab.answer.json["baselines"] == stored == call("data", "tiny.toml", "--json").json["baselines"]
     told = call("train", lab.recipe, "train.budget=2steps", "train.samples=0", "--runs-dir", lab.folder / "told").out
     bits = float(re.search(r"validation, best +([\d.]+)", told)[1])
     for name, label in zip(NAMES, LABELS, strict=True):
@@ -116,8 +116,8 @@ def test_training_ends_with_the_yardsticks_of_its_text(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_a_score_stands_beside_the_yardsticks_of_its_split(lab: Lab, split: str) -> None:
-    found = call("score", "last", "--split", split, "--json").json["yardsticks"]
+def test_a_score_stands_beside_the_baselines_of_its_split(lab: Lab, split: str) -> None:
+    found = call("score", "last", "--split", split, "--json").json["baselines"]
     told = call("score", "last", "--split", split).out
     if split == "train":
         assert [*found] == NAMES[:2]
@@ -138,22 +138,22 @@ def test_a_score_stands_beside_the_yardsticks_of_its_split(lab: Lab, split: str)
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_what_stops_the_yardsticks_stops_nothing_else(
+def test_what_stops_the_baselines_stops_nothing_else(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, raised: BaseException, why: str, as_json: bool
 ) -> None:
     def interrupted(*_: object) -> dict[str, float]:
         raise raised
 
-    monkeypatch.setattr(measuring, "measure", interrupted)
+    monkeypatch.setattr(measuring, "compute_text_baselines", interrupted)
     monkeypatch.setenv("ASSAY_CACHE", str(lab.folder / "other-cache"))
     answer = call("train", lab.recipe, "train.budget=2steps", "train.samples=0", "--runs-dir", lab.folder / "cut", *["--json"] * as_json)
     assert answer.code == 0, answer.err
     (run,) = (lab.folder / "cut").iterdir()
     assert RunDirectory(run).status()["state"] == "finished"
     assert not (run / baselines.BASELINES).exists()
-    assert re.search(rf"left out the yardsticks \(.*{why}", answer.err if as_json else answer.out)
+    assert re.search(rf"left out the baselines \(.*{why}", answer.err if as_json else answer.out)
     if as_json:
-        assert answer.json["yardsticks"] is None
+        assert answer.json["baselines"] is None
     else:
         assert "validation, best" in answer.out
         assert answer.out.rstrip().splitlines()[-1].startswith("next: ")
@@ -161,11 +161,11 @@ def test_what_stops_the_yardsticks_stops_nothing_else(
 
 
 def test_whoever_has_to_wait_is_told_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "seconds_needed", lambda *_: 125.0)
+    monkeypatch.setattr(baselines, "estimate_seconds", lambda *_: 125.0)
     told = call("score", "last").out
-    assert "measuring the yardsticks, once: about 2:05" in told
-    assert told.index("bits per byte") < told.index("measuring the yardsticks") < told.index(LABELS[0])
-    monkeypatch.setattr(baselines, "seconds_needed", lambda *_: 2.0)
+    assert "measuring the baselines, once: about 2:05" in told
+    assert told.index("bits per byte") < told.index("measuring the baselines") < told.index(LABELS[0])
+    monkeypatch.setattr(baselines, "estimate_seconds", lambda *_: 2.0)
     assert "measuring" not in call("score", "last").out
 
 

@@ -10,12 +10,24 @@ import pytest
 import torch
 from rich.console import Console
 
-from assay.core.machine import Gpu, Memory, Speed
+from assay.core.devices import MatmulSpeed
+from assay.core.machine import Gpu, Memory
 from assay.tools import doctor
 from assay.tools.contention import Contention
-from assay.tools.doctor import Finding, bible, cards, extras, folder, main_memory, processor, software, speed, texts
-from assay.training.precision import usable
-from assay.views.doctor import page
+from assay.tools.doctor import (
+    MachineCheck,
+    check_bible,
+    check_extras,
+    check_folder,
+    check_gpus,
+    check_memory,
+    check_processor,
+    check_software,
+    check_speed,
+    check_texts,
+)
+from assay.training.precision import choose_precision
+from assay.views.machine import build_table
 from support.lab import Lab
 from support.trained import call
 
@@ -26,16 +38,16 @@ Usage = namedtuple("Usage", ["total", "used", "free"])
 @pytest.fixture(autouse=True)
 def _a_machine_that_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        doctor, "matmul_speed", lambda precision, device, seconds: Speed({"float32": 2e11, "bf16": 4e11}[precision], 2048, 5)
+        doctor, "measure_matmul_speed", lambda precision, device, seconds: MatmulSpeed({"float32": 2e11, "bf16": 4e11}[precision], 2048, 5)
     )
-    monkeypatch.setattr(doctor, "memory", lambda: Memory(16 * GIB, 8 * GIB))
+    monkeypatch.setattr(doctor, "read_memory", lambda: Memory(16 * GIB, 8 * GIB))
     monkeypatch.setattr(doctor, "cpu_count", lambda: 1)
     monkeypatch.setattr(doctor, "cpu_quota", lambda: None)
     monkeypatch.setattr(doctor.torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage(100 * GIB, 50 * GIB, 50 * GIB))
 
 
-def only(findings: Iterable[Finding]) -> Finding:
+def only(findings: Iterable[MachineCheck]) -> MachineCheck:
     (found,) = findings
     return found
 
@@ -54,7 +66,7 @@ def test_a_ready_machine_ends_with_0_and_says_so(lab: Lab) -> None:
 def test_json_is_one_document(lab: Lab) -> None:
     tree = call("doctor", "--json").json
     assert tree["ready"] is True
-    assert {finding["mark"] for finding in tree["findings"]} <= {"ok", "note"}
+    assert {check["severity"] for check in tree["checks"]} <= {"ok", "note"}
     assert "cpu" in tree["machine"]
 
 
@@ -81,7 +93,7 @@ def test_the_page_fits_and_keeps_every_word(lab: Lab, width: int, monkeypatch: p
 def test_marks_are_coloured_in_a_terminal() -> None:
     out = Console(force_terminal=True, color_system="standard", width=80)
     with out.capture() as captured:
-        out.print(page([Finding("a", "ok", "x"), Finding("b", "note", "y"), Finding("c", "problem", "z", "do this")]))
+        out.print(build_table([MachineCheck("a", "ok", "x"), MachineCheck("b", "note", "y"), MachineCheck("c", "problem", "z", "do this")]))
     good, note, bad, remedy = captured.get().splitlines()
     assert good.startswith("\x1b[32mok")
     assert note.startswith("\x1b[33mnote")
@@ -92,13 +104,13 @@ def test_marks_are_coloured_in_a_terminal() -> None:
 def test_threads_are_held_against_the_cpus_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    assert processor(8, None, 8).mark == "ok"
-    assert processor(8, None, 4).mark == "ok"  # one thread a core, where cores do two things at once
-    crowded = processor(8, 1.6, 8)
-    assert (crowded.mark, "OMP_NUM_THREADS=2" in crowded.remedy, "given 1.6" in crowded.fact) == ("problem", True, True)
+    assert check_processor(8, None, 8).severity == "ok"
+    assert check_processor(8, None, 4).severity == "ok"  # one thread a core, where cores do two things at once
+    crowded = check_processor(8, 1.6, 8)
+    assert (crowded.severity, "OMP_NUM_THREADS=2" in crowded.remedy, "given 1.6" in crowded.fact) == ("problem", True, True)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    idle = processor(8, None, 1)
-    assert (idle.mark, idle.remedy) == ("note", "unset OMP_NUM_THREADS to use all 8")
+    idle = check_processor(8, None, 1)
+    assert (idle.severity, idle.remedy) == ("note", "unset OMP_NUM_THREADS to use all 8")
 
 
 @pytest.mark.parametrize(
@@ -111,47 +123,47 @@ def test_threads_are_held_against_the_cpus_that_are_given(monkeypatch: pytest.Mo
     ],
 )
 def test_little_memory_is_a_problem(found: Memory, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "memory", lambda: found)
-    assert main_memory().mark == mark
-    assert bool(main_memory().remedy) is (mark == "problem")
+    monkeypatch.setattr(doctor, "read_memory", lambda: found)
+    assert check_memory().severity == mark
+    assert bool(check_memory().remedy) is (mark == "problem")
 
 
 def test_gpus_are_told_with_their_abilities(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "gpus", lambda: [Gpu("H", 80 * GIB, "9.0", bf16=True), Gpu("T", 15 * GIB, "7.5", bf16=False)])
-    new, old = cards()
+    monkeypatch.setattr(doctor, "list_gpus", lambda: [Gpu("H", 80 * GIB, "9.0", bf16=True), Gpu("T", 15 * GIB, "7.5", bf16=False)])
+    new, old = check_gpus()
     assert new.fact == "H, 80.0 GiB, compute capability 9.0, bf16"
     assert "no bf16: keep train.precision=float32" in old.fact
-    monkeypatch.setattr(doctor, "gpus", list)
+    monkeypatch.setattr(doctor, "list_gpus", list)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    assert only(cards()).mark == "ok"
+    assert only(check_gpus()).severity == "ok"
     monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert (only(cards()).mark, "built for CUDA" in only(cards()).remedy) == ("note", True)
+    assert (only(check_gpus()).severity, "built for CUDA" in only(check_gpus()).remedy) == ("note", True)
 
 
 def test_speed_says_which_format_pays_and_whether_to_believe_it() -> None:
     quiet = Contention(2, 2.0, 0.0, 0.0)
     cpu = torch.device("cpu")
-    assert "train.precision=bf16" in speed(cpu, 2e11, 3e11, quiet).fact
-    assert "train.precision=float32" in speed(cpu, 2e11, 2.2e11, quiet).fact
-    assert "790 TFLOP/s" in speed(cpu, 5e13, 7.9e14, quiet).fact
-    assert speed(cpu, 2e11, 3e11, "this system does not tell").mark == "ok"
-    assert f"auto takes {usable('auto', cpu)}" in speed(cpu, 2e11, 3e11, quiet).fact
-    busy = speed(cpu, 2e11, 3e11, Contention(2, 1.0, 0.9, 0.0))
-    assert (busy.mark, "0.90 of 2 CPUs" in busy.remedy) == ("note", True)
+    assert "train.precision=bf16" in check_speed(cpu, 2e11, 3e11, quiet).fact
+    assert "train.precision=float32" in check_speed(cpu, 2e11, 2.2e11, quiet).fact
+    assert "790 TFLOP/s" in check_speed(cpu, 5e13, 7.9e14, quiet).fact
+    assert check_speed(cpu, 2e11, 3e11, Contention(unknown="this system does not tell")).severity == "ok"
+    assert f"auto takes {choose_precision('auto', cpu)}" in check_speed(cpu, 2e11, 3e11, quiet).fact
+    busy = check_speed(cpu, 2e11, 3e11, Contention(2, 1.0, 0.9, 0.0))
+    assert (busy.severity, "0.90 of 2 CPUs" in busy.remedy) == ("note", True)
 
 
 def test_a_folder_is_looked_at_and_left_alone(tmp_path: Path) -> None:
-    found = folder("runs folder", tmp_path / "a" / "b", "--runs-dir DIR")
-    assert (found.mark, found.fact) == ("ok", f"{tmp_path / 'a' / 'b'} (not made yet), 50.0 GiB free")
+    found = check_folder("runs folder", tmp_path / "a" / "b", "--runs-dir DIR")
+    assert (found.severity, found.fact) == ("ok", f"{tmp_path / 'a' / 'b'} (not made yet), 50.0 GiB free")
     assert list(tmp_path.iterdir()) == []
-    assert folder("runs folder", tmp_path, "").fact == f"{tmp_path}, 50.0 GiB free"
+    assert check_folder("runs folder", tmp_path, "").fact == f"{tmp_path}, 50.0 GiB free"
 
 
 @pytest.mark.parametrize(("free", "mark"), [(50 * 2**20, "problem"), (GIB, "note"), (3 * GIB, "ok")])
 def test_a_full_disk_is_seen(free: int, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage(100 * GIB, 0, free))
-    found = folder("runs folder", tmp_path, "--runs-dir DIR")
-    assert (found.mark, "--runs-dir DIR" in found.remedy) == (mark, mark != "ok")
+    found = check_folder("runs folder", tmp_path, "--runs-dir DIR")
+    assert (found.severity, "--runs-dir DIR" in found.remedy) == (mark, mark != "ok")
 
 
 def test_a_folder_that_may_not_be_written_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,24 +171,24 @@ def test_a_folder_that_may_not_be_written_is_a_problem(tmp_path: Path, monkeypat
         raise PermissionError(13, "Permission denied", str(dir))
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refused)
-    found = folder("cache folder", tmp_path, "ASSAY_CACHE=DIR")
-    assert (found.mark, found.fact) == ("problem", f"{tmp_path}: permission denied")
+    found = check_folder("cache folder", tmp_path, "ASSAY_CACHE=DIR")
+    assert (found.severity, found.fact) == ("problem", f"{tmp_path}: permission denied")
 
 
 def test_texts_are_found_packed_or_not_in_sub_folders(tmp_path: Path) -> None:
     for name in ("a/enwik8", "a/enwik8.xz", "a/input.txt", "b/input.txt.gz", "b/other.tsv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * 2**20)
-    found = {finding.topic: finding for finding in texts(tmp_path)}
-    assert found["enwik8"].mark == "ok"
-    assert found["enwik8"].fact == f"{tmp_path / 'a' / 'enwik8'}, 1.0 MiB, {tmp_path / 'a' / 'enwik8.xz'}, 1.0 MiB"
-    assert (found["input.txt"].mark, found["input.txt"].remedy) == ("note", "name one of them with corpus.path=FILE")
-    assert (found["titles.tsv"].mark, "not found" in found["titles.tsv"].fact) == ("note", True)
+    found = {finding.topic: finding for finding in check_texts(tmp_path)}
+    assert found["enwik8"].severity == "ok"
+    assert found["enwik8"].fact == f"{tmp_path / 'a' / 'enwik8'}, 1 MiB, {tmp_path / 'a' / 'enwik8.xz'}, 1 MiB"
+    assert (found["input.txt"].severity, found["input.txt"].remedy) == ("note", "name one of them with corpus.path=FILE")
+    assert (found["titles.tsv"].severity, "not found" in found["titles.tsv"].fact) == ("note", True)
 
 
 def test_a_data_folder_that_is_none_is_a_problem_and_no_data_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert only(texts(tmp_path / "absent")).mark == "problem"
-    assert {finding.mark for finding in texts(None)} == {"note"}
+    assert only(check_texts(tmp_path / "absent")).severity == "problem"
+    assert {finding.severity for finding in check_texts(None)} == {"note"}
     assert call("doctor", "--data-dir", tmp_path / "absent").code == 1
     monkeypatch.setenv("ASSAY_DATA", str(tmp_path / "absent"))
     assert call("doctor").code == 1
@@ -184,8 +196,8 @@ def test_a_data_folder_that_is_none_is_a_problem_and_no_data_folder_is_not(tmp_p
 
 def test_a_bible_that_is_missing_or_another_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "read_verses", list)
-    found = bible()
-    assert (found.topic, found.mark, found.remedy) == ("Bible", "problem", "run: pip install 'pythonbible-akjv==0.0.2'")
+    found = check_bible()
+    assert (found.topic, found.severity, found.remedy) == ("Bible", "problem", "run: pip install 'pythonbible-akjv==0.0.2'")
     assert "holds another text" in found.fact
 
 
@@ -199,16 +211,16 @@ def test_extras_tell_what_is_missing_and_how_to_get_it(monkeypatch: pytest.Monke
         'assay[hub,plots]; extra == "all"',
     ]
     monkeypatch.setattr(doctor, "requires", lambda name: lines)
-    found = {finding.topic: finding for finding in extras()}
+    found = {finding.topic: finding for finding in check_extras()}
     assert set(found) == {"extra plots", "extra hub", "extra all"}
-    assert found["extra plots"] == Finding("extra plots", "ok", "rich")
+    assert found["extra plots"] == MachineCheck("extra plots", "ok", "rich")
     assert found["extra hub"].fact == "missing: neither.this, no-such-package"
     assert found["extra hub"].remedy == "only if you want it: pip install 'assay[hub]'"
     assert found["extra all"].fact == "missing: neither.this, no-such-package"
 
 
 def test_extras_are_those_of_the_installed_package() -> None:
-    assert {"extra dev", "extra docs"} <= {finding.topic for finding in extras()}
+    assert {"extra dev", "extra docs"} <= {finding.topic for finding in check_extras()}
 
 
 def test_a_package_that_is_not_installed_or_stale_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +228,6 @@ def test_a_package_that_is_not_installed_or_stale_is_told(monkeypatch: pytest.Mo
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(doctor, "version", lambda name: "0.0.0")
-    assert [finding.mark for finding in software()] == ["ok", "note", "ok"]
+    assert [finding.severity for finding in check_software()] == ["ok", "note", "ok"]
     monkeypatch.setattr(doctor, "version", missing)
-    assert [finding.mark for finding in software()] == ["ok", "problem", "ok"]
+    assert [finding.severity for finding in check_software()] == ["ok", "problem", "ok"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import Interrupted, NonFiniteLoss
-from assay.trainer.trainer import Fit
+from assay.trainer.trainer import Trainer
 from support.lab import Lab
 from support.trained import TEXT, Answer, call
 
@@ -22,6 +22,10 @@ def refused(answer: Answer, *words: str, code: int = 2) -> None:
     assert answer.out == ""
     for word in words:
         assert word in answer.err, answer.err
+
+
+def test_a_command_of_earlier_versions_says_where_it_went() -> None:
+    refused(call("demo", "lies", "--only", "3"), "examples/six_lies.py")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,7 @@ def refused(answer: Answer, *words: str, code: int = 2) -> None:
         ("train.budget=soon", ("train.budget", "'soon'", "300steps")),
         ("train.budget=0steps", ("train.budget", "positive")),
         ("train.log_every=1min", ("train.log_every", "steps, epochs or tokens")),
-        ("plan.window=25", ("plan.window", "25", "24 positions", "lower it")),
+        ("batches.window=25", ("batches.window", "25", "24 positions", "lower it")),
         ("split.validation=0.95", ("split.validation", "below 1")),
         ("corpus.sha256=abc", ("corpus.sha256", "not abc", "correct the setting")),
         ("corpus.path=missing.txt", ("corpus.path", "missing.txt", "--data-dir")),
@@ -70,6 +74,7 @@ def test_what_cannot_be_shown_or_compared_names_the_nearest_thing() -> None:
     refused(call("show", "bibel"), "neither a recipe, nor a preset, nor a run", "did you mean 'bible'?")
     refused(call("diff", "bible", "gpt2-smal"), "did you mean 'gpt2-small'?")
     refused(call("kinds", "mixers"), "no family 'mixers'", "did you mean 'mixer'?")
+    refused(call("kinds", "feed"), "'feed' is called 'feedforward' since 0.7; write that")
     refused(call("kinds", "norm", "--traits"), "--traits", "is for `assay kinds mixer`")
     refused(call("train", "shakespear"), "unknown recipe 'shakespear'", "did you mean 'shakespeare'?")
     refused(call("train", "nowhere.toml"), "no recipe file nowhere.toml", "bible")
@@ -83,9 +88,10 @@ def test_what_cannot_be_shown_or_compared_names_the_nearest_thing() -> None:
         (("--checkpoint", "beast"), ("no checkpoint 'beast'", "best, last, 8")),
         (("--checkpoint", "3"), ("no checkpoint '3'",)),
         (("--batch-size", 0), ("'--batch-size'", "assay score --help")),
-        (("--policy", "carried"), ("--policy", "the model has 24 positions", "set model.position=none")),
+        (("--policy", "streams"), ("--policy", "the model has 24 positions", "set model.position=none")),
         (("--policy", "strided"), ("stride", "goes with the policy strided", "give both or neither")),
-        (("--policy", "all"), ("'--policy': 'all' is not one of", "disjoint")),
+        (("--policy", "all"), ("--policy: 'all' is no policy", "disjoint")),
+        (("--policy", "carried"), ("--policy: 'carried' is called 'streams' since 0.7",)),
         (("--stride", "two"), ("'--stride'", "integer")),
         (("--strid", 3), ("--strid ", "--stride", "assay score --help")),
     ],
@@ -215,7 +221,7 @@ def test_a_runs_folder_that_cannot_be_one(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        (MemoryError(), 1, "error: out of memory: lower plan.batch"),
+        (MemoryError(), 1, "error: out of memory: lower batches.size"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
             1,
@@ -233,10 +239,10 @@ def test_a_runs_folder_that_cannot_be_one(lab: Lab) -> None:
 def test_what_is_nobodys_mistake_has_its_own_exit_code(
     monkeypatch: pytest.MonkeyPatch, lab: Lab, raised: BaseException, code: int, said: str
 ) -> None:
-    def fail(fit: Fit) -> None:
+    def fail(fit: Trainer) -> None:
         raise raised
 
-    monkeypatch.setattr(Fit, "to_the_end", fail)
+    monkeypatch.setattr(Trainer, "run", fail)
     answer = call("train", lab.recipe, "--json", "--runs-dir", lab.folder / "failing")
     assert answer.code == code
     assert answer.out == ""
@@ -245,15 +251,15 @@ def test_what_is_nobodys_mistake_has_its_own_exit_code(
 
 
 def test_a_bug_is_not_dressed_up_as_a_mistake(monkeypatch: pytest.MonkeyPatch, lab: Lab) -> None:
-    def fail(fit: Fit) -> None:
+    def fail(fit: Trainer) -> None:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(Fit, "to_the_end", fail)
+    monkeypatch.setattr(Trainer, "run", fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         call("train", lab.recipe, "--runs-dir", lab.folder / "failing")
 
 
 def test_no_message_holds_a_line_break_or_a_traceback(lab: Lab) -> None:
-    answer = call("train", lab.recipe, "model.block.feed.activation.kind=tanhh")
-    refused(answer, "model.block.feed.activation")
+    answer = call("train", lab.recipe, "model.block.feedforward.activation.kind=tanhh")
+    refused(answer, "model.block.feedforward.activation")
     assert not re.search(r"pydantic|Traceback|validation error", answer.err)

@@ -9,10 +9,7 @@ import pytest
 from typer.main import get_command
 
 from assay.cli.main import app
-from assay.demo import six
-from assay.demo.lie import Lie
 from cli.test_bench import Machine
-from cli.test_demo import tells
 from support import trained
 from support.json_keys import phrases
 from support.lab import Lab
@@ -43,14 +40,13 @@ COMMANDS: dict[str, tuple[tuple[object, ...], ...]] = {  # every command that ha
     "schedule": (("tiny.toml",),),
     "doctor": ((),),
     "bench": (("--device", "cpu"),),
-    "fit-batch": (("tiny.toml", "--most", 1),),
+    "fit-batch": (("tiny.toml", "--max-rows", 1),),
     "lr-range": (("tiny.toml", "--steps", 12),),
     "study run": (("width.toml", "--dry-run"), ("width.toml", "--jobs", 1)),
     "study show": (("width.toml",),),
     "study list": ((),),
     "search": (("rates.toml",), ("rates",)),
     "diff": ((NARROW, WIDE),),
-    "demo": (("lies", "--only", 1),),
     "verify-resume": (("tiny.toml", "--kills", 1),),
 }
 WHOLE = {"diff": "keys of a config, beside those of what follows from it"}  # documents whose keys are data
@@ -80,7 +76,6 @@ def _there(_at_home: None, laid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"ASSAY_{name.upper()}", str(laid / name))
     monkeypatch.chdir(laid)
     Machine(monkeypatch)
-    monkeypatch.setattr(six, "LIES", (Lie(1, "One", 2.0, tells),))  # the figures of each are looked at where it is tested
 
 
 def commands() -> Iterator[str]:

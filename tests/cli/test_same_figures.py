@@ -17,36 +17,32 @@ from typer.main import get_command
 import assay
 from assay.cli.main import app
 from assay.core.config import Tree
-from assay.demo import six
-from assay.demo.demonstrate import Program, demonstrate
-from assay.demo.lie import Lie, Table, Told
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.describe import subject
-from assay.tools import bench, doctor
-from assay.tools.bench_process import Configuration, Measurement, Peak
-from assay.tools.compress import Coder, compress_file, decompress_file
+from assay.experiment.summary import summarize
+from assay.tools import bench, doctor, fit_batch
+from assay.tools.bench import BenchOptions
+from assay.tools.bench_process import BenchModel, Measurement, Peak
+from assay.tools.compress import CodecOptions, compress_file, decompress_file
+from assay.tools.configs import diff_configs, list_kinds
 from assay.tools.contention import Contention
 from assay.tools.data import survey_text
-from assay.tools.diff import diff_configs
 from assay.tools.dry_run import estimate_run
-from assay.tools.fit_batch import Attempt, Trial, find_batch
-from assay.tools.kinds import list_kinds
-from assay.tools.lr_range import Sweep, sweep_learning_rates
-from assay.tools.progress import ignore
+from assay.tools.fit_batch import BatchTrial, find_batch
+from assay.tools.lr_range import FactorRange, run_range_test
+from assay.tools.progress import ignore_result
 from assay.tools.quality import SampleOptions, measure_quality
 from assay.tools.run_list import list_entries
-from assay.tools.run_study import list_studies, look_at_study
+from assay.tools.run_study import find_study, list_studies
 from assay.tools.schedule import trace_schedule
-from assay.tools.study import describe_plan
 from assay.tools.verify_resume import verify_resume
-from assay.trainer.make import quiet_tracker
+from assay.trainer.train_run import quiet_tracker
 from support import trained
 from support.small_search import lay_search
 from support.small_study import lay_study
 from support.trained import call
 
 NEVER_ALIKE = {
-    "seconds", "processor_seconds", "seconds_of_training", "tokens_per_second", "time_left_error", "peak_bytes", "load",
+    "seconds", "processor_seconds", "training_seconds", "tokens_per_second", "time_left_error", "peak_bytes", "load",
     "memory_available_bytes", "fact",
 }  # fmt: skip
 QUIET = Contention(2, 1.9, 0.01, 0.0)
@@ -79,19 +75,19 @@ class Case:
 
 def whole(run: assay.Run) -> Tree:
     """The figures of a run, as `assay train --json` prints them."""
-    return {"run": str(run.path), **run.status.figures, "yardsticks": run.baselines}
+    return {"run": str(run.path), **run.status.metrics, "baselines": run.baselines}
 
 
 def decompressed(place: Place) -> Tree:
     """Compressed and brought back, as the call does it."""
-    coder = Coder(str(place.run))
+    coder = CodecOptions(str(place.run))
     compress_file(place.text, Path("packed"), coder)
     return decompress_file(Path("packed"), Path("again.txt"), coder).tree()
 
 
 def packed(place: Place) -> Path:
     """The file that `assay decompress` reads."""
-    compress_file(place.text, Path("packed"), Coder(str(place.run)))
+    compress_file(place.text, Path("packed"), CodecOptions(str(place.run)))
     return Path("packed")
 
 
@@ -105,12 +101,8 @@ def reported(place: Place) -> list[str]:
     return pages(["a.html", "a.csv", "a.md"])
 
 
-def demonstrated(place: Place) -> Tree:
-    return demonstrate(Program.choose((1,), seed=3), None, ignore, ignore, ignore).tree()
-
-
 def estimated(place: Place) -> Tree:
-    found = estimate_run(str(place.recipe), [SHORT], {"scale": None, "seed": 1}, None, quiet_tracker())
+    found = estimate_run(str(place.recipe), [SHORT], None, 1, None, quiet_tracker())
     assert found is not None
     return found.tree()
 
@@ -139,7 +131,7 @@ PUBLIC = {  # commands that the public API has
     "compare": Case(lambda p: ("compare", p.run, p.other), lambda p: assay.compare(p.run, p.other).tree),
     "runs": Case(
         lambda p: ("runs", "--runs-dir", p.run.parent),
-        lambda p: [[run.name, run.status.state, run.status.step, run.status.figures["scores"]] for run in assay.list_runs(p.run.parent)],
+        lambda p: [[run.name, run.status.state, run.status.step, run.status.metrics["scores"]] for run in assay.list_runs(p.run.parent)],
         lambda printed: [[run["run"], run["state"], run["step"], run["scores"]] for run in printed],
     ),
     "report": Case(
@@ -157,7 +149,7 @@ PUBLIC_SLOW = {
 TOOLS = {  # commands of a function in assay.tools or below it
     "train --dry-run": Case(lambda p: ("train", p.recipe, SHORT, "--seed", 1, "--dry-run"), estimated),
     "runs": Case(lambda p: ("runs", "--runs-dir", p.run.parent), lambda p: list_entries(p.run.parent)),
-    "show": Case(lambda p: ("show", p.recipe, "model.depth=2"), lambda p: subject(str(p.recipe), ["model.depth=2"], None).tree()),
+    "show": Case(lambda p: ("show", p.recipe, "model.depth=2"), lambda p: summarize(str(p.recipe), ["model.depth=2"], None).tree()),
     "diff": Case(lambda p: ("diff", p.run, p.other), lambda p: diff_configs(str(p.run), str(p.other)).tree()),
     "kinds": Case(lambda p: ("kinds",), lambda p: list_kinds().tree()),
     "data": Case(lambda p: ("data", p.recipe), lambda p: {**survey_text(str(p.recipe)).tree(), "picture": None}),
@@ -167,20 +159,19 @@ TOOLS = {  # commands of a function in assay.tools or below it
     ),
     "compress": Case(
         lambda p: ("compress", p.text, "--model", p.run, "-o", Path("packed")),
-        lambda p: compress_file(p.text, Path("packed"), Coder(str(p.run))).tree(),
+        lambda p: compress_file(p.text, Path("packed"), CodecOptions(str(p.run))).tree(),
     ),
     "decompress": Case(lambda p: ("decompress", packed(p), "--model", p.run, "-o", "again.txt"), decompressed),
-    "doctor": Case(lambda p: ("doctor",), lambda p: doctor.examine_machine().tree()),
-    "bench": Case(lambda p: ("bench", "C1", "C2", "--device", "cpu"), lambda p: bench.measure_speed(("C1", "C2"), device="cpu").tree()),
+    "doctor": Case(lambda p: ("doctor",), lambda p: doctor.check_machine().tree()),
+    "bench": Case(
+        lambda p: ("bench", "C1", "C2", "--device", "cpu"), lambda p: bench.measure_speed(("C1", "C2"), BenchOptions(device="cpu")).tree()
+    ),
     "fit-batch": Case(lambda p: ("fit-batch", p.recipe, "--memory", "1GB"), lambda p: find_batch(p.config(), limit=10**9).tree()),
     "lr-range": Case(
-        lambda p: ("lr-range", p.recipe, "--steps", 6), lambda p: sweep_learning_rates(p.config(), Sweep(0.01, 100.0, 6)).tree()
+        lambda p: ("lr-range", p.recipe, "--steps", 6), lambda p: run_range_test(p.config(), FactorRange(0.01, 100.0, 6)).tree()
     ),
-    "study show": Case(
-        lambda p: ("study", "show", lay_study(Path())), lambda p: describe_plan(*look_at_study(str(lay_study(Path())), None, None))
-    ),
-    "study list": Case(lambda p: ("study", "list"), lambda p: list_studies(None, ignore)),
-    "demo": Case(lambda p: ("demo", "lies", "--only", 1, "--seed", 3), demonstrated),
+    "study show": Case(lambda p: ("study", "show", lay_study(Path())), lambda p: find_study(str(lay_study(Path())), None, None).tree()),
+    "study list": Case(lambda p: ("study", "list"), lambda p: list_studies(None, ignore_result)),
 }
 TOOLS_SLOW = {
     "verify-resume": Case(
@@ -237,20 +228,18 @@ def places(_at_home: None, made: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measurements that never come out alike, and demonstrations that take minutes."""
+    """Measurements that never come out alike."""
 
-    def attempt(self: Attempt, rows: int) -> Trial:
-        return Trial(rows, rows < 6, rows * 10**6, 1000.0)
+    def try_rows(config: object, data_dir: object, limit: object, rows: int) -> BatchTrial:
+        return BatchTrial(rows, rows < 6, rows * 10**6, 1000.0)
 
-    def measure(configuration: Configuration, precision: str, device: str, steps: int | None) -> Measurement:
-        return Measurement(configuration, [0.1, 0.2, 0.3], 800_000, 5_000_000, 10**8, QUIET)
+    def measure(model: BenchModel, options: BenchOptions) -> Measurement:
+        return Measurement(model, [0.1, 0.2, 0.3], 800_000, 5_000_000, 10**8, QUIET)
 
-    told = Told("It is 1.", (Table(("", "figure"), [("a", "1.00")]),), "It is 2.", "It says 2.", {"value": 2})
-    monkeypatch.setattr(Attempt, "__call__", attempt)
-    monkeypatch.setattr(bench, "measure_apart", measure)
-    monkeypatch.setattr(bench, "measure_peak_apart", lambda precision, device: Peak(2e11, 2048, 9, QUIET))
-    monkeypatch.setattr(doctor, "speeds", lambda seconds: iter([doctor.Finding("speed", "ok", "fast")]))
-    monkeypatch.setattr(six, "LIES", (Lie(1, "One", 2.0, lambda stage: told),))
+    monkeypatch.setattr(fit_batch, "try_rows", try_rows)
+    monkeypatch.setattr(bench, "measure_in_subprocess", measure)
+    monkeypatch.setattr(bench, "measure_peak_in_subprocess", lambda options: Peak(2e11, 2048, 9, QUIET))
+    monkeypatch.setattr(doctor, "measure_speeds", lambda seconds: iter([doctor.MachineCheck("speed", "ok", "fast")]))
 
 
 def alike(value: Any) -> Any:
@@ -292,7 +281,7 @@ def test_every_command_has_a_case_or_a_reason_why_not() -> None:
 
 
 def test_every_function_of_the_public_api_that_has_a_command_is_compared() -> None:
-    functions = {name for name, home in assay.HOMES.items() if home == "assay.api"}
+    functions = {name for name, home in assay.MODULE_OF_NAME.items() if home == "assay.api"}
     without = {"check": "is of models that are no runs", "load": "is what every command does"}
     called = {"list_runs": "runs", "study": "study run"}  # where the command has another name
     assert {called.get(name, name) for name in functions - without.keys()} == (PUBLIC | PUBLIC_SLOW).keys()

@@ -62,7 +62,7 @@ def test_a_sweep_of_wandb_is_translated_printed_and_made(tmp_path: Path) -> None
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     printed = call("search", tmp_path / "sweep.yaml", "--base", "tiny.toml", "--toml")
     assert printed.code == 0, printed.err
-    assert printed.out.startswith("# without a meaning here, left out: program\n")
+    assert printed.out.startswith("# ignored keys, which have no meaning here: program\n")
     (tmp_path / "translated.toml").write_text(printed.out)
     made = call("search", tmp_path / "translated.toml", "--json").json
     assert [trial["settings"]["optimizer.lr"] for trial in made["trials"]] == [1e-2, 1e-3]
@@ -99,7 +99,7 @@ def test_what_a_person_gets_wrong_is_one_sentence(tmp_path: Path) -> None:
         ("rates",): "neither a search file nor a search's folder",
         (path, "--base", "bible"): "--base: is for a W&B sweep",
         (path, "--toml"): "--toml: is for a W&B sweep in YAML",
-        (path, "--launch", "hours=2"): "--launch: is for --launcher slurm alone",
+        (path, "--launch", "hours=2"): "--launch hours=2: says what a job asks of a cluster",
         (tmp_path / "sweep.yaml",): "--base: is missing",
         (tmp_path / "sweep.yaml", "--base", "tiny.toml"): "trials: is missing",
         (tmp_path / "late.toml",): "pruner.min_tokens: 5,000 is no less than the 980 tokens of the whole budget",

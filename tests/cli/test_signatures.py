@@ -13,26 +13,26 @@ from assay.cli.main import app
 
 FOLDER = Path(main.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
-LIGHT = ("typer", "rich", "assay.errors", "assay.cli", "assay.terminal")  # beside the standard library
+LIGHT = ("typer", "rich", "assay.errors", "assay.core.renames", "assay.cli", "assay.terminal")  # beside the standard library
 STATEMENTS = 14  # of a command
 NO_COMMANDS = {  # functions and classes that are no command, and what they are for
-    "bench.py": {"_bench_mixers": "the command `bench mixers`, whose first word is an argument of `bench`"},
+
     "completion.py": dict.fromkeys(
         (
-            "recipes", "runs", "studies", "study_folders", "runs_and_studies", "families", "recipes_presets_and_runs", "words",
-            "_beginning", "completing", "set_up", "_this_shell",
+            "complete_recipes", "complete_runs", "complete_studies", "complete_study_folders", "complete_runs_and_studies",
+            "complete_families", "complete_configs", "complete_choices", "_runs_dir", "_filter", "add_completion", "set_up_completion",
+            "_find_shell",
         ),
         "answers the shell before there is a command",
     ),
-    "main.py": {"Panels": "lists the commands in groups", "_root": "`assay` alone"},
-    "options.py": {"on_slurm": "two options that go together in three commands"},
-    "score.py": {"_refuse": "options that mean nothing together"},
-    "study.py": {"_alone": "`assay study` alone", "_this_command": "what goes on with a study that was stopped"},
+    "machine.py": {"_bench_mixers": "the command `bench mixers`, whose first word is an argument of `bench`"},
+    "main.py": {"_by_name": "the commands of a panel", "PanelGroup": "lists the commands in groups", "_root": "`assay` alone"},
+    "options.py": {"uses_slurm": "two options that go together in three commands", "make_policy_parser": "what an option accepts"},
+    "study.py": {"_print_help": "`assay study` alone", "_this_command": "what goes on with a study that was stopped"},
     "welcome.py": {"version": "`assay --version`"},
 }  # fmt: skip
 LONG = {  # commands of more statements than that
     "score.py": {"score": "a run, or a model of another library, each with options of its own"},
-    "search.py": {"search": "a search, a sweep translated, workers sent to a cluster, or one of a pool"},
     "study.py": {"run": "made here, sent to a cluster, or only estimated"},
 }
 OTHER_IMPORTS = {"welcome.py": {"assay"}}  # of modules that are light too

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from assay.cli import options
 from assay.cli.main import PANELS, app
-from assay.data import plan
+from assay.data import batches
 
 PROGRAM = """
 import contextlib, io, json, sys
@@ -94,4 +94,4 @@ def test_a_group_alone_shows_its_commands(tmp_path: Path) -> None:
 
 
 def test_the_words_of_options_are_those_of_the_code() -> None:
-    assert get_args(options.Policy) == get_args(plan.Policy)
+    assert get_args(options.Policy) == get_args(batches.Policy)

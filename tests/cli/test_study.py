@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from assay.jobs.folder import JobStatus
-from assay.studies.estimate import Estimate, Sizes
+from assay.studies.estimate import Estimate, TextSizes
 from assay.studies.folder import StudyFolder
-from assay.views.study_progress import Progress
+from assay.views.study import StudyProgress
 from support.lab import Lab
 from support.small_study import lay_study, planned
 from support.trained import call
@@ -80,7 +80,7 @@ def test_a_worker_by_hand_makes_what_is_left_and_says_so(lab: Lab, tmp_path: Pat
     study = planned(tmp_path, report_on="validation")
     answer = call("study", "work", study.path)
     assert answer.code == 0
-    assert answer.out.splitlines()[-1] == "finished 2, failed 0; no run is left that nobody makes"
+    assert answer.out.splitlines()[-1] == "finished 2, failed 0; no run is left to start"
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_progress_fits_terminals_of_any_size(lab: Lab, tmp_path: Path, width: in
     plan = study.plan()
     out = Console(width=width, height=height, force_terminal=True, color_system=None, legacy_windows=False)
     with out.capture() as shown:
-        progress = Progress(out, StudyFolder(study.path), Estimate(plan, Sizes(1, 1, 1, 1), {"base": 1.0}), 8)
+        progress = StudyProgress(out, StudyFolder(study.path), Estimate(plan, TextSizes(1, 1, 1, 1), {"base": 1.0}), 8)
         with progress:
-            progress.see(plan, [JobStatus(job, "running", {"state": "running", "step": 3, "steps": 8}) for job in plan.jobs])
-            progress.see(plan, [JobStatus(job, "finished", {"bits_per_byte": 2.5}) for job in plan.jobs])
+            progress.update(plan, [JobStatus(job, "running", {"state": "running", "step": 3, "steps": 8}) for job in plan.jobs])
+            progress.update(plan, [JobStatus(job, "finished", {"bits_per_byte": 2.5}) for job in plan.jobs])
     told = "".join(shown.get().split())  # a narrow terminal breaks lines
     assert told.count("bitsperbyte") == len(plan.jobs)
     assert ("3/8" in shown.get()) == (width == 80)

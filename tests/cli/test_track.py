@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.runs.directory import RunDirectory
-from assay.tools.verify_resume import differences
+from assay.tools.verify_resume import find_differences
 from support.lab import Lab
 from support.trained import call
 
@@ -35,7 +35,7 @@ def test_a_mirrored_run_is_bit_for_bit_the_same_and_goes_on_when_resumed(lab: La
     run = Path(answer.json["run"])
     assert f"tensorboard --logdir {tmp_path}" in answer.err
     assert f"wandb sync {run}/wandb/offline-run-*" in answer.err
-    assert differences(RunDirectory(lab.run), RunDirectory(run)) == []
+    assert find_differences(RunDirectory(lab.run), RunDirectory(run)) == []
     assert len(list((run / "wandb").glob("offline-run-*/*.wandb"))) == 1
     assert steps(run, "train/loss") == [2, 4, 6, 8]
     assert call("resume", run, "train.budget=12steps", "--track", "tensorboard", "--json").code == 0

@@ -15,11 +15,10 @@ import pytest
 from rich.cells import cell_len
 
 from assay.runs.directory import RunDirectory
-from assay.terminal.charts import chart, progress, sparkline
-from assay.tracking.follow import Followed, Lines
-from assay.views.watch import find_view
-from assay.views.watch_run import RunView
-from assay.views.watch_study import ARMS, StudyView, columns
+from assay.terminal.charts import draw_chart, draw_progress_bar, draw_sparkline
+from assay.tracking.monitor import JsonlReader, RunMonitor
+from assay.views.watch import RunView, find_view
+from assay.views.watch_study import ARMS, StudyView, fit_columns
 from support.lab import Lab
 from support.trained import call
 
@@ -27,7 +26,7 @@ PROGRAM = "; ".join(  # `assay watch`, without loading what other commands need;
     [
         "import signal, typer",
         "signal.signal(signal.SIGINT, signal.default_int_handler)",
-        "from assay.cli.watch import watch",
+        "from assay.cli.train import watch",
         "typer.run(watch)",
     ]
 )
@@ -44,12 +43,12 @@ def make_run(path: Path, state: str, bits: float, step: int = 8, **status: Any) 
     run = RunDirectory(path)
     (path / "config.toml").write_text("")
     for at in range(2, step + 1, 2):
-        run.append("metrics.jsonl", {"step": at, "loss": 8 - at / 10})
-    run.append("metrics.jsonl", validation(step // 2, bits + 0.5))
-    run.append("metrics.jsonl", validation(step, bits))
-    run.append("timings.jsonl", {"step": step, "tokens_per_second": 1234.5, "run_left": 65.0, "elapsed": 30.0})
+        run.append_line("metrics.jsonl", {"step": at, "loss": 8 - at / 10})
+    run.append_line("metrics.jsonl", validation(step // 2, bits + 0.5))
+    run.append_line("metrics.jsonl", validation(step, bits))
+    run.append_line("timings.jsonl", {"step": step, "tokens_per_second": 1234.5, "run_left": 65.0, "elapsed": 30.0})
     final = {"scores": {"best": validation(8, bits)["validation"]}, "seconds": {"step": 30.0}} if state == "finished" else {}
-    run.set_status(state=state, step=step, steps=8, host=platform.node(), pid=os.getpid(), **final, **status)
+    run.update_status(state=state, step=step, steps=8, host=platform.node(), pid=os.getpid(), **final, **status)
     return run
 
 
@@ -67,7 +66,7 @@ def make_study(folder: Path, jobs: Mapping[str, str], **more: Any) -> Path:
 
 
 def seen(view: RunView | StudyView, width: int = 100, height: int = 60) -> str:
-    view.look()
+    view.refresh()
     return "\n".join(view.lines(width, height, unicode=True))
 
 
@@ -112,11 +111,11 @@ def test_a_running_run_tells_pace_and_time_left_and_a_killed_one_how_to_go_on(tm
     assert "a  running  step 4/8" in text
     assert "left 1:05   1,234 tokens/s" in text
     assert "2.0000 +- 0.0100 bits/byte, best so far" in text
-    make_run(tmp_path / "b", "running", 2.0, step=4).set_status(pid=GONE)
+    make_run(tmp_path / "b", "running", 2.0, step=4).update_status(pid=GONE)
     killed = RunView(tmp_path / "b")
     assert "b  killed  step 4/8" in seen(killed)
     assert f"go on with: assay resume {tmp_path / 'b'}" in seen(killed)
-    assert killed.over
+    assert killed.finished
 
 
 def test_a_failed_run_tells_why(tmp_path: Path) -> None:
@@ -130,17 +129,17 @@ def test_nothing_is_wider_or_higher_than_the_terminal(size: tuple[int, int], tmp
     study = make_study(tmp_path / "study", {f"arm{n}-0": f"mixer=言葉 window={n}" for n in range(30)})
     width, height = size
     for view in (RunView(tmp_path / "runs" / "a"), StudyView(study)):
-        view.look()
+        view.refresh()
         lines = view.lines(width, height, unicode=True)
         assert 0 < len(lines) <= height
-    table = columns(ARMS, [("mixer=言葉 window=7", "1.2345 so far", "0.0100", "0/2", "1", "0", "3/8", "0:10", "▁▂")], width)
+    table = fit_columns(ARMS, [("mixer=言葉 window=7", "1.2345 so far", "0.0100", "0/2", "1", "0", "3/8", "0:10", "▁▂")], width)
     assert max(map(cell_len, table)) <= max(width, 8 + 2 + len("1.2345 so far"))
 
 
 def test_a_chart_holds_all_but_the_first_fall_and_its_axes_are_labelled() -> None:
     dense = [(float(step), 8.0 if step < 5 else 4.0 - step / 50) for step in range(1, 101)]
     for unicode, circle in ((True, "●"), (False, "o")):
-        lines = chart(dense, [(50.0, 3.5), (100.0, 2.5)], (60, 12), unicode=unicode)
+        lines = draw_chart(dense, [(50.0, 3.5), (100.0, 2.5)], (60, 12), unicode=unicode)
         assert len(lines) == 12
         assert max(map(len, lines)) <= 60
         assert lines[0].startswith("3.800")
@@ -152,16 +151,16 @@ def test_a_chart_holds_all_but_the_first_fall_and_its_axes_are_labelled() -> Non
 
 
 def test_a_chart_without_room_or_points_is_empty_and_a_single_point_is_drawn() -> None:
-    assert chart([(1.0, 2.0)], [], (20, 3), unicode=True) == []
-    assert chart([], [], (80, 20), unicode=True) == []
-    assert "●" in "".join(chart([], [(8.0, 2.0)], (40, 6), unicode=True))
+    assert draw_chart([(1.0, 2.0)], [], (20, 3), unicode=True) == []
+    assert draw_chart([], [], (80, 20), unicode=True) == []
+    assert "●" in "".join(draw_chart([], [(8.0, 2.0)], (40, 6), unicode=True))
 
 
 def test_small_marks() -> None:
-    assert sparkline([3.0, 2.0, 1.0], 16, unicode=True) == "█▅▁"
-    assert sparkline(range(100), 4, unicode=False) == ".-*%"
-    assert sparkline([], 4, unicode=True) == ""
-    assert progress(0.5, 4, unicode=False) == "##--"
+    assert draw_sparkline([3.0, 2.0, 1.0], 16, unicode=True) == "█▅▁"
+    assert draw_sparkline(range(100), 4, unicode=False) == ".-*%"
+    assert draw_sparkline([], 4, unicode=True) == ""
+    assert draw_progress_bar(0.5, 4, unicode=False) == "##--"
 
 
 # what is being written
@@ -169,24 +168,24 @@ def test_small_marks() -> None:
 
 def test_lines_are_read_once_and_a_half_written_one_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    lines = Lines(path)
-    assert lines.new() == ([], False)
+    lines = JsonlReader(path)
+    assert lines.read_new() == ([], False)
     path.write_text('{"a": 1}\n{"a": ')
-    assert lines.new() == ([{"a": 1}], True)
+    assert lines.read_new() == ([{"a": 1}], True)
     with path.open("a") as file:
         file.write('2}\nnonsense\n{"a": 3}\n')
-    assert lines.new() == ([{"a": 2}, {"a": 3}], False)
-    assert lines.new() == ([], False)
+    assert lines.read_new() == ([{"a": 2}, {"a": 3}], False)
+    assert lines.read_new() == ([], False)
 
 
 def test_a_resumed_run_that_rewrites_its_metrics_is_read_anew(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", "running", 2.0)
-    followed = Followed(run.path)
-    followed.look()
+    followed = RunMonitor(run.path)
+    followed.refresh()
     assert [step for step, _ in followed.losses] == [2, 4, 6, 8]
     run.rewind(4)
-    run.append("metrics.jsonl", {"step": 6, "loss": 1.0})
-    followed.look()
+    run.append_line("metrics.jsonl", {"step": 6, "loss": 1.0})
+    followed.refresh()
     assert followed.losses == [(2, 7.8), (4, 7.6), (6, 1.0)]
     assert [step for step, _ in followed.validations] == [4]
 
@@ -195,12 +194,12 @@ def test_a_large_file_is_not_read_again(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", "running", 2.0)
     with (run.path / "metrics.jsonl").open("a") as file:
         file.writelines(f'{{"step": {step}, "loss": 1.0, "lr": {{"adamw": 0.001}}}}\n' for step in range(10, 50_000))
-    followed = Followed(run.path)
+    followed = RunMonitor(run.path)
     began = time.perf_counter()
-    followed.look()
+    followed.refresh()
     first = time.perf_counter() - began
     for _ in range(20):
-        followed.look()
+        followed.refresh()
     assert time.perf_counter() - began < 3 * first
     assert followed.step == 49_999
 
@@ -217,7 +216,7 @@ def test_empty_damaged_and_vanished_directories_are_shown_as_what_they_are(tmp_p
         file.unlink()
     (tmp_path / "a").rmdir()
     assert "a  gone" in seen(view)
-    assert view.over
+    assert view.finished
 
 
 # a study
@@ -230,7 +229,7 @@ def test_a_study_has_a_row_an_arm_sorted_by_figure_with_failures_and_reasons(tmp
     make_run(study / "base-1", "finished", 2.2)
     make_run(study / "wide-0", "running", 1.5, step=4)
     make_run(study / "deep-0", "failed", 3.0, error="the loss became infinite")
-    make_run(study / "deep-1", "running", 3.0, step=6).set_status(pid=GONE)
+    make_run(study / "deep-1", "running", 3.0, step=6).update_status(pid=GONE)
     make_run(study / "other-0", "finished", 1.0)  # of an earlier form of the study
     view = StudyView(study)
     text = seen(view)
@@ -245,18 +244,18 @@ def test_a_study_has_a_row_an_arm_sorted_by_figure_with_failures_and_reasons(tmp
     assert "failed deep-0: the\n  loss became\n  infinite" in "\n".join(view.lines(20, 60, unicode=True))
     assert "killed deep-1, at step 6" in text
     assert "left about 2:05" in text  # 65 s of the one that runs, and two that take 30 s each, one at a time
-    assert not view.over
+    assert not view.finished
 
 
 def test_a_study_is_over_when_every_run_is_finished_or_failed(tmp_path: Path) -> None:
     study = make_study(tmp_path / "study", {"base-0": "base", "wide-0": "wide"}, seeds=[0])
     view = StudyView(study)
     assert "0 of 2 runs finished, 2 waiting" in seen(view)
-    assert "nobody works on it now" in seen(view)
+    assert "no process works on it now" in seen(view)
     make_run(study / "base-0", "finished", 2.0)
     make_run(study / "wide-0", "failed", 2.0)
     seen(view)
-    assert view.over
+    assert view.finished
 
 
 def test_of_several_learning_rates_the_best_is_shown_and_seeds_to_come_are_counted(tmp_path: Path) -> None:
@@ -268,11 +267,11 @@ def test_of_several_learning_rates_the_best_is_shown_and_seeds_to_come_are_count
     text = seen(view)
     assert row(text, "base")[1:3] == ["1.8000", "so"]
     assert row(text, "base")[5] == "2/3"
-    assert not view.over
+    assert not view.finished
     make_study(study, {**jobs, "base-lr2-s1": "base"}, lr_factors=[1.0, 2.0], chosen={"base": 2.0})
     make_run(study / "base-lr2-s1", "finished", 1.6)
     assert row(seen(view), "base")[1:4] == ["1.7000", "0.1000", "3/3"]
-    assert view.over
+    assert view.finished
 
 
 def test_a_run_that_vanishes_from_a_study_waits_again_and_a_damaged_plan_keeps_the_last(tmp_path: Path) -> None:
@@ -324,9 +323,9 @@ def test_in_a_terminal_it_follows_the_run_and_ends_with_it(size: tuple[int, int]
     run = make_run(tmp_path / "a", "running", 2.0, step=4)
     process, terminal = in_a_terminal(size, run.path)
     assert "a  running  step 4/8" in read_until(terminal, "4/8")
-    run.append("metrics.jsonl", {"step": 6, "loss": 1.0})
+    run.append_line("metrics.jsonl", {"step": 6, "loss": 1.0})
     assert "step 6/8" in read_until(terminal, "step 6/8")
-    run.set_status(state="finished", step=8)
+    run.update_status(state="finished", step=8)
     assert "finished" in read_until(terminal, "finished")
     read_until(terminal, "never written")
     assert process.wait(timeout=20) == 0

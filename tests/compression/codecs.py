@@ -6,17 +6,16 @@ from typing import Any
 import torch
 
 from assay.compression.codec import Codec
-from assay.compression.header import Identity
+from assay.compression.header import ModelIdentity
 from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
 from assay.text.bpe import BpeConfig
-from assay.text.byte import ByteTokenizer
+from assay.text.piece_tokenizers import ByteTokenizer, WordConfig
 from assay.text.tokenizer import Tokenizer
-from assay.text.word import WordConfig
 from support.texts import LINES, decoder
 
 TEXT = "\n".join([*LINES, "and the word was the end"] * 3).encode()
-IDENTITY = Identity(b"m" * 16, b"t" * 16, torch.__version__, "0")
+IDENTITY = ModelIdentity(b"m" * 16, b"t" * 16, torch.__version__, "0")
 TOKENIZERS: Mapping[str, Tokenizer] = {
     "byte": ByteTokenizer(),
     "bpe": BpeConfig(vocabulary=300).train(TEXT.split(b"\n")),

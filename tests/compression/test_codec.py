@@ -1,5 +1,7 @@
 """Compression: exact for any bytes, as long as predicted, as good as the score says, and never wrong."""
 
+import bz2
+import lzma
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import zstandard
 
 from assay.compression.arithmetic import encode
-from assay.compression.codec import Codec, silent
+from assay.compression.codec import Codec, measure_other_compressors, measure_rank_coding
 from assay.compression.header import HEADER_BYTES
-from assay.compression.lanes import lanes_for
+from assay.compression.streams import choose_layout
 from assay.errors import AssayError, DataError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
@@ -38,14 +41,14 @@ WAYS: dict[str, Callable[[], Codec]] = {
     "carried state": lambda: codec(lstm(), stride=0),
     "BPE": lambda: codec(decoder_of("bpe"), "bpe"),
     "words": lambda: codec(decoder_of("word"), "word"),
-    "an LSTM of words": lambda: codec(lstm(TOKENIZERS["word"].size), "word", stride=0),
+    "an LSTM of words": lambda: codec(lstm(TOKENIZERS["word"].vocab_size), "word", stride=0),
 }
 
 
 def decoder_of(tokenizer: str) -> Model:
     """A decoder for as many tokens."""
     tree = {"kind": "decoder", "width": 8, "depth": 1, "block": {"mixer": {"heads": 2}}, "position": LEARNED}
-    return DecoderConfig.make(tree).build(TOKENIZERS[tokenizer].size, torch.Generator().manual_seed(0))
+    return DecoderConfig.make(tree).build(TOKENIZERS[tokenizer].vocab_size, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -62,32 +65,32 @@ def test_the_file_is_as_long_as_predicted(way: str) -> None:
 
 
 @pytest.mark.parametrize(("stride", "mask"), [(9, False), (4, False), (1, False), (9, True)])
-def test_one_lane_costs_what_the_evaluator_says(stride: int, mask: bool) -> None:
+def test_one_stream_costs_what_the_evaluator_says(stride: int, mask: bool) -> None:
     model, rest = decoder(position=LEARNED), -part_of([*LINES, ""]).target_count % 36  # whole windows: a shorter last one sees more
     part = part_of([*LINES, "x" * rest])
     bits = scorer(part, 9, stride, mask=mask).score(model).nats / math.log(2)
-    lanes = lanes_for(part.target_count, 9, stride, mask=mask, most=1)
-    found = encode(model, part.tokens.astype(np.int64), lanes, END, silent)
+    layout = choose_layout(part.target_count, 9, stride, mask=mask, max_streams=1)
+    found = encode(model, part.tokens.astype(np.int64), layout, END)
     assert found.bits == pytest.approx(bits, rel=2e-4)  # the rounding of a few logits
     assert abs(8 * len(found.payload) - found.bits) <= 64
 
 
-def test_more_lanes_cost_a_little_and_come_back() -> None:
+def test_more_streams_cost_a_little_and_come_back() -> None:
     sizes = []
     for most in (1, 7):
-        made = codec(decoder(), most_lanes=most)
+        made = codec(decoder(), max_streams=most)
         found = made.compress(TEXT)
-        assert found.lanes.count == most
+        assert found.layout.count == most
         assert made.decompress(found.packed).text == TEXT
         sizes.append(found.predicted_bits)
     assert sizes[0] != sizes[1]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
 
 
-def test_a_decoder_takes_the_lanes_and_windows_of_the_file_not_its_own() -> None:
+def test_a_decoder_takes_the_streams_and_windows_of_the_file_not_its_own() -> None:
     model = decoder(position=LEARNED)
-    packed = codec(model, stride=4, most_lanes=3).compress(TEXT).packed
-    assert codec(model, stride=9, most_lanes=8).decompress(packed).text == TEXT
+    packed = codec(model, stride=4, max_streams=3).compress(TEXT).packed
+    assert codec(model, stride=9, max_streams=8).decompress(packed).text == TEXT
 
 
 def test_a_model_that_knows_nothing_makes_n_bytes_of_n() -> None:
@@ -160,3 +163,19 @@ def test_progress_counts_every_token() -> None:
     codec().compress(TEXT, lambda done, total: told.append((done, total)))
     assert told[-1] == (len(TEXT), len(TEXT))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_the_sizes_are_those_of_files_that_come_back() -> None:
+    found = measure_other_compressors(TEXT)
+    assert list(found) == ["xz", "bz2", "zstd"]
+    assert all(30 < size < len(TEXT) for size in found.values())
+    assert lzma.decompress(lzma.compress(TEXT, preset=9 | lzma.PRESET_EXTREME)) == TEXT
+    assert found["bz2"] == len(bz2.compress(TEXT, 9))
+    assert len(zstandard.decompress(zstandard.ZstdCompressor(level=19).compress(TEXT))) == len(TEXT)
+
+
+def test_good_guesses_take_less_than_bad_ones() -> None:
+    random = np.random.default_rng(0)
+    good, bad = random.geometric(0.9, 5000) - 1, random.integers(0, 2048, 5000)
+    assert measure_rank_coding(np.zeros(5000, np.int64)) < 100 < measure_rank_coding(good) < measure_rank_coding(bad)
+    assert 5000 * 11 / 8 < measure_rank_coding(bad) < 5000 * 2

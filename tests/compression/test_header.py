@@ -5,11 +5,11 @@ import struct
 import pytest
 
 from assay.compression.header import FORMAT, HEADER_BYTES, MAGIC, Header
-from assay.compression.lanes import Lanes
+from assay.compression.streams import StreamLayout
 from assay.errors import DataError
 from compression.codecs import IDENTITY
 
-HEADER = Header(IDENTITY, 5, 12, Lanes(7, 4, 9, 3, True), b"s" * 32)
+HEADER = Header(IDENTITY, 5, 12, StreamLayout(7, 4, 9, 3, True), b"s" * 32)
 PAYLOAD = b"twelve bytes"
 PACKED = HEADER.pack(PAYLOAD)
 

@@ -6,16 +6,15 @@ from typing import Literal
 
 import pytest
 
-from assay.core.config import FAMILIES, Config, Family, config_class, digest, flatten, preset, setting
-from assay.errors import ConfigError, UnknownKey
+from assay.core.config import FAMILIES, Config, Family, config_class, digest, find_changes, flatten, preset, setting
+from assay.errors import ConfigError, UnknownKeyError
 from assay.models.decoder import DecoderConfig
 from assay.nn.activation import GeluConfig
 from assay.nn.block import BlockConfig
-from assay.nn.feed.glu import GluConfig
-from assay.nn.feed.mlp import MlpConfig
+from assay.nn.feedforward.dense import GluConfig, MlpConfig
 from assay.nn.mixer.full import FullConfig
 from assay.nn.norm import NormConfig, RmsNormConfig
-from assay.nn.position.rope import RopeConfig
+from assay.nn.position.relative import RopeConfig
 
 
 def refusal(tree: dict[str, object], config: type[Config] = DecoderConfig) -> str:
@@ -29,7 +28,7 @@ def test_a_family_field_takes_a_name_a_table_a_change_of_its_default_or_a_config
     assert DecoderConfig.make({"position": {"kind": "rope", "base": 50.0}}).position == RopeConfig(base=50.0)
     assert DecoderConfig.make({"block": {"mixer": {"heads": 4}}}).block.mixer == FullConfig(heads=4)
     assert DecoderConfig(position=RopeConfig(base=50.0)).position == RopeConfig(base=50.0)
-    assert BlockConfig.make({"feed": {"kind": "glu", "activation": "gelu"}}).feed == GluConfig(activation=GeluConfig())
+    assert BlockConfig.make({"feedforward": {"kind": "glu", "activation": "gelu"}}).feedforward == GluConfig(activation=GeluConfig())
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,10 @@ def test_a_family_field_takes_a_name_a_table_a_change_of_its_default_or_a_config
         ({"widht": 3}, "widht: unknown key; did you mean 'width'?"),
         ({"block": {"mixer": {"head": 4}}}, "block.mixer.head: unknown key; did you mean 'heads'?"),
         ({"block": {"mixer": "ful"}}, "block.mixer: unknown kind 'ful'; did you mean 'full'?"),
-        ({"block": {"feed": {"kind": "glu", "activation": {"kind": "sillu"}}}}, "block.feed.activation: unknown kind 'sillu'"),
+        (
+            {"block": {"feedforward": {"kind": "glu", "activation": {"kind": "sillu"}}}},
+            "block.feedforward.activation: unknown kind 'sillu'",
+        ),
         ({"position": {"kind": "rope", "length": 4}}, "position.length: unknown key; known are: base, fraction, kind"),
         ({"head": "tied"}, "head: expects a table of keys, not 'tied'"),
         ({"depth": -1}, "depth: input should be greater than or equal to 0 (given: -1)"),
@@ -55,13 +57,17 @@ def test_what_is_wrong_is_refused_with_its_place_and_the_nearest_word(tree: dict
 
 def test_an_unknown_key_is_an_error_of_its_own_wherever_it_is() -> None:
     for tree in ({"widht": 3}, {"block": {"mixer": {"head": 4}}}):
-        with pytest.raises(UnknownKey):
+        with pytest.raises(UnknownKeyError):
             DecoderConfig.make(tree)
     with pytest.raises(ConfigError) as other:
         DecoderConfig.make({"depth": -1})
-    assert not isinstance(other.value, UnknownKey)
-    moved = UnknownKey("head", "unknown key").under("mixer")
-    assert (type(moved), type(pickle.loads(pickle.dumps(moved))), str(moved)) == (UnknownKey, UnknownKey, "mixer.head: unknown key")
+    assert not isinstance(other.value, UnknownKeyError)
+    moved = UnknownKeyError("head", "unknown key").with_prefix("mixer")
+    assert (type(moved), type(pickle.loads(pickle.dumps(moved))), str(moved)) == (
+        UnknownKeyError,
+        UnknownKeyError,
+        "mixer.head: unknown key",
+    )
 
 
 def test_a_family_without_a_kind_says_what_there_is() -> None:
@@ -71,8 +77,8 @@ def test_a_family_without_a_kind_says_what_there_is() -> None:
 
 def test_the_registry_holds_what_the_files_define() -> None:
     assert {"full"} <= set(FAMILIES["mixer"].kinds)
-    assert FAMILIES["feed"].kinds["mlp"] is MlpConfig
-    assert list(FAMILIES["feed"].kinds) == sorted(FAMILIES["feed"].kinds)
+    assert FAMILIES["feedforward"].kinds["mlp"] is MlpConfig
+    assert list(FAMILIES["feedforward"].kinds) == sorted(FAMILIES["feedforward"].kinds)
 
 
 def test_a_kind_that_two_classes_claim_is_refused() -> None:
@@ -89,7 +95,7 @@ def test_a_new_kind_is_known_by_existing() -> None:
 
         class NewConfig(NormConfig):
             kind: Literal["brand_new"] = "brand_new"
-            size: int = setting(1, "a number", other=2)
+            size: int = setting(1, "a number", alternative=2)
 
         assert BlockConfig.make({"norm": {"kind": "brand_new", "size": 3}}).norm == NewConfig(size=3)
     finally:
@@ -100,10 +106,10 @@ def test_a_new_kind_is_known_by_existing() -> None:
 def test_a_preset_stands_where_a_kind_could_and_takes_overrides() -> None:
     plain = FAMILIES["model"].make("gpt2-tiny")
     assert isinstance(plain, DecoderConfig)
-    changed = FAMILIES["model"].make({"kind": "gpt2-tiny", "depth": 2, "block": {"feed": "glu"}})
+    changed = FAMILIES["model"].make({"kind": "gpt2-tiny", "depth": 2, "block": {"feedforward": "glu"}})
     assert isinstance(changed, DecoderConfig)
     assert (changed.depth, changed.width, changed.block.mixer) == (2, plain.width, plain.block.mixer)
-    assert changed.block.feed == GluConfig()
+    assert changed.block.feedforward == GluConfig()
     assert plain.tree()["kind"] == "decoder"
 
 
@@ -138,15 +144,15 @@ def test_a_config_is_frozen() -> None:
 
 def test_a_changed_copy_is_validated_and_keeps_the_rest() -> None:
     config = DecoderConfig(width=64, position=RopeConfig(base=50.0))
-    assert config.changed(depth=3) == DecoderConfig(width=64, depth=3, position=RopeConfig(base=50.0))
+    assert config.replace(depth=3) == DecoderConfig(width=64, depth=3, position=RopeConfig(base=50.0))
     with pytest.raises(ConfigError, match="depth"):
-        config.changed(depth=-1)
+        config.replace(depth=-1)
 
 
 def test_a_digest_follows_the_resolved_config_and_nothing_else() -> None:
     config = DecoderConfig.make({"width": 32, "position": "rope"})
     assert config.digest() == DecoderConfig.make({"position": {"kind": "rope", "base": 1e4}, "width": 32}).digest()
-    assert config.digest() != config.changed(depth=5).digest()
+    assert config.digest() != config.replace(depth=5).digest()
     assert digest({"b": [1, 2.5], "a": "x"}) == digest({"a": "x", "b": [1, 2.5]})
 
 
@@ -158,7 +164,7 @@ def test_the_digest_of_plain_data_is_the_same_in_every_version() -> None:
 def test_none_is_absent_from_a_tree() -> None:
     tree = DecoderConfig().tree()
     assert "norm" not in tree
-    assert "hidden" not in tree["block"]["feed"]
+    assert "hidden" not in tree["block"]["feedforward"]
     assert tree["block"]["mixer"]["kind"] == "full"
 
 
@@ -174,6 +180,11 @@ def test_the_family_of_a_field_is_read_from_its_annotation(field: str, found: st
 
 
 def test_an_error_seen_from_above_has_the_longer_path() -> None:
-    error = ConfigError("heads", "is wrong").under("mixer").under("block")
+    error = ConfigError("heads", "is wrong").with_prefix("mixer").with_prefix("block")
     assert (str(error), error.path, error.reason) == ("block.mixer.heads: is wrong", "block.mixer.heads", "is wrong")
     assert isinstance(FAMILIES["mixer"], Family)
+
+
+def test_changes_are_named_with_both_values() -> None:
+    changes = find_changes({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 1, "c": 3}, "e": 0})
+    assert changes == {"a.c": (2, 3), "d": ([1], None), "e": (None, 0)}

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.files import append_text, hash_file, replacing, write_text
+from assay.core.files import append_text, hash_file, write_atomically, write_text
 from assay.errors import explain_os_error
 
 
 def test_a_file_is_replaced_when_all_of_it_is_written(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     write_text(file, "old")
-    with replacing(file) as partial:
+    with write_atomically(file) as partial:
         partial.write_text("new")
         assert file.read_text() == "old"
     assert file.read_text() == "new"
@@ -37,14 +37,14 @@ def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [None, "partial"])
 def test_an_error_names_the_file_and_none_that_stands_for_it(tmp_path: Path, name: str | None) -> None:
     file = tmp_path / "a.txt"
-    with pytest.raises(OSError, match="No space left") as raised, replacing(file) as partial:
+    with pytest.raises(OSError, match="No space left") as raised, write_atomically(file) as partial:
         raise OSError(errno.ENOSPC, "No space left on device", None if name is None else str(partial))
     assert raised.value.filename == str(file)
     assert explain_os_error(raised.value) == f"{file}: no space left on device; make room, then go on with `assay resume`"
 
 
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as raised, replacing(tmp_path / "a.txt"):
+    with pytest.raises(FileNotFoundError) as raised, write_atomically(tmp_path / "a.txt"):
         (tmp_path / "other").read_text()
     assert raised.value.filename == str(tmp_path / "other")
     assert explain_os_error(raised.value) is None

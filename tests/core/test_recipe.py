@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assay.core import recipe
 from assay.core.config import merge
-from assay.core.recipe import dump, find, load, names, override, parse_value
+from assay.core.recipe import apply_overrides, find_recipe, get_value, list_recipes, load_recipe, parse_value, to_toml
 from assay.errors import ConfigError
 
 
@@ -49,7 +49,7 @@ def test_a_merge_keeps_the_keys_of_the_same_kind_and_drops_those_of_another(
         ("[full, local]", ["full", "local"]),
         ("{kind = moe, experts = 8}", {"kind": "moe", "experts": 8}),
         ("{kind='moe', deep = {x = true}}", {"kind": "moe", "deep": {"x": True}}),
-        ("[{feed = glu}, {}]", [{"feed": "glu"}, {}]),
+        ("[{feedforward = glu}, {}]", [{"feedforward": "glu"}, {}]),
         ("runs/one.toml", "runs/one.toml"),
     ],
 )
@@ -63,20 +63,20 @@ def test_a_value_is_toml_and_bare_words_are_strings(text: str, value: object) ->
         (["a.b=1"], {"a": {"b": 1}}),
         (["a.kind=q"], {"a": {"kind": "q"}}),
         (["block.mixer=local", "block.mixer.window=64"], {"block": {"mixer": {"kind": "local", "window": 64}}}),
-        (["pattern.2.feed=glu"], {"pattern": [{}, {}, {"feed": "glu"}]}),
+        (["pattern.2.feedforward=glu"], {"pattern": [{}, {}, {"feedforward": "glu"}]}),
         (["seed=1", "seed=2"], {"seed": 2}),
         (["a = x = y"], {"a": "x = y"}),
     ],
 )
 def test_overrides_are_applied_in_order(assignments: list[str], tree: dict[str, object]) -> None:
-    assert override({}, assignments) == tree
+    assert apply_overrides({}, assignments) == tree
 
 
 def test_an_override_of_a_kind_drops_the_old_kind_s_keys() -> None:
     tree = {"mixer": {"kind": "local", "window": 8}}
-    assert override(tree, ["mixer.kind=full"]) == {"mixer": {"kind": "full"}}
-    assert override(tree, ["mixer=full"]) == {"mixer": "full"}
-    assert override(tree, ["mixer.kind=local"]) == tree
+    assert apply_overrides(tree, ["mixer.kind=full"]) == {"mixer": {"kind": "full"}}
+    assert apply_overrides(tree, ["mixer=full"]) == {"mixer": "full"}
+    assert apply_overrides(tree, ["mixer.kind=local"]) == tree
     assert tree == {"mixer": {"kind": "local", "window": 8}}
 
 
@@ -92,7 +92,7 @@ def test_an_override_of_a_kind_drops_the_old_kind_s_keys() -> None:
 )
 def test_an_override_that_cannot_be_is_refused_with_its_place(assignment: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        override({"width": 32, "pattern": []}, [assignment])
+        apply_overrides({"width": 32, "pattern": []}, [assignment])
     assert str(refused.value).startswith(message)
 
 
@@ -106,38 +106,38 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_recipe_extends_another_beside_it(folder: Path) -> None:
-    tree = load(str(folder / "sub" / "child.toml"))
+    tree = load_recipe(str(folder / "sub" / "child.toml"))
     assert tree == {"seed": 2, "model": {"kind": "decoder", "width": 32, "block": {"mixer": "full"}}}
 
 
 def test_recipes_that_extend_each_other_are_refused(folder: Path) -> None:
     (folder / "base.toml").write_text("extends = 'sub/child.toml'\n")
     with pytest.raises(ConfigError, match="extends: goes in a circle: child -> base -> child"):
-        load(str(folder / "sub" / "child.toml"))
+        load_recipe(str(folder / "sub" / "child.toml"))
 
 
 def test_a_missing_recipe_is_refused_with_what_there_is(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"no recipe file .*none\.toml; give the path of a TOML file or one of: "):
-        find(str(folder / "none.toml"))
-    shipped = names()[0]
+        find_recipe(str(folder / "none.toml"))
+    shipped = list_recipes()[0]
     with pytest.raises(ConfigError, match=f"unknown recipe '{shipped}x'; did you mean '{shipped}'"):
-        find(f"{shipped}x")
+        find_recipe(f"{shipped}x")
 
 
 def test_a_broken_file_is_refused_with_its_path(folder: Path) -> None:
     (folder / "base.toml").write_bytes(b"seed = \n")
     with pytest.raises(ConfigError, match=r"base\.toml is not valid TOML"):
-        load(str(folder / "base.toml"))
+        load_recipe(str(folder / "base.toml"))
     (folder / "base.toml").write_bytes(b"seed = '\xff'\n")
     with pytest.raises(ConfigError, match=r"base\.toml is not valid TOML"):
-        load(str(folder / "base.toml"))
+        load_recipe(str(folder / "base.toml"))
 
 
 def test_shipped_recipes_are_found_by_name() -> None:
-    assert names()
-    for name in names():
-        assert find(name).is_file()
-        assert find(name).parent == Path(str(recipe.RECIPES))
+    assert list_recipes()
+    for name in list_recipes():
+        assert find_recipe(name).is_file()
+        assert find_recipe(name).parent == Path(str(recipe.RECIPES))
 
 
 SCALARS = st.one_of(st.booleans(), st.integers(-(2**50), 2**50), st.floats(allow_nan=False, width=64), st.text(max_size=9))
@@ -148,25 +148,25 @@ TREES = st.dictionaries(
 
 @given(TREES)
 def test_a_tree_survives_its_file(tree: dict[str, object]) -> None:
-    assert tomllib.loads(dump(tree)) == tree
+    assert tomllib.loads(to_toml(tree)) == tree
 
 
 def test_a_scale_is_laid_on_the_recipe_and_leaves_no_trace_without(tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text("[model]\nwidth = 64\ndepth = 4\n[scales.tiny.model]\nwidth = 8\n[scales.huge.model]\ndepth = 99\n")
     (tmp_path / "child.toml").write_text('extends = "base.toml"\n[model]\ndepth = 5\n[scales.tiny.model]\ndepth = 1\n')
-    assert recipe.load(str(tmp_path / "child.toml")) == {"model": {"width": 64, "depth": 5}}
-    assert recipe.load(str(tmp_path / "child.toml"), "tiny") == {"model": {"width": 8, "depth": 1}}
-    assert recipe.load(str(tmp_path / "child.toml"), "huge") == {"model": {"width": 64, "depth": 99}}
+    assert recipe.load_recipe(str(tmp_path / "child.toml")) == {"model": {"width": 64, "depth": 5}}
+    assert recipe.load_recipe(str(tmp_path / "child.toml"), "tiny") == {"model": {"width": 8, "depth": 1}}
+    assert recipe.load_recipe(str(tmp_path / "child.toml"), "huge") == {"model": {"width": 64, "depth": 99}}
 
 
 def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path: Path) -> None:
     file = tmp_path / "one.toml"
     file.write_text("[scales.tiny.model]\nwidth = 8\n")
     with pytest.raises(ConfigError, match=r"one.toml has no scale 'tinny'; did you mean 'tiny'\?"):
-        recipe.load(str(file), "tinny")
+        recipe.load_recipe(str(file), "tinny")
     file.write_text("[model]\nwidth = 8\n")
     with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out --scale, or add a table \[scales.NAME\]"):
-        recipe.load(str(file), "tiny")
+        recipe.load_recipe(str(file), "tiny")
 
 
 def test_a_text_in_place_of_a_recipe_is_told_how_to_be_trained_on(tmp_path: Path) -> None:
@@ -175,4 +175,10 @@ def test_a_text_in_place_of_a_recipe_is_told_how_to_be_trained_on(tmp_path: Path
     with pytest.raises(
         ConfigError, match=r"is a text, not a recipe; train on it with: assay train bible corpus.kind=text corpus.path='.*my text.txt'"
     ):
-        find(str(text))
+        find_recipe(str(text))
+
+
+def test_a_value_is_read_at_its_dotted_key_and_absent_ones_are_none() -> None:
+    tree = {"model": {"pattern": ["full", {"kind": "local", "window": 4}], "width": 8}}
+    assert [get_value(tree, key) for key in ("model.width", "model.pattern.1.window", "model.pattern.0")] == [8, 4, "full"]
+    assert [get_value(tree, key) for key in ("model.depth", "model.pattern.2", "model.pattern.kind", "model.width.a")] == [None] * 4

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from assay.core.signals import heeding
+from assay.core.signals import handle_signals
 
 
 def test_handlers_are_called_inside_and_given_back_also_after_an_error() -> None:
@@ -15,7 +15,7 @@ def test_handlers_are_called_inside_and_given_back_also_after_an_error() -> None
         heard.append(number)
         raise RuntimeError
 
-    with pytest.raises(RuntimeError), heeding([signal.SIGUSR1], fail):
+    with pytest.raises(RuntimeError), handle_signals([signal.SIGUSR1], fail):
         signal.raise_signal(signal.SIGUSR1)
     assert heard == [signal.SIGUSR1]
     assert signal.getsignal(signal.SIGUSR1) == before

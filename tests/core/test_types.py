@@ -15,14 +15,14 @@ def mean(total: float, count: float) -> Mean:
 def test_means_add_as_sums_and_counts(parts: list[tuple[float, int]]) -> None:
     added = mean(*parts[0])
     for part in parts[1:]:
-        added = added.plus(mean(*part))
+        added = added.add(mean(*part))
     total, count = sum(part[0] for part in parts), sum(part[1] for part in parts)
     expected = total / count if count else 0.0
     torch.testing.assert_close(added.value(), torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=1e-9)
 
 
 def test_a_mean_is_never_a_mean_of_means() -> None:
-    assert float(mean(1.0, 1).plus(mean(9.0, 3)).value()) == 2.5
+    assert float(mean(1.0, 1).add(mean(9.0, 3)).value()) == 2.5
 
 
 def test_nothing_counted_is_zero_with_a_finite_gradient() -> None:
@@ -51,5 +51,5 @@ def test_a_batch_moves_whole() -> None:
     batch = Batch(torch.zeros(2, 4).long(), torch.ones(2, 3), torch.zeros(2, 3).long(), torch.ones(2).bool())
     moved = batch.to(torch.device("meta"))
     assert {t.device.type for t in (moved.tokens, moved.weight, moved.documents)} == {"meta"}
-    assert moved.fresh.device.type == "cpu"  # where the host looks at it
-    assert Batch(batch.tokens, batch.weight, None, batch.fresh).to(torch.device("cpu")).documents is None
+    assert moved.resets_state.device.type == "cpu"  # where the host looks at it
+    assert Batch(batch.tokens, batch.weight, None, batch.resets_state).to(torch.device("cpu")).documents is None

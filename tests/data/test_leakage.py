@@ -8,49 +8,46 @@ from pathlib import Path
 import pytest
 
 from assay.data import leakage
-from assay.data.contiguous import ContiguousConfig
-from assay.data.hashed import HashConfig
-from assay.data.leakage import RUN, Leakage, Overlap, measure
-from assay.data.prepare import Prepared, prepare
-from assay.data.split import PartName, SplitConfig
-from assay.text.byte import ByteConfig
+from assay.data.leakage import NGRAM_WORDS, Leakage, Overlap, measure_leakage
+from assay.data.prepare import PreparedText, prepare_text
+from assay.data.split import ContiguousConfig, HashConfig, PartName, SplitConfig
+from assay.text.piece_tokenizers import ByteConfig, WordConfig
 from assay.text.text_files import TextConfig
 from assay.text.tokenizer import TokenizerConfig
-from assay.text.word import WordConfig
 
 NONE = Overlap(0, 0, 0, 0, 0)
 LONG = b"one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
 
 
 def of(train: list[bytes], validation: list[bytes], test: list[bytes] | None = None) -> Leakage:
-    return measure({"train": train, "validation": validation, "test": test or []})
+    return measure_leakage({"train": train, "validation": validation, "test": test or []})
 
 
 def test_equal_documents_and_those_of_the_same_words_are_counted() -> None:
     found = of([b"a b", b"C d", b"a b", b"?", "Übung!".encode()], [b"a b", b"A, b.", b"c  D", b"a b c", b"?", b"!", "übung".encode()])
-    assert found.validation == Overlap(documents=7, equal=2, alike=5, runs=0, known_runs=0)
-    assert (found.training_documents, found.repeated, found.repeated_alike) == (5, 1, 1)
+    assert found.validation == Overlap(documents=7, exact_duplicates=2, near_duplicates=5, ngrams=0, leaked_ngrams=0)
+    assert (found.training_documents, found.training_exact_duplicates, found.training_near_duplicates) == (5, 1, 1)
     assert found.test == NONE
 
 
 def test_documents_without_words_are_alike_only_if_they_are_equal() -> None:
     found = of([b"...", b"...", b"!!!"], [b"...", b"???"])
-    assert (found.validation.equal, found.validation.alike) == (1, 1)
-    assert (found.repeated, found.repeated_alike) == (1, 1)
+    assert (found.validation.exact_duplicates, found.validation.near_duplicates) == (1, 1)
+    assert (found.training_exact_duplicates, found.training_near_duplicates) == (1, 1)
 
 
 def test_runs_are_of_thirteen_words() -> None:
     words = LONG.split()
     found = of([LONG], [b" ".join(words[:12]), b" ".join(words[:13]).upper(), b"x " + b", ".join(words[1:15]), b"other " * 20])
-    assert found.validation.runs == 0 + 1 + 3 + 8
-    assert found.validation.known_runs == 1 + 2
+    assert found.validation.ngrams == 0 + 1 + 3 + 8
+    assert found.validation.leaked_ngrams == 1 + 2
 
 
 def slow_runs(documents: list[bytes]) -> list[tuple[str, ...]]:
     found = []
     for document in documents:
         words = re.findall(r"[^\W_]+", document.decode().lower())
-        found += [tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)]
+        found += [tuple(words[start : start + NGRAM_WORDS]) for start in range(len(words) - NGRAM_WORDS + 1)]
     return found
 
 
@@ -63,13 +60,13 @@ def test_shares_are_those_of_a_slow_look() -> None:
     for part, documents in ((found.validation, texts[1]), (found.test, texts[2])):
         runs = slow_runs(documents)
         assert 0 < sum(run in known for run in runs) < len(runs)
-        assert (part.runs, part.known_runs) == (len(runs), sum(run in known for run in runs))
-        assert part.run_share == part.known_runs / part.runs
+        assert (part.ngrams, part.leaked_ngrams) == (len(runs), sum(run in known for run in runs))
+        assert part.ngram_share == part.leaked_ngrams / part.ngrams
 
 
 def test_nothing_held_out_is_no_leak() -> None:
     found = of([b"a"], [], [])
-    assert found.validation.equal_share == found.validation.run_share == 0
+    assert found.validation.exact_duplicate_share == found.validation.ngram_share == 0
     assert found.warnings() == []
 
 
@@ -81,16 +78,16 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def make(text: Path, split: SplitConfig, tokenizer: TokenizerConfig | None = None) -> Prepared:
-    return prepare(TextConfig(path=str(text)), split, tokenizer or ByteConfig())
+def make(text: Path, split: SplitConfig, tokenizer: TokenizerConfig | None = None) -> PreparedText:
+    return prepare_text(TextConfig(path=str(text)), split, tokenizer or ByteConfig())
 
 
 def test_a_split_by_place_leaks_repeated_documents_and_one_by_content_does_not(text: Path) -> None:
     by_place, by_content = (make(text, split).leakage for split in (ContiguousConfig(), HashConfig(validation=0.2, test=0.2)))
     assert by_place is not None
     assert by_content is not None
-    assert by_place.validation.equal_share == by_place.test.equal_share == 1
-    assert by_content.validation.equal == by_content.test.equal == 0
+    assert by_place.validation.exact_duplicate_share == by_place.test.exact_duplicate_share == 1
+    assert by_content.validation.exact_duplicates == by_content.test.exact_duplicates == 0
     warning, other = by_place.warnings()
     for word in ("100.0 % of the validation documents (10 of 10)", "split=hash", "split=shuffle", "repeated documents"):
         assert word in warning
@@ -104,9 +101,9 @@ def test_it_is_measured_once_for_all_tokenizers_and_for_each_split_and_text(text
 
     def count(documents: dict[PartName, list[bytes]]) -> Leakage:
         measured.append(len(documents["train"]))
-        return measure(documents)
+        return measure_leakage(documents)
 
-    monkeypatch.setattr(leakage, "measure", count)
+    monkeypatch.setattr(leakage, "measure_leakage", count)
     assert make(text, HashConfig(), WordConfig(vocabulary=300)).leakage == first.leakage
     assert make(text, HashConfig()).leakage == first.leakage
     assert measured == []

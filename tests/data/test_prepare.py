@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from assay.core.config import Tree
-from assay.data.contiguous import ContiguousConfig
-from assay.data.hashed import HashConfig
-from assay.data.prepare import Prepared, prepare
-from assay.data.shuffle import ShuffleConfig
-from assay.data.split import PARTS, SplitConfig
+from assay.data.prepare import PreparedText, prepare_text
+from assay.data.split import PARTS, ContiguousConfig, HashConfig, ShuffleConfig, SplitConfig
 from assay.text.bpe import BpeConfig
-from assay.text.byte import ByteConfig
 from assay.text.corpus import Corpus, CorpusConfig
+from assay.text.piece_tokenizers import ByteConfig
 from assay.text.text_files import TextConfig
 from assay.text.tokenizer import TokenizerConfig
 
@@ -33,8 +30,8 @@ def make(
     text: Path,
     split: SplitConfig | None = None,
     tokenizer: TokenizerConfig | None = None,
-) -> Prepared:
-    return prepare(TextConfig(path=str(text)), split or ShuffleConfig(), tokenizer or ByteConfig())
+) -> PreparedText:
+    return prepare_text(TextConfig(path=str(text)), split or ShuffleConfig(), tokenizer or ByteConfig())
 
 
 def entries(text: Path) -> list[Path]:
@@ -62,42 +59,42 @@ class Joined(CorpusConfig):
 
 
 def test_a_contiguous_text_is_given_back_without_newlines() -> None:
-    prepared = prepare(Joined(), ContiguousConfig(validation=0.2, test=0.1, exact=True), ByteConfig())
-    assert b"".join(prepared.raw(part) for part in PARTS) == b"".join(LINES)
-    assert all(b"".join(prepared.text(part)) == prepared.raw(part) for part in PARTS)
-    assert prepared.parts["validation"].documents == len(list(prepared.text("validation"))) > 1
+    prepared = prepare_text(Joined(), ContiguousConfig(validation=0.2, test=0.1, exact=True), ByteConfig())
+    assert b"".join(prepared.raw_text(part) for part in PARTS) == b"".join(LINES)
+    assert all(b"".join(prepared.documents(part)) == prepared.raw_text(part) for part in PARTS)
+    assert prepared.parts["validation"].document_count == len(list(prepared.documents("validation"))) > 1
 
 
 @pytest.mark.parametrize("tokenizer", [ByteConfig(), BpeConfig(vocabulary=280)], ids=["byte", "bpe"])
 def test_the_text_of_the_parts_is_the_text_of_the_corpus(text: Path, tokenizer: TokenizerConfig) -> None:
     prepared = make(text, tokenizer=tokenizer)
-    assert sorted(document for part in PARTS for document in prepared.text(part)) == sorted(LINES)
+    assert sorted(document for part in PARTS for document in prepared.documents(part)) == sorted(LINES)
 
 
 @pytest.mark.parametrize("tokenizer", [ByteConfig(), BpeConfig(vocabulary=280)], ids=["byte", "bpe"])
 def test_every_byte_is_accounted_for(text: Path, tokenizer: TokenizerConfig) -> None:
     prepared = make(text, tokenizer=tokenizer)
     for part in prepared.parts.values():
-        assert prepared.tokenizer.byte_lengths[part.tokens].sum() == part.bytes
+        assert prepared.tokenizer.byte_lengths[part.tokens].sum() == part.byte_count
         assert part.target_count == len(part.tokens) == part.offsets[-1]
-        assert (part.tokens[part.offsets[1:] - 1] == prepared.tokenizer.end).all()
-        assert (part.tokens == prepared.tokenizer.end).sum() == part.documents
-    assert sum(part.bytes for part in prepared.parts.values()) == prepared.corpus.bytes == text.stat().st_size
-    assert sum(part.documents for part in prepared.parts.values()) == prepared.corpus.documents == len(LINES)
+        assert (part.tokens[part.offsets[1:] - 1] == prepared.tokenizer.end_id).all()
+        assert (part.tokens == prepared.tokenizer.end_id).sum() == part.document_count
+    assert sum(part.byte_count for part in prepared.parts.values()) == prepared.corpus.bytes == text.stat().st_size
+    assert sum(part.document_count for part in prepared.parts.values()) == prepared.corpus.documents == len(LINES)
 
 
 def test_hashes_are_of_the_raw_text(text: Path) -> None:
     prepared = make(text)
     assert prepared.corpus.sha256 == hashlib.sha256(text.read_bytes()).hexdigest()
     for name, part in prepared.parts.items():
-        raw = b"".join(document + b"\n" for document in prepared.text(name))
+        raw = b"".join(document + b"\n" for document in prepared.documents(name))
         assert part.sha256 == hashlib.sha256(raw).hexdigest()
 
 
 def test_the_tokenizer_is_trained_on_the_training_part_only(text: Path) -> None:
     config = BpeConfig(vocabulary=280)
     prepared = make(text, tokenizer=config)
-    assert prepared.tokenizer.digest == config.train(list(prepared.text("train"))).digest
+    assert prepared.tokenizer.digest == config.train(list(prepared.documents("train"))).digest
     assert prepared.tokenizer.digest != config.train(LINES).digest
 
 
@@ -142,11 +139,11 @@ def test_a_truncated_cache_is_made_again(text: Path) -> None:
 
 
 def test_groups_follow_their_documents() -> None:
-    prepared = prepare(Grouped(), ShuffleConfig(validation=0.3, test=0.3), ByteConfig())
+    prepared = prepare_text(Grouped(), ShuffleConfig(validation=0.3, test=0.3), ByteConfig())
     assert prepared.corpus.groups == ("book 0", "book 1", "book 2")
     for name, part in prepared.parts.items():
         assert part.groups is not None
-        assert [LINES.index(document) // 20 for document in prepared.text(name)] == part.groups.tolist()
+        assert [LINES.index(document) // 20 for document in prepared.documents(name)] == part.groups.tolist()
 
 
 def test_a_text_without_groups_has_none(text: Path) -> None:
@@ -155,7 +152,7 @@ def test_a_text_without_groups_has_none(text: Path) -> None:
 
 def test_a_split_without_a_test_part_has_an_empty_one(text: Path) -> None:
     part = make(text, split=ShuffleConfig(test=0.0)).parts["test"]
-    assert (part.documents, part.bytes, part.target_count) == (0, 0, 0)
+    assert (part.document_count, part.byte_count, part.target_count) == (0, 0, 0)
 
 
 def use(text: Path, results: "multiprocessing.SimpleQueue[Tree]") -> None:

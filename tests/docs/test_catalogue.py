@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from assay.core.config import FAMILIES
-from assay.nn.mixer.local import LocalConfig
+from assay.nn.mixer.windows import LocalConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "catalogue.md").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_an_option_without_a_description_is_refused(catalogue: ModuleType, monke
 
 
 def test_what_a_module_declares_as_a_deviation_is_told(catalogue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(catalogue.built(LocalConfig)), "deviates", {"causality": "it *looks* ahead"})
+    monkeypatch.setattr(type(catalogue.built(LocalConfig)), "property_exemptions", {"causality": "it *looks* ahead"})
     assert r"- Deviations: causality (it \*looks\* ahead)" in catalogue.told(LocalConfig)
 
 

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from assay.cli.main import app
-from assay.core.recipe import names, override
+from assay.core.recipe import apply_overrides, list_recipes
 from assay.experiment.config import ExperimentConfig
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def test_the_mixer_of_the_page_appears_by_being_installed(plugin: Path) -> None:
 
 
 def test_the_mixer_of_the_page_trains(plugin: Path) -> None:
-    small = ("model.width=16", "model.depth=1", "tokenizer=byte", "plan.window=32", "plan.batch=4", "train.budget=2steps")
+    small = ("model.width=16", "model.depth=1", "tokenizer=byte", "batches.window=32", "batches.size=4", "train.budget=2steps")
     text = ("corpus={kind=text, path=mine.txt, document=line}", "split={kind=contiguous, validation=0.2, test=0}")
     mixer = ("model.block.mixer=ema", "model.position=none", "model.block.mixer.longest=8")
     figures = json.loads(run(plugin, "-m", "assay", "train", "bible", *text, *small, *mixer, "--json", cwd=plugin))
@@ -113,10 +113,10 @@ def test_a_command_on_a_page_exists_with_its_options_and_overrides(page: str, wo
     assert {word for word in words if word.startswith("--")} <= options
     subject, overrides = words[1:2], [word.strip("'") for word in words[2:] if re.match(r"'?[a-z_.0-9]+=", word)]
     shown_as_mistake = any(mistake in word for mistake in MISTAKES for word in words)
-    if words[0] == "train" and subject[0] in names() and not shown_as_mistake and not any("ema" in word for word in words):
+    if words[0] == "train" and subject[0] in list_recipes() and not shown_as_mistake and not any("ema" in word for word in words):
         ExperimentConfig.load(subject[0], overrides)
     elif overrides:
-        override({}, overrides)
+        apply_overrides({}, overrides)
 
 
 PAGE = """\

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import assay
+from assay.core.renames import update_weights
 from support.trained import call
 
 KEPT = Path(__file__).parents[1] / "data" / "run-0.5.0"
@@ -33,7 +34,7 @@ def test_they_are_listed(old: Path) -> None:
     assert {run.name for run in assay.list_runs()} == NAMES
     listed = {row["run"]: row for row in call("runs", "--json").json}
     assert set(listed) == NAMES
-    assert listed[FINISHED]["bits_per_byte"] == assay.load(FINISHED).status.figures["bits_per_byte"]
+    assert listed[FINISHED]["bits_per_byte"] == assay.load(FINISHED).status.metrics["bits_per_byte"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_they_are_shown(old: Path) -> None:
 
 def test_their_score_is_the_one_that_was_stored(old: Path) -> None:
     run = assay.load(FINISHED, data_dir=old)
-    assert run.score().bits_per_byte == pytest.approx(run.status.figures["bits_per_byte"], **FAR)
+    assert run.score().bits_per_byte == pytest.approx(run.status.metrics["bits_per_byte"], **FAR)
     answer = ANSWERS["score"]
     score = run.score("test")
     assert (score.bits_per_byte, score.standard_error) == pytest.approx((answer["bits_per_byte"], answer["standard_error"]), **FAR)
@@ -97,7 +98,7 @@ def test_they_are_compared_with_a_run_of_today(old: Path) -> None:
 
 def test_a_run_of_today_has_the_figures_of_then(old: Path) -> None:
     run = assay.train(old / "verses.toml", data_dir=old)
-    assert run.status.figures["bits_per_byte"] == pytest.approx(assay.load(FINISHED).status.figures["bits_per_byte"], **FAR)
+    assert run.status.metrics["bits_per_byte"] == pytest.approx(assay.load(FINISHED).status.metrics["bits_per_byte"], **FAR)
 
 
 def test_they_are_reported(old: Path) -> None:
@@ -111,7 +112,7 @@ def test_an_interrupted_one_goes_on_to_where_an_uninterrupted_one_came(old: Path
     run = assay.load(STOPPED, data_dir=old).resume()
     assert (run.status.state, run.status.failure, run.status.step) == ("finished", None, 20)
     place = Path("checkpoints", "step-00000020", "model.safetensors")
-    found, known = load_file(run.path / place), load_file(old / FINISHED / place)
+    found, known = load_file(run.path / place), update_weights(load_file(old / FINISHED / place))
     assert found.keys() == known.keys()
     for name, weights in found.items():
         np.testing.assert_allclose(weights, known[name], rtol=1e-5, atol=1e-6, err_msg=name)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from assay.core.config import FAMILIES
-from assay.core.recipe import dump
-from assay.runs.directory import find, runs_folder
+from assay.core.recipe import to_toml
+from assay.runs.directory import find_run, resolve_runs_folder
 from support.experiment import write_recipe, write_text
 from support.trained import call
 
@@ -21,7 +21,7 @@ def small(kind: str) -> str:
     leaf = FAMILIES["mixer"].kinds[kind]
     heads = {"heads": FEW_HEADS.get(kind, 2)} if "heads" in leaf.model_fields else {}
     tree = {**getattr(leaf, "tiny", {}), **heads}
-    return dump({"kind": kind, **tree}).strip().replace("\n", ", ")
+    return to_toml({"kind": kind, **tree}).strip().replace("\n", ", ")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def losses(recipe: Path, *overrides: str) -> list[float]:
     answer = call("train", recipe, *overrides, "--json")
     assert answer.code == 0, answer.err
     assert answer.json["scores"]["best"]["coverage"] == 1
-    lines = (find("last", runs_folder(None)).path / "metrics.jsonl").read_text().splitlines()
+    lines = (find_run("last", resolve_runs_folder(None)).path / "metrics.jsonl").read_text().splitlines()
     return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
 
 
@@ -48,9 +48,9 @@ def test_a_mixer_trains_from_the_command_line(kind: str, recipe: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind, leaf in FAMILIES["mixer"].kinds.items() if leaf().build(256).bounded])
+@pytest.mark.parametrize("kind", [kind for kind, leaf in FAMILIES["mixer"].kinds.items() if leaf().build(256).bounded_state])
 def test_a_mixer_of_bounded_state_trains_on_lanes(kind: str, recipe: Path) -> None:
-    found = losses(recipe, f"model.block.mixer={{{small(kind)}}}", "model.position=none", "plan={kind=lanes, window=16, batch=4}")
+    found = losses(recipe, f"model.block.mixer={{{small(kind)}}}", "model.position=none", "batches={kind=streams, window=16, size=4}")
     assert found[-1] < found[0] - 0.3
 
 
@@ -66,5 +66,5 @@ def test_what_a_mixer_cannot_use_in_such_rows_is_said_at_the_start(recipe: Path)
     told = call("train", recipe, "train.budget=2steps", "model.block.mixer={kind=local, heads=2, window=16}").out
     assert "unused     a window of 16 holds all of a row of 16, so this is full attention" in told
     assert "unused" not in call("train", recipe, "train.budget=2steps", "model.block.mixer={kind=local, heads=2, window=15}").out
-    lanes = ("plan={kind=lanes, window=16, batch=4}", "model.position=none")
+    lanes = ("batches={kind=streams, window=16, size=4}", "model.position=none")
     assert "unused" not in call("train", recipe, "train.budget=2steps", "model.block.mixer={kind=local, heads=2, window=16}", *lanes).out

@@ -31,7 +31,7 @@ def test_a_preset_made_small_trains_from_the_command_line(name: str, recipe: Pat
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_made_small_can_be_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for window in ("PRESET_WINDOW", "RECURRENT_WINDOW"):
-        monkeypatch.setattr(f"assay.experiment.describe.{window}", 8)  # loops over time are traced step by step
+        monkeypatch.setattr(f"assay.experiment.summary.{window}", 8)  # loops over time are traced step by step
     overrides = [override for override in reduced(name)[1:] if override.startswith("model")]
     shown = call("show", name, *overrides, "--json")
     assert shown.json["parameters_total"] == sum(part["count"] for part in shown.json["parameters"]) > 0

@@ -14,15 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from assay.errors import AssayError
-from assay.runs.directory import METRICS, RunDirectory, all_runs
+from assay.runs.directory import METRICS, RunDirectory, list_runs
 from assay.tools import verify_resume
-from assay.tools.verify_resume import differences
+from assay.tools.verify_resume import find_differences
 from assay.training import checkpoint
 from support.commands import main, only_run, started, train
 from support.experiment import DROPOUT, write_recipe, write_text
 
 EVERYTHING = [
-    *DROPOUT, "model.depth=2", "optimizer=muon", "plan.batch=64", "train.accumulation=2", "train.validate_every=5steps",
+    *DROPOUT, "model.depth=2", "optimizer=muon", "batches.size=64", "train.accumulation=2", "train.validate_every=5steps",
     "train.sample_every=4steps", "train.samples=1",
 ]  # fmt: skip
 KILLED_IN_STEP_10 = """
@@ -42,12 +42,12 @@ __main__.main()
 
 
 CARRIED = [
-    "plan={kind='lanes', window=16, batch=64}", "model={kind='recurrent', width=16, hidden=[24], dropout=0.2}", "optimizer=muon",
+    "batches={kind='streams', window=16, size=64}", "model={kind='recurrent', width=16, hidden=[24], dropout=0.2}", "optimizer=muon",
     "train.accumulation=3", "train.validate_every=5steps", "train.sample_every=4steps", "train.samples=1",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("everything", [EVERYTHING, CARRIED], ids=["windows", "lanes"])
+@pytest.mark.parametrize("everything", [EVERYTHING, CARRIED], ids=["windows", "streams"])
 def test_a_killed_run_goes_on_bit_for_bit(tiny: Path, tmp_path: Path, everything: list[str]) -> None:
     """Saved after step 7, in the middle of an epoch and between two log lines; killed in step 10, after line 9 was written."""
     straight = train(tiny, tmp_path / "straight", *everything)
@@ -56,14 +56,14 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny: Path, tmp_path: Path, everything
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     killed = only_run(tmp_path / "killed")
-    assert checkpoint.steps_in(killed.checkpoints)[-1] == 7
-    assert [line["step"] for line in killed.lines(METRICS)] == [3, 5, 6, 9]
+    assert checkpoint.list_steps(killed.checkpoints)[-1] == 7
+    assert [line["step"] for line in killed.read_lines(METRICS)] == [3, 5, 6, 9]
     assert killed.status()["state"] == "running"
 
     assert main("resume", killed.path) == 0
-    assert [line["step"] for line in straight.lines(METRICS)] == [3, 5, 6, 9, 10, 12, 15, 15, 18, 20, 20]
-    assert list(killed.lines(METRICS)) == list(straight.lines(METRICS))
-    assert differences(straight, killed) == []
+    assert [line["step"] for line in straight.read_lines(METRICS)] == [3, 5, 6, 9, 10, 12, 15, 15, 18, 20, 20]
+    assert list(killed.read_lines(METRICS)) == list(straight.read_lines(METRICS))
+    assert find_differences(straight, killed) == []
     assert killed.status()["state"] == "finished"
     assert killed.status()["scores"] == straight.status()["scores"]
     samples = [sorted((run.path / "samples").iterdir()) for run in (straight, killed)]
@@ -75,9 +75,9 @@ def test_observation_does_not_disturb(tiny: Path, tmp_path: Path) -> None:
     seldom = [f"train.{name}=1000steps" for name in ("validate_every", "sample_every", "log_every", "save_every")]
     watched = train(tiny, tmp_path / "watched", *EVERYTHING, *often)
     unwatched = train(tiny, tmp_path / "unwatched", *EVERYTHING, *seldom, "train.samples=0")
-    assert len(list(watched.lines(METRICS))) == 40
-    assert len(list(unwatched.lines(METRICS))) == 2
-    assert set(differences(watched, unwatched)) <= {METRICS, "best"}
+    assert len(list(watched.read_lines(METRICS))) == 40
+    assert len(list(unwatched.read_lines(METRICS))) == 2
+    assert set(find_differences(watched, unwatched)) <= {METRICS, "best"}
 
 
 @pytest.mark.slow
@@ -109,28 +109,28 @@ def one_bit(tensor: torch.Tensor) -> None:
 
 def test_one_bit_anywhere_is_a_difference(finished: RunDirectory, tmp_path: Path) -> None:
     same = copy_of(finished, tmp_path / "same")
-    assert differences(finished, same) == []
+    assert find_differences(finished, same) == []
 
     weight = copy_of(finished, tmp_path / "weight")
-    path = checkpoint.locate(weight.checkpoints, "last")
+    path = checkpoint.find_folder(weight.checkpoints, "last")
     tensors = load_file(path / checkpoint.WEIGHTS)
     one_bit(tensors["blocks.0.mixer.output.weight"])
     save_file(tensors, path / checkpoint.WEIGHTS)
     signed(path)
-    assert differences(finished, weight) == ["weights blocks.0.mixer.output.weight"]
+    assert find_differences(finished, weight) == ["weights blocks.0.mixer.output.weight"]
 
     moment = copy_of(finished, tmp_path / "moment")
-    path = checkpoint.locate(moment.checkpoints, "last")
+    path = checkpoint.find_folder(moment.checkpoints, "last")
     values: dict[str, Any] = torch.load(path / checkpoint.STATE, weights_only=True)
     one_bit(values["optimizer"]["adamw"]["state"][3]["exp_avg_sq"])
     torch.save(values, path / checkpoint.STATE)
     signed(path)
-    assert differences(finished, moment) == ["optimizer"]
+    assert find_differences(finished, moment) == ["optimizer"]
 
     line = copy_of(finished, tmp_path / "line")
     lines = (line.path / METRICS).read_text().splitlines(keepends=True)
     (line.path / METRICS).write_text("".join(lines[:-1]))
-    assert differences(finished, line) == [METRICS]
+    assert find_differences(finished, line) == [METRICS]
 
 
 def test_verify_resume_fails_where_something_differs(
@@ -141,7 +141,7 @@ def test_verify_resume_fails_where_something_differs(
     runs = {"straight": [finished], "killed": [other]}
     for name, fake in {"_start": lambda _: None, "_finish": lambda _: None, "_kill": lambda *_: 3}.items():
         monkeypatch.setattr(verify_resume, name, fake)
-    monkeypatch.setattr(verify_resume, "all_runs", lambda folder: runs[folder.name])
+    monkeypatch.setattr(verify_resume, "list_runs", lambda folder: runs[folder.name])
     assert main("verify-resume", tiny, "--kills", 1) == AssayError.exit_code == 1
     assert "resume is not exact; different: metrics.jsonl" in capsys.readouterr().err
 
@@ -167,18 +167,18 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_run_can_be_extended(
     assert "Traceback" not in errors
     step = int(said[1])
     assert run.status()["state"] == "interrupted"
-    assert checkpoint.steps_in(run.checkpoints) == [step]
+    assert checkpoint.list_steps(run.checkpoints) == [step]
 
     assert main(*said[2].split(), f"train.budget={step + 4}steps") == 0
     assert run.status()["state"] == "finished"
     assert run.status()["step"] == step + 4
     assert main("resume", run.path, f"train.budget={step + 7}steps") == 0
     assert run.status()["step"] == step + 7
-    steps = [line["step"] for line in run.lines(METRICS) if "loss" in line]
+    steps = [line["step"] for line in run.read_lines(METRICS) if "loss" in line]
     assert steps == sorted(set(steps))
     assert steps[-1] == step + 7
     budgets = ["1000000steps", f"{step + 4}steps", f"{step + 7}steps"]
-    assert list(run.lines("changes.jsonl")) == [
+    assert list(run.read_lines("changes.jsonl")) == [
         {"step": step, "changes": {"train.budget": [budgets[0], budgets[1]]}},
         {"step": step + 4, "changes": {"train.budget": [budgets[1], budgets[2]]}},
     ]
@@ -190,7 +190,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_run_can_be_extended(
     text.write_text(text.read_text() + "one more line\n")
     assert main("resume", run.path, f"train.budget={step + 9}steps") == 2
     assert "other data, another split, tokenizer or order" in capsys.readouterr().err
-    assert len(list(run.lines("changes.jsonl"))) == 2
+    assert len(list(run.read_lines("changes.jsonl"))) == 2
     assert run.status()["step"] == step + 7
 
 
@@ -201,8 +201,8 @@ def test_the_same_recipe_makes_a_second_run_and_a_moved_run_is_still_whole(
     second = train(tiny, tmp_path / "runs", "train.budget=3steps")
     assert re.fullmatch(r"tiny-[0-9a-f]{8}-s0", first.name)
     assert second.name == f"{first.name}-2"
-    assert len(all_runs(tmp_path / "runs")) == 2
-    assert differences(first, second) == []
+    assert len(list_runs(tmp_path / "runs")) == 2
+    assert find_differences(first, second) == []
 
     moved = tmp_path / "elsewhere" / "renamed"
     moved.parent.mkdir()

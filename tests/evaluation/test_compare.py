@@ -7,12 +7,11 @@ import pytest
 
 from assay.core.config import Tree
 from assay.errors import RunError, UserError
-from assay.evaluation.comparable import refuse_unlike_seeds, unequal
-from assay.evaluation.compare import Arm, compare, units_of
-from assay.evaluation.comparison_tree import tree
-from assay.evaluation.figures import standard_error
-from assay.evaluation.stored import Stored, find_stored, read_stored
-from assay.evaluation.verdict import Words, text_verdict
+from assay.evaluation.comparability import find_unequal_conditions, refuse_unlike_seeds
+from assay.evaluation.compare import Arm, compare_arms, make_units
+from assay.evaluation.metrics import ratio_standard_error
+from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
+from assay.evaluation.verdict import VerdictLabels, make_comparison_tree, write_text_verdict
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import RunDirectory
 from support.scores import bits_of, keep, sizes_of, stored
@@ -37,128 +36,129 @@ def seeds_arm(rates: list[float], first: int, width: int = 8) -> Arm:
 
 def test_a_model_against_itself_gives_exactly_zero() -> None:
     one = arm(2.0)
-    units, (found,) = compare([one, one])
+    units, (found,) = compare_arms([one, one])
     assert (found.text.difference, found.text.standard_error, found.text.interval[:2]) == (0.0, 0.0, (0.0, 0.0))
-    assert found.text.needed is None
-    assert text_verdict(found, units, 1) == "no difference: exactly 0 in every one of the 400 documents, interval [0, 0]"
+    assert found.text.units_needed is None
+    assert write_text_verdict(found, units, 1) == "no difference: exactly 0 in every one of the 400 documents, interval [0, 0]"
 
 
 def test_the_difference_is_that_of_the_figures_and_its_error_the_one_of_a_ratio() -> None:
     a, b = arm(2.0), arm(2.1, 1)
-    _, (found,) = compare([a, b])
+    _, (found,) = compare_arms([a, b])
     assert found.text.difference == pytest.approx(a.mean - b.mean, abs=1e-12)
-    assert found.text.standard_error == standard_error(a.runs[0].bits - b.runs[0].bits, SIZES)
+    assert found.text.standard_error == ratio_standard_error(a.runs[0].bits - b.runs[0].bits, SIZES)
     assert found.text.interval.low < found.text.difference < found.text.interval.high < 0
-    assert found.text.interval.half == pytest.approx(1.96 * found.text.standard_error, rel=0.05)
+    assert found.text.interval.half_width == pytest.approx(1.96 * found.text.standard_error, rel=0.05)
 
 
 def test_pairing_makes_the_error_several_times_smaller_where_difficulty_is_shared() -> None:
-    _, (found,) = compare([arm(2.0), arm(2.1, 1)])
-    assert found.text.unpaired > 4 * found.text.standard_error
+    _, (found,) = compare_arms([arm(2.0), arm(2.1, 1)])
+    assert found.text.unpaired_standard_error > 4 * found.text.standard_error
 
 
 def test_turning_round_the_arms_turns_round_the_difference() -> None:
-    (_, (there,)), (_, (back,)) = compare([arm(2.0), arm(2.01, 1)]), compare([arm(2.01, 1), arm(2.0)])
+    (_, (there,)), (_, (back,)) = compare_arms([arm(2.0), arm(2.01, 1)]), compare_arms([arm(2.01, 1), arm(2.0)])
     assert (there.text.difference, there.text.interval.low) == pytest.approx((-back.text.difference, -back.text.interval.high), abs=1e-12)
-    assert there.text.signs.below == back.text.signs.above
+    assert there.text.sign_test.below == back.text.sign_test.above
 
 
 def test_the_verdict_says_who_is_better_or_what_it_would_take() -> None:
-    units, (clear,) = compare([arm(2.0), arm(2.1, 1)])
-    assert text_verdict(clear, units, 1).startswith("resolved: A better by 0.0999 +- 0.00")
-    units, (unclear,) = compare([arm(2.0), arm(2.0, 1)])
-    assert unclear.text.needed is not None
-    assert unclear.text.needed > 400
-    said = text_verdict(unclear, units, 1)
+    units, (clear,) = compare_arms([arm(2.0), arm(2.1, 1)])
+    assert write_text_verdict(clear, units, 1).startswith("resolved: A better by 0.0999 +- 0.00")
+    units, (unclear,) = compare_arms([arm(2.0), arm(2.0, 1)])
+    assert unclear.text.units_needed is not None
+    assert unclear.text.units_needed > 400
+    said = write_text_verdict(unclear, units, 1)
     assert said.startswith("not resolved")
     assert (
-        text_verdict(unclear, units, 1, Words(place=" over the text")) == f"not resolved over the text{said.removeprefix('not resolved')}"
+        write_text_verdict(unclear, units, 1, VerdictLabels(scope=" over the text"))
+        == f"not resolved over the text{said.removeprefix('not resolved')}"
     )
-    assert f"about {unclear.text.needed:,} documents would be needed (400 documents were scored)" in said
+    assert f"about {unclear.text.units_needed:,} documents would be needed (400 documents were scored)" in said
 
 
 def test_all_are_compared_with_the_first_or_each_with_each() -> None:
     arms = [arm(2.0), arm(2.1, 1), arm(2.2, 2)]
-    assert [(one.first, one.second) for one in compare(arms)[1]] == [(0, 1), (0, 2)]
-    assert [(one.first, one.second) for one in compare(arms, all_pairs=True)[1]] == [(0, 1), (0, 2), (1, 2)]
+    assert [(one.first, one.second) for one in compare_arms(arms)[1]] == [(0, 1), (0, 2)]
+    assert [(one.first, one.second) for one in compare_arms(arms, all_pairs=True)[1]] == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_several_comparisons_are_held_to_more_than_one() -> None:
     noise = [arm(2.0, seed) for seed in range(8)]
-    found = compare(noise, all_pairs=True)[1]
-    assert all(one.text.adjusted >= one.text.interval.probability for one in found)
-    assert min(one.text.adjusted for one in found) == pytest.approx(min(1, 28 * min(one.text.interval.probability for one in found)))
+    found = compare_arms(noise, all_pairs=True)[1]
+    assert all(one.text.adjusted_p_value >= one.text.interval.p_value for one in found)
+    assert min(one.text.adjusted_p_value for one in found) == pytest.approx(min(1, 28 * min(one.text.interval.p_value for one in found)))
 
 
 def test_seeds_are_paired_within_one_architecture_and_not_across_two() -> None:
     one, other = seeds_arm([2.0, 2.02, 2.01], 0), seeds_arm([2.05, 2.07, 2.06], 3)
-    over = compare([one, other])[1][0].seeds
+    over = compare_arms([one, other])[1][0].seeds
     assert over is not None
-    assert over.found.paired
-    assert over.found.difference == pytest.approx(one.mean - other.mean)
-    across = compare([one, seeds_arm([2.05, 2.07, 2.06], 3, width=16)])[1][0].seeds
+    assert over.estimate.paired
+    assert over.estimate.difference == pytest.approx(one.mean - other.mean)
+    across = compare_arms([one, seeds_arm([2.05, 2.07, 2.06], 3, width=16)])[1][0].seeds
     assert across is not None
-    assert not across.found.paired
-    assert across.found.standard_error > 2 * over.found.standard_error  # these seeds move both arms alike
+    assert not across.estimate.paired
+    assert across.estimate.standard_error > 2 * over.estimate.standard_error  # these seeds move both arms alike
 
 
 def test_a_difference_may_be_resolved_over_text_and_not_over_seeds() -> None:
     arms = [seeds_arm([2.0, 2.2, 2.1], 0), seeds_arm([2.05, 2.25, 2.15], 3, width=16)]
-    whole = tree(arms, *compare(arms))["comparisons"][0]
+    whole = make_comparison_tree(arms, *compare_arms(arms))["comparisons"][0]
     assert (whole["text"]["resolved"], whole["seeds"]["resolved"], whole["resolved"]) == (True, False, False)
     assert "seeds of each would be needed (there are 3)" in whole["seeds"]["verdict"]
 
 
 def test_the_text_is_compared_for_the_median_seed() -> None:
     one = seeds_arm([2.0, 2.3, 2.1], 0)
-    assert one.median.name == "w8-s2"
-    assert tree([one, arm(2.0)], *compare([one, arm(2.0)]))["comparisons"][0]["text"]["runs"][0] == "w8-s2"
+    assert one.median_run.name == "w8-s2"
+    assert make_comparison_tree([one, arm(2.0)], *compare_arms([one, arm(2.0)]))["comparisons"][0]["text"]["runs"][0] == "w8-s2"
 
 
-def grains(count: int, seed: int, carry: float) -> np.ndarray:
-    """Bits of grains of 4,096 bytes; the noise of one goes on into the next."""
+def chunks(count: int, seed: int, carry: float) -> np.ndarray:
+    """Bits of chunks of 4,096 bytes; the noise of one goes on into the next."""
     noise = np.random.default_rng(seed).normal(0, 0.1, count)
     for index in range(1, count):
         noise[index] += carry * noise[index - 1]
     return 4096 * (2 + noise)
 
 
-def test_grains_are_merged_into_blocks_of_64_kib_where_the_text_has_thirty_of_them() -> None:
+def test_chunks_are_merged_into_blocks_of_64_kib_where_the_text_has_thirty_of_them() -> None:
     sizes = np.full(1000, 4096)
-    units = units_of([stored("a", grains(1000, 0, 0.5), sizes, kind="grains")])
+    units = make_units([stored("a", chunks(1000, 0, 0.5), sizes, kind="chunks")])
     assert (units.kind, units.block_bytes) == ("blocks", 65_536)
     assert (len(units.sizes), units.sizes[0], units.sizes[-1]) == (63, 65_536, 8 * 4096)
     assert units.sizes.sum() == sizes.sum()
-    assert units.bits.sum() == pytest.approx(grains(1000, 0, 0.5).sum())
+    assert units.bits.sum() == pytest.approx(chunks(1000, 0, 0.5).sum())
 
 
 def test_blocks_of_a_short_text_are_shorter_but_never_less_than_ten_of_the_longest_context() -> None:
     sizes = np.full(120, 4096)
-    short = stored("a", grains(120, 0, 0.0), sizes, kind="grains", context=128)
-    assert len(units_of([short]).sizes) == 30
-    long = stored("b", grains(120, 1, 0.0), sizes, kind="grains", context=2048)  # 4,096 bytes
-    assert units_of([short, long]).block_bytes == 40_960
+    short = stored("a", chunks(120, 0, 0.0), sizes, kind="chunks", context=128)
+    assert len(make_units([short]).sizes) == 30
+    long = stored("b", chunks(120, 1, 0.0), sizes, kind="chunks", context=2048)  # 4,096 bytes
+    assert make_units([short, long]).block_bytes == 40_960
     with pytest.raises(UserError, match="one block"):
-        units_of([stored("c", grains(3, 0, 0.0), np.full(3, 4096), kind="grains", context=1024)])
+        make_units([stored("c", chunks(3, 0, 0.0), np.full(3, 4096), kind="chunks", context=1024)])
 
 
 def test_fewer_than_ten_blocks_are_not_resampled() -> None:
-    arms = [Arm(str(seed), (stored(str(seed), grains(60, seed, 0.0), np.full(60, 4096), kind="grains", context=1536),)) for seed in (0, 1)]
-    whole = tree(arms, *compare(arms))
+    arms = [Arm(str(seed), (stored(str(seed), chunks(60, seed, 0.0), np.full(60, 4096), kind="chunks", context=1536),)) for seed in (0, 1)]
+    whole = make_comparison_tree(arms, *compare_arms(arms))
     assert (whole["units"]["count"], whole["method"]) == (8, {"interval": "Student's t", "draws": 0})
     text = whole["comparisons"][0]["text"]
     assert (text["interval"][1] - text["interval"][0]) / 2 > 2.2 * text["standard_error"]
 
 
-def test_blocks_are_calibrated_where_grains_depend_on_each_other_and_grains_are_not() -> None:
-    sizes, wrong = np.full(640, 4096), {"grains": 0, "blocks": 0}
+def test_blocks_are_calibrated_where_chunks_depend_on_each_other_and_chunks_are_not() -> None:
+    sizes, wrong = np.full(640, 4096), {"chunks": 0, "blocks": 0}
     for study in range(200):
-        bits = grains(640, study, 0.7) - 2 * 4096
-        for name, kind in (("grains", "documents"), ("blocks", "grains")):
-            units = units_of([stored("a", bits, sizes, kind=kind)])
-            error = standard_error(units.bits[:, 0], units.sizes)
+        bits = chunks(640, study, 0.7) - 2 * 4096
+        for name, kind in (("chunks", "documents"), ("blocks", "chunks")):
+            units = make_units([stored("a", bits, sizes, kind=kind)])
+            error = ratio_standard_error(units.bits[:, 0], units.sizes)
             wrong[name] += abs(units.bits.sum() / units.sizes.sum()) > 2 * error
-    assert wrong["grains"] / 200 > 0.25
+    assert wrong["chunks"] / 200 > 0.25
     assert wrong["blocks"] / 200 < 0.1
 
 
@@ -167,7 +167,7 @@ REFUSALS = {
     "other bytes": ({"text_sha256": "ee" * 32}, "not the same bytes"),
     "other bytes behind the units": ({"sha": "ee" * 32}, "not the same bytes"),
     "documents divided otherwise": ({"split_sha256": "ee" * 32}, "divided differently"),
-    "other pieces": ({"kind": "grains"}, "different pieces"),
+    "other pieces": ({"kind": "chunks"}, "different pieces"),
 }
 
 
@@ -175,22 +175,22 @@ REFUSALS = {
 def test_scores_of_different_texts_are_refused(case: str) -> None:
     changes, message = REFUSALS[case]
     with pytest.raises(UserError, match=message):
-        compare([arm(2.0), arm(2.0, 1, **changes)])
+        compare_arms([arm(2.0), arm(2.0, 1, **changes)])
 
 
 def test_unequal_readings_are_named_with_both_values_and_not_refused() -> None:
     other = arm(
         2.0, 1, policy="strided", stride=32, context=256, document_mask=True, dtype="float64", checkpoint={"kind": "last", "step": 300}
     )
-    found = unequal(arm(2.0).runs[0], other.runs[0])
+    found = find_unequal_conditions(arm(2.0).runs[0], other.runs[0])
     assert found["policy"] == ("disjoint", "strided")
     assert found["stride"] == ("128 tokens", "32 tokens")
     assert found["longest_context"] == ("128 tokens, about 256 bytes", "256 tokens, about 512 bytes")
     assert found["document_mask"] == ("off", "on")
     assert found["checkpoint"] == ("best", "last")
     assert set(found) == {"policy", "stride", "longest_context", "document_mask", "dtype", "checkpoint"}
-    assert compare([arm(2.0), other])[1][0].text.difference != 0
-    assert unequal(arm(2.0).runs[0], arm(2.0).runs[0]) == {}
+    assert compare_arms([arm(2.0), other])[1][0].text.difference != 0
+    assert find_unequal_conditions(arm(2.0).runs[0], arm(2.0).runs[0]) == {}
 
 
 def test_seeds_are_refused_that_are_none() -> None:
@@ -204,7 +204,7 @@ def test_seeds_are_refused_that_are_none() -> None:
         refuse_unlike_seeds([arm(2.0).runs[0], arm(2.0, 1).runs[0]])
 
 
-def run_with(folder: Path, score: Stored, name: str) -> RunDirectory:
+def run_with(folder: Path, score: StoredScore, name: str) -> RunDirectory:
     keep(score, folder, name)
     (folder / "config.toml").write_text("[train]\nseed = 0\n")
     return RunDirectory(folder)
@@ -214,39 +214,45 @@ def test_the_stored_score_that_was_asked_for_is_found(tmp_path: Path) -> None:
     run = run_with(tmp_path, arm(2.0).runs[0], "end-best")
     run_with(tmp_path, arm(2.5, policy="strided", stride=16).runs[0], "strided")
     run_with(tmp_path, arm(3.0, dynamic="rate 0.1").runs[0], "dynamic")
-    assert find_stored(run, "validation", CheckpointRef("last", 300), "disjoint", None) == tmp_path / "scores" / "end-best.json"
-    assert find_stored(run, "validation", CheckpointRef("best", 300), "strided", 16) == tmp_path / "scores" / "strided.json"
+    assert find_stored_score(run, "validation", CheckpointRef("last", 300), "disjoint", None) == tmp_path / "scores" / "end-best.json"
+    assert find_stored_score(run, "validation", CheckpointRef("best", 300), "strided", 16) == tmp_path / "scores" / "strided.json"
     for other in (
         ("test", CheckpointRef("best", 300), "disjoint", None),
         ("validation", CheckpointRef("best", 200), "disjoint", None),
         ("validation", CheckpointRef("average", 300), "disjoint", None),
         ("validation", CheckpointRef("best", 300), "strided", 8),
     ):
-        assert find_stored(run, *other) is None
-    read = read_stored(tmp_path / "scores" / "end-best.json", run)
+        assert find_stored_score(run, *other) is None
+    read = read_stored_score(tmp_path / "scores" / "end-best.json", run)
     assert read.bits_per_byte == pytest.approx(arm(2.0).mean, abs=1e-12)
     assert read.config == {"train": {"seed": 0}}
 
 
+def test_the_units_of_an_earlier_version_have_todays_name(tmp_path: Path) -> None:
+    sizes = np.full(40, 4096)
+    run = run_with(tmp_path, stored("a", chunks(40, 0, 0.0), sizes, kind="grains"), "end-best")
+    assert read_stored_score(run.path / "scores" / "end-best.json", run).values["units"]["kind"] == "chunks"
+
+
 def test_a_score_of_a_part_of_the_text_is_refused(tmp_path: Path) -> None:
     part = arm(2.0).runs[0]
-    part.figures["bytes_scored"] -= 1
+    part.values["bytes_scored"] -= 1
     with pytest.raises(RunError, match="incomplete scores are not compared"):
-        read_stored(keep(part, tmp_path, "sampled"))
+        read_stored_score(keep(part, tmp_path, "sampled"))
 
 
 def test_a_score_without_its_units_is_refused(tmp_path: Path) -> None:
     path = keep(arm(2.0).runs[0], tmp_path, "old")
     path.with_suffix(".npz").unlink()
     with pytest.raises(RunError, match="score the run again"):
-        read_stored(path)
+        read_stored_score(path)
 
 
 def test_a_score_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     bits = bits_of(SIZES, 2.0, 0)
     bits[5] = np.inf
     with pytest.raises(RunError, match="no probability at all"):
-        read_stored(keep(stored("diverged", bits, SIZES), tmp_path, "diverged"))
+        read_stored_score(keep(stored("diverged", bits, SIZES), tmp_path, "diverged"))
 
 
 @pytest.mark.parametrize("damage", ["{", "[]"])
@@ -254,6 +260,6 @@ def test_a_damaged_score_is_named_where_one_is_looked_for(tmp_path: Path, damage
     file = RunDirectory(tmp_path).write_json("scores/x.json", {})
     file.write_text(damage)
     with pytest.raises(RunError, match=r"x.json: is damaged; delete it, and score again"):
-        find_stored(RunDirectory(tmp_path), "validation", CheckpointRef("best", 1), "disjoint", None)
+        find_stored_score(RunDirectory(tmp_path), "validation", CheckpointRef("best", 1), "disjoint", None)
     with pytest.raises(RunError, match=r"x.json: is not a stored score"):
-        read_stored(file)
+        read_stored_score(file)

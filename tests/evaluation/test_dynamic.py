@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from assay.evaluation.dynamic import EPSILON, Adaptation, dynamic_record, gradient_scales
-from assay.evaluation.reading import Reading
-from assay.evaluation.streams import Streams
-from assay.evaluation.windows import Windows
+from assay.evaluation.dynamic import EPSILON, Adaptation, evaluate_dynamically, measure_gradient_scales
+from assay.evaluation.readers import StreamReader, TextReader, WindowReader
 from assay.models.base import Model
 from assay.models.recurrent import RecurrentConfig
 from support.texts import END, LINES, TOKENIZER, decoder, part_of, scorer
 
 CPU = torch.device("cpu")
 PART = part_of(LINES)
-TRAINING = Windows(part_of(["the word in the beginning", "was", "naïve and wörd"]), END, 16, 16, False)
+TRAINING = WindowReader(part_of(["the word in the beginning", "was", "naïve and wörd"]), END, 16, 16, False)
 SOME = Adaptation(0.004, 0.3)
 
 
@@ -28,12 +26,12 @@ def the_decoder(**settings: object) -> Model:
         return decoder(**settings)
 
 
-def windows(stride: int = 16, context: int = 16, mask: bool = False) -> Windows:
-    return Windows(PART, END, context, stride, mask)
+def windows(stride: int = 16, context: int = 16, mask: bool = False) -> WindowReader:
+    return WindowReader(PART, END, context, stride, mask)
 
 
-def nats(model: Model, reading: Reading, adaptation: Adaptation) -> np.ndarray:
-    return dynamic_record(model, reading, gradient_scales(model, TRAINING, CPU), adaptation, CPU).nats
+def nats(model: Model, reading: TextReader, adaptation: Adaptation) -> np.ndarray:
+    return evaluate_dynamically(model, reading, measure_gradient_scales(model, TRAINING, CPU), adaptation, CPU).nats
 
 
 def loss_of(model: Model, piece: object) -> tuple[torch.Tensor, np.ndarray]:
@@ -44,7 +42,7 @@ def loss_of(model: Model, piece: object) -> tuple[torch.Tensor, np.ndarray]:
     return values.mean(), values.detach().numpy()
 
 
-def written_out(model: Model, reading: Windows, rate: float, decay: float) -> np.ndarray:
+def written_out(model: Model, reading: WindowReader, rate: float, decay: float) -> np.ndarray:
     """The rule as in the paper, a piece at a time."""
     squares: dict[str, torch.Tensor] = {}
     for unit in range(len(TRAINING)):
@@ -75,15 +73,17 @@ def test_equals_the_rule_written_out(stride: int) -> None:
 @pytest.mark.parametrize(("stride", "mask"), [(16, False), (5, False), (16, True)])
 def test_with_rate_0_it_is_static_evaluation_exactly(stride: int, mask: bool) -> None:
     static = scorer(PART, 16, stride, mask=mask, batch_size=1)
-    record = dynamic_record(the_decoder(), static.reading, gradient_scales(the_decoder(), TRAINING, CPU), Adaptation(0.0, 0.3), CPU)
-    assert static.result(record).nats == static.score(the_decoder()).nats
+    record = evaluate_dynamically(
+        the_decoder(), static.reader, measure_gradient_scales(the_decoder(), TRAINING, CPU), Adaptation(0.0, 0.3), CPU
+    )
+    assert static.make_score(record).nats == static.score(the_decoder()).nats
 
 
 def test_with_rate_0_a_carried_state_is_static_too() -> None:
     config = RecurrentConfig.make({"kind": "recurrent", "width": 8, "hidden": (8,)})
-    model = config.build(TOKENIZER.size, torch.Generator().manual_seed(0)).double()
-    streams = Streams(part_of(LINES * 3), END, 4)
-    whole = dynamic_record(model, streams, gradient_scales(model, streams, CPU), Adaptation(0.0, 0.1), CPU).nats
+    model = config.build(TOKENIZER.vocab_size, torch.Generator().manual_seed(0)).double()
+    streams = StreamReader(part_of(LINES * 3), END, 4)
+    whole = evaluate_dynamically(model, streams, measure_gradient_scales(model, streams, CPU), Adaptation(0.0, 0.1), CPU).nats
     with torch.no_grad():
         rows = torch.tensor([[END, *streams.part.tokens.tolist()]])
         cuts = streams.cuts.tolist()
@@ -91,7 +91,7 @@ def test_with_rate_0_a_carried_state_is_static_too() -> None:
             likely = model.eval()(rows[:, begin:stop]).logits.log_softmax(-1)
             alone = -likely.gather(-1, rows[:, begin + 1 : stop + 1, None]).flatten().numpy()
             assert whole[begin:stop] == pytest.approx(alone, abs=1e-10)
-    learnt = dynamic_record(model, streams, gradient_scales(model, streams, CPU), SOME, CPU).nats
+    learnt = evaluate_dynamically(model, streams, measure_gradient_scales(model, streams, CPU), SOME, CPU).nats
     assert not np.allclose(learnt, whole)
 
 
@@ -102,7 +102,7 @@ def test_a_piece_is_scored_before_anything_is_learnt_from_it() -> None:
 
 
 def test_what_comes_later_does_not_change_what_was_scored() -> None:
-    other = Windows(part_of([*LINES[:-1], "THE END"]), END, 16, 16, False)
+    other = WindowReader(part_of([*LINES[:-1], "THE END"]), END, 16, 16, False)
     first = PART.target_count - 8
     here, there = nats(the_decoder(), windows(), SOME), nats(the_decoder(), other, SOME)
     assert (here[:first] == there[:first]).all()
@@ -110,7 +110,7 @@ def test_what_comes_later_does_not_change_what_was_scored() -> None:
 
 
 def test_text_that_repeats_itself_becomes_cheaper() -> None:
-    text = Windows(part_of(["so said he"] * 60), END, 11, 11, False)
+    text = WindowReader(part_of(["so said he"] * 60), END, 11, 11, False)
     static, dynamic = nats(the_decoder(), text, Adaptation(0.0, 0.0)), nats(the_decoder(), text, Adaptation(0.02, 0.0))
     assert dynamic[-110:].sum() < 0.5 * static[-110:].sum()
 

@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from assay.errors import AssayError
-from assay.evaluation.figures import standard_error
-from assay.evaluation.reading import document_of
+from assay.evaluation.metrics import ratio_standard_error
+from assay.evaluation.readers import WindowReader, find_documents
 from assay.evaluation.score import Score
-from assay.evaluation.targets import character_counts
-from assay.evaluation.windows import Windows
+from assay.evaluation.targets import count_characters
 from assay.models.base import Model
 from assay.text.bpe import BpeConfig
-from assay.text.store import Part
+from assay.text.token_files import TokenizedPart
 from support.texts import END, LINES, TOKENIZER, decoder, part_of, scorer, unigram
 
 PART = part_of(LINES)
@@ -24,7 +23,7 @@ N = PART.target_count
 LONG = part_of([f"{number} is the square of {number**0.5:.3f}" for number in range(60)])
 
 
-def plain_loop(model: Model, part: Part, context: int, stride: int) -> float:
+def plain_loop(model: Model, part: TokenizedPart, context: int, stride: int) -> float:
     """Nats of every token, one window at a time."""
     stream, total = [END, *part.tokens.tolist()], 0.0
     for begin in range(0, part.target_count, stride):
@@ -41,7 +40,7 @@ def test_equals_the_plain_loop(context: int, stride: int) -> None:
     model = decoder()
     score = scorer(PART, context, stride).score(model)
     assert score.nats == pytest.approx(plain_loop(model, PART, context, stride), abs=1e-10)
-    assert score.bits_per_byte == pytest.approx(score.nats / (PART.bytes * math.log(2)), abs=1e-14)
+    assert score.bits_per_byte == pytest.approx(score.nats / (PART.byte_count * math.log(2)), abs=1e-14)
 
 
 def test_does_not_depend_on_the_batch_size() -> None:
@@ -79,14 +78,14 @@ def test_more_context_than_one_window_changes_the_figure() -> None:
 
 
 def test_a_uniform_model_takes_log2_of_the_vocabulary_a_token() -> None:
-    tree = scorer(PART, 16).score(unigram(torch.zeros(TOKENIZER.size))).tree()
-    assert tree["nats_per_token"] / math.log(2) == pytest.approx(math.log2(TOKENIZER.size), abs=1e-12)
-    assert tree["perplexity"] == pytest.approx(TOKENIZER.size)
-    assert tree["bits_per_byte"] == pytest.approx(math.log2(TOKENIZER.size), abs=1e-12)  # a byte a token
+    tree = scorer(PART, 16).score(unigram(torch.zeros(TOKENIZER.vocab_size))).tree()
+    assert tree["nats_per_token"] / math.log(2) == pytest.approx(math.log2(TOKENIZER.vocab_size), abs=1e-12)
+    assert tree["perplexity"] == pytest.approx(TOKENIZER.vocab_size)
+    assert tree["bits_per_byte"] == pytest.approx(math.log2(TOKENIZER.vocab_size), abs=1e-12)  # a byte a token
 
 
 def test_a_unigram_model_takes_the_empirical_cross_entropy() -> None:
-    counts = np.bincount(PART.tokens, minlength=TOKENIZER.size)
+    counts = np.bincount(PART.tokens, minlength=TOKENIZER.vocab_size)
     share = counts / counts.sum()
     entropy = -sum(p * math.log2(p) for p in share if p > 0)
     logits = torch.tensor(np.log(np.maximum(share, 1e-300)))
@@ -109,48 +108,48 @@ def test_the_bytes_are_those_of_the_text_with_one_newline_a_document() -> None:
 def test_bytes_and_characters_are_right_for_a_tokenizer_that_joins_and_cuts_characters() -> None:
     documents = [line.encode() for line in LINES]
     tokenizer = BpeConfig(vocabulary=270).train(documents * 3)
-    ids = [[*encoded.tolist(), tokenizer.end] for encoded in tokenizer.encode(documents)]
+    ids = [[*encoded.tolist(), tokenizer.end_id] for encoded in tokenizer.encode(documents)]
     raw = "".join(line + "\n" for line in LINES)
     flat = [token for document in ids for token in document]
     assert tokenizer.byte_lengths[flat].sum() == len(raw.encode())
-    assert character_counts(tokenizer)[flat].sum() == len(raw)
+    assert count_characters(tokenizer)[flat].sum() == len(raw)
 
 
 def test_padding_adds_nothing() -> None:
     model = decoder()
     short = part_of(["ab"])  # 3 targets in a window of 16, beside nothing
     assert scorer(short, 16).score(model).nats == pytest.approx(plain_loop(model, short, 16, 16), abs=1e-12)
-    rows = Windows(short, END, 2, 2, False).rows(np.arange(2))  # the second row is full of what the first one holds
+    rows = WindowReader(short, END, 2, 2, False).rows(np.arange(2))  # the second row is full of what the first one holds
     assert rows[1].sum() == 3
 
 
 def test_the_standard_error_by_hand() -> None:
     # R = 40/20 = 2; residuals 10-2*6, 14-2*8, 16-2*6 = -2, -2, 4; sqrt(3/2 * 24) / 20
-    assert standard_error(np.array([10.0, 14.0, 16.0]), np.array([6, 8, 6])) == pytest.approx(6 / 20)
-    assert standard_error(np.array([3.0]), np.array([2])) == 0.0
-    assert standard_error(np.array([2.0, 4.0, 6.0]), np.array([1, 2, 3])) == pytest.approx(0.0, abs=1e-12)
+    assert ratio_standard_error(np.array([10.0, 14.0, 16.0]), np.array([6, 8, 6])) == pytest.approx(6 / 20)
+    assert ratio_standard_error(np.array([3.0]), np.array([2])) == 0.0
+    assert ratio_standard_error(np.array([2.0, 4.0, 6.0]), np.array([1, 2, 3])) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_standard_error_of_a_score_is_over_documents() -> None:
     model = decoder()
     score = scorer(LONG, 24, 24, mask=True).score(model)
-    windows = Windows(LONG, END, 24, 24, True)
-    bits = np.zeros(LONG.documents)
+    windows = WindowReader(LONG, END, 24, 24, True)
+    bits = np.zeros(LONG.document_count)
     for row in range(len(windows)):
         tokens, scored, documents, index = (torch.from_numpy(x) for x in windows.rows(np.array([row]))[:4])
         with torch.no_grad():
             likely = model(tokens[:, :-1], None, documents).logits.log_softmax(-1)
         nll = -likely.gather(-1, tokens[:, 1:, None]).squeeze(-1)[scored] / math.log(2)
-        np.add.at(bits, document_of(LONG, index[scored].numpy()), nll.numpy())
-    rate, k = bits.sum() / LONG.bytes, LONG.documents
-    by_hand = math.sqrt(k / (k - 1) * ((bits - rate * LONG.sizes) ** 2).sum()) / LONG.bytes
-    assert (score.unit, score.units) == ("documents", LONG.documents)
+        np.add.at(bits, find_documents(LONG, index[scored].numpy()), nll.numpy())
+    rate, k = bits.sum() / LONG.byte_count, LONG.document_count
+    by_hand = math.sqrt(k / (k - 1) * ((bits - rate * LONG.byte_sizes) ** 2).sum()) / LONG.byte_count
+    assert (score.unit_name, score.units) == ("documents", LONG.document_count)
     assert score.standard_error == pytest.approx(by_hand, rel=1e-9)
 
 
 def test_few_documents_are_cut_into_blocks() -> None:
     score = scorer(part_of(["x" * 70_000]), 512, batch_size=16).score(decoder(depth=0, position="none"))
-    assert (score.unit, score.units) == ("blocks of 5,120 bytes", 14)  # ten contexts, because a thirtieth of the text is less
+    assert (score.unit_name, score.units) == ("blocks of 5,120 bytes", 14)  # ten contexts, because a thirtieth of the text is less
 
 
 def test_doubling_the_text_leaves_the_figure_and_shrinks_its_error() -> None:
@@ -173,14 +172,14 @@ def test_isolated_documents_score_as_each_one_alone() -> None:
 
 def test_a_sample_says_so_and_is_always_the_same_one() -> None:
     model = decoder()
-    sampled = scorer(LONG, 16, sample=0.25)
+    sampled = scorer(LONG, 16, sample_share=0.25)
     first, second = sampled.score(model), sampled.score(model)
     assert first == second
     assert not first.complete
     assert first.tree()["coverage"] == pytest.approx(0.25, abs=0.02)
-    assert first.bytes_scored < first.bytes_in_split == LONG.bytes
-    assert first.unit == "windows"
-    assert first.units == round(0.25 * len(sampled.reading))
+    assert first.bytes_scored < first.bytes_in_split == LONG.byte_count
+    assert first.unit_name == "windows"
+    assert first.units == round(0.25 * len(sampled.reader))
     assert first.bits_per_byte == pytest.approx(scorer(LONG, 16).score(model).bits_per_byte, rel=0.1)
 
 
@@ -190,9 +189,9 @@ class Shared:
     main = False
 
     def __init__(self, rank: int, barrier: threading.Barrier, box: list[torch.Tensor | None]) -> None:
-        self.rank, self.world, self.barrier, self.box = rank, 2, barrier, box
+        self.rank, self.world_size, self.barrier, self.box = rank, 2, barrier, box
 
-    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         self.box[self.rank] = tensor
         self.barrier.wait(timeout=60)
         total = self.box[0] + self.box[1]
@@ -220,7 +219,7 @@ def test_the_shares_of_two_processes_add_up_to_the_whole() -> None:
 
 def test_a_share_alone_is_refused() -> None:
     class Lost(Shared):
-        def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
             return tensor
 
     with pytest.raises(AssayError, match="bytes of validation: this is a bug"):

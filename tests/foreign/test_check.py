@@ -14,7 +14,7 @@ from support.kinds import PLAIN, Case
 from support.tiny import V as SMALL
 from support.tiny import lively
 
-SOUND = [case for case in PLAIN if case.family in ("mixer", "model", "cell", "position", "feed")]
+SOUND = [case for case in PLAIN if case.family in ("mixer", "model", "cell", "position", "feedforward")]
 FAULTS = (
     "looks_ahead", "mixes_rows", "depends_on_batch", "depends_on_length", "depends_on_padding", "not_deterministic", "changes_state",
     "non_finite", "probabilities", "last_position_only", "refuses_length",
@@ -88,7 +88,7 @@ def test_a_look_ahead_names_the_position_and_the_token() -> None:
         return logits
 
     (found,) = check_model(call, V)
-    assert (found.kind, found.position, found.token) == ("looks_ahead", 7, 9)
+    assert (found.kind, found.values["position"], found.values["token"]) == ("looks_ahead", 7, 9)
     assert found.sentence == "looks ahead: the logits at position 7 change with token 9 (by 1)"
     assert found.tree() == {"kind": "looks_ahead", "position": 7, "amount": 1.0, "token": 9}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from assay.errors import DataError, UserError
-from assay.evaluation.detail import detail
+from assay.evaluation.score import make_score_tree
 from assay.foreign.score import score_foreign
 from foreign.nano import CHARACTERS, TEXT, Nano, V
 from support.texts import LINES, TOKENIZER, decoder, part_of, scorer
@@ -76,10 +76,10 @@ def test_a_model_of_our_own_has_the_figure_of_the_scorer_to_the_last_bit(wrapped
 
 def test_the_standard_error_is_over_blocks_of_the_text_and_the_details_can_be_had() -> None:
     score = score_foreign(Nano(), CHARACTERS, TEXT, context=2)
-    assert score.unit.startswith("blocks of")
+    assert score.unit_name.startswith("blocks of")
     assert score.units > 1
     assert score.standard_error > 0
-    assert detail(score)["bits_per_byte"] == score.bits_per_byte
+    assert make_score_tree(score)["bits_per_byte"] == score.bits_per_byte
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])

@@ -56,12 +56,12 @@ def test_the_bytes_of_the_tokens_are_the_text(tokenizer: Any) -> None:
     assert known.decode(ids) == RAW
     assert int(known.byte_lengths[ids].sum()) == len(RAW)
     assert known.encode([RAW])[0].tolist() == ids.tolist()
-    assert known.end not in ids
+    assert known.end_id not in ids
 
 
 def test_a_character_that_is_cut_into_bytes_is_not_lost() -> None:
     known, (ids,) = encode_text(byte_level(), ["🙂".encode()])
-    assert [len(known.spellings[token]) for token in ids] == [1, 1, 1, 1]
+    assert [len(known.token_bytes[token]) for token in ids] == [1, 1, 1, 1]
 
 
 def test_a_special_token_that_is_spelt_in_the_text_is_text() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from assay.errors import UserError
-from assay.evaluation.legacy import Shape, visited
+from assay.evaluation.legacy import HarnessShape, list_visited_targets
 from assay.foreign.check import check_model
 from assay.foreign.validation import ValidationLoop, check_validation
 from foreign.nano import Nano, V
@@ -63,7 +63,7 @@ def test_all_but_one_token_is_not_all() -> None:
 
 
 def test_the_harness_with_spans_covers_what_the_legacy_figure_says() -> None:
-    scored = visited(1000, Shape(32, 4)).size
+    scored = list_visited_targets(1000, HarnessShape(32, 4)).size
     loop = ValidationLoop(loss=0.5, tokens_scored=scored, tokens=1000, bytes=3000, divided_by=3000)
     assert check_validation(loop)[0].tree()["share"] == scored / 1000
     assert check_validation(loop).kinds == ("incomplete", "divides_by_the_whole")

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
 
-from assay.core.seeds import torch_stream
+from assay.core.seeds import torch_generator
 from assay.errors import UserError
-from assay.generation.decode import pieces, stream, texts
-from assay.generation.sampling import Sampling
+from assay.generation.decode import Sampling, decode_texts, generate, stream_text
 from assay.models.base import Model
 from support.texts import END, TOKENIZER, decoder
 
@@ -21,10 +23,10 @@ def columns(steps: Iterator[torch.Tensor]) -> list[list[int]]:
 
 def uncached(model: Model, prompt: Sequence[int], row: int, limit: int, sampling: Sampling, seed: int) -> list[int]:
     """One text, the whole of it read again for each token."""
-    generator, tokens = torch_stream(seed, "sampling", row), [END, *prompt]
+    generator, tokens = torch_generator(seed, "sampling", row), [END, *prompt]
     with torch.no_grad():
         while len(tokens) < limit + len(prompt) + 1 and END not in tokens[1:]:
-            tokens.append(int(sampling.draw(model(torch.tensor([tokens])).logits[:, -1], [generator])))
+            tokens.append(int(sampling.sample(model(torch.tensor([tokens])).logits[:, -1], [generator])))
     return tokens[len(prompt) + 1 :]
 
 
@@ -35,27 +37,27 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 @pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(), Sampling(0.7, 20, 0.9, 0.01)], ids=["greedy", "plain", "filtered"])
 def test_the_state_changes_nothing_and_neither_do_the_texts_beside(model: Model, sampling: Sampling) -> None:
-    together = columns(stream(model, PROMPT, 4, 25, sampling, seed=3, end=END))
+    together = columns(generate(model, PROMPT, 4, 25, sampling, seed=3, end=END))
     for row, text in enumerate(together):
         alone = uncached(model, PROMPT, row, 25, sampling, seed=3)
         assert text[: len(alone)] == alone
         assert set(text[len(alone) :]) <= {END}
     assert (
-        columns(stream(model, PROMPT, 1, 25, sampling, seed=3, end=END))[0]
+        columns(generate(model, PROMPT, 1, 25, sampling, seed=3, end=END))[0]
         == together[0][: len(uncached(model, PROMPT, 0, 25, sampling, 3))]
     )
 
 
 def test_the_seed_decides() -> None:
     model = decoder()
-    draws = [columns(stream(model, [], 3, 20, Sampling(), seed, end=END)) for seed in (1, 1, 2)]
+    draws = [columns(generate(model, [], 3, 20, Sampling(), seed, end=END)) for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
     assert draws[0][0] != draws[0][1]
 
 
 def test_sampling_disturbs_no_other_random_stream() -> None:
     model, before = decoder(), torch.get_rng_state()
-    list(stream(model, [], 2, 5, Sampling(), 0, end=END))
+    list(generate(model, [], 2, 5, Sampling(), 0, end=END))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -70,36 +72,36 @@ def eager(times: int, **settings: object) -> Model:
 
 
 def test_a_text_stops_at_the_end_token_and_all_stop_when_the_last_has() -> None:
-    rows = columns(stream(eager(1), [], 20, 500, Sampling(), 0, end=END))
+    rows = columns(generate(eager(1), [], 20, 500, Sampling(), 0, end=END))
     assert len(rows[0]) < 500
     assert max(row.index(END) for row in rows) == len(rows[0]) - 1
     for row in rows:
         assert set(row[: row.index(END)]) <= {ord("a")}
         assert set(row[row.index(END) :]) == {END}
-    written = [text for text, _ in texts(stream(eager(1), [], 20, 500, Sampling(), 0, end=END), TOKENIZER.decode, END)]
+    written = [text for text, _ in decode_texts(generate(eager(1), [], 20, 500, Sampling(), 0, end=END), TOKENIZER.decode, END)]
     assert written == ["a" * row.index(END) for row in rows]
 
 
 def test_a_text_without_an_end_stops_at_the_limit() -> None:
-    assert len(list(stream(eager(1_000_000), [], 2, 17, Sampling(), 0, end=END))) == 17
+    assert len(list(generate(eager(1_000_000), [], 2, 17, Sampling(), 0, end=END))) == 17
 
 
 def test_a_text_is_never_longer_than_the_positions() -> None:
     for prompt in ([], PROMPT, [*PROMPT] * 2):
         model = eager(1_000_000, position={"kind": "learned", "length": 13})
-        assert len(list(stream(model, prompt, 1, 100, Sampling(), 0, end=END))) == 13 - len(prompt)
+        assert len(list(generate(model, prompt, 1, 100, Sampling(), 0, end=END))) == 13 - len(prompt)
 
 
 def test_a_prompt_longer_than_the_positions_is_the_users_mistake() -> None:
     model = decoder(position={"kind": "learned", "length": 6})
     with pytest.raises(UserError, match="the prompt has 6 tokens and the model reads at most 5; shorten it"):
-        list(stream(model, PROMPT, 1, 10, Sampling(), 0, end=END))
+        list(generate(model, PROMPT, 1, 10, Sampling(), 0, end=END))
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_of_the_model_is_as_before_also_when_one_stops_listening(training: bool) -> None:
     model = decoder(embedding_dropout=0.5).train(training)
-    steps = stream(model, PROMPT, 2, 30, Sampling(), 0, end=END)
+    steps = generate(model, PROMPT, 2, 30, Sampling(), 0, end=END)
     next(steps)
     steps.close()
     assert model.training is training
@@ -113,10 +115,90 @@ def spelt(data: bytes) -> Iterator[torch.Tensor]:
 
 
 def test_pieces_wait_until_a_character_is_complete() -> None:
-    assert list(pieces(spelt(TEXT.encode()), TOKENIZER.decode, END)) == list(TEXT)
+    assert list(stream_text(spelt(TEXT.encode()), TOKENIZER.decode, END)) == list(TEXT)
 
 
 def test_pieces_end_at_the_end_token_and_show_what_is_no_character() -> None:
     data = iter([*spelt(b"a\xff\xe8\xa8"), torch.tensor([END, 0]), *spelt(b"never")])
-    assert "".join(pieces(data, TOKENIZER.decode, END)) == "a\ufffd\ufffd"
-    assert "never" not in texts(iter([*spelt(b"ab"), torch.tensor([END, 0]), *spelt(b"never")]), TOKENIZER.decode, END)[0][0]
+    assert "".join(stream_text(data, TOKENIZER.decode, END)) == "a\ufffd\ufffd"
+    assert "never" not in decode_texts(iter([*spelt(b"ab"), torch.tensor([END, 0]), *spelt(b"never")]), TOKENIZER.decode, END)[0][0]
+
+
+LOGITS = torch.tensor([0.5, 2.0, -1.0, 1.0, 0.0, -3.0], dtype=torch.float64)
+P = LOGITS.softmax(-1)
+ORDER = P.argsort(descending=True)
+
+
+def support(sampling: Sampling, logits: Tensor = LOGITS) -> set[int]:
+    return set(sampling.probabilities(logits).nonzero().flatten().tolist())
+
+
+def test_without_filters_it_is_the_softmax() -> None:
+    assert torch.allclose(Sampling().probabilities(LOGITS), P)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_temperature_divides_the_logits(temperature: float) -> None:
+    assert torch.allclose(Sampling(temperature).probabilities(LOGITS), (LOGITS / temperature).softmax(-1))
+
+
+def test_temperature_zero_is_the_likeliest_token_whatever_the_filters() -> None:
+    assert support(Sampling(0.0, top_k=3, top_p=0.9)) == {1}
+    assert Sampling(0.0).probabilities(LOGITS)[1] == 1
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 6, 100])
+def test_top_k_keeps_the_k_likeliest_in_their_proportions(k: int) -> None:
+    kept = Sampling(top_k=k).probabilities(LOGITS)
+    best = ORDER[:k].tolist()
+    assert support(Sampling(top_k=k)) == set(best)
+    assert torch.allclose(kept[best], P[best] / P[best].sum())
+
+
+@pytest.mark.parametrize("mass", [1e-9, 0.3, 0.6, 0.9, 0.999, 1.0])
+def test_top_p_keeps_the_smallest_set_that_reaches_the_mass(mass: float) -> None:
+    kept = support(Sampling(top_p=mass))
+    size = len(kept)
+    assert kept == set(ORDER[:size].tolist())
+    assert P[list(kept)].sum() >= mass - 1e-12
+    assert size == 1 or P[ORDER[: size - 1]].sum() < mass
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 1.0])
+def test_min_p_keeps_what_reaches_a_share_of_the_likeliest(share: float) -> None:
+    assert support(Sampling(min_p=share)) == {i for i in range(6) if P[i] >= share * P.max()}
+
+
+@given(
+    logits=st.lists(st.floats(-20, 20), min_size=2, max_size=12),
+    temperature=st.floats(0.05, 5),
+    top_k=st.none() | st.integers(1, 14),
+    top_p=st.none() | st.floats(1e-6, 1),
+    min_p=st.none() | st.floats(0, 1),
+)
+def test_every_setting_gives_a_distribution_with_the_likeliest_token_in_it(
+    logits: list[float], temperature: float, top_k: int | None, top_p: float | None, min_p: float | None
+) -> None:
+    values = torch.tensor(logits, dtype=torch.float64)
+    p = Sampling(temperature, top_k, top_p, min_p).probabilities(values)
+    assert float(p.sum()) == pytest.approx(1)
+    assert (p >= 0).all()
+    assert p[values >= values.max() - 1e-9].max() > 0  # of equally likely ones any may stay
+
+
+def test_draws_follow_the_distribution_and_never_leave_the_support() -> None:
+    sampling = Sampling(top_k=3)
+    rows = 4000
+    generators = [torch.Generator().manual_seed(seed) for seed in range(rows)]
+    counts = torch.bincount(sampling.sample(LOGITS.expand(rows, -1), generators), minlength=6) / rows
+    expected = sampling.probabilities(LOGITS)
+    assert (counts[expected == 0] == 0).all()
+    assert torch.allclose(counts.double(), expected, atol=0.03)
+
+
+def test_a_row_draws_from_its_own_generator_alone() -> None:
+    def generators(count: int) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(seed) for seed in range(count)]
+
+    many = Sampling().sample(LOGITS.expand(50, -1), generators(50))
+    assert many[:7].tolist() == Sampling().sample(LOGITS.expand(7, -1), generators(7)).tolist()

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from assay.core.config import FAMILIES
-from assay.training.step import train_step
+from assay.training.loop import train_step
 from support.experiment import DROPOUT, build, write_text
 from support.reduced import reduced
 
@@ -29,13 +29,13 @@ KINDS = {
     "gpt2-like": ["model.depth=2", "model.position={kind='learned', length=16}"],
     "llama-like": [
         "model.depth=2",
-        "model.block.norm=rms_norm", "model.block.feed=glu", "model.block.mixer.key_heads=1", "model.block.mixer.bias=false",
+        "model.block.norm=rms_norm", "model.block.feedforward=glu", "model.block.mixer.key_heads=1", "model.block.mixer.bias=false",
         "model.head.tied=false", "model.init.outputs=plain", "train.clip=0.3", "optimizer.weight_decay=0.5",
     ],
     "bible-like": [
         "model.depth=2",
         "model.block.norm={kind='rms_norm', learned=false}", "model.block.mixer.qk_norm=true", "model.init=fan_in",
-        "model.block.feed={kind='mlp', activation='relu2', bias=false}", "optimizer={kind='muon', precision='float32'}",
+        "model.block.feedforward={kind='mlp', activation='relu2', bias=false}", "optimizer={kind='muon', precision='float32'}",
         "schedule={kind='wsd', warmup=3, decay=0.6}",
     ],
     "dropout": ["model.depth=2", *DROPOUT],

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from assay.errors import DataError, UserError
 from assay.evaluation.protocol import Protocol
+from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Score, Scorer
-from assay.evaluation.windows import Windows
-from assay.hf.model import FileTokenizer, open_folder, read_text
+from assay.hf.model import FileTokenizer, encode_documents, load_hf_model
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")
 pytestmark = pytest.mark.filterwarnings("default")  # the library's own warnings are not ours
@@ -75,10 +75,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def score(folder: Path, context: int, stride: int, documents: list[bytes] | None = None, separator: bytes = b"") -> Score:
-    model, tokenizer = open_folder(folder)
-    part = read_text(tokenizer, [RAW] if documents is None else documents, separator)
+    model, tokenizer = load_hf_model(folder)
+    part = encode_documents(tokenizer, [RAW] if documents is None else documents, separator)
     protocol = Protocol("text", part.sha256, "", tokenizer.digest, "strided", context, stride, 0, False, "float32", None, "")
-    return Scorer(Windows(part, tokenizer.end, context, stride, False), tokenizer, protocol, torch.device("cpu")).score(model)
+    return Scorer(WindowReader(part, tokenizer.end, context, stride, False), tokenizer, protocol, torch.device("cpu")).score(model)
 
 
 def loop(folder: Path, context: int, stride: int) -> float:
@@ -111,17 +111,17 @@ def test_equals_a_loop_with_the_library_alone(folders: dict[str, Path], kind: st
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 def test_every_byte_comes_back_and_is_counted_once(folders: dict[str, Path], kind: str) -> None:
-    model, tokenizer = open_folder(folders[kind])
+    model, tokenizer = load_hf_model(folders[kind])
     lines = [line.encode() for line in TEXT.split("\n")]
-    part = read_text(tokenizer, lines, b"\n")
+    part = encode_documents(tokenizer, lines, b"\n")
     assert tokenizer.decode(part.tokens) == b"".join(line + b"\n" for line in lines)
-    assert part.bytes == int(tokenizer.byte_lengths[part.tokens].sum())
-    assert [tokenizer.decode(part.document(index)) for index in range(part.documents)] == [line + b"\n" for line in lines]
-    assert tokenizer.size == model.vocabulary == VOCABULARY
+    assert part.byte_count == int(tokenizer.byte_lengths[part.tokens].sum())
+    assert [tokenizer.decode(part.document(index)) for index in range(part.document_count)] == [line + b"\n" for line in lines]
+    assert tokenizer.vocab_size == model.vocabulary == VOCABULARY
 
 
 def test_words_that_spell_special_tokens_are_text(folders: dict[str, Path]) -> None:
-    _, tokenizer = open_folder(folders["gpt2"])
+    _, tokenizer = load_hf_model(folders["gpt2"])
     (ids,) = tokenizer.encode([b"a <|end|> b"])
     assert tokenizer.end not in ids
     assert tokenizer.decode(ids) == b"a <|end|> b"
@@ -132,16 +132,16 @@ def test_a_tokenizer_that_changes_text_is_refused(folders: dict[str, Path], tmp_
     lossy.normalizer = tokenizers.normalizers.Lowercase()
     lossy.save(str(tmp_path / "tokenizer.json"))
     tokenizer = FileTokenizer(tmp_path / "tokenizer.json", VOCABULARY, 0)
-    with pytest.raises(DataError, match=r"changes text.*byte 4 of document 1, b'Word', comes back as b'word'"):
-        read_text(tokenizer, [b"fine", b"the Word"], b"")
+    with pytest.raises(DataError, match=r"changes the text.*byte 4 of document 1, b'Word' comes back as b'word'"):
+        encode_documents(tokenizer, [b"fine", b"the Word"], b"")
 
 
 def test_what_is_not_utf8_and_what_is_empty_is_refused(folders: dict[str, Path]) -> None:
-    _, tokenizer = open_folder(folders["gpt2"])
+    _, tokenizer = load_hf_model(folders["gpt2"])
     with pytest.raises(DataError, match="byte 2 of the text is not UTF-8"):
-        read_text(tokenizer, [b"ab\xff"], b"")
+        encode_documents(tokenizer, [b"ab\xff"], b"")
     with pytest.raises(DataError, match="the text is empty"):
-        read_text(tokenizer, [b""], b"")
+        encode_documents(tokenizer, [b""], b"")
 
 
 def changed(folder: Path, tmp_path: Path, name: str, **values: Any) -> Path:
@@ -155,24 +155,24 @@ def changed(folder: Path, tmp_path: Path, name: str, **values: Any) -> Path:
 
 def test_other_formats_are_refused_with_what_is_read(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a model of type 'bert'; those of type gpt2 and llama are read"):
-        open_folder(changed(folders["gpt2"], tmp_path, "config.json", model_type="bert"))
+        load_hf_model(changed(folders["gpt2"], tmp_path, "config.json", model_type="bert"))
     with pytest.raises(UserError, match="holds a tokenizer of type Unigram"):
-        open_folder(changed(folders["gpt2"], tmp_path, "tokenizer.json", model={"type": "Unigram"}))
+        load_hf_model(changed(folders["gpt2"], tmp_path, "tokenizer.json", model={"type": "Unigram"}))
 
 
 def test_a_tokenizer_of_another_model_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     added = {"id": VOCABULARY + 5, "content": "<new>", "special": True}
     with pytest.raises(UserError, match=f"has token {VOCABULARY + 5}, and the model knows {VOCABULARY}"):
-        open_folder(changed(folders["gpt2"], tmp_path, "tokenizer.json", added_tokens=[added]))
+        load_hf_model(changed(folders["gpt2"], tmp_path, "tokenizer.json", added_tokens=[added]))
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.json is missing"):
-        open_folder(tmp_path)
+        load_hf_model(tmp_path)
     (tmp_path / "config.json").write_text("[]")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="is not a config"):
-        open_folder(tmp_path)
+        load_hf_model(tmp_path)
 
 
 def test_weights_that_are_missing_or_damaged_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -180,14 +180,14 @@ def test_weights_that_are_missing_or_damaged_are_refused(folders: dict[str, Path
     weights = load_file(folder / "model.safetensors")
     save_file({name: tensor for name, tensor in weights.items() if "h.1.mlp" not in name}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"holds no weights called transformer\.h\.1\.mlp"):
-        open_folder(folder)
+        load_hf_model(folder)
     (folder / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot be read"):
-        open_folder(folder)
+        load_hf_model(folder)
 
 
 def test_the_model_has_no_dropout_and_its_logits_are_the_librarys(folders: dict[str, Path]) -> None:
-    model, _ = open_folder(folders["gpt2"])
+    model, _ = load_hf_model(folders["gpt2"])
     tokens = torch.arange(12).view(2, 6)
     with torch.no_grad():
         assert torch.equal(model(tokens).logits, model.network(input_ids=tokens).logits)

@@ -42,5 +42,5 @@ def counted_together() -> tuple[int, float]:
 
     from assay.core import parallel as processes  # noqa: PLC0415
 
-    with processes.joined() as parallel:
-        return parallel.rank, float(parallel.sum(torch.tensor(1.0 + parallel.rank)))
+    with processes.process_group() as parallel:
+        return parallel.rank, float(parallel.all_reduce(torch.tensor(1.0 + parallel.rank)))

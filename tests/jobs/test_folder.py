@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.jobs.folder import counts
-from assay.runs.lock import take
+from assay.jobs.folder import count_states
+from assay.runs.lock import acquire_lock
 from support.plain_jobs import plain_jobs
 from support.small_study import at_home
 
@@ -20,22 +20,22 @@ def test_a_run_is_running_while_its_lock_is_held_whatever_its_status_says(tmp_pa
     folder, (job, other) = plain_jobs(tmp_path)
     run = folder.run(job)
     run.path.mkdir()
-    run.set_status(state="running", step=4, pid=os.getpid())
-    assert folder.status_of(job).state == "waiting"  # it left no checkpoint
-    run.append("timings.jsonl", {"step": 6})
-    lock = take(folder.lock(job.run))
+    run.update_status(state="running", step=4, pid=os.getpid())
+    assert folder.read_status(job).state == "waiting"  # it left no checkpoint
+    run.append_line("timings.jsonl", {"step": 6})
+    lock = acquire_lock(folder.lock(job.run))
     assert lock is not None
     with lock:
-        found = folder.status_of(job)
+        found = folder.read_status(job)
         assert (found.state, found.status["step"], found.ended) == ("running", 6, False)
-        assert counts(map(folder.status_of, (job, other))) == {"running": 1, "waiting": 1}
-    assert folder.status_of(other).state == "waiting"
+        assert count_states(map(folder.read_status, (job, other))) == {"running": 1, "waiting": 1}
+    assert folder.read_status(other).state == "waiting"
 
 
 def test_a_run_has_ended_when_it_is_finished_or_failed(tmp_path: Path) -> None:
     folder, (job, other) = plain_jobs(tmp_path)
     for state in ("finished", "failed"):
         folder.run(job).path.mkdir(exist_ok=True)
-        folder.run(job).set_status(state=state)
-        assert (folder.status_of(job).state, folder.status_of(job).ended, folder.ended(job)) == (state, True, True)
+        folder.run(job).update_status(state=state)
+        assert (folder.read_status(job).state, folder.read_status(job).ended, folder.ended(job)) == (state, True, True)
     assert not folder.ended(other)

@@ -8,7 +8,7 @@ import pytest
 
 from assay.runs.directory import RunDirectory
 from assay.studies.folder import StudyFolder
-from assay.studies.work import work
+from assay.studies.workers import run_worker
 from support.small_study import at_home, jobs, metrics, planned, start, states, wait_until
 from support.trained import call
 
@@ -48,7 +48,7 @@ def test_kill_9_of_a_worker_and_of_the_pool_loses_and_repeats_nothing(tmp_path: 
     assert states(study) == {base: "finished", wide: "interrupted"}
     saved = study.path / wide / "checkpoints" / f"step-{status['step']:08d}"
     assert saved.is_dir()
-    work(study.path)
+    run_worker(study.path)
     assert states(study) == {base: "finished", wide: "finished"}
     log = study.log(jobs(study)[1]).read_text(encoding="utf-8")
     assert f"{wide}, from step {status['step']}\n" in log

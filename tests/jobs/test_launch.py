@@ -11,18 +11,18 @@ from assay.jobs.launch import LaunchConfig
 
 
 def test_an_absent_table_leaves_everything_to_the_cluster() -> None:
-    config = LaunchConfig.read({})
-    assert (config.partition, config.memory_gb, config.gpus, config.tasks) == (None, None, 0, 1)
+    config = LaunchConfig.from_table({})
+    assert (config.partition, config.memory_gb, config.gpus, config.process_count) == (None, None, 0, 1)
 
 
 def test_options_are_laid_over_the_table() -> None:
-    config = LaunchConfig.read({"partition": "cpu", "hours": 2}, ["partition=gpu", 'setup=["module load cuda"]'])
+    config = LaunchConfig.from_table({"partition": "cpu", "hours": 2}, ["partition=gpu", 'setup=["module load cuda"]'])
     assert (config.partition, config.hours, config.setup) == ("gpu", 2.0, ("module load cuda",))
 
 
 def test_a_job_has_one_process_for_each_gpu() -> None:
-    assert LaunchConfig(gpus=4).tasks == 4
-    assert LaunchConfig(processes=3).tasks == 3
+    assert LaunchConfig(gpus=4).process_count == 4
+    assert LaunchConfig(processes=3).process_count == 3
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_a_job_has_one_process_for_each_gpu() -> None:
 )
 def test_what_cannot_be_asked_is_refused_with_its_place(change: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        LaunchConfig.read({}, [change])
+        LaunchConfig.from_table({}, [change])
 
 
 def test_more_processes_than_gpus_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^launch\.processes: each process has one GPU, and 3 are not 2; leave processes out$"):
-        LaunchConfig.read({"gpus": 2, "processes": 3})
+        LaunchConfig.from_table({"gpus": 2, "processes": 3})
 
 
 def test_a_recipe_s_table_changes_nothing_about_the_experiment(tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_a_recipe_s_table_changes_nothing_about_the_experiment(tmp_path: Path) -
     plain.write_text('extends = "bible"\n')
     sent.write_text('extends = "bible"\n[launch]\npartition = "gpu"\n[scales.small.launch]\nhours = 1\n')
     assert ExperimentConfig.load(str(sent)).digest() == ExperimentConfig.load(str(plain)).digest()
-    assert recipe.launch(str(plain)) == {}
-    assert recipe.launch(str(sent)) == {"partition": "gpu"}
-    assert recipe.launch(str(sent), "small") == {"partition": "gpu", "hours": 1}
+    assert recipe.load_launch(str(plain)) == {}
+    assert recipe.load_launch(str(sent)) == {"partition": "gpu"}
+    assert recipe.load_launch(str(sent), "small") == {"partition": "gpu", "hours": 1}
 
 
 def test_the_page_about_clusters_tells_of_every_key() -> None:

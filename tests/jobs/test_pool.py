@@ -9,22 +9,22 @@ import torch
 from assay.errors import AssayError
 from assay.jobs import pool as pools
 from assay.jobs.folder import WORKERS_LOG
-from assay.jobs.pool import Pool, Share, Workload, shares
+from assay.jobs.pool import Pool, WorkerResources, Workload, divide_resources
 
 
 def test_cores_are_divided_and_gpus_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "cpu_count", lambda: 8)
     monkeypatch.setattr(pools, "cpu_quota", lambda: None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert shares(3, {}) == [Share(2, None)] * 3
-    assert shares(16, {}) == [Share(1, None)] * 16
-    assert shares(2, {"OMP_NUM_THREADS": "1"}) == [Share(1, None)] * 2
+    assert divide_resources(3, {}) == [WorkerResources(2, None)] * 3
+    assert divide_resources(16, {}) == [WorkerResources(1, None)] * 16
+    assert divide_resources(2, {"OMP_NUM_THREADS": "1"}) == [WorkerResources(1, None)] * 2
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert shares(2, {}) == [Share(4, None)] * 2
+    assert divide_resources(2, {}) == [WorkerResources(4, None)] * 2
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [share.gpu for share in shares(3, {})] == ["0", "1", "0"]
-    assert [share.gpu for share in shares(2, {"CUDA_VISIBLE_DEVICES": "5,7"})] == ["5", "7"]
-    assert shares(1, {})[0].environment()["CUDA_VISIBLE_DEVICES"] == "0"
+    assert [share.gpu for share in divide_resources(3, {})] == ["0", "1", "0"]
+    assert [share.gpu for share in divide_resources(2, {"CUDA_VISIBLE_DEVICES": "5,7"})] == ["5", "7"]
+    assert divide_resources(1, {})[0].environment()["CUDA_VISIBLE_DEVICES"] == "0"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def write_worker(script: Path, ending: str) -> Path:
 
 def pool(folder: Path, *, stop_on_error: bool = False) -> Pool:
     """A pool of one worker in a folder where a job is free and nothing gets further."""
-    work = Workload(free=1, running=0, progress=None, done=False)
+    work = Workload(unclaimed=1, running=0, progress=None, done=False)
     return Pool(("make", "it"), folder, 1, Path("texts"), lambda: work, lambda text: None, stop_on_error=stop_on_error)
 
 
@@ -60,7 +60,7 @@ def test_a_pool_gives_up_when_its_workers_die_for_no_run_s_fault(tmp_path: Path,
 
 def test_a_worker_that_ends_with_an_error_of_its_own_stops_the_pool_where_that_is_asked_for(tmp_path: Path, worker: Path) -> None:
     starts = write_worker(worker, "echo no text; exit 2")
-    with pytest.raises(AssayError, match="a worker gave up: no text"):
+    with pytest.raises(AssayError, match="a worker stopped with an error: no text"):
         pool(tmp_path, stop_on_error=True).run()
     assert len(starts.read_text().splitlines()) == 1
 

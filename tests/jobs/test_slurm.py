@@ -80,7 +80,7 @@ def until(holds: Callable[[], bool], log: Path) -> None:
 
 def metrics(run: RunDirectory) -> list[dict[str, Any]]:
     """The lines of a run's metrics."""
-    return list(run.lines(METRICS))
+    return list(run.read_lines(METRICS))
 
 
 def test_a_run_finishes_in_its_job_with_the_figures_that_it_has_here(tmp_path: Path) -> None:

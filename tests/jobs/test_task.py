@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from submitit import LocalExecutor, LocalJob
 
-from assay.jobs.slurm import Task
+from assay.jobs.slurm import SlurmTask
 from jobs.functions import broken, cancelled, counted_together, out_of_time, refused
 
 
@@ -27,28 +27,28 @@ def log(job: LocalJob[Any]) -> str:
 
 
 def test_a_job_that_is_out_of_time_is_called_again(executor: LocalExecutor, tmp_path: Path) -> None:
-    job = executor.submit(Task(out_of_time), tmp_path)
+    job = executor.submit(SlurmTask(out_of_time), tmp_path)
     assert job.result() == 2
     assert "assay: stopped after step 3 and saved\n" in log(job)
     assert "Requeued job" in log(job)
 
 
 def test_a_job_that_was_cancelled_is_not_called_again(executor: LocalExecutor, tmp_path: Path) -> None:
-    job = executor.submit(Task(cancelled), tmp_path)
+    job = executor.submit(SlurmTask(cancelled), tmp_path)
     job.wait()
     assert (tmp_path / "calls").read_text() == "x"
     assert "Requeued job" not in log(job)
 
 
 def test_a_user_s_mistake_is_told_in_a_sentence(executor: LocalExecutor) -> None:
-    job = executor.submit(Task(refused))
+    job = executor.submit(SlurmTask(refused))
     job.wait()
     assert "assay: error: model.width: is odd; make it even\n" in log(job)
     assert "Traceback" not in log(job)
 
 
 def test_another_failure_is_told_with_its_place(executor: LocalExecutor) -> None:
-    job = executor.submit(Task(broken))
+    job = executor.submit(SlurmTask(broken))
     assert "nobody thought of this" in str(job.exception())
     assert "jobs/functions.py" in str(job.exception())
 
@@ -56,12 +56,12 @@ def test_another_failure_is_told_with_its_place(executor: LocalExecutor) -> None
 @pytest.mark.slow
 def test_the_processes_of_a_job_train_together(executor: LocalExecutor) -> None:
     executor.update_parameters(tasks_per_node=2)
-    assert sorted(executor.submit(Task(counted_together)).results()) == [(0, 3.0), (1, 3.0)]
+    assert sorted(executor.submit(SlurmTask(counted_together)).results()) == [(0, 3.0), (1, 3.0)]
 
 
 def test_a_job_that_may_not_be_queued_again_says_so(executor: LocalExecutor, tmp_path: Path) -> None:
     executor.max_num_timeout = 0
-    job = executor.submit(Task(out_of_time), tmp_path)
+    job = executor.submit(SlurmTask(out_of_time), tmp_path)
     job.wait()
     assert (tmp_path / "calls").read_text() == "x"
     assert "assay: Job not requeued because: timed-out too many times. (launch.requeues)\n" in log(job)
@@ -72,7 +72,7 @@ def test_a_signal_after_the_work_is_done_changes_nothing(monkeypatch: pytest.Mon
         monkeypatch.setenv(name, value)
     before = signal.getsignal(signal.SIGUSR1)
     try:
-        assert Task(len)("done") == 4
+        assert SlurmTask(len)("done") == 4
         signal.raise_signal(signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGUSR1, before)

@@ -12,19 +12,18 @@ import pytest
 
 from assay.errors import DataError, Interrupted
 from assay.jobs import worker as working
-from assay.jobs.folder import counts
-from assay.jobs.job import Job
-from assay.jobs.worker import TRIES, make_runs, retry
+from assay.jobs.folder import Job, count_states
+from assay.jobs.worker import MAX_DEATHS, make_runs, retry_failed
 from assay.runs.directory import RunDirectory
-from assay.runs.lock import take
+from assay.runs.lock import acquire_lock
 from assay.studies.folder import StudyFolder
-from assay.studies.work import work
-from assay.trainer.trainer import Fit
+from assay.studies.workers import run_worker
+from assay.trainer.trainer import Trainer
 from support.plain_jobs import plain_jobs
 from support.small_study import STUDY, at_home, jobs, metrics, planned, states
 from support.trained import call
 
-DROPOUT = "model.block.feed_dropout=0.1"
+DROPOUT = "model.block.feedforward_dropout=0.1"
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +34,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def made(study: StudyFolder) -> list[str]:
     """The lines that a worker tells while it makes what is left."""
     told: list[str] = []
-    work(study.path, tell=told.append)
+    run_worker(study.path, report=told.append)
     return told
 
 
@@ -43,7 +42,7 @@ def test_a_run_of_a_study_is_bit_for_bit_that_of_assay_train_and_is_never_made_a
     study = planned(tmp_path, set=[*STUDY["set"], DROPOUT], report_on="validation")
     assert sorted(states(study).values()) == ["waiting", "waiting"]
     told = made(study)
-    assert [line.split(": ")[1] for line in told] == ["begins", "finished", "begins", "finished"]
+    assert [line.split(": ")[1] for line in told] == ["starts", "finished", "starts", "finished"]
     for job in jobs(study):
         alone = call("train", study.path / "jobs" / f"{job.run}.toml", "--json").json
         assert metrics(Path(alone["run"])) == metrics(study.path / job.run)
@@ -57,9 +56,9 @@ def test_new_seeds_and_variants_make_only_the_new_runs(tmp_path: Path) -> None:
     made(study)
     first = {job.run: (study.path / job.run / "status.json").stat().st_mtime_ns for job in jobs(study)}
     study = planned(tmp_path, report_on="validation", seeds=[0, 1], variants={"deep": {"model.depth": 2}})
-    assert counts(map(study.status_of, jobs(study))) == {"finished": 2, "waiting": 4}
+    assert count_states(map(study.read_status, jobs(study))) == {"finished": 2, "waiting": 4}
     told = made(study)
-    assert sum(line.endswith(": begins") for line in told) == 4
+    assert sum(line.endswith(": starts") for line in told) == 4
     assert all((study.path / name / "status.json").stat().st_mtime_ns == changed for name, changed in first.items())
     assert set(states(study).values()) == {"finished"}
 
@@ -67,12 +66,12 @@ def test_new_seeds_and_variants_make_only_the_new_runs(tmp_path: Path) -> None:
 def test_a_run_that_diverges_is_recorded_with_its_reason_and_does_not_stop_the_rest(tmp_path: Path) -> None:
     study = planned(tmp_path, report_on="validation", axes={"optimizer.lr": [1e30], "model.width": [24]})
     told = made(study)
-    assert [line.split(": ")[1] for line in told] == ["begins", "finished", "begins", "failed", "begins", "finished"]
-    (failed,) = [one for one in map(study.status_of, jobs(study)) if one.state == "failed"]
+    assert [line.split(": ")[1] for line in told] == ["starts", "finished", "starts", "failed", "starts", "finished"]
+    (failed,) = [one for one in map(study.read_status, jobs(study)) if one.state == "failed"]
     assert "lower the learning rate" in failed.status["error"]
     assert "failed: " in study.log(failed.job).read_text(encoding="utf-8")
     assert made(study) == []
-    assert retry(study, jobs(study)) == 1
+    assert retry_failed(study, jobs(study)) == 1
     assert len(made(study)) == 2
 
 
@@ -80,53 +79,53 @@ def test_an_error_of_any_kind_fails_one_run_with_a_trace_in_its_log(tmp_path: Pa
     study = planned(tmp_path, report_on="validation")
     errors = [MemoryError(), ZeroDivisionError("by\nzero")]
 
-    def broken(fit: Fit) -> None:
+    def broken(fit: Trainer) -> None:
         raise errors.pop()
 
-    monkeypatch.setattr(Fit, "to_the_end", broken)
+    monkeypatch.setattr(Trainer, "run", broken)
     made(study)
-    base, wide = map(study.status_of, jobs(study))
+    base, wide = map(study.read_status, jobs(study))
     assert base.status["error"] == "ZeroDivisionError: by zero"
     assert "Traceback" in study.log(base.job).read_text(encoding="utf-8")
-    assert wide.status["error"].startswith("out of memory: lower plan.batch")
+    assert wide.status["error"].startswith("out of memory: lower batches.size")
 
 
 @pytest.mark.parametrize("steps", [0, 4])
 def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     study = planned(tmp_path, report_on="validation", axes={})
     (job,) = jobs(study)
-    work(study.path)
+    run_worker(study.path)
     undisturbed = metrics(study.path / job.run)
     shutil.rmtree(study.path / job.run)
-    save = Fit.save
+    save = Trainer.save
 
-    def killed(fit: Fit) -> None:
+    def killed(fit: Trainer) -> None:
         if fit.state.step > steps:
             raise SystemExit
         save(fit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fit, "save", killed)
+        patch.setattr(Trainer, "save", killed)
         with pytest.raises(SystemExit):
-            work(study.path)
-    assert study.status_of(job).state == ("interrupted" if steps else "waiting")
+            run_worker(study.path)
+    assert study.read_status(job).state == ("interrupted" if steps else "waiting")
     with (study.path / job.run / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"step": 6, "los')  # it was killed while it wrote
     told = made(study)
-    assert told[0] == f"{job.run}: " + (f"goes on from step {steps}" if steps else "begins")
+    assert told[0] == f"{job.run}: " + (f"resumes from step {steps}" if steps else "starts")
     assert metrics(study.path / job.run) == undisturbed
 
 
 def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = planned(tmp_path, report_on="validation", axes={})
     (job,) = jobs(study)
-    work(study.path)
+    run_worker(study.path)
     undisturbed = metrics(study.path / job.run)
     run = RunDirectory(study.path / job.run)
-    run.set_status(state="running")
+    run.update_status(state="running")
     (weights,) = run.checkpoints.glob("step-*/model.safetensors")
     weights.write_bytes(b"cut off")
-    assert made(study)[0] == f"{job.run}: begins"
+    assert made(study)[0] == f"{job.run}: starts"
     assert metrics(run.path) == undisturbed
 
 
@@ -141,25 +140,25 @@ def test_a_run_that_kills_its_process_again_and_again_counts_as_failed(tmp_path:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(working, "write_run", killed)
-        for _ in range(TRIES):
+        patch.setattr("assay.trainer.train_run.write_run_files", killed)
+        for _ in range(MAX_DEATHS):
             with pytest.raises(Killed):
-                work(study.path)
+                run_worker(study.path)
     assert "died 3 times without getting beyond step 0" in made(study)[0]
-    assert study.status_of(job).state == "failed"
-    retry(study, jobs(study))
+    assert study.read_status(job).state == "failed"
+    retry_failed(study, jobs(study))
     assert made(study)[-1].startswith(f"{job.run}: finished")
 
 
 def test_a_run_that_somebody_makes_is_left_to_them(tmp_path: Path) -> None:
     study = planned(tmp_path, report_on="validation")
     base, wide = jobs(study)
-    lock = take(study.lock(base.run))
+    lock = acquire_lock(study.lock(base.run))
     assert lock is not None
     with lock:
-        assert study.status_of(base).state == "running"
+        assert study.read_status(base).state == "running"
         assert [line.split(": ")[0] for line in made(study)] == [wide.run, wide.run]
-    assert study.status_of(base).state == "waiting"
+    assert study.read_status(base).state == "waiting"
 
 
 def test_a_signal_between_two_runs_ends_the_worker_and_one_during_training_saves_first(tmp_path: Path) -> None:
@@ -174,10 +173,10 @@ def test_a_signal_between_two_runs_ends_the_worker_and_one_during_training_saves
     thread = threading.Thread(target=stop)
     thread.start()
     with pytest.raises(Interrupted) as stopped:
-        work(study.path)
+        run_worker(study.path)
     thread.join()
     assert stopped.value.signal == signal.SIGUSR1
-    found = study.status_of(job)
+    found = study.read_status(job)
     assert (found.state, found.status["state"]) == ("interrupted", "interrupted")
     assert found.status["step"] >= 8
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
@@ -187,7 +186,7 @@ def test_a_text_that_is_missing_fails_no_run(tmp_path: Path) -> None:
     study = planned(tmp_path, report_on="validation")
     (tmp_path / "data" / "inner" / "tiny.txt").unlink()
     with pytest.raises(DataError):
-        work(study.path)
+        run_worker(study.path)
     assert set(states(study).values()) == {"waiting"}
 
 
@@ -201,6 +200,6 @@ def test_jobs_of_no_study_are_made_and_those_that_follow_are_waited_for(tmp_path
 
     monkeypatch.setattr(working, "PAUSE", 0.0)
     assert make_runs(folder, lambda: list(listed), grow, None, lambda text: None) == {"finished": 1}
-    assert folder.status_of(first).state == "finished"
-    assert folder.status_of(second).state == "waiting"
+    assert folder.read_status(first).state == "finished"
+    assert folder.read_status(second).state == "waiting"
     assert [path.stem for path in (folder.path / "jobs").iterdir()] == [first.run]

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from assay.core.config import FAMILIES, Config
 from assay.models.decoder import Decoder, DecoderConfig
-from assay.models.presets import gpt2, llama
+from assay.models.presets.transformers import gpt2, llama
 from assay.models.recurrent import Recurrent
 from assay.nn.linear import parameters_by_role
 

@@ -5,7 +5,7 @@ from assay.core.config import FAMILIES
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
-from assay.nn.mixer.full import Full
+from assay.nn.mixer.full import FullAttention
 
 TINY = {"width": 32, "depth": 2, "position": {"kind": "learned", "length": 8}}
 
@@ -19,8 +19,8 @@ def text(length: int) -> torch.Tensor:
 
 
 def test_a_pattern_cycles_over_the_layers() -> None:
-    config = DecoderConfig.make({**TINY, "depth": 5, "pattern": [{"feed": "glu"}, {"mixer": {"heads": 2}}, {}]})
-    assert [layer.feed.kind for layer in config.layers()] == ["glu", "mlp", "mlp", "glu", "mlp"]
+    config = DecoderConfig.make({**TINY, "depth": 5, "pattern": [{"feedforward": "glu"}, {"mixer": {"heads": 2}}, {}]})
+    assert [layer.feedforward.kind for layer in config.layers()] == ["glu", "mlp", "mlp", "glu", "mlp"]
     assert [layer.mixer.heads for layer in config.layers()] == [8, 2, 8, 8, 2]
 
 
@@ -57,7 +57,7 @@ def test_a_post_norm_model_ends_in_the_norm_of_its_last_block() -> None:
 
 def test_a_text_longer_than_the_positions_is_refused_and_never_clamped() -> None:
     model = built({})
-    assert model.length == 8
+    assert model.max_length == 8
     assert model(text(8)).logits.shape == (2, 8, 23)
     with pytest.raises(ConfigError, match="has 8 positions and the text needs 9; shorten the text or train with more"):
         model(text(9))
@@ -96,8 +96,8 @@ def test_the_embedding_is_scaled_by_the_root_of_the_width() -> None:
 
 
 def test_a_position_that_the_mixer_does_not_hear_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Full, "accepts", frozenset({"embed"}))
-    with pytest.raises(ConfigError, match=r"model\.position: enters by rotate, which mixer Full of layer 0"):
+    monkeypatch.setattr(FullAttention, "position_methods", frozenset({"embed"}))
+    with pytest.raises(ConfigError, match=r"model\.position: enters by rotation, which mixer FullAttention of layer 0"):
         built({"position": "rope"})
 
 

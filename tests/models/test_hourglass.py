@@ -13,12 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from assay.errors import ConfigError, UserError
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.hourglass import Hourglass, HourglassConfig, Level
-from assay.models.resample import Across, Lookup, PoolAttention, UpsampleAttention
+from assay.models.resample import CrossAttention, CrossAttentionInputs, PoolAttention, UpsampleAttention
 from assay.nn.block import Block
 from assay.nn.linear import Linear
-from assay.nn.mixer.attend import with_positions
-from assay.nn.mixer.base import Where
-from support.tiny import V, assert_differ, assert_equal, documents, embedding, feed, lively, others, tokens
+from assay.nn.mixer.base import LayerInputs
+from assay.nn.mixer.softmax_attention import apply_positions
+from support.tiny import V, assert_differ, assert_equal, documents, embedding, feedforward, lively, others, tokens
 
 ATTENTION = {"pool_attention": True, "upsample_attention": True}
 HIERARCHIES = ("1@1 1@2 1@1", "1@1 1@3 1@1", "1@1 1@4 1@1", "1@1 1@2 1@6 1@2 1@1", "0@1 1@2 1@4 1@8 0@4 0@2 1@1")
@@ -47,27 +47,27 @@ def copy_parameters(source: torch.nn.Module, target: torch.nn.Module) -> None:
 def literal(model: Hourglass, text: Tensor, late: int = 0) -> Tensor:
     """Logits by the paper's algorithm: shift by k - 1 - late, pad, pool, descend, repeat, cut, add."""
 
-    def run(blocks: Any, x: Tensor, where: Where) -> Tensor:
+    def run(blocks: Any, x: Tensor, where: LayerInputs) -> Tensor:
         for block in blocks:
             x, _, _ = block(x, None, where)
         return x
 
-    def descend(level: Level, x: Tensor, where: Where) -> Tensor:
+    def descend(level: Level, x: Tensor, where: LayerInputs) -> Tensor:
         x = run(level.before, x, where)
-        if level.valley is None:
+        if level.inner is None:
             return x
-        k, length = level.valley.factor, x.shape[1]
+        k, length = level.inner.factor, x.shape[1]
         count = -(-length // k)
         shifted = F.pad(x, (0, 0, k - 1 - late, late + count * k - length))[:, : count * k]
         groups = shifted.unflatten(1, (count, k))
-        pooled = groups.mean(2) if level.valley.shorten.map is None else level.valley.shorten.map(groups.flatten(2))
-        z = descend(level.valley.level, pooled, model.where(0, torch.arange(count).unsqueeze(0), None))
-        mapped = level.valley.lengthen.map
+        pooled = groups.mean(2) if level.inner.pooling.map is None else level.inner.pooling.map(groups.flatten(2))
+        z = descend(level.inner.level, pooled, model.make_layer_inputs(0, torch.arange(count).unsqueeze(0), None))
+        mapped = level.inner.upsampling.map
         up = torch.stack([z] * k, dim=2) if mapped is None else mapped(z).unflatten(-1, (k, -1))
         return run(level.after, x + up.flatten(1, 2)[:, :length], where)
 
     x = model.embedding(text)
-    return model.readout(descend(model.level, x, model.where(0, torch.arange(text.shape[1]).unsqueeze(0), None)))
+    return model.readout(descend(model.level, x, model.make_layer_inputs(0, torch.arange(text.shape[1]).unsqueeze(0), None)))
 
 
 @torch.no_grad()
@@ -149,7 +149,7 @@ def test_without_a_factor_it_is_the_plain_stack(hierarchy: str) -> None:
     copy_parameters(model, plain)
     text = tokens()
     assert_equal(model(text).logits, plain(text).logits, "the hourglass and the decoder", within=0.0)
-    assert_equal(feed(model, text, [1, 4, 8])[0], plain(text).logits, "the hourglass in pieces and the decoder")
+    assert_equal(feedforward(model, text, [1, 4, 8])[0], plain(text).logits, "the hourglass in pieces and the decoder")
     assert_equal(model(text, documents=documents()).logits, plain(text, documents=documents()).logits, "documents in both")
 
 
@@ -158,14 +158,14 @@ def test_without_a_factor_it_is_the_plain_stack(hierarchy: str) -> None:
 @pytest.mark.parametrize("upsample", ["repeat", "linear"])
 def test_with_a_silent_middle_it_is_the_layers_before_and_after(upsample: str, attention: bool) -> None:
     model = built("2@1 3@3 1@1", pool="linear", upsample=upsample, pool_attention=attention)
-    valley, plain = model.level.valley, plain_stack(config(), 3)
-    assert valley is not None
+    inner, plain = model.level.inner, plain_stack(config(), 3)
+    assert inner is not None
     copy_parameters(torch.nn.ModuleList([model.embedding, model.level.before, model.level.after, model.readout]), plain)
     text = tokens()
     assert_differ(model(text).logits, plain(text).logits, "the hourglass and its layers at full length")
-    assert valley.shorten.map is not None
-    valley.shorten.map.weight.zero_()
-    for block in [*valley.level.modules(), *valley.shorten.modules()]:
+    assert inner.pooling.map is not None
+    inner.pooling.map.weight.zero_()
+    for block in [*inner.level.modules(), *inner.pooling.modules()]:
         if isinstance(block, Block):
             silence(block)
     assert_equal(model(text).logits, plain(text).logits, "the hourglass with a silent middle and its layers at full length")
@@ -182,10 +182,10 @@ def silence(block: Block) -> None:
 @pytest.mark.parametrize("position", ["rope", "alibi", "relative", "none"])
 def test_pooled_vectors_look_at_their_groups_alone(position: str, factor: int) -> None:
     model = built(f"0@1 1@{factor} 0@1", position=position, pool_attention=True)
-    assert model.level.valley is not None
-    attention = model.level.valley.shorten.attention
+    assert model.level.inner is not None
+    attention = model.level.inner.pooling.attention
     assert attention is not None
-    mixer, where = attention.mixer, model.where(5, torch.arange(5, 9).unsqueeze(0), None)  # groups 5 .. 8
+    mixer, where = attention.mixer, model.make_layer_inputs(5, torch.arange(5, 9).unsqueeze(0), None)  # groups 5 .. 8
     assert isinstance(mixer, PoolAttention)
     x, groups = random(2, 4, 16), random(2, 4, factor, 16)
     given = mixer(x, groups, where)[0]
@@ -198,24 +198,24 @@ def test_pooled_vectors_look_at_their_groups_alone(position: str, factor: int) -
 @pytest.mark.parametrize("position", ["rope", "alibi", "relative", "none"])
 def test_positions_look_at_the_shortened_vectors_up_to_their_own(position: str) -> None:
     model = built("0@1 1@3 0@1", position=position, upsample_attention=True)
-    assert model.level.valley is not None
-    attention = model.level.valley.lengthen.attention
+    assert model.level.inner is not None
+    attention = model.level.inner.upsampling.attention
     assert attention is not None
     mixer, x, z = attention.mixer, random(2, 11, 16), random(2, 4, 16)
     assert isinstance(mixer, UpsampleAttention)
-    there = model.where(0, torch.arange(4).unsqueeze(0), None)
-    given = mixer(x, Lookup(z, there, None), model.where(0, torch.arange(11).unsqueeze(0), None))[0]
+    there = model.make_layer_inputs(0, torch.arange(4).unsqueeze(0), None)
+    given = mixer(x, CrossAttentionInputs(z, there, None), model.make_layer_inputs(0, torch.arange(11).unsqueeze(0), None))[0]
     for t in range(11):
         seen = torch.arange(t // 3 + 1)
         alone = naive(mixer, model, x[:, t : t + 1], z[:, : t // 3 + 1], seen[-1:], seen)
         assert_equal(given[:, t : t + 1], alone, f"position {t}")
 
 
-def naive(mixer: Across, model: Hourglass, x: Tensor, context: Tensor, query: Tensor, key: Tensor) -> Tensor:
+def naive(mixer: CrossAttention, model: Hourglass, x: Tensor, context: Tensor, query: Tensor, key: Tensor) -> Tensor:
     """One position x [B, 1, D] at `query` looks at all of context [B, S, D] at `key`."""
-    query, key, where = query.unsqueeze(0), key.unsqueeze(0), model.where(0, key.unsqueeze(0), None)
+    query, key, where = query.unsqueeze(0), key.unsqueeze(0), model.make_layer_inputs(0, key.unsqueeze(0), None)
     q, (k, v) = mixer.queries(x, query, where), mixer.key_value(context, key, where)
-    q, bias = with_positions(q, query, key, where, mixer.layer, longest=40)
+    q, bias = apply_positions(q, query, key, where, mixer.layer, longest=40)
     scores = q @ k.transpose(-1, -2) / mixer.head_size**0.5
     return mixer.join((scores if bias is None else scores + bias).softmax(-1) @ v)
 
@@ -230,7 +230,7 @@ def test_every_position_enters_every_level_in_pieces_as_in_the_whole(position: s
     model, text = built("1@1 1@2 1@6 1@2 1@1", position=position, **ATTENTION), tokens(2, 17)
     whole = model(text).logits
     for pieces in ([1] * 17, [2, 1, 6, 8], [6, 11], [5, 12], [7, 1, 1, 8]):
-        assert_equal(feed(model, text, pieces)[0], whole, f"pieces {pieces} and the whole")
+        assert_equal(feedforward(model, text, pieces)[0], whole, f"pieces {pieces} and the whole")
 
 
 @torch.no_grad()
@@ -240,11 +240,11 @@ def test_a_state_holds_the_rows_of_the_group_that_has_begun() -> None:
     state = model.init_state(2)
     for t in range(13):
         state = model(text[:, t : t + 1], state).state
-        valley = state.level.valley
-        assert valley is not None
+        inner = state.layers.inner
+        assert inner is not None
         begun = torch.cat(kept, dim=1)[:, t // 4 * 4 + 1 :]
-        assert valley.rows.shape == (2, t % 4, 16)
-        assert_equal(valley.rows, begun, f"rows kept after position {t}", within=0.0)
+        assert inner.partial_group.shape == (2, t % 4, 16)
+        assert_equal(inner.partial_group, begun, f"rows kept after position {t}", within=0.0)
 
 
 @torch.no_grad()
@@ -252,20 +252,20 @@ def test_a_state_without_the_rows_of_its_group_goes_on_wrongly() -> None:
     model, text = built(), tokens(2, 13)
     whole = model(text).logits
     state = model(text[:, :8], model.init_state(2)).state
-    assert state.level.valley is not None
-    for lost in ("rows", "last"):
-        valley = state.level.valley._replace(**{lost: torch.zeros_like(getattr(state.level.valley, lost))})
-        after = model(text[:, 8:], state._replace(level=state.level._replace(valley=valley))).logits
+    assert state.layers.inner is not None
+    for lost in ("partial_group", "last_shortened"):
+        inner = state.layers.inner._replace(**{lost: torch.zeros_like(getattr(state.layers.inner, lost))})
+        after = model(text[:, 8:], state._replace(layers=state.layers._replace(inner=inner))).logits
         assert_differ(after, whole[:, 8:], f"logits with and without {lost}")
 
 
 @torch.no_grad()
 def test_the_shortened_layers_run_once_a_group() -> None:
     model, text, calls = built("1@1 1@2 1@6 1@2 1@1"), tokens(1, 13), list[tuple[int, int]]()
-    outer = model.level.valley
+    outer = model.level.inner
     assert outer is not None
-    assert outer.level.valley is not None
-    for factor, level in ((2, outer.level), (6, outer.level.valley.level)):
+    assert outer.level.inner is not None
+    for factor, level in ((2, outer.level), (6, outer.level.inner.level)):
         level.before[0].register_forward_hook(lambda module, given, made, factor=factor: calls.append((factor, made[0].shape[1])))
     state = model.init_state(1)
     for t in range(13):
@@ -312,8 +312,8 @@ def test_a_shortened_layer_costs_its_share() -> None:
 def test_a_linear_pool_begins_with_the_scale_of_the_stream() -> None:
     model = config("0@1 1@4 0@1", width=64, pool="linear", upsample="linear").build(V, torch.Generator().manual_seed(0))
     assert isinstance(model, Hourglass)
-    assert model.level.valley is not None
-    down, up = model.level.valley.shorten.map, model.level.valley.lengthen.map
+    assert model.level.inner is not None
+    down, up = model.level.inner.pooling.map, model.level.inner.upsampling.map
     assert down is not None
     assert up is not None
     assert abs(float(down.weight.std()) * (4 * 64) ** 0.5 - 1) < 0.03
@@ -326,7 +326,7 @@ def test_every_residual_rule_holds_at_every_level(rule: str) -> None:
     placement = {"rezero": "none", "deep_norm": "post"}.get(rule, "pre")
     block = {"mixer": {"heads": 2}, "residual": rule, "placement": placement}
     model, text = built("1@1 1@2 1@4 1@2 1@1", block=block, init={"outputs": "plain"}, **ATTENTION), tokens(2, 11)
-    assert_equal(feed(model, text, [1, 3, 5, 2])[0], model(text).logits, f"{rule} in pieces and whole")
+    assert_equal(feedforward(model, text, [1, 3, 5, 2])[0], model(text).logits, f"{rule} in pieces and whole")
 
 
 def test_values_of_the_first_layer_are_those_of_the_level() -> None:
@@ -337,12 +337,12 @@ def test_values_of_the_first_layer_are_those_of_the_level() -> None:
 
 
 def test_the_layers_are_those_of_the_hierarchy_in_order() -> None:
-    model = built("2@1 3@3 1@1", pattern=["local", {"mixer": {"heads": 4}}, {"feed": "glu"}], **ATTENTION)
+    model = built("2@1 3@3 1@1", pattern=["local", {"mixer": {"heads": 4}}, {"feedforward": "glu"}], **ATTENTION)
     kinds = [type(block.mixer).__name__ for block in model.layers]
-    assert kinds == ["Local", "Local", "PoolAttention", "Full", "Full", "Full", "UpsampleAttention", "Full"]
+    assert kinds == ["LocalAttention"] * 2 + ["PoolAttention"] + ["FullAttention"] * 3 + ["UpsampleAttention", "FullAttention"]
     assert [block.mixer.layer for block in model.layers] == list(range(8))
     assert [block.mixer.heads for block in model.layers] == [8, 8, 2, 4, 4, 4, 2, 2]  # another kind begins with its own settings
-    assert type(model.layers[-1].feed).__name__ == "Glu"
+    assert model.layers[-1].feedforward.inner.gated
 
 
 def test_documents_inside_a_row_are_refused() -> None:
@@ -356,10 +356,10 @@ def test_documents_inside_a_row_are_refused() -> None:
 def test_a_recurrent_middle_between_windows_has_a_bounded_state() -> None:
     windows = {"mixer": {"kind": "local", "heads": 2, "window": 4}}
     model, text = built(block=windows, pattern=[{}, "lstm", {}], position="none"), tokens()
-    assert model.bounded
-    assert_equal(feed(model, text, [4, 1, 8])[0], model(text).logits, "pieces and the whole")
-    assert not built().bounded
-    assert not built(block=windows, upsample_attention=True).bounded
+    assert model.bounded_state
+    assert_equal(feedforward(model, text, [4, 1, 8])[0], model(text).logits, "pieces and the whole")
+    assert not built().bounded_state
+    assert not built(block=windows, upsample_attention=True).bounded_state
 
 
 @pytest.mark.parametrize("window", [1, 2])
@@ -368,7 +368,7 @@ def test_the_last_reader_is_the_last_one_that_depends_on_a_token(hierarchy: str,
     model = built(hierarchy, block={"mixer": {"kind": "local", "heads": 2, "window": window}})
     reads = readers(model, 60)
     for position in range(12):
-        last = model.last_reader(position)
+        last = model.last_dependent_position(position)
         assert last is not None
         assert last < 60
         assert last == int(reads[:, position].nonzero().max())
@@ -405,7 +405,7 @@ def test_settings_that_contradict_each_other_are_refused(tree: dict[str, Any], m
 def test_the_hourglass_of_enwik8_can_be_written_down() -> None:
     """Trax's hourglass_enwik8.gin: width 512, 8 heads, 5 layers, 24 at a third, 5 layers; attention both ways."""
     D = 512  # noqa: N806
-    block = {"mixer": {"heads": 8, "dropout": 0.2}, "mixer_dropout": 0.2, "feed_dropout": 0.2}
+    block = {"mixer": {"heads": 8, "dropout": 0.2}, "mixer_dropout": 0.2, "feedforward_dropout": 0.2}
     made = HourglassConfig.make({"width": D, "hierarchy": "5@1 24@3 5@1", "block": block, "position": "relative", **ATTENTION})
     with torch.device("meta"):
         model = Hourglass(made, 256)

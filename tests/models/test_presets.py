@@ -11,11 +11,11 @@ from assay.core.config import FAMILIES, Config
 from assay.models.base import Model, ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.hourglass import HourglassConfig
-from assay.models.presets import deepseek
-from assay.nn.feed.deepseek_moe import DeepseekMoeConfig
-from assay.nn.feed.experts import Experts
-from assay.nn.mixer.compressor import Convolution
-from assay.nn.position.row_column import RowColumn
+from assay.models.presets.transformers import deepseek
+from assay.nn.feedforward.mixture import Experts
+from assay.nn.feedforward.moe import DeepseekMoeConfig
+from assay.nn.mixer.compressor import ConvolutionCompressor
+from assay.nn.position.absolute import RowColumnPosition
 
 BYTES, WITHOUT_NEWLINE, ENWIK8 = 256, 204, 205
 
@@ -74,7 +74,7 @@ def test_transformer_xl_has_the_published_size(name: str, shape: tuple[int, int,
 
 def test_the_compressive_transformer_has_the_published_size_without_its_compressors() -> None:
     model = built("compressive-24", WITHOUT_NEWLINE)
-    compressors = sum(size(module) for module in model.modules() if isinstance(module, Convolution))
+    compressors = sum(size(module) for module in model.modules() if isinstance(module, ConvolutionCompressor))
     assert compressors == 24 * 3 * 1024**2
     assert size(model) - compressors == xl(1024, 24, 3072, WITHOUT_NEWLINE)
     assert round((size(model) - compressors) / 1e6) == 277
@@ -83,8 +83,8 @@ def test_the_compressive_transformer_has_the_published_size_without_its_compress
 
 def test_the_sparse_transformer_has_the_published_size() -> None:
     model = built("sparse-95m", BYTES)
-    assert isinstance(model.position, RowColumn)
-    assert model.length == 12_288
+    assert isinstance(model.position, RowColumnPosition)
+    assert model.max_length == 12_288
     positions = (12_288 // 128 + 128) * 512
     assert size(model) == 30 * block(512, 2048) + 2 * BYTES * 512 + 2 * 512 + positions == 94_949_376
     assert round(size(model) / 1e6) == 95
@@ -124,18 +124,18 @@ def test_the_bottleneck_of_titles_has_the_size_that_was_asked_for() -> None:
     assert found == 6 * block(256, 1024, inner=64) + (16_000 + 256) * 256 + 2 * 256 == 7_717_504
 
 
-def deepseek_sizes(width: int, depth: int, feed: DeepseekMoeConfig, dense: int, *, vocabulary: int, heads: int) -> tuple[int, int]:
+def deepseek_sizes(width: int, depth: int, feedforward: DeepseekMoeConfig, dense: int, *, vocabulary: int, heads: int) -> tuple[int, int]:
     """All parameters and the active ones."""
-    head, latent, expert = width // heads, width // 4, 3 * width * (feed.hidden or 0)
+    head, latent, expert = width // heads, width // 4, 3 * width * (feedforward.hidden or 0)
     rotary = head // 2
     queries, down, up = width * heads * (head + rotary), width * (latent + rotary) + latent, latent * heads * 2 * head
     layer = queries + down + up + width**2 + 2 * width
-    common = depth * layer + 3 * width * dense + (depth - 1) * width * feed.experts + (2 * vocabulary + 1) * width
-    return tuple(common + (depth - 1) * (number + feed.shared) * expert for number in (feed.experts, feed.active))  # type: ignore[return-value]
+    common = depth * layer + 3 * width * dense + (depth - 1) * width * feedforward.experts + (2 * vocabulary + 1) * width
+    return tuple(common + (depth - 1) * (number + feedforward.shared) * expert for number in (feedforward.experts, feedforward.active))  # type: ignore[return-value]
 
 
 def active(model: nn.Module) -> int:
-    return size(model) - sum(module.idle for module in model.modules() if isinstance(module, Experts))
+    return size(model) - sum(module.inactive_parameters for module in model.modules() if isinstance(module, Experts))
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,20 @@ def active(model: nn.Module) -> int:
 )
 def test_the_small_deepseeks_have_the_sizes_of_the_formula(name: str, heads: int, dense: int, sizes: tuple[int, int]) -> None:
     model, config = built(name, BYTES), decoder(name)
-    feed = config.block.feed
-    assert isinstance(feed, DeepseekMoeConfig)
-    assert deepseek_sizes(config.width, config.depth, feed, dense, vocabulary=BYTES, heads=heads) == sizes
+    feedforward = config.block.feedforward
+    assert isinstance(feedforward, DeepseekMoeConfig)
+    assert deepseek_sizes(config.width, config.depth, feedforward, dense, vocabulary=BYTES, heads=heads) == sizes
     assert (size(model), active(model)) == sizes
 
 
 def test_deepseek_s_shape_at_the_released_sizes_has_the_size_of_the_release() -> None:
-    feed = DeepseekMoeConfig(experts=64, active=6, shared=2, hidden=1408)  # 27 layers, 102,400 tokens and 15.7 billion are from memory
-    model = built(deepseek(2048, 27, 16, feed, dense=10_944), 102_400)
-    assert (size(model), active(model)) == deepseek_sizes(2048, 27, feed, 10_944, vocabulary=102_400, heads=16)
+    feedforward = DeepseekMoeConfig(
+        experts=64, active=6, shared=2, hidden=1408
+    )  # 27 layers, 102,400 tokens and 15.7 billion are from memory
+    model = built(deepseek(2048, 27, 16, feedforward, dense=10_944), 102_400)
+    assert (size(model), active(model)) == deepseek_sizes(2048, 27, feedforward, 10_944, vocabulary=102_400, heads=16)
     assert f"{size(model) / 1e9:.1f}" == "15.7"
-    assert not hasattr(decoder("deepseek-tiny").layers()[0].feed, "experts")
+    assert not hasattr(decoder("deepseek-tiny").layers()[0].feedforward, "experts")
 
 
 def settings(name: str) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from assay.errors import ConfigError
 from assay.models import cross_entropy
 from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig, Readout
-from assay.nn.embedding import FactorisedEmbedding
-from assay.nn.linear import parameters_by_role
+from assay.nn.linear import FactorisedEmbedding, parameters_by_role
 
 B, T, D, V = 3, 7, 16, 29
 GENERATOR = torch.Generator().manual_seed(0)

@@ -20,8 +20,8 @@ def built(init: dict[str, object]) -> Model:
 def test_normal_weights_have_their_deviations(outputs: str, std: float) -> None:
     model = built({"kind": "normal", "std": 0.03, "embedding_std": 0.05, "outputs": outputs})
     block = model.blocks[1]
-    assert float(block.feed.expand.weight.detach().std()) == pytest.approx(0.03, rel=0.02)
-    assert float(block.feed.contract.weight.detach().std()) == pytest.approx(std, rel=0.02)
+    assert float(block.feedforward.expand.weight.detach().std()) == pytest.approx(0.03, rel=0.02)
+    assert float(block.feedforward.contract.weight.detach().std()) == pytest.approx(std, rel=0.02)
     assert float(block.mixer.output.weight.detach().std()) == pytest.approx(std, rel=0.02)
     assert float(model.embedding.weight.detach().std()) == pytest.approx(0.05, rel=0.02)
     assert float(model.readout.weight.detach().std()) == pytest.approx(0.05, rel=0.02)
@@ -29,7 +29,7 @@ def test_normal_weights_have_their_deviations(outputs: str, std: float) -> None:
 
 def test_fan_in_weights_keep_the_scale_of_what_enters() -> None:
     model = built({"kind": "fan_in", "outputs": "plain", "gain": 2.0})
-    contract = model.blocks[0].feed.contract.weight
+    contract = model.blocks[0].feedforward.contract.weight
     assert float(contract.detach().std()) == pytest.approx(2 / math.sqrt(1024), rel=0.02)
     assert float(contract.detach().abs().max()) <= 2 * math.sqrt(3 / 1024)
 
@@ -50,7 +50,7 @@ def test_every_kind_has_tests() -> None:
 def test_matrices_vary_as_their_papers_say(kind: str, deviation: Callable[[int, int], float]) -> None:
     model = built({"kind": kind, "gain": 0.5})
     block = model.blocks[1]
-    for linear in (block.mixer.output, block.feed.expand, block.feed.contract):
+    for linear in (block.mixer.output, block.feedforward.expand, block.feedforward.contract):
         outputs, inputs = linear.weight.shape
         assert float(linear.weight.detach().std()) == pytest.approx(0.5 * deviation(inputs, outputs), rel=0.02)
 

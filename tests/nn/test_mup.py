@@ -15,13 +15,12 @@ from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 from assay.models.recurrent import RecurrentConfig
 from assay.nn.init import FanInConfig, MupConfig, NormalConfig
-from assay.nn.linear import parameters_by_role
-from assay.nn.multiplier import Multiplier
-from assay.nn.position.relative import Relative
-from assay.optim.adamw import AdamwConfig
+from assay.nn.linear import Multiplier, parameters_by_role
+from assay.nn.position.relative import RelativePosition
 from assay.optim.base import OptimizerConfig
 from assay.optim.muon import MuonConfig
-from nn.mixer.plain import T, X, built, where
+from assay.optim.torch_optimizers import AdamwConfig
+from nn.mixer.plain import X, built, where
 
 WIDTHS = (32, 64, 128, 256)
 FLAT = 0.15  # the largest exponent, either way, of a size that counts as the same in every width
@@ -57,7 +56,7 @@ def test_it_is_not_with_the_usual_parametrisation(check: ModuleType) -> None:
 
 
 def test_it_is_flat_in_another_architecture(check: ModuleType) -> None:
-    block = {"norm": "rms_norm", "feed": "glu", "placement": "sandwich"}
+    block = {"norm": "rms_norm", "feedforward": "glu", "placement": "sandwich"}
     found = exponents(check, check.MUP, block=block, position="rope", head={"tied": False}, embedding_size=16)
     assert all(abs(power) < FLAT for power in found.values()), found
 
@@ -69,7 +68,7 @@ def test_it_is_flat_with_muon_whose_matrices_keep_their_rate(check: ModuleType) 
 
 
 def test_without_the_rates_the_blocks_grow(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MupConfig, "rate", lambda self, width: 1.0)
+    monkeypatch.setattr(MupConfig, "lr_scale", lambda self, width: 1.0)
     found = exponents(check, check.MUP)
     assert all(found[name] > 0.5 for name in ("block 1", "block 2")), found
 
@@ -87,7 +86,7 @@ def model(init: dict[str, Any], **changes: Any) -> Model:
 
 
 def test_only_the_matrices_have_a_rate_of_their_own() -> None:
-    rates = {p.name: (p.role, p.rate) for p in parameters_by_role(model({"kind": "mup", "base_width": 16}))}
+    rates = {p.name: (p.role, p.lr_scale) for p in parameters_by_role(model({"kind": "mup", "base_width": 16}))}
     assert {role for role, _ in rates.values()} == {"matrix", "embedding", "vector", "head"}
     for name, (role, rate) in rates.items():
         assert rate == (0.25 if role == "matrix" else 1.0), name
@@ -95,31 +94,31 @@ def test_only_the_matrices_have_a_rate_of_their_own() -> None:
 
 def test_the_map_of_a_factorised_embedding_keeps_its_rate() -> None:
     parameters = parameters_by_role(model({"kind": "mup", "base_width": 16}, embedding_size=8))
-    assert {p.name: (p.role, p.rate) for p in parameters}["embedding.up.weight"] == ("embedding", 1.0)
+    assert {p.name: (p.role, p.lr_scale) for p in parameters}["embedding.up.weight"] == ("embedding", 1.0)
 
 
 def test_cells_have_it_too() -> None:
     config = RecurrentConfig.make({"width": 64, "hidden": [32], "init": {"kind": "mup", "base_width": 16}})
     made = config.build(23, torch.Generator().manual_seed(0))
-    assert {(p.role, p.rate) for p in parameters_by_role(made)} == {("embedding", 1.0), ("matrix", 0.25), ("vector", 1.0)}
+    assert {(p.role, p.lr_scale) for p in parameters_by_role(made)} == {("embedding", 1.0), ("matrix", 0.25), ("vector", 1.0)}
     assert [m.factor for m in made.modules() if isinstance(m, Multiplier)] == [0.25]
 
 
 def test_other_initialisations_leave_rates_and_factors_alone() -> None:
     for kind in FAMILIES["init"].kinds:
         made = model({"kind": kind})
-        found = {p.rate for p in parameters_by_role(made)} | {m.factor for m in made.modules() if isinstance(m, Multiplier)}
+        found = {p.lr_scale for p in parameters_by_role(made)} | {m.factor for m in made.modules() if isinstance(m, Multiplier)}
         assert (found == {1.0}) == (kind != "mup"), kind
 
 
 def test_at_the_base_nothing_differs_from_the_usual_parametrisation() -> None:
     made = model({"kind": "mup", "base_width": 64, "base_head_size": 16})
-    assert {p.rate for p in parameters_by_role(made)} == {1.0}
+    assert {p.lr_scale for p in parameters_by_role(made)} == {1.0}
     assert {m.factor for m in made.modules() if isinstance(m, Multiplier)} == {1.0}
 
 
 def test_matrices_vary_by_their_fan_in() -> None:
-    weight = model({"kind": "mup", "gain": 2.0}, width=128).blocks[0].feed.contract.weight  # type: ignore[union-attr,index]
+    weight = model({"kind": "mup", "gain": 2.0}, width=128).blocks[0].feedforward.contract.weight  # type: ignore[union-attr,index]
     assert float(weight.detach().std()) == pytest.approx(2 / math.sqrt(512), rel=0.02)
 
 
@@ -148,8 +147,8 @@ def test_scaled_queries_are_keys_scaled_instead(kind: str) -> None:
     mixer: Any = built(config)
     place = where()
     if kind == "xl":
-        place = where(encoding=relative())
-    multipliers = [m for m in [*mixer.modules(), *place.encoding.modules()] if isinstance(m, Multiplier)]
+        place = where(positional_encoding=relative())
+    multipliers = [m for m in [*mixer.modules(), *place.positional_encoding.modules()] if isinstance(m, Multiplier)]
     assert {m.place for m in multipliers} == {"queries"}
     plain = mixer(X, None, place)[0]
     for multiplier in multipliers:
@@ -159,20 +158,20 @@ def test_scaled_queries_are_keys_scaled_instead(kind: str) -> None:
         multiplier.factor = 1.0
     with torch.no_grad():
         shrink_keys(mixer, kind)
-        if isinstance(place.encoding, Relative):
-            for each in place.encoding.maps:
+        if isinstance(place.positional_encoding, RelativePosition):
+            for each in place.positional_encoding.maps:
                 each.weight.mul_(0.3)
     torch.testing.assert_close(scaled, mixer(X, None, place)[0])
     assert not torch.allclose(scaled, plain)
 
 
-def relative() -> Relative:
+def relative() -> RelativePosition:
     """Positions with u and v that are not zero."""
     config = {"width": 32, "depth": 1, "block": {"mixer": {"kind": "xl", "heads": 4}}, "position": "relative"}
     made = DecoderConfig.make(config).build(23, torch.Generator()).position
     for index, parameter in enumerate(made.double().parameters()):
         torch.nn.init.normal_(parameter, 0, 0.3, generator=torch.Generator().manual_seed(index))
-    assert isinstance(made, Relative)
+    assert isinstance(made, RelativePosition)
     return made.eval()
 
 
@@ -199,8 +198,4 @@ def test_a_scaled_embedding_is_refused() -> None:
 
 def test_kinds_that_say_nothing_of_rates_are_the_usual_parametrisation() -> None:
     for config in (NormalConfig(), FanInConfig()):
-        assert config.rate(1024) == config.factor(Multiplier("logits", 1024)) == 1.0
-
-
-def test_a_multiplier_prints_what_it_does() -> None:
-    assert repr(Multiplier("queries", T)) == f"Multiplier(queries, {T}, factor=1)"
+        assert config.lr_scale(1024) == config.factor(Multiplier("logits", 1024)) == 1.0

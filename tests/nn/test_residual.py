@@ -13,13 +13,13 @@ from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 from assay.nn.block import Block, BlockConfig
 from assay.nn.linear import parameters_by_role
-from assay.nn.mixer.base import Where
-from assay.nn.position.base import Position
+from assay.nn.mixer.base import LayerInputs
+from assay.nn.position.base import PositionalEncoding
 
 LAYERS = 8
 X = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 X0 = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-WHERE = Where(0, torch.arange(5).unsqueeze(0), None, Position(), embedding=X0)
+WHERE = LayerInputs(0, torch.arange(5).unsqueeze(0), None, PositionalEncoding(), embedding=X0)
 RULES = ("deep_norm", "layer_scale", "mix", "plain", "rezero", "scaled")
 
 
@@ -39,7 +39,7 @@ def test_every_rule_has_tests() -> None:
 def test_scaled_branches_are_divided_by_the_root_of_twice_the_layers() -> None:
     block = built("scaled")
     x = X + branches(block, block.mixer_norm(X)) / 4
-    x = x + block.feed(block.feed_norm(x))[0] / 4
+    x = x + block.feedforward(block.feedforward_norm(x))[0] / 4
     torch.testing.assert_close(block(X, None, WHERE)[0], x)
 
 
@@ -50,7 +50,7 @@ def test_rezero_begins_as_the_identity_and_has_no_norm_and_one_factor() -> None:
     with torch.no_grad():
         block.residual.factor.fill_(0.7)
     x = X + 0.7 * branches(block, X)
-    torch.testing.assert_close(block(X, None, WHERE)[0], x + 0.7 * block.feed(x)[0])
+    torch.testing.assert_close(block(X, None, WHERE)[0], x + 0.7 * block.feedforward(x)[0])
 
 
 def test_layer_scale_has_a_factor_for_each_feature_and_branch() -> None:
@@ -58,9 +58,9 @@ def test_layer_scale_has_a_factor_for_each_feature_and_branch() -> None:
     assert bool((block.residual.gain == 0.5).all())
     with torch.no_grad():
         block.residual.gain.normal_(generator=torch.Generator().manual_seed(0))
-    mixer, feed = block.residual.gain
+    mixer, feedforward = block.residual.gain
     x = X + mixer * branches(block, block.mixer_norm(X))
-    torch.testing.assert_close(block(X, None, WHERE)[0], x + feed * block.feed(block.feed_norm(x))[0])
+    torch.testing.assert_close(block(X, None, WHERE)[0], x + feedforward * block.feedforward(block.feedforward_norm(x))[0])
 
 
 @pytest.mark.parametrize(("layers", "initial"), [(18, 0.1), (19, 1e-5), (24, 1e-5), (25, 1e-6)])
@@ -77,7 +77,7 @@ def test_learned_factors_are_vectors_to_an_optimiser() -> None:
 def test_deep_norm_enlarges_the_stream_before_its_norm() -> None:
     block = built("deep_norm", "post")
     x = block.mixer_norm(2 * X + branches(block, X))  # (2 x 8)^(1/4) = 2
-    x = block.feed_norm(2 * x + block.feed(x)[0])
+    x = block.feedforward_norm(2 * x + block.feedforward(x)[0])
     torch.testing.assert_close(block(X, None, WHERE)[0], x)
 
 
@@ -92,7 +92,7 @@ def test_mix_takes_up_the_embedded_text() -> None:
 
 @pytest.mark.parametrize("embedding", [None, X0[..., :16], X0[:, :3]], ids=["none", "narrower", "shorter"])
 def test_mix_refuses_an_embedding_of_another_shape(embedding: Tensor | None) -> None:
-    with pytest.raises(ConfigError, match=r"model\.block\.residual: is mix, and in a block of this trunk the stream has another shape"):
+    with pytest.raises(ConfigError, match=r"model\.block\.residual: is mix, and in a block of this model the stream has another shape"):
         built("mix")(X, None, replace(WHERE, embedding=embedding))
 
 
@@ -165,15 +165,15 @@ def growth(made: Model) -> float:
 
 
 @pytest.mark.parametrize("mixer", ["full", "low_rank"])
-@pytest.mark.parametrize("feed", ["mlp", "glu"])
-def test_deep_norm_makes_values_outputs_and_feed_smaller_and_queries_and_keys_not(mixer: str, feed: str) -> None:
-    changes = {"depth": 2, "block": {"mixer": mixer, "feed": feed}}
+@pytest.mark.parametrize("feedforward", ["mlp", "glu"])
+def test_deep_norm_makes_values_outputs_and_feed_smaller_and_queries_and_keys_not(mixer: str, feedforward: str) -> None:
+    changes = {"depth": 2, "block": {"mixer": mixer, "feedforward": feedforward}}
     plain = model("plain", "plain", "post", **changes).blocks[0].state_dict()  # type: ignore[union-attr,index]
     ours = model("deep_norm", "plain", "post", **changes).blocks[0].state_dict()  # type: ignore[union-attr,index]
     gain = 16**-0.25
     part = "project.weight" if mixer == "full" else "project.down.weight"
     query, key, value = (ours[f"mixer.{part}"] / plain[f"mixer.{part}"]).chunk(3)
-    outputs = [name for name in ours if name.startswith(("mixer.output", "feed")) and name.endswith("weight") and "norm" not in name]
+    outputs = [name for name in ours if name.startswith(("mixer.output", "feedforward")) and name.endswith("weight") and "norm" not in name]
     factors = {name: float((ours[name] / plain[name]).mean()) for name in outputs}
     assert torch.equal(query, torch.ones_like(query))
     assert torch.equal(key, torch.ones_like(key))
@@ -185,9 +185,9 @@ def test_deep_norm_makes_values_outputs_and_feed_smaller_and_queries_and_keys_no
 
 
 def test_deep_norm_shrinks_one_factor_of_a_factorised_feed_forward() -> None:
-    changes = {"depth": 2, "block": {"feed": "low_rank"}}
-    plain = model("plain", "plain", "post", **changes).blocks[0].feed.state_dict()  # type: ignore[union-attr,index]
-    ours = model("deep_norm", "plain", "post", **changes).blocks[0].feed.state_dict()  # type: ignore[union-attr,index]
+    changes = {"depth": 2, "block": {"feedforward": "low_rank"}}
+    plain = model("plain", "plain", "post", **changes).blocks[0].feedforward.state_dict()  # type: ignore[union-attr,index]
+    ours = model("deep_norm", "plain", "post", **changes).blocks[0].feedforward.state_dict()  # type: ignore[union-attr,index]
     for name in ours:
         if name.endswith("weight"):
             assert float((ours[name] / plain[name]).mean()) == pytest.approx(1.0 if ".down." in name else 16**-0.25), name

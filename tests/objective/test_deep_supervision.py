@@ -11,11 +11,11 @@ from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.hourglass import HourglassConfig
 from assay.models.recurrent import RecurrentConfig
-from assay.models.unet import UnetConfig
+from assay.models.staged import UnetConfig
 from assay.objective.base import ObjectiveConfig
 from assay.objective.deep_supervision import DeepSupervisionConfig
-from assay.objective.multi_target import MultiTargetConfig
-from assay.training.learner import Learned, Learner
+from assay.objective.multi_token import MultiTargetConfig
+from assay.training.learner import Learner, LossOutput
 from support.tiny import AT, assert_equal, batch, fresh, lively
 
 ROWS = batch()
@@ -26,11 +26,11 @@ def learner(config: ObjectiveConfig, depth: int = 4, model: ModelConfig | None =
     return Learner(lively(model or DecoderConfig.make({"width": 32, "depth": depth})), config)
 
 
-def learned(trained: Learner, fraction: float) -> Learned:
+def learned(trained: Learner, fraction: float) -> LossOutput:
     return trained(ROWS, AT._replace(fraction=fraction))
 
 
-def layers(found: Learned) -> list[str]:
+def layers(found: LossOutput) -> list[str]:
     return [name for name in found.terms if name.startswith("layer") and "+" not in name]
 
 
@@ -41,7 +41,7 @@ def test_as_many_layers_predict_as_the_paper_s_rule_says(depth: int) -> None:
     steps = 6 * depth
     for step in range(steps):
         expected = max(1, depth - math.floor(2 * depth * step / steps))
-        active = objective.active(step / steps)
+        active = objective.active_layers(step / steps)
         assert len(active) + 1 == expected, step
         assert active == list(range(depth - len(active), depth)), "the lowest layer goes first"
 
@@ -70,7 +70,7 @@ def test_from_half_of_training_on_it_is_the_loss_of_two_targets(fraction: float)
 
 def test_a_layer_has_the_cross_entropy_of_its_own_matrix() -> None:
     trained = learner(DeepSupervisionConfig())
-    inside = trained.model(ROWS.tokens[:, :-1]).inside
+    inside = trained.model(ROWS.tokens[:, :-1]).internals
     found = learned(trained, 0.0)
     for layer in (1, 2, 3):
         logits = F.layer_norm(inside.layers[layer - 1], (32,)) @ trained.objective.classifiers[f"layer_{layer}"].weight.t()
@@ -80,7 +80,7 @@ def test_a_layer_has_the_cross_entropy_of_its_own_matrix() -> None:
 
 @pytest.mark.parametrize(("fraction", "active"), [(0.0, 4), (0.3, 2), (0.6, 1)])
 def test_a_mean_is_the_sum_divided_by_the_active_layers(fraction: float, active: int) -> None:
-    added, averaged = (learned(learner(AL_RFOU.changed(reduce=how)), fraction) for how in ("sum", "mean"))
+    added, averaged = (learned(learner(AL_RFOU.replace(reduce=how)), fraction) for how in ("sum", "mean"))
     assert_equal(averaged.total * active, added.total, "the mean times the layers")
     assert averaged.terms["t+2"].scale == pytest.approx(0.5 / active)
 
@@ -89,7 +89,7 @@ def test_shared_heads_are_the_model_s_own_readout() -> None:
     trained = learner(DeepSupervisionConfig(heads="shared"))
     assert list(trained.objective.parameters()) == []
     model = trained.model
-    hidden = model(ROWS.tokens[:, :-1]).inside.layers[1]
+    hidden = model(ROWS.tokens[:, :-1]).internals.layers[1]
     expected = F.cross_entropy(model.readout(hidden).flatten(0, 1), ROWS.tokens[:, 1:].flatten(), reduction="sum")
     assert_equal(learned(trained, 0.0).terms["layer_2"].mean.total, expected, "the loss of layer 2")
 
@@ -103,9 +103,9 @@ def test_a_further_target_of_shared_heads_has_one_matrix_for_all_layers() -> Non
 @pytest.mark.parametrize("heads", ["own", "shared"])
 @pytest.mark.parametrize("fraction", [0.0, 0.2, 0.4, 0.7])
 def test_exactly_the_retired_parameters_have_no_gradient(heads: str, fraction: float) -> None:
-    trained = learner(AL_RFOU.changed(heads=heads))
+    trained = learner(AL_RFOU.replace(heads=heads))
     learned(trained, fraction).total.backward()
-    retired = {id(parameter) for parameter in trained.objective.retired(fraction)}
+    retired = {id(parameter) for parameter in trained.objective.unused_parameters(fraction)}
     for name, parameter in trained.named_parameters():
         assert (parameter.grad is None) == (id(parameter) in retired), name
     assert bool(retired) == (heads == "own" and fraction >= 1 / 8)
@@ -127,13 +127,13 @@ def test_layers_of_several_widths_have_matrices_of_their_widths(model: ModelConf
     assert tuple(weight.shape[1] for weight in sizes) == trained.model.layer_widths[:-1]
     assert all(float(parameter.grad.abs().max()) > 0 for parameter in trained.objective.parameters())
     with pytest.raises(ConfigError, match=r"objective\.heads: = 'shared' needs layers of one width"):
-        learner(AL_RFOU.changed(heads="shared"), model=model)
+        learner(AL_RFOU.replace(heads="shared"), model=model)
 
 
 def test_models_without_layers_to_look_at_are_refused() -> None:
-    with pytest.raises(ConfigError, match="objective: looks at layers before the last, and this model has one"):
+    with pytest.raises(ConfigError, match="objective: needs layers before the last, and this model has one"):
         learner(AL_RFOU, depth=1)
-    with pytest.raises(ConfigError, match="objective: looks at the layers, and this model's are not as long as the text"):
+    with pytest.raises(ConfigError, match="objective: needs hidden states after each layer, and this model's are shorter than the text"):
         learner(AL_RFOU, model=HourglassConfig.make({"width": 32, "hierarchy": "1@1 1@3 1@1"}))
     with pytest.raises(ConfigError, match="weight: is not used with targets = 1"):
         DeepSupervisionConfig.make({"weight": 0.1})
@@ -142,7 +142,7 @@ def test_models_without_layers_to_look_at_are_refused() -> None:
 def test_many_heads_are_scored_in_pieces_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = learner(AL_RFOU)
     whole = learned(trained, 0.0)
-    monkeypatch.setattr("assay.objective.sites.CHUNK_ELEMENTS", 3 * 23 * 3 * 13)
+    monkeypatch.setattr("assay.objective.aux_losses.CHUNK_ELEMENTS", 3 * 23 * 3 * 13)
     pieces = learned(trained, 0.0)
     assert_equal(whole.total, pieces.total, "the loss in pieces", within=1e-14)
     assert all(torch.equal(term.mean.total, pieces.terms[name].mean.total) for name, term in whole.terms.items())

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from assay.core.types import Batch, Progress
+from assay.core.types import Batch, TrainingProgress
 from assay.models.decoder import DecoderConfig
-from assay.objective.next_token import NextTokenConfig
+from assay.objective.base import NextTokenConfig
 from assay.training.learner import Learner
 from support.broken import registered, toy
 from support.tiny import AT, T, assert_equal, batch, fresh, lively
@@ -20,7 +20,7 @@ def _toys() -> Iterator[None]:
 
 def sliced(whole: Batch, rows: slice) -> Batch:
     documents = None if whole.documents is None else whole.documents[rows]
-    return Batch(whole.tokens[rows], whole.weight[rows], documents, whole.fresh[rows])
+    return Batch(whole.tokens[rows], whole.weight[rows], documents, whole.resets_state[rows])
 
 
 @pytest.mark.parametrize("mixer", ["Sound", "Reporting"])
@@ -30,7 +30,7 @@ def test_micro_batches_add_up_to_the_whole_batch(mixer: str, parts: list[slice])
     whole = batch()
     whole.weight[0, 2:] = 0
     whole.weight[1] *= 0.5
-    at = Progress(0, 0.0, targets=float(whole.weight.sum()), rows=3)
+    at = TrainingProgress(0, 0.0, targets=float(whole.weight.sum()), rows=3)
     learner = Learner(lively(toy(mixer).model), NextTokenConfig())
     learner(whole, at).total.backward()
     expected = [parameter.grad.clone() for parameter in learner.parameters()]
@@ -66,8 +66,8 @@ def test_targets_are_the_next_tokens() -> None:
 def test_a_carried_state_continues_the_text() -> None:
     model, whole = lively(toy("Sound").model), batch()
     learner = Learner(model, NextTokenConfig())
-    first = Batch(whole.tokens[:, :6], whole.weight[:, :5], None, whole.fresh)
-    second = Batch(whole.tokens[:, 5:], whole.weight[:, 5:], None, ~whole.fresh)
+    first = Batch(whole.tokens[:, :6], whole.weight[:, :5], None, whole.resets_state)
+    second = Batch(whole.tokens[:, 5:], whole.weight[:, 5:], None, ~whole.resets_state)
     one = learner(first, AT, model.init_state(3))
     two = learner(second, AT, one.state)
     assert_equal(one.total + two.total, learner(whole, AT).total, "two pieces and the whole")

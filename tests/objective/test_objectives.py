@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from assay.core.config import FAMILIES
-from assay.core.types import Batch, Progress
+from assay.core.types import Batch, TrainingProgress
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.objective.base import ObjectiveConfig
-from assay.training.learner import Learned, Learner
+from assay.training.learner import Learner, LossOutput
 from support.broken import registered, toy
 from support.kinds import tiny
 from support.tiny import AT, T, assert_equal, batch, documents, fresh, lively, tokens
@@ -33,7 +33,7 @@ def learner(config: ObjectiveConfig, model: ModelConfig = PLAIN, seed: int = 0) 
     return Learner(lively(model), config, torch.Generator().manual_seed(seed))
 
 
-def gradients(trained: Learner, learned: Learned) -> list[torch.Tensor]:
+def gradients(trained: Learner, learned: LossOutput) -> list[torch.Tensor]:
     parameters = list(trained.parameters())
     return list(torch.autograd.grad(learned.total, parameters, allow_unused=True, materialize_grads=True))
 
@@ -44,8 +44,8 @@ def gradients(trained: Learner, learned: Learned) -> list[torch.Tensor]:
 def test_the_total_is_the_sum_of_the_terms(config: ObjectiveConfig, positions: str, fraction: float) -> None:
     rows = batch()
     rows.weight[0, 9:] = 0
-    at = Progress(0, fraction, targets=float(rows.weight.sum()), rows=3)
-    trained = learner(config.changed(positions=positions, **OPTIONS), toy("Reporting").model)
+    at = TrainingProgress(0, fraction, targets=float(rows.weight.sum()), rows=3)
+    trained = learner(config.replace(positions=positions, **OPTIONS), toy("Reporting").model)
     found = trained(rows, at)
     divisors = dict.fromkeys(found.terms, 3.0 if positions == "last" else at.targets) | {"energy": 3.0}
     expected = sum(term.scale * term.mean.total / divisors[name] for name, term in found.terms.items())
@@ -60,14 +60,14 @@ def test_three_micro_batches_add_up_to_one(config: ObjectiveConfig, masked: bool
     whole.documents = documents() if masked else None
     whole.weight[0, 2:] = 0
     whole.weight[1] *= 0.5
-    at = Progress(0, 0.0, targets=float(whole.weight.sum()), rows=3)
-    trained = learner(config.changed(**OPTIONS))
+    at = TrainingProgress(0, 0.0, targets=float(whole.weight.sum()), rows=3)
+    trained = learner(config.replace(**OPTIONS))
     expected = gradients(trained, trained(whole, at))
     sums = [torch.zeros_like(parameter) for parameter in trained.parameters()]
     for row in range(3):
         part = slice(row, row + 1)
         number = None if whole.documents is None else whole.documents[part]
-        micro = trained(Batch(whole.tokens[part], whole.weight[part], number, whole.fresh[part]), at)
+        micro = trained(Batch(whole.tokens[part], whole.weight[part], number, whole.resets_state[part]), at)
         sums = [total + gradient for total, gradient in zip(sums, gradients(trained, micro), strict=True)]
     for total, gradient in zip(sums, expected, strict=True):
         assert_equal(total, gradient, "the gradient of the parts and of the whole", within=1e-12)
@@ -86,7 +86,7 @@ def test_heads_are_no_part_of_the_model(config: ObjectiveConfig) -> None:
 @pytest.mark.parametrize("config", FURTHER, ids=lambda c: c.kind)
 def test_the_next_token_is_lost_as_without_heads(config: ObjectiveConfig) -> None:
     """Dropout included, whose masks the heads must not change."""
-    model = DecoderConfig.make({**PLAIN.tree(), "block": {"feed_dropout": 0.5}})
+    model = DecoderConfig.make({**PLAIN.tree(), "block": {"feedforward_dropout": 0.5}})
     means = []
     for objective in (NEXT, config):
         trained = learner(objective, model).train()

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from assay.core.types import Progress
+from assay.core.types import TrainingProgress
 from assay.models.decoder import DecoderConfig
-from assay.objective.next_token import NextTokenConfig
-from assay.training.learner import Learned, Learner
+from assay.objective.base import NextTokenConfig
+from assay.training.learner import Learner, LossOutput
 from support.tiny import AT, T, V, assert_equal, batch, lively
 
 MODEL = lively(DecoderConfig.make({"width": 32, "depth": 2, "head": {"soft_cap": 5.0}}))
@@ -15,7 +15,7 @@ ROWS = batch()
 LOGITS = MODEL(ROWS.tokens[:, :-1]).logits.detach()
 
 
-def learned(**settings: object) -> Learned:
+def learned(**settings: object) -> LossOutput:
     return Learner(MODEL, NextTokenConfig.make(settings))(ROWS, AT)
 
 
@@ -63,7 +63,7 @@ def test_last_positions_alone_are_divided_by_rows() -> None:
     rows = batch()
     rows.weight[0, 5:] = 0
     rows.weight[1] = 0
-    at = Progress(0, 0.0, targets=float(rows.weight.sum()), rows=2)
+    at = TrainingProgress(0, 0.0, targets=float(rows.weight.sum()), rows=2)
     found = Learner(MODEL, NextTokenConfig(positions="last"))(rows, at)
     nll = -LOGITS.log_softmax(-1).gather(-1, rows.tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
     assert_equal(found.total, (nll[0, 4] + nll[2, T - 1]) / 2, "the loss of the last positions")

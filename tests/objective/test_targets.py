@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from assay.core.types import Batch
-from assay.objective.base import last_of_each
-from assay.objective.next_token import NextTokenConfig
+from assay.objective.base import NextTokenConfig, keep_last_target
 from support.broken import registered, toy
 from support.tiny import T, batch, documents, fresh
 
@@ -61,5 +60,5 @@ def test_a_target_in_another_document_counts_where_documents_are_not_masked_only
 
 def test_the_last_position_of_each_row_is_that_of_its_last_target() -> None:
     weight = torch.tensor([[1.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]])
-    assert last_of_each(weight).tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert keep_last_target(weight).tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
     assert targets(batch(), 2, "last")[1].argmax(1).tolist() == [T - 2] * 3

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from assay.errors import ConfigError
-from assay.objective.next_token import NextTokenConfig
-from assay.training.learner import Learned, Learner
+from assay.objective.base import NextTokenConfig
+from assay.training.learner import Learner, LossOutput
 from support.broken import registered, toy
 from support.tiny import AT, batch, fresh
 
@@ -18,7 +18,7 @@ def _toys() -> Iterator[None]:
         yield
 
 
-def learned(mixer: str, weights: dict[str, float]) -> Learned:
+def learned(mixer: str, weights: dict[str, float]) -> LossOutput:
     return Learner(fresh(toy(mixer).model), NextTokenConfig(weights=weights))(batch(), AT)
 
 

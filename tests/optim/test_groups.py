@@ -8,11 +8,9 @@ import torch
 
 from assay.core.config import FAMILIES
 from assay.errors import ConfigError
-from assay.nn.linear import Parameter
-from assay.optim.adam import AdamConfig
-from assay.optim.adamw import AdamwConfig
-from assay.optim.groups import DecayConfig, GroupedConfig
-from assay.optim.sgd import SgdConfig
+from assay.nn.linear import ParameterInfo
+from assay.optim.groups import GroupedConfig, WeightDecayConfig
+from assay.optim.torch_optimizers import AdamConfig, AdamwConfig, SgdConfig
 from optim.quadratic import START, parameter, slope, step_with
 
 GROUPED = [leaf for leaf in FAMILIES["optimizer"].kinds.values() if issubclass(leaf, GroupedConfig)]
@@ -24,37 +22,37 @@ def told(groups: list[dict[str, Any]]) -> list[tuple[int, float, float]]:
 
 def test_groups_are_by_decay_and_rate() -> None:
     one, two = parameter([1.0]), parameter([1.0], rate=0.5)
-    groups = AdamwConfig(lr=0.1, weight_decay=0.2).groups([one, two, parameter([1.0], "vector"), one])
+    groups = AdamwConfig(lr=0.1, weight_decay=0.2).param_groups([one, two, parameter([1.0], "vector"), one])
     assert told(groups) == [(2, 0.1, 0.2), (1, 0.05, 0.4), (1, 0.1, 0.0)]
 
 
 def test_an_empty_group_is_left_out() -> None:
-    assert len(AdamwConfig().groups([parameter([1.0])])) == 1
+    assert len(AdamwConfig().param_groups([parameter([1.0])])) == 1
 
 
 def test_roles_that_decay_are_chosen() -> None:
     matrix, embedding, vector = parameter([1.0]), parameter([1.0], "embedding"), parameter([1.0], "vector")
-    decaying, free = AdamwConfig(decays=("vector", "matrix")).groups([matrix, embedding, vector])
+    decaying, free = AdamwConfig(decays=("vector", "matrix")).param_groups([matrix, embedding, vector])
     assert [id(tensor) for tensor in decaying["params"]] == [id(matrix.tensor), id(vector.tensor)]
     assert [id(tensor) for tensor in free["params"]] == [id(embedding.tensor)]
-    assert AdamwConfig(decays=()).groups([matrix])[0]["weight_decay"] == 0.0
+    assert AdamwConfig(decays=()).param_groups([matrix])[0]["weight_decay"] == 0.0
 
 
 def test_a_factor_of_a_role_moves_the_rate_and_a_decay_that_is_a_product_with_it() -> None:
     embedding, matrix = parameter([1.0], "embedding"), parameter([1.0])
     config = AdamwConfig(lr=0.1, weight_decay=0.2, rates={"embedding": 0.5})
-    assert told(config.groups([embedding, matrix])) == [(1, 0.05, 0.2), (1, 0.1, 0.2)]
-    assert config.build([embedding, matrix]).rates(0.5) == {"adamw": 0.05}  # what is logged is the rate without factors
+    assert told(config.param_groups([embedding, matrix])) == [(1, 0.05, 0.2), (1, 0.1, 0.2)]
+    assert config.build([embedding, matrix]).learning_rates(0.5) == {"adamw": 0.05}  # what is logged is the rate without factors
 
 
 def test_a_factor_and_the_rate_of_mup_multiply() -> None:
-    groups = AdamwConfig(lr=0.1, weight_decay=0.2, rates={"matrix": 3.0}).groups([parameter([1.0], rate=0.5)])
+    groups = AdamwConfig(lr=0.1, weight_decay=0.2, rates={"matrix": 3.0}).param_groups([parameter([1.0], rate=0.5)])
     assert told(groups) == [(1, pytest.approx(0.15), 0.4)]
 
 
 def test_a_penalty_is_multiplied_by_the_width_factor_of_mup_as_in_microsoft_mup() -> None:
     hidden, embedding, vector = parameter([1.0], rate=1 / 4), parameter([1.0], "embedding"), parameter([1.0], "vector")
-    found = AdamConfig(lr=0.1, weight_decay=0.2).groups([hidden, embedding, vector])
+    found = AdamConfig(lr=0.1, weight_decay=0.2).param_groups([hidden, embedding, vector])
     assert told(found) == [(1, 0.1 / 4, 0.2 * 4), (1, 0.1, 0.2), (1, 0.1, 0.0)]  # as lr /= width_mult, weight_decay *= width_mult
 
 
@@ -86,7 +84,7 @@ def test_steps_with_a_penalty_under_mup_are_those_of_plain_lines(kind: str) -> N
 @pytest.mark.parametrize("kind", ["sgd", "adagrad", "rmsprop"])
 def test_decoupled_decay_shrinks_before_the_update_and_without_the_gradient(kind: str) -> None:
     config = FAMILIES["optimizer"].make({"kind": kind, "lr": 0.1, "weight_decay": 0.5, "decay": "decoupled"})
-    assert isinstance(config, DecayConfig)
+    assert isinstance(config, WeightDecayConfig)
     matrix, vector, idle = parameter([2.0]), parameter([2.0], "vector"), parameter([2.0])
     optimizer = config.build([matrix, vector, idle])
     for each in (matrix, vector):
@@ -117,7 +115,7 @@ def test_a_role_that_is_none_is_refused() -> None:
 
 
 def test_a_factor_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"rates.head: = 0 is no factor"):
+    with pytest.raises(ConfigError, match=r"rates.head: = 0 cannot multiply a learning rate"):
         AdamwConfig.make({"rates": {"head": 0.0}})
 
 
@@ -140,9 +138,9 @@ def test_rates_of_mup_are_honoured_or_refused(leaf: type[GroupedConfig]) -> None
 
 def test_the_kinds_whose_updates_scale_with_the_gradient_say_so() -> None:
     def moved(leaf: type[GroupedConfig], size: float) -> float:
-        given: Parameter = parameter([1.0, 2.0])
+        given: ParameterInfo = parameter([1.0, 2.0])
         optimizer = leaf.make({"kind": leaf.model_fields["kind"].default, "weight_decay": 0.0}).build([given])
-        with optimizer.sampling(0):
+        with optimizer.use_sampled_weights(0):
             given.tensor.grad = torch.full_like(given.tensor, size)
         before = given.tensor.detach().clone()
         optimizer.step(1.0)

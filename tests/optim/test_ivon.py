@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from assay.nn.linear import Parameter
+from assay.nn.linear import ParameterInfo
 from assay.optim.ivon import Ivon, IvonConfig
-from assay.training.step import train_step
+from assay.training.loop import train_step
 from optim.quadratic import FACTORS, START, parameter, slope, steps
 from support.experiment import build, write_text
 
@@ -53,7 +53,7 @@ def test_the_curvature_of_a_quadratic_is_found() -> None:
     optimizer = IvonConfig(lr=0.1, beta2=0.98, weight_decay=0.0, curvature=1.0, ess=100.0).build(given)
     found = []
     for seed in range(800):
-        with optimizer.sampling(seed):
+        with optimizer.use_sampled_weights(seed):
             given[0].tensor.grad = (3 * given[0].tensor - 1).detach()
         optimizer.step(1.0)
         found.append(float(part(optimizer).state[given[0].tensor]["scale"].mean()))
@@ -68,11 +68,11 @@ def part(optimizer: Any) -> Ivon:
 
 
 def test_curvature_and_decay_stay_positive_in_ten_thousand_random_steps() -> None:
-    given = Parameter("w", nn.Parameter(torch.ones(2, 8)), "matrix", (2,))
+    given = ParameterInfo("w", nn.Parameter(torch.ones(2, 8)), "matrix", (2,))
     optimizer = IvonConfig(lr=1e-3, beta2=0.5, weight_decay=0.1, curvature=0.01, ess=10.0).build([given])
     generator, least = torch.Generator().manual_seed(0), math.inf
     for seed in range(10_000):
-        with optimizer.sampling(seed):
+        with optimizer.use_sampled_weights(seed):
             given.tensor.grad = torch.randn(2, 8, generator=generator) * 10 ** (seed % 5 - 2)
         optimizer.step(1.0)
         scale: Tensor = part(optimizer).state[given.tensor]["scale"]
@@ -103,7 +103,7 @@ def test_draws_are_a_function_of_the_seed_and_leave_torch_s_own_stream_alone() -
     before = torch.get_rng_state()
 
     def draw(seed: int) -> Tensor:
-        with optimizer.sampling(seed):
+        with optimizer.use_sampled_weights(seed):
             return torch.cat([each.tensor.detach().clone() for each in given], dim=1)
 
     assert torch.equal(draw(1), draw(1))
@@ -112,12 +112,12 @@ def test_draws_are_a_function_of_the_seed_and_leave_torch_s_own_stream_alone() -
 
 
 def test_the_means_are_restored_exactly_even_if_the_step_fails() -> None:
-    given = [Parameter("w", nn.Parameter(torch.randn(5, 7, generator=torch.Generator().manual_seed(0))), "matrix", (5,))]
+    given = [ParameterInfo("w", nn.Parameter(torch.randn(5, 7, generator=torch.Generator().manual_seed(0))), "matrix", (5,))]
     mean = given[0].tensor.detach().clone()
     optimizer = IvonConfig().build(given)
 
     def fail() -> None:
-        with optimizer.sampling(0):
+        with optimizer.use_sampled_weights(0):
             assert not torch.equal(mean, given[0].tensor)
             raise KeyboardInterrupt
 
@@ -129,7 +129,7 @@ def test_the_means_are_restored_exactly_even_if_the_step_fails() -> None:
 def test_a_parameter_without_a_gradient_is_left_alone() -> None:
     used, idle = parameter([1.0]), parameter([1.0])
     optimizer = IvonConfig().build([used, idle])
-    with optimizer.sampling(0):
+    with optimizer.use_sampled_weights(0):
         used.tensor.grad = torch.ones_like(used.tensor)
     optimizer.step(1.0)
     assert used.tensor.item() != 1.0
@@ -141,14 +141,14 @@ def test_a_gradient_from_outside_a_draw_is_refused() -> None:
     given = parameter([1.0])
     optimizer = IvonConfig().build([given])
     given.tensor.grad = torch.ones_like(given.tensor)
-    with pytest.raises(RuntimeError, match="inside sampling"):
+    with pytest.raises(RuntimeError, match="inside sample_weights"):
         optimizer.step(1.0)
 
 
 def test_a_smaller_sample_is_a_wider_draw() -> None:
     def width(ess: float) -> float:
         given = parameter([0.0] * 1000)
-        with IvonConfig(ess=ess, curvature=0.5, weight_decay=0.0).build([given]).sampling(0):
+        with IvonConfig(ess=ess, curvature=0.5, weight_decay=0.0).build([given]).use_sampled_weights(0):
             return float(given.tensor.detach().std())
 
     assert width(100.0) == pytest.approx(1 / math.sqrt(50), rel=0.1)

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from assay.errors import ConfigError
-from assay.nn.linear import Parameter
+from assay.nn.linear import ParameterInfo
 from assay.optim.base import Optimizer
 from assay.optim.library import LibraryConfig
 from optim.quadratic import step_with
@@ -18,9 +18,9 @@ from optim.quadratic import step_with
 pytest.importorskip("pytorch_optimizer")
 
 
-def parameters() -> list[Parameter]:
+def parameters() -> list[ParameterInfo]:
     matrix = nn.Parameter(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)))
-    return [Parameter("w", matrix, "matrix", (6,)), Parameter("b", nn.Parameter(torch.ones(6)), "vector", ())]
+    return [ParameterInfo("w", matrix, "matrix", (6,)), ParameterInfo("b", nn.Parameter(torch.ones(6)), "vector", ())]
 
 
 def gradients(seed: int) -> list[torch.Tensor]:
@@ -28,7 +28,7 @@ def gradients(seed: int) -> list[torch.Tensor]:
     return [torch.randn(6, 5, generator=generator), torch.randn(6, generator=generator)]
 
 
-def built(name: str, **settings: Any) -> tuple[list[Parameter], Optimizer]:
+def built(name: str, **settings: Any) -> tuple[list[ParameterInfo], Optimizer]:
     given = parameters()
     return given, LibraryConfig.make({"name": name, **settings}).build(given)
 
@@ -51,7 +51,7 @@ def test_groups_by_role_and_options_reach_it() -> None:
     matrix, vector = optimizer.parts["soap"].param_groups
     assert (matrix["lr"], matrix["weight_decay"], matrix["precondition_frequency"]) == (0.02, 0.3, 3)
     assert (vector["lr"], vector["weight_decay"]) == (0.01, 0.0)
-    assert optimizer.rates(0.5) == {"soap": 0.01}
+    assert optimizer.learning_rates(0.5) == {"soap": 0.01}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_groups_by_role_and_options_reach_it() -> None:
         ({"options": {"lr": 1}}, r"optimizer.options.lr: is a setting of its own; write optimizer.lr"),
         (
             {"options": {"betas": [2.0, 0.9]}},
-            r"optimizer.name: 'soap' cannot be used here: .*beta.* \(change optimizer.options, or take another\)",
+            r"optimizer.name: 'soap' cannot be used here: .*beta.* \(change optimizer.options, or choose another\)",
         ),
         ({"name": "gravity"}, r"optimizer.weight_decay: = 0.1, and 'gravity' has none; set it to 0"),
         ({"name": "alig", "weight_decay": 0.0}, r"'alig' (cannot be used here: it computes the loss itself|has no learning rate)"),
@@ -104,7 +104,7 @@ def test_a_description_tells_the_state_of_a_first_step() -> None:
     assert unknown == 8 * 36
 
 
-def test_a_rehearsal_leaves_torch_s_random_stream_alone() -> None:
+def test_trial_steps_leave_torch_s_random_stream_alone() -> None:
     before = torch.get_rng_state()
     built("soap")
     assert torch.equal(before, torch.get_rng_state())
@@ -113,14 +113,14 @@ def test_a_rehearsal_leaves_torch_s_random_stream_alone() -> None:
 @pytest.mark.parametrize("name", ["schedulefreeadamw", "splus"])
 def test_an_average_of_the_library_is_scored_and_leaves_no_trace(name: str) -> None:
     given, optimizer = built(name)
-    with optimizer.averaged():  # before the first step there is none
+    with optimizer.use_averaged_weights():  # before the first step there is none
         assert torch.equal(given[0].tensor, parameters()[0].tensor)
     looked, watched = built(name)
     for seed in range(4):
         step_with(optimizer, given, gradients(seed))
         step_with(watched, looked, gradients(seed))
         trained = looked[0].tensor.detach().clone()
-        with watched.averaged():
+        with watched.use_averaged_weights():
             averaged = looked[0].tensor.detach().clone()
     assert (averaged - trained).abs().max() > 1e-4
     for one, other in zip(given, looked, strict=True):

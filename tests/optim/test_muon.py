@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
 from assay.models.readout import HeadConfig
-from assay.nn.linear import Parameter, parameters_by_role
-from assay.optim.adamw import AdamwConfig
+from assay.nn.linear import ParameterInfo, parameters_by_role
 from assay.optim.base import Optimizer
-from assay.optim.muon import Muon, MuonConfig, orthogonalized
+from assay.optim.muon import Muon, MuonConfig, orthogonalize
+from assay.optim.torch_optimizers import AdamwConfig
 
 SHAPES = [(8, 8), (32, 8), (8, 32), (128, 512)]
 EXACT = MuonConfig(precision="float32", lr=1.0)
@@ -27,7 +27,7 @@ def gradient(*shape: int, seed: int = 0) -> Tensor:
 def updates(gradients: Sequence[Tensor], config: MuonConfig = EXACT, parts: tuple[int, ...] = ()) -> list[Tensor]:
     """What each of a sequence of gradients changes in a matrix of zeros."""
     weight = nn.Parameter(torch.zeros_like(gradients[0]))
-    optimizer = config.build([Parameter("w", weight, "matrix", parts or (len(weight),))])
+    optimizer = config.build([ParameterInfo("w", weight, "matrix", parts or (len(weight),))])
     changes = []
     for each in gradients:
         before = weight.detach().clone()
@@ -76,7 +76,7 @@ def test_the_singular_values_of_a_gaussian_update_are_about_one(shape: tuple[int
 def test_orthogonalizing_works_on_each_matrix_of_a_batch_alone() -> None:
     batch = torch.stack([gradient(4, 6, seed=seed) * 10**seed for seed in range(3)])
     for index, alone in enumerate(batch):
-        torch.testing.assert_close(orthogonalized(batch, 5)[index], orthogonalized(alone[None], 5)[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(orthogonalize(batch, 5)[index], orthogonalize(alone[None], 5)[0], rtol=0, atol=1e-5)
 
 
 def test_fused_matrices_are_taken_apart() -> None:
@@ -91,13 +91,13 @@ def test_fused_matrices_are_taken_apart() -> None:
 
 def test_weight_decay_is_decoupled_and_scaled_by_the_rate() -> None:
     weight = nn.Parameter(torch.full((4, 4), 2.0))
-    optimizer = MuonConfig(lr=0.1, weight_decay=0.5).build([Parameter("w", weight, "matrix", (4,))])
+    optimizer = MuonConfig(lr=0.1, weight_decay=0.5).build([ParameterInfo("w", weight, "matrix", (4,))])
     weight.grad = torch.zeros(4, 4)
     optimizer.step(0.5)
     assert torch.equal(weight, torch.full((4, 4), 2.0 * (1 - 0.1 * 0.5 * 0.5)))
 
 
-def owners(optimizer: Optimizer, parameters: list[Parameter]) -> dict[str, str]:
+def owners(optimizer: Optimizer, parameters: list[ParameterInfo]) -> dict[str, str]:
     """Which part of an optimizer has each parameter."""
     names = {id(parameter.tensor): parameter.name for parameter in parameters}
     found = {}
@@ -123,12 +123,12 @@ def test_hidden_matrices_go_to_muon_and_all_else_to_adamw() -> None:
         "blocks.0.mixer.project.bias": "adamw",
         "blocks.0.mixer.output.weight": "muon",
         "blocks.0.mixer.output.bias": "adamw",
-        "blocks.0.feed_norm.weight": "adamw",
-        "blocks.0.feed_norm.bias": "adamw",
-        "blocks.0.feed.expand.weight": "muon",
-        "blocks.0.feed.expand.bias": "adamw",
-        "blocks.0.feed.contract.weight": "muon",
-        "blocks.0.feed.contract.bias": "adamw",
+        "blocks.0.feedforward_norm.weight": "adamw",
+        "blocks.0.feedforward_norm.bias": "adamw",
+        "blocks.0.feedforward.expand.weight": "muon",
+        "blocks.0.feedforward.expand.bias": "adamw",
+        "blocks.0.feedforward.contract.weight": "muon",
+        "blocks.0.feedforward.contract.bias": "adamw",
         "readout.norm.weight": "adamw",
         "readout.norm.bias": "adamw",
         "readout.weight": "adamw",
@@ -140,8 +140,8 @@ def test_hidden_matrices_go_to_muon_and_all_else_to_adamw() -> None:
 
 
 def test_parts_without_parameters_are_left_out() -> None:
-    matrix = Parameter("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,))
-    vector = Parameter("b", nn.Parameter(torch.zeros(2)), "vector", ())
+    matrix = ParameterInfo("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,))
+    vector = ParameterInfo("b", nn.Parameter(torch.zeros(2)), "vector", ())
     assert list(MuonConfig().build([matrix]).parts) == ["muon"]
     assert list(MuonConfig().build([vector]).parts) == ["adamw"]
 
@@ -163,16 +163,16 @@ def test_rates_of_matrices_are_refused_for_the_rest() -> None:
 
 
 def test_both_rates_follow_the_schedule() -> None:
-    matrix = Parameter("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,))
-    vector = Parameter("b", nn.Parameter(torch.zeros(2)), "vector", ())
+    matrix = ParameterInfo("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,))
+    vector = ParameterInfo("b", nn.Parameter(torch.zeros(2)), "vector", ())
     optimizer = MuonConfig(lr=0.02, rest=AdamwConfig(lr=0.004)).build([matrix, vector])
-    assert optimizer.rates(0.5) == {"muon": 0.01, "adamw": 0.002}
+    assert optimizer.learning_rates(0.5) == {"muon": 0.01, "adamw": 0.002}
 
 
 def test_the_rate_of_mup_reaches_adamw_and_not_the_matrices_of_muon() -> None:
     def rates(slowed: float) -> tuple[float, float]:
-        matrix = Parameter("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,), slowed)
-        table = Parameter("e", nn.Parameter(torch.zeros(2, 2)), "embedding", (), slowed)
+        matrix = ParameterInfo("w", nn.Parameter(torch.zeros(2, 2)), "matrix", (2,), slowed)
+        table = ParameterInfo("e", nn.Parameter(torch.zeros(2, 2)), "embedding", (), slowed)
         parts = MuonConfig(lr=0.02, rest=AdamwConfig(lr=0.004)).build([matrix, table]).parts
         return parts["muon"].param_groups[0]["lr"], parts["adamw"].param_groups[0]["lr"]
 

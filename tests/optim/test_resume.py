@@ -11,7 +11,7 @@ from torch import Tensor
 from assay.core.config import FAMILIES
 from assay.experiment.assemble import Experiment
 from assay.nn.linear import parameters_by_role
-from assay.training.step import train_step
+from assay.training.loop import train_step
 from support.experiment import build, write_text
 
 VARIANTS = {
@@ -59,9 +59,10 @@ def through_a_file(value: Any) -> Any:
 
 
 def test_every_optimizer_is_here_and_has_tests() -> None:
-    kinds = set(FAMILIES["optimizer"].kinds)
-    assert kinds == {name.partition("/")[0] for name in VARIANTS}
-    assert all((Path(__file__).parent / f"test_{kind}.py").is_file() for kind in kinds)
+    kinds = FAMILIES["optimizer"].kinds
+    assert set(kinds) == {name.partition("/")[0] for name in VARIANTS}
+    modules = {kind.__module__.rpartition(".")[2] for kind in kinds.values()}
+    assert all((Path(__file__).parent / f"test_{module}.py").is_file() for module in modules)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -71,11 +72,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> No
     steps(straight, 6)
     first, second = made(text, name), made(text, name)
     steps(first, 3)
-    with first.state.optimizer.averaged():  # as a checkpoint does
+    with first.state.optimizer.use_averaged_weights():  # as a checkpoint does
         saved = through_a_file(weights(first))
-    values = through_a_file(first.state.values())
+    values = through_a_file(first.state.state_dict())
     second.state.learner.model.load_state_dict(saved)
-    second.state.restore(values)
+    second.state.load_state_dict(values)
     steps(second, 3)
     begun = weights(made(text, name))
     for key, weight in weights(straight).items():

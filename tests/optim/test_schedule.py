@@ -8,14 +8,17 @@ import pytest
 from assay.core.config import FAMILIES
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.optim.schedule.base import ScheduleConfig, WarmedConfig
-from assay.optim.schedule.constant import ConstantConfig
-from assay.optim.schedule.cosine import CosineConfig
-from assay.optim.schedule.inverse_sqrt import InverseSqrtConfig
-from assay.optim.schedule.linear import LinearConfig
-from assay.optim.schedule.one_cycle import OneCycleConfig
-from assay.optim.schedule.step import StepConfig
-from assay.optim.schedule.wsd import WsdConfig
+from assay.optim.schedule import (
+    ConstantConfig,
+    CosineConfig,
+    InverseSqrtConfig,
+    LinearConfig,
+    OneCycleConfig,
+    ScheduleConfig,
+    StepConfig,
+    WarmupConfig,
+    WsdConfig,
+)
 
 STEPS = 1000
 LANDMARKS: list[tuple[ScheduleConfig, dict[float, float]]] = [
@@ -32,7 +35,7 @@ LANDMARKS: list[tuple[ScheduleConfig, dict[float, float]]] = [
 ]
 each = pytest.mark.parametrize(("schedule", "expected"), LANDMARKS, ids=lambda value: getattr(value, "kind", ""))
 warmed = pytest.mark.parametrize(
-    "schedule", [schedule for schedule, _ in LANDMARKS if isinstance(schedule, WarmedConfig)], ids=lambda s: s.kind
+    "schedule", [schedule for schedule, _ in LANDMARKS if isinstance(schedule, WarmupConfig)], ids=lambda s: s.kind
 )
 
 
@@ -56,8 +59,8 @@ def test_the_factor_is_highest_once_and_never_rises_again(schedule: ScheduleConf
 
 
 @warmed
-def test_the_warm_up_multiplies_the_shape_and_does_not_lose_the_first_step(schedule: WarmedConfig) -> None:
-    warm = schedule.changed(warmup=4)
+def test_the_warm_up_multiplies_the_shape_and_does_not_lose_the_first_step(schedule: WarmupConfig) -> None:
+    warm = schedule.replace(warmup=4)
     for step, share in {0: 0.25, 1: 0.5, 2: 0.75, 3: 1.0, 4: 1.0, 50: 1.0}.items():
         assert warm.factor(step, step / 100) == pytest.approx(share * schedule.shape(step / 100))
 
@@ -108,7 +111,7 @@ def test_milestones_of_stairs_keep_their_shares_in_any_budget() -> None:
 def test_the_rule_for_the_batch_scales_every_factor(
     schedule: ScheduleConfig, expected: dict[float, float], rule: str, scale: float
 ) -> None:
-    ruled = schedule.changed(batch_rule=rule, reference_batch=512).build(192)
+    ruled = schedule.replace(batch_rule=rule, reference_batch=512).build(192)
     for fraction, factor in expected.items():
         assert ruled.factor(round(fraction * STEPS), fraction) == pytest.approx(scale * factor, abs=1e-12)
 
@@ -116,7 +119,7 @@ def test_the_rule_for_the_batch_scales_every_factor(
 def test_the_reference_batch_itself_changes_no_bit() -> None:
     plain = CosineConfig(warmup=3)
     for rule in ("linear", "sqrt"):
-        ruled = plain.changed(batch_rule=rule, reference_batch=12).build(12)
+        ruled = plain.replace(batch_rule=rule, reference_batch=12).build(12)
         assert [ruled.factor(step, step / 20) for step in range(20)] == [plain.build(12).factor(step, step / 20) for step in range(20)]
 
 
@@ -138,7 +141,7 @@ def test_the_reference_batch_itself_changes_no_bit() -> None:
 )
 def test_settings_that_contradict_are_refused_at_their_place(settings: dict[str, object], place: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as refused:
-        ExperimentConfig.load("bible").changed(schedule=settings)
+        ExperimentConfig.load("bible").replace(schedule=settings)
     assert refused.value.path == f"schedule.{place}"
 
 

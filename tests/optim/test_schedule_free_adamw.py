@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from assay.nn.linear import Parameter
+from assay.nn.linear import ParameterInfo
 from assay.optim.base import Optimizer
 from assay.optim.schedule_free_adamw import ScheduleFreeAdamwConfig
 from optim.quadratic import FACTORS, START, parameter, slope, step_with, steps
@@ -51,14 +51,14 @@ def test_a_first_rate_of_zero_does_no_harm() -> None:
     assert next(steps(ScheduleFreeAdamwConfig(), (0.0, 1.0))) == START
 
 
-def trained(count: int) -> tuple[Parameter, Optimizer]:
-    given = Parameter("w", nn.Parameter(torch.ones(6, 5)), "matrix", (6,))
+def trained(count: int) -> tuple[ParameterInfo, Optimizer]:
+    given = ParameterInfo("w", nn.Parameter(torch.ones(6, 5)), "matrix", (6,))
     optimizer = ScheduleFreeAdamwConfig(lr=0.05).build([given])
     more(given, optimizer, range(count))
     return given, optimizer
 
 
-def more(given: Parameter, optimizer: Optimizer, which: range) -> None:
+def more(given: ParameterInfo, optimizer: Optimizer, which: range) -> None:
     for seed in which:
         step_with(optimizer, [given], [torch.randn(6, 5, generator=torch.Generator().manual_seed(seed))])
 
@@ -66,7 +66,7 @@ def more(given: Parameter, optimizer: Optimizer, which: range) -> None:
 def test_the_weights_that_are_scored_are_others_and_training_goes_on_as_if_nobody_had_looked() -> None:
     given, optimizer = trained(3)
     training = given.tensor.detach().clone()
-    with optimizer.averaged():
+    with optimizer.use_averaged_weights():
         scored = given.tensor.detach().clone()
     assert torch.equal(training, given.tensor)
     assert (scored - training).abs().max() > 1e-3
@@ -80,7 +80,7 @@ def test_they_are_restored_even_if_scoring_fails() -> None:
     training = given.tensor.detach().clone()
 
     def fail() -> None:
-        with optimizer.averaged():
+        with optimizer.use_averaged_weights():
             given.tensor.data.zero_()
             raise KeyboardInterrupt
 
@@ -91,7 +91,7 @@ def test_they_are_restored_even_if_scoring_fails() -> None:
 
 def test_before_the_first_step_the_average_is_the_weights() -> None:
     given, optimizer = trained(0)
-    with optimizer.averaged():
+    with optimizer.use_averaged_weights():
         assert torch.equal(given.tensor, torch.ones(6, 5))
 
 
@@ -101,7 +101,7 @@ def test_a_checkpoint_of_the_average_goes_on_at_the_point_between() -> None:
     torch.save(optimizer.state_dict(), file)
     file.seek(0)
     resumed, other = trained(0)
-    with optimizer.averaged():
+    with optimizer.use_averaged_weights():
         resumed.tensor.data.copy_(given.tensor)  # what a checkpoint saves as the model
     state: Any = torch.load(file, weights_only=True)
     other.load_state_dict(state)
@@ -119,6 +119,6 @@ def test_the_average_goes_down_a_quadratic_without_a_schedule() -> None:
         step_with(optimizer, [given], [3 * given.tensor.detach() - 1 + torch.randn(1, 1, generator=generator, dtype=torch.float64)])
     (part,) = optimizer.parts.values()
     last = float(part.state[given.tensor]["z"])
-    with optimizer.averaged():
+    with optimizer.use_averaged_weights():
         assert given.tensor.item() == pytest.approx(1 / 3, abs=0.1)
         assert abs(given.tensor.item() - 1 / 3) < abs(last - 1 / 3)  # by averaging, not by small steps

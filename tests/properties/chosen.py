@@ -19,7 +19,7 @@ MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")  # wher
 FEW: Mapping[str, frozenset[str]] = {
     "mixer": frozenset({"local", "xl", "linear", "lstm"}),
     "cell": frozenset({"lstm"}),
-    "feed": frozenset({"glu", "moe"}),
+    "feedforward": frozenset({"glu", "moe"}),
     "norm": frozenset({"rms_norm"}),
     "residual": frozenset({"mix"}),
     "position": frozenset({"rope", "relative"}),
@@ -29,7 +29,7 @@ FEW: Mapping[str, frozenset[str]] = {
     "objective": frozenset({"multi_token"}),
     "optimizer": frozenset({"adamw", "muon"}),
     "schedule": frozenset({"cosine"}),
-    "plan": frozenset({"windows", "lanes"}),
+    "batches": frozenset({"windows", "streams"}),
     "split": frozenset({"shuffle"}),
     "tokenizer": frozenset({"bpe"}),
     "corpus": frozenset({"text"}),

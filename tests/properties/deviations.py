@@ -38,5 +38,5 @@ def deviations(case: Case) -> dict[str, str]:
     parts = [type(case.leaf), type(case.objective.build(model, torch.Generator())), *map(type, model.modules())]
     declared: dict[str, str] = {}
     for part in parts:
-        declared |= getattr(part, "deviates", {})
+        declared |= getattr(part, "property_exemptions", {})
     return declared

@@ -23,7 +23,7 @@ RELEVANT: Mapping[str, frozenset[str]] = {
     "cell": PROPERTIES,
     "model": PROPERTIES,
     "position": PROPERTIES,
-    "feed": POSITIONWISE,
+    "feedforward": POSITIONWISE,
     "norm": POSITIONWISE,
     "activation": POSITIONWISE,
     "residual": POSITIONWISE | DOCUMENTS,  # is told of documents

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from assay.core.config import FAMILIES
-from assay.nn.feed.glu import GluConfig
-from assay.nn.feed.low_rank import LowRankConfig
+from assay.nn.feedforward.dense import GluConfig
+from assay.nn.feedforward.moe import MoeConfig
 from properties import chosen
 from properties.test_training_settings import FAMILY_NAMES
 from support.broken import ToyConfig
@@ -22,8 +22,8 @@ def test_each_family_has_kinds_that_stand_for_it() -> None:
 
 
 def test_a_kind_is_tried_when_its_file_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chosen, "changed_files", lambda: frozenset({Path(inspect.getfile(LowRankConfig)).resolve()}))
-    assert chosen.has_changed(LowRankConfig)
+    monkeypatch.setattr(chosen, "changed_files", lambda: frozenset({Path(inspect.getfile(MoeConfig)).resolve()}))
+    assert chosen.has_changed(MoeConfig)
     assert not chosen.has_changed(GluConfig)
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from assay.core.types import State
 from assay.nn.mixer import compressive, xl
-from assay.nn.mixer.base import Extras, Where
-from assay.nn.mixer.segments import Kept, Rows, Seen
+from assay.nn.mixer.base import AuxOutputs, LayerInputs
+from assay.nn.mixer.segments import SegmentRows, SegmentState, VisibleRows
 from support.kinds import Case, case_of, tiny
 from support.properties import learning, sequence, states
 from support.tiny import AT, T, batch, embedding, fresh, learner, lively, tokens
@@ -26,7 +26,7 @@ def of_xl() -> Case:
 
 
 def compressing(function: str = "convolution") -> Case:
-    return case_of(tiny(compressive.CompressiveConfig).changed(function=function))
+    return case_of(tiny(compressive.CompressiveConfig).replace(function=function))
 
 
 SOUND = [of_xl(), *map(compressing, FUNCTIONS)]
@@ -59,38 +59,38 @@ def no_gradient_leaves_its_segment(case: Case) -> None:
         assert torch.equal(before, torch.zeros_like(before)), f"the gradient of the logits at {t} leaves their segment"
 
 
-class RemembersTheLastCall(xl.Xl):
+class RemembersTheLastCall(xl.XlAttention):
     """Its memory is whatever the call before saw, and a call is a segment, as in the authors' code."""
 
-    def joined(self, kept: Kept | None, x: Tensor, where: Where) -> Rows:
-        rows = super().joined(kept, x, replace(where, stream=0))
+    def join_rows(self, kept: SegmentState | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
+        rows = super().join_rows(kept, x, replace(inputs, stream_position=0))
         return rows._replace(segments=1)
 
-    def keep(self, rows: Rows, memory: int) -> Kept:
-        return Kept(rows.x[:, rows.memory :].detach(), rows.position[:, rows.memory :])
+    def keep_rows(self, rows: SegmentRows, memory: int) -> SegmentState:
+        return SegmentState(rows.x[:, rows.memory :].detach(), rows.position[:, rows.memory :])
 
 
-class BeginsSegmentsWithCalls(xl.Xl):
+class BeginsSegmentsWithCalls(xl.XlAttention):
     """Counts positions in the call."""
 
-    def joined(self, kept: Kept | None, x: Tensor, where: Where) -> Rows:
-        return super().joined(kept, x, replace(where, stream=0))
+    def join_rows(self, kept: SegmentState | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
+        return super().join_rows(kept, x, replace(inputs, stream_position=0))
 
 
-class TakesItsSegmentForMemory(xl.Xl):
+class TakesItsSegmentForMemory(xl.XlAttention):
     """Puts a segment into memory before its queries have read it."""
 
-    def look(self, q: Tensor, seen: Seen, rows: Rows, where: Where) -> Tensor:
+    def attend_to_segments(self, q: Tensor, seen: VisibleRows, rows: SegmentRows, inputs: LayerInputs) -> Tensor:
         key, value = (F.pad(x, (0, 0, 0, -x.shape[2] % self.segment)) for x in (seen.own.key, seen.own.value))
         past = seen.own._replace(key=key, value=value, position=F.pad(seen.own.position, (0, key.shape[2] - q.shape[2])))
-        return super().look(q, seen._replace(parts=(seen.parts[0]._replace(past=past),)), rows, where)
+        return super().attend_to_segments(q, seen._replace(parts=(seen.parts[0]._replace(past=past),)), rows, inputs)
 
 
-class LetsGradientsThrough(xl.Xl):
+class LetsGradientsThrough(xl.XlAttention):
     """Reads memory with the keys and values that its rows had in their own segment."""
 
-    def heads_of(self, rows: Rows, where: Where) -> Any:
-        q, own, memory = super().heads_of(rows, where)
+    def project_rows(self, rows: SegmentRows, inputs: LayerInputs) -> Any:
+        q, own, memory = super().project_rows(rows, inputs)
         before = memory.key.shape[2] - rows.memory
         key, value = (
             torch.cat([a[:, :, : rows.memory], b[:, :, :before]], dim=2) for a, b in ((memory.key, own.key), (memory.value, own.value))
@@ -98,33 +98,33 @@ class LetsGradientsThrough(xl.Xl):
         return q, own, memory._replace(key=key, value=value)
 
 
-class FreezesItsMaps(compressive.LearnedCompressive):
+class FreezesItsMaps(compressive.LearnedCompressiveAttention):
     """Detaches the parameter itself, in place, for the loss that is to leave it alone."""
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        given = super().forward(x, state, where)
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        given = super().forward(x, state, inputs)
         self.project.weight.detach_()
         return given
 
 
-class FreezesThemLater(compressive.LearnedCompressive):
+class FreezesThemLater(compressive.LearnedCompressiveAttention):
     """The same where the first call has nothing to compress."""
 
     calls = 0
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        given = super().forward(x, state, where)
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        given = super().forward(x, state, inputs)
         if self.calls:
             self.project.weight.detach_()
         self.calls += 1
         return given
 
 
-class ForgetsWhatWasUsed(compressive.MostUsed):
+class ForgetsWhatWasUsed(compressive.MostUsedCompressiveAttention):
     """Counts attention in the call alone."""
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        return super().forward(x, state and state._replace(usage=torch.zeros_like(state.usage)), where)
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        return super().forward(x, state and state._replace(usage=torch.zeros_like(state.usage)), inputs)
 
 
 BROKEN: tuple[tuple[type, Callable[[], Case], Check, str], ...] = (
@@ -141,7 +141,7 @@ BROKEN: tuple[tuple[type, Callable[[], Case], Check, str], ...] = (
 def put_in_place(broken: type, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the sound config builds is the broken mixer."""
     sound = broken.__mro__[1]
-    monkeypatch.setattr(xl if sound is xl.Xl else compressive, sound.__name__, broken)
+    monkeypatch.setattr(xl if sound is xl.XlAttention else compressive, sound.__name__, broken)
 
 
 @pytest.mark.parametrize("check", [every_step_teaches_all, no_gradient_leaves_its_segment], ids=lambda check: check.__name__)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from assay.core.config import FAMILIES
 from assay.core.types import State
-from assay.models import hourglass, resample, unet
-from assay.models.stem import Passage
-from assay.nn.mixer.base import Extras, Where
+from assay.models import hourglass, resample, staged
+from assay.models.forward_pass import ForwardPass
+from assay.nn.mixer.base import AuxOutputs, LayerInputs
 from support.kinds import Case, case_of, tiny
 from support.properties import learning, numerics, sequence, states
 
@@ -24,7 +24,7 @@ NESTED = "1@1 1@2 1@4 1@2 1@1"
 
 
 def shape(kind: str, **settings: Any) -> Case:
-    return case_of(tiny(FAMILIES["model"].kinds[kind]).changed(**settings))
+    return case_of(tiny(FAMILIES["model"].kinds[kind]).replace(**settings))
 
 
 def glass(stages: str = "1@1 1@3 1@1", **settings: Any) -> Case:
@@ -80,63 +80,68 @@ def test_a_trunk_of_another_shape_is_captured_whole(name: str) -> None:
 class CountsGroupsInTheCall(hourglass.Hourglass):
     """Its levels number the groups of each call from 0."""
 
-    def _below(self, where: Where, factor: int, complete: int, like: Tensor) -> Where:
-        return replace(super()._below(replace(where, stream=0), factor, complete, like), stream=-(-where.stream // factor))
+    def _group_inputs(self, inputs: LayerInputs, factor: int, complete: int, like: Tensor) -> LayerInputs:
+        return replace(
+            super()._group_inputs(replace(inputs, stream_position=0), factor, complete, like),
+            stream_position=-(-inputs.stream_position // factor),
+        )
 
 
 class BeginsGroupsWithCalls(hourglass.Hourglass):
     """Takes no rows of an open group along."""
 
-    def _pass_valley(
-        self, valley: hourglass.Valley, x: Tensor, state: hourglass.ValleyState | None, place: Passage
-    ) -> tuple[Tensor, hourglass.ValleyState | None]:
-        x, state = super()._pass_valley(valley, x, state, place)
-        return x, state and state._replace(rows=torch.zeros_like(state.rows))
+    def _run_inner_level(
+        self, inner: hourglass.InnerLevel, x: Tensor, state: hourglass.InnerLevelState | None, forward_pass: ForwardPass
+    ) -> tuple[Tensor, hourglass.InnerLevelState | None]:
+        x, state = super()._run_inner_level(inner, x, state, forward_pass)
+        return x, state and state._replace(partial_group=torch.zeros_like(state.partial_group))
 
 
 class ForgetsTheLastGroup(hourglass.Hourglass):
     """Reads nothing in a group that an earlier call completed."""
 
-    def _pass_valley(
-        self, valley: hourglass.Valley, x: Tensor, state: hourglass.ValleyState | None, place: Passage
-    ) -> tuple[Tensor, hourglass.ValleyState | None]:
-        return super()._pass_valley(valley, x, state and state._replace(last=torch.zeros_like(state.last)), place)
+    def _run_inner_level(
+        self, inner: hourglass.InnerLevel, x: Tensor, state: hourglass.InnerLevelState | None, forward_pass: ForwardPass
+    ) -> tuple[Tensor, hourglass.InnerLevelState | None]:
+        return super()._run_inner_level(
+            inner, x, state and state._replace(last_shortened=torch.zeros_like(state.last_shortened)), forward_pass
+        )
 
 
 class ShiftsTheOuterLevelAlone(hourglass.Hourglass):
     """Its inner levels pool a group with what comes after its first element."""
 
-    def _pass_valley(
-        self, valley: hourglass.Valley, x: Tensor, state: hourglass.ValleyState | None, place: Passage
-    ) -> tuple[Tensor, hourglass.ValleyState | None]:
-        if state is None and valley is not self.level.valley:
-            missing = torch.zeros_like(x[:, : -x.shape[1] % valley.factor])
-            return super()._pass_valley(
-                valley, torch.cat([x[:, valley.factor - 1 :], x[:, :1], missing], dim=1)[:, : x.shape[1]], state, place
+    def _run_inner_level(
+        self, inner: hourglass.InnerLevel, x: Tensor, state: hourglass.InnerLevelState | None, forward_pass: ForwardPass
+    ) -> tuple[Tensor, hourglass.InnerLevelState | None]:
+        if state is None and inner is not self.level.inner:
+            missing = torch.zeros_like(x[:, : -x.shape[1] % inner.factor])
+            return super()._run_inner_level(
+                inner, torch.cat([x[:, inner.factor - 1 :], x[:, :1], missing], dim=1)[:, : x.shape[1]], state, forward_pass
             )
-        return super()._pass_valley(valley, x, state, place)
+        return super()._run_inner_level(inner, x, state, forward_pass)
 
 
 class LooksUpAll(resample.UpsampleAttention):
     """Looks at all shortened vectors of the call."""
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        ahead = replace(where, position=where.position + where.position.shape[1])
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        ahead = replace(inputs, position=inputs.position + inputs.position.shape[1])
         return super().forward(x, state, ahead)
 
 
-class SkipsToEarlier(unet.Unet):
+class SkipsToEarlier(staged.Unet):
     """Adds what the partner gave one position later."""
 
-    def joined(self, index: int, x: Tensor, given: list[Tensor]) -> Tensor:
-        return super().joined(index, x, [one.roll(-1, dims=1) for one in given])
+    def layer_input(self, index: int, x: Tensor, saved_outputs: list[Tensor]) -> Tensor:
+        return super().layer_input(index, x, [one.roll(-1, dims=1) for one in saved_outputs])
 
 
-class LeavesASkipOut(unet.Unet):
+class LeavesASkipOut(staged.Unet):
     """Never uses its first weight."""
 
-    def joined(self, index: int, x: Tensor, given: list[Tensor]) -> Tensor:
-        return x if index == len(self.blocks) - 1 else super().joined(index, x, given)
+    def layer_input(self, index: int, x: Tensor, saved_outputs: list[Tensor]) -> Tensor:
+        return x if index == len(self.blocks) - 1 else super().layer_input(index, x, saved_outputs)
 
 
 BROKEN: tuple[tuple[type, Case, Check, str], ...] = (
@@ -157,7 +162,7 @@ BROKEN: tuple[tuple[type, Case, Check, str], ...] = (
 def test_a_broken_trunk_is_found_out(broken: type, subject: Case, check: Check, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check(subject)
     sound = broken.__mro__[1]
-    place = {hourglass.Hourglass: hourglass, resample.UpsampleAttention: resample, unet.Unet: unet}[sound]
+    place = {hourglass.Hourglass: hourglass, resample.UpsampleAttention: resample, staged.Unet: staged}[sound]
     monkeypatch.setattr(place, sound.__name__, broken)
     with pytest.raises(AssertionError, match=said):
         check(subject)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from assay.nn.activation import ReluConfig
-from assay.nn.feed.mlp import Mlp, MlpConfig
+from assay.nn.feedforward.base import DenseFeedforward
+from assay.nn.feedforward.dense import MlpConfig
 from assay.nn.init import InitConfig, NormalConfig
-from assay.nn.mixer.base import NOTHING, Extras
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs
 from assay.nn.norm import RmsNorm, RmsNormConfig
-from assay.nn.residual import Mix, MixConfig
+from assay.nn.residual import InputMixResidual, MixConfig
 from properties.deviations import PROPERTIES
 from properties.relevant import RELEVANT, is_relevant
 from support.kinds import PLAIN, SIDE, Case, case_of, tiny
@@ -58,13 +59,13 @@ def softmax_over_time(self: ReluConfig, x: Tensor) -> Tensor:
     return x * x.softmax(1)
 
 
-def with_a_capacity(self: Mlp, x: Tensor) -> tuple[Tensor, Extras]:
+def with_a_capacity(self: DenseFeedforward, x: Tensor) -> tuple[Tensor, AuxOutputs]:
     """Works on the first four positions of the call, as an expert that is full leaves the rest out."""
-    y = self.contract(self.activation.apply(self.expand(x)))
-    return torch.cat([y[:, :4], torch.zeros_like(y[:, 4:])], dim=1), NOTHING
+    y = self.contract(self.inner(self.expand(x)))
+    return torch.cat([y[:, :4], torch.zeros_like(y[:, 4:])], dim=1), NO_AUX_OUTPUTS
 
 
-def with_the_first(self: Mix, x: Tensor, where: Any) -> Tensor:
+def with_the_first(self: InputMixResidual, x: Tensor, where: Any) -> Tensor:
     """Mixes in the first vector of the call."""
     mixed: Tensor = x + where.embedding[:, :1]
     return mixed
@@ -77,8 +78,8 @@ BROKEN = (
     (RmsNorm, "forward", over_the_batch, RmsNormConfig),
     (RmsNorm, "forward", over_the_calls, RmsNormConfig),
     (ReluConfig, "apply", softmax_over_time, ReluConfig),
-    (Mlp, "forward", with_a_capacity, MlpConfig),
-    (Mix, "enter", with_the_first, MixConfig),
+    (DenseFeedforward, "forward", with_a_capacity, MlpConfig),
+    (InputMixResidual, "prepare_input", with_the_first, MixConfig),
 )
 
 
@@ -106,7 +107,7 @@ def test_what_an_objective_is_not_asked_looks_at_the_model_alone(name: str) -> N
 @pytest.mark.parametrize("name", sorted(PROPERTIES - RELEVANT["init"]))
 @pytest.mark.parametrize("deviation", [0.0, 0.5])
 def test_what_an_init_is_not_asked_holds_whatever_it_draws(name: str, deviation: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NormalConfig, "deviation", lambda self, fans: deviation)
+    monkeypatch.setattr(NormalConfig, "standard_deviation", lambda self, fans: deviation)
     monkeypatch.setattr(InitConfig, "factor", lambda self, multiplier: 0.3)
     CHECKS[name](case_of(tiny(NormalConfig)))
 

@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from assay.core.recipe import dump
+from assay.core.recipe import to_toml
 from support.kinds import Case
 from support.properties import learning
 
@@ -10,7 +10,7 @@ from support.properties import learning
 @pytest.mark.property("config round trip")
 def test_a_config_survives_its_file(case: Case) -> None:
     for config in (case.model, case.objective, case.leaf):
-        tree = tomllib.loads(dump(config.tree()))
+        tree = tomllib.loads(to_toml(config.tree()))
         again = type(config).make(tree)
         assert again == config
         assert again.digest() == config.digest()

@@ -13,17 +13,17 @@ from assay.core.parallel import Parallel
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.training.eta import Clock
+from assay.training.clock import Clock
 from assay.training.loop import train
 from properties import corpora
 from properties.chosen import has_changed, is_one_of_few
 from support.experiment import tree_of
 
-FAMILY_NAMES = ("optimizer", "schedule", "plan", "split", "tokenizer", "corpus")
-ROWS = {"window": 16, "batch": 4}
+FAMILY_NAMES = ("optimizer", "schedule", "batches", "split", "tokenizer", "corpus")
+ROWS = {"window": 16, "size": 4}
 SMALL: dict[str, dict[str, Any]] = {
     "windows": ROWS,
-    "lanes": ROWS,
+    "streams": ROWS,
     "documents": ROWS,
     "bpe": {"vocabulary": 280},
     "word": {"vocabulary": 270},
@@ -37,20 +37,20 @@ def cases() -> list[Any]:
         for kind, leaf in FAMILIES[family].kinds.items():
             for key, field in leaf.model_fields.items():
                 extra: Any = field.json_schema_extra or {}
-                if key != "kind" and extra.get("bites") != "report":
+                if key != "kind" and extra.get("affects") != "report":
                     marks = () if is_one_of_few(leaf) or has_changed(leaf) else pytest.mark.slow
                     found.append(pytest.param(family, leaf, key, extra, id=f"{family}/{kind}.{key}", marks=marks))
     return found
 
 
-def outcome(text: Path, family: str, settings: dict[str, Any], bites: str) -> Any:
+def outcome(text: Path, family: str, settings: dict[str, Any], affects: str) -> Any:
     """The fingerprint of the data, or all weights after 20 steps."""
     tree = merge(tree_of(text), {family: settings})
-    if settings["kind"] == "lanes":  # which want a model whose state stays small
+    if settings["kind"] == "streams":  # which want a model whose state stays small
         tree = merge(tree, {"model": {"kind": "recurrent", "width": 16, "hidden": [8]}})
-    config = ExperimentConfig.make(recipe.override(tree, ["train.budget=20steps"]))
+    config = ExperimentConfig.make(recipe.apply_overrides(tree, ["train.budget=20steps"]))
     prepared = load_data(config, text.parent)
-    if bites == "data":
+    if affects == "data":
         return prepared.fingerprint
     experiment = assemble(config, prepared, Parallel())
     train(experiment.state, experiment.setup, [], Clock())
@@ -64,7 +64,7 @@ def test_every_setting_changes_what_it_says(
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     text = corpora.write(tmp_path)
     corpora.know_enwik8(tmp_path, monkeypatch)
-    kind, needs, other = leaf.model_fields["kind"].default, {}, extra["other"]
+    kind, needs, other = leaf.model_fields["kind"].default, {}, extra["alternative"]
     if family == "corpus":
         needs = corpora.settings(kind, key, tmp_path)
         other = corpora.placed(corpora.OTHER.get(f"{kind}.{key}", other), tmp_path)
@@ -74,8 +74,8 @@ def test_every_setting_changes_what_it_says(
         needs = RULED
     plain = {"kind": kind, **SMALL.get(kind, {}), **needs}
     assert other is not None, f"{family}/{kind}.{key} has no second value; give setting(other=...)"
-    before, after = (outcome(text, family, settings, extra["bites"]) for settings in (plain, merge(plain, {key: other})))
-    if extra["bites"] == "data":
+    before, after = (outcome(text, family, settings, extra["affects"]) for settings in (plain, merge(plain, {key: other})))
+    if extra["affects"] == "data":
         assert before != after, f"{key}={json.dumps(other, default=str)} changes nothing"
     else:
         assert not torch.equal(before, after), f"{key}={json.dumps(other, default=str)} changes nothing"

@@ -13,11 +13,11 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install 'assay[dev]'")
 
-from assay.reports.page import page  # noqa: E402
+from assay.reports.page import render_page  # noqa: E402
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")
-LONG = "model.block.mixer={kind=local window=64} and model.block.feed={kind=glu hidden=256} with a very long name"
+LONG = "model.block.mixer={kind=local window=64} and model.block.feedforward={kind=glu hidden=256} with a very long name"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     arms = (*ARMS, arm(EVIL, {"model.width": 24}), arm(LONG, {"model.width": 32}))
     path = folder / "report.html"
-    path.write_text(page(reported(study(folder / "made", arms, lr_factors=[0.5, 1.0]))), encoding="utf-8")
+    path.write_text(render_page(reported(study(folder / "made", arms, lr_factors=[0.5, 1.0]))), encoding="utf-8")
     return path
 
 
@@ -89,17 +89,17 @@ def test_what_has_no_figure_stays_at_the_end_however_it_is_sorted(browser: Any, 
 
 def test_tokens_are_gone_through_by_arrow_keys_and_pointed_at(browser: Any, file: Path) -> None:
     page = Opened(browser, file).page
-    tokens, told = page.locator(".tokens").first.locator("span"), page.locator("#told")
+    tokens, tooltip = page.locator(".tokens").first.locator("span"), page.locator("#tooltip")
     assert page.locator(".tokens span[tabindex='0']").count() == page.locator(".tokens").count(), "each text is one stop"
     tokens.first.focus()
-    assert told.text_content() == "base: “In”: 0.25 bits"
+    assert tooltip.text_content() == "base: “In”: 0.25 bits"
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert told.text_content() == "base: “é”: 9.00 bits in 2 tokens"
+    assert tooltip.text_content() == "base: “é”: 9.00 bits in 2 tokens"
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.textContent").startswith(" the <script>")
     tokens.last.hover()
-    assert told.text_content() == "base: end of the document: 3.00 bits"
+    assert tooltip.text_content() == "base: end of the document: 3.00 bits"
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])

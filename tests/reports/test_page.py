@@ -14,7 +14,7 @@ from support.reported import ARMS, EVIL, Page, reported, study
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from assay.reports.page import TEMPLATES, page, sections
+from assay.reports.page import TEMPLATES, list_sections, render_page
 
 REFERRING = {"aria-labelledby", "href"}
 
@@ -23,7 +23,7 @@ REFERRING = {"aria-labelledby", "href"}
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a study with tried learning rates, scored on test."""
     found = study(tmp_path_factory.mktemp("tuned"), lr_factors=[0.5, 1.0, 2.0], report_on="test")
-    return page(reported(found))
+    return render_page(reported(found))
 
 
 def test_the_verdict_comes_first_and_warnings_right_after(tuned: str) -> None:
@@ -36,7 +36,7 @@ def test_the_verdict_comes_first_and_warnings_right_after(tuned: str) -> None:
 
 def test_every_part_of_a_whole_study_is_there(tuned: str) -> None:
     assert re.findall(r'<section id="([a-z]+)"', tuned) == [
-        "verdict", "warnings", "results", "yardsticks", "differences", "learning", "costs", "rates", "context", "gradients", "reading",
+        "verdict", "warnings", "results", "baselines", "differences", "learning", "costs", "rates", "context", "gradients", "reading",
         "samples", "changes", "protocol", "machine", "runs",
     ]  # fmt: skip
 
@@ -76,21 +76,21 @@ def test_words_in_pictures_are_words_and_their_colours_those_of_the_page(tuned: 
 
 def test_names_from_data_are_harmless(tmp_path: Path) -> None:
     found = study(tmp_path, [arm(), arm(EVIL, {"model.width": 24})], question=f"Is {EVIL} safe?", seeds=[0])
-    text = page(reported(found))
+    text = render_page(reported(found))
     assert Page(text).tags.count("script") == 1
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert all("alert" not in value or name in ("title", "data-who", "aria-label") for _, name, value in Page(text).attributes)
+    assert all("alert" not in value or name in ("title", "data-model", "aria-label") for _, name, value in Page(text).attributes)
 
 
 def test_the_same_study_gives_the_same_page_byte_for_byte(tmp_path: Path) -> None:
     found = study(tmp_path, ARMS[:2])
-    assert page(reported(found)) == page(reported(found))
+    assert render_page(reported(found)) == render_page(reported(found))
 
 
 def test_forty_arms_with_long_names_have_a_page_far_below_two_megabytes(tmp_path: Path) -> None:
     arms = [arm(), *(arm(f"model.width={width} and a name that is rather long", {"model.width": width}) for width in range(18, 96, 2))]
-    text = page(reported(study(tmp_path, arms, seeds=[0])))
+    text = render_page(reported(study(tmp_path, arms, seeds=[0])))
     assert "32 others, in grey" in text
     assert text.count('<th scope="row"><span>model.width=') >= 2 * 39
     assert len(text.encode()) < 500_000
@@ -99,7 +99,7 @@ def test_forty_arms_with_long_names_have_a_page_far_below_two_megabytes(tmp_path
 @pytest.mark.parametrize(("leave", "there"), [(("depth-2",), "differences"), (("base",), "results"), (("",), "runs")])
 def test_a_study_that_has_just_begun_has_a_page_that_says_so(tmp_path: Path, leave: tuple[str, ...], there: str) -> None:
     found = study(tmp_path, leave=leave)
-    text = page(reported(found))
+    text = render_page(reported(found))
     assert f'<section id="{there}"' in text
     assert "waiting" in text
 
@@ -107,15 +107,15 @@ def test_a_study_that_has_just_begun_has_a_page_that_says_so(tmp_path: Path, lea
 def test_a_run_that_failed_is_shown_with_its_reason(tmp_path: Path) -> None:
     found = study(tmp_path, ARMS[:2])
     failed = found.arm("depth=2").runs[1].run
-    failed.set_status(state="failed", step=7, error="the loss became NaN <here>")
-    text = page(reported(read_study(tmp_path)))
+    failed.update_status(state="failed", step=7, error="the loss became NaN <here>")
+    text = render_page(reported(read_study(tmp_path)))
     assert f'<span>{failed.name}</span></th><td class="words">depth=2</td><td>failed</td><td>7 of 50 steps</td>' in text
     assert "the loss became NaN &lt;here&gt;" in text
     assert "2 arms, 5 of 6 runs finished" in text
 
 
 def test_a_base_alone_has_a_page(tmp_path: Path) -> None:
-    text = page(reported(study(tmp_path, ARMS[:1], seeds=[0])))
+    text = render_page(reported(study(tmp_path, ARMS[:1], seeds=[0])))
     assert '<section id="differences"' not in text
     assert '<section id="changes"' not in text
     assert "The base alone was run" in text
@@ -125,7 +125,7 @@ def test_another_figure_than_bits_per_byte_is_named_and_turned_the_right_way(tmp
     found = reported(study(tmp_path, ARMS[:2], metric="top1_accuracy"))
     assert "higher is better" in found.metric_meaning
     figure = [column.name for column in found.table.columns].index("figure")
-    assert sorted(found.table.rows, key=lambda row: row[figure].order or 0)[0][1].text == "depth=2"
+    assert sorted(found.table.rows, key=lambda row: row[figure].sort_key or 0)[0][1].text == "depth=2"
 
 
 def test_a_grid_shows_what_each_axis_does(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_grid_shows_what_each_axis_does(tmp_path: Path) -> None:
     arms = [arm(), arm("depth=2", {"model.depth": 2}), arm("width=24", {"model.width": 24}), arm("depth=2 width=24", both)]
     found = reported(study(tmp_path, arms, mode="grid"))
     assert [axis for axis, _ in found.effects] == ["model.depth", "model.width", "pairs of values, less what each does alone"]
-    assert "By axis" in page(found)
+    assert "By axis" in render_page(found)
 
 
 def test_tokens_are_coloured_by_their_bits_and_say_them(tuned: str) -> None:
@@ -147,7 +147,7 @@ def test_without_weights_it_says_so_and_goes_on(tmp_path: Path) -> None:
     found = study(tmp_path, ARMS[:2])
     for file in tmp_path.glob("*/reading-best.json"):
         file.unlink()
-    text = page(reported(found))
+    text = render_page(reported(found))
     assert "base could not be read: " in text
     assert '<section id="samples"' in text
 
@@ -180,4 +180,4 @@ def test_ink_stands_out_from_its_ground(scheme: int) -> None:
 
 def test_sections_are_those_of_the_contents(tuned: str, tmp_path: Path) -> None:
     found = reported(study(tmp_path, ARMS[:2]))
-    assert re.findall(r'<li><a href="#([a-z]+)"', page(found)) == list(sections(found))
+    assert re.findall(r'<li><a href="#([a-z]+)"', render_page(found)) == list(list_sections(found))

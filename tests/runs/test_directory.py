@@ -7,8 +7,19 @@ from pathlib import Path
 import pytest
 
 from assay.errors import RunError, UserError
-from assay.runs.directory import CONFIG, METRICS, PROVENANCE, STATUS, TIMINGS, RunDirectory, all_runs, create, find, runs_folder
-from assay.runs.provenance import code_hash, code_version, provenance
+from assay.runs.directory import (
+    CONFIG,
+    METRICS,
+    PROVENANCE,
+    STATUS,
+    TIMINGS,
+    RunDirectory,
+    create_run,
+    find_run,
+    list_runs,
+    resolve_runs_folder,
+)
+from assay.runs.provenance import code_hash, code_version, collect_provenance
 from assay.runs.status import Status
 
 DIGEST = "0123456789abcdef"
@@ -16,34 +27,34 @@ DIGEST = "0123456789abcdef"
 
 def made(folder: Path, name: str = "bible", at: int = 0) -> RunDirectory:
     """A run whose config was written at a second of its own."""
-    run = create(folder, name, DIGEST, 0)
+    run = create_run(folder, name, DIGEST, 0)
     (run.path / CONFIG).write_text("")
     os.utime(run.path / CONFIG, (at, at))
     return run
 
 
 def test_a_name_tells_recipe_digest_and_seed_and_nothing_is_overwritten(tmp_path: Path) -> None:
-    names = [create(tmp_path / "runs", "bible", DIGEST, 3).name for _ in range(3)]
+    names = [create_run(tmp_path / "runs", "bible", DIGEST, 3).name for _ in range(3)]
     assert names == ["bible-01234567-s3", "bible-01234567-s3-2", "bible-01234567-s3-3"]
-    assert create(tmp_path / "runs", "bible", DIGEST, 4).name == "bible-01234567-s4"
+    assert create_run(tmp_path / "runs", "bible", DIGEST, 4).name == "bible-01234567-s4"
 
 
 @pytest.mark.parametrize("name", ["a/b", "../up", "", ".hidden", "two words", "tab\t"])
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="cannot be a run's name; use letters"):
-        create(tmp_path, name, DIGEST, 0)
+        create_run(tmp_path, name, DIGEST, 0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_found_by_path_name_and_as_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = made(tmp_path / "runs", at=200), made(tmp_path / "runs", at=100)
     folder = tmp_path / "runs"
-    assert find(str(first.path), tmp_path / "elsewhere").path == first.path
-    assert find(second.name, folder).path == second.path
-    assert find("last", folder).path == first.path
-    assert [run.name for run in all_runs(folder)] == [second.name, first.name]
+    assert find_run(str(first.path), tmp_path / "elsewhere").path == first.path
+    assert find_run(second.name, folder).path == second.path
+    assert find_run("last", folder).path == first.path
+    assert [run.name for run in list_runs(folder)] == [second.name, first.name]
     monkeypatch.chdir(folder)
-    assert find(first.name, tmp_path / "elsewhere").path == first.path
+    assert find_run(first.name, tmp_path / "elsewhere").path == first.path
 
 
 def test_a_run_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
@@ -51,54 +62,54 @@ def test_a_run_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
     made(tmp_path, "shakespeare")
     for wrong in ("bible-01234568-s0", str(tmp_path / "bible-01234568-s0")):
         with pytest.raises(RunError, match="did you mean 'bible-01234567-s0'"):
-            find(wrong, tmp_path)
+            find_run(wrong, tmp_path)
     with pytest.raises(RunError, match=r"no runs in .*train one with `assay train bible`, or give --runs-dir"):
-        find("last", tmp_path / "none")
+        find_run("last", tmp_path / "none")
 
 
 def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
-    create(tmp_path, "begun", DIGEST, 0)
-    assert all_runs(tmp_path) == []
+    create_run(tmp_path, "begun", DIGEST, 0)
+    assert list_runs(tmp_path) == []
 
 
 def test_runs_are_kept_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASSAY_RUNS", raising=False)
-    assert runs_folder(None) == Path("runs")
+    assert resolve_runs_folder(None) == Path("runs")
     monkeypatch.setenv("ASSAY_RUNS", str(tmp_path))
-    assert runs_folder(None) == tmp_path
-    assert runs_folder(Path("here")) == Path("here")
+    assert resolve_runs_folder(None) == tmp_path
+    assert resolve_runs_folder(Path("here")) == Path("here")
 
 
 def test_lines_come_back_and_a_half_written_last_one_is_left_out(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    assert list(run.lines(METRICS)) == []
+    assert list(run.read_lines(METRICS)) == []
     lines = [{"step": step, "loss": 0.1 + step / 3} for step in (1, 2, 3)]
     for line in lines:
-        run.append(METRICS, line)
+        run.append_line(METRICS, line)
     with (tmp_path / METRICS).open("a") as file:
         file.write('{"step": 4, "lo')
-    assert list(run.lines(METRICS)) == lines
+    assert list(run.read_lines(METRICS)) == lines
 
 
 def test_rewind_drops_what_will_be_computed_again(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     for step in (2, 4, 4, 6):
-        run.append(METRICS, {"step": step})
-        run.append(TIMINGS, {"step": step})
+        run.append_line(METRICS, {"step": step})
+        run.append_line(TIMINGS, {"step": step})
     with (tmp_path / METRICS).open("a") as file:
         file.write('{"step": 8')
     run.rewind(4)
-    run.append(METRICS, {"step": 5})
-    assert [line["step"] for line in run.lines(METRICS)] == [2, 4, 4, 5]
-    assert [line["step"] for line in run.lines(TIMINGS)] == [2, 4, 4]
+    run.append_line(METRICS, {"step": 5})
+    assert [line["step"] for line in run.read_lines(METRICS)] == [2, 4, 4, 5]
+    assert [line["step"] for line in run.read_lines(TIMINGS)] == [2, 4, 4]
     assert (tmp_path / METRICS).read_text().count("\n") == 4
 
 
 def test_status_changes_some_values_and_survives_damage(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     assert run.status() == {"state": "unknown", "failure": None}
-    run.set_status(state="running", step=3)
-    run.set_status(step=4)
+    run.update_status(state="running", step=3)
+    run.update_status(step=4)
     assert run.status() == {"state": "running", "step": 4, "failure": None}
     (tmp_path / STATUS).write_text('{"state": "run')
     assert run.status() == {"state": "unknown", "failure": None}
@@ -118,22 +129,22 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(KeyboardInterrupt):
             run.write_json("scores/a.json", {"x": 2})
     assert json.loads((tmp_path / "scores/a.json").read_text()) == {"x": 1}
-    assert run.scores() == [{"x": 1}]
+    assert run.scores_by_file() == {"a": {"x": 1}}
     with pytest.raises(TypeError):
         run.write_json("scores/a.json", {"x": object()})
-    assert run.scores() == [{"x": 1}]
+    assert run.scores_by_file() == {"a": {"x": 1}}
 
 
 def test_scores_are_listed_oldest_first(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     for second, name in ((30, "a"), (10, "b"), (20, "c")):
         os.utime(run.write_json(f"scores/{name}.json", {"name": name}), (second, second))
-    assert [score["name"] for score in run.scores()] == ["b", "c", "a"]
-    assert RunDirectory(tmp_path / "none").scores() == []
+    assert list(run.scores_by_file()) == ["b", "c", "a"]
+    assert RunDirectory(tmp_path / "none").scores_by_file() == {}
 
 
 def test_provenance_tells_code_versions_and_machine() -> None:
-    facts = provenance()
+    facts = collect_provenance()
     assert facts["code"] == code_hash()
     assert len(code_hash()) == 64
     assert code_version().endswith(code_hash()[:8])
@@ -149,14 +160,14 @@ def test_what_is_no_status_is_an_unknown_one(tmp_path: Path, written: str) -> No
     run = RunDirectory(tmp_path)
     assert run.status() == {"state": "unknown", "failure": None}
     assert run.provenance() == {}
-    assert Status.of(run.status()) == Status.of({}) == Status("unknown")
+    assert Status.from_dict(run.status()) == Status.from_dict({}) == Status("unknown")
 
 
 @pytest.mark.parametrize("damage", [b'{"step": 2, "lo\n', b"[]\n", b'{"step": "\xff"}\n'])
 def test_a_damaged_line_is_named_with_its_number(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / METRICS).write_bytes(b'{"step": 1}\n' + damage + b'{"step": 3}\n')
     with pytest.raises(RunError, match=r"metrics.jsonl, line 2: is damaged; restore it from a copy, or delete the line"):
-        list(RunDirectory(tmp_path).lines(METRICS))
+        list(RunDirectory(tmp_path).read_lines(METRICS))
 
 
 @pytest.mark.parametrize("damage", ["{", "[]"])
@@ -164,24 +175,24 @@ def test_a_damaged_score_is_named(tmp_path: Path, damage: str) -> None:
     run = RunDirectory(tmp_path)
     run.write_json("scores/end-best.json", {}).write_text(damage)
     with pytest.raises(RunError, match=r"scores/end-best.json: is damaged; delete it, and score again with `assay score`"):
-        run.named_scores()
+        run.scores_by_file()
 
 
 def test_a_folder_that_is_called_as_a_config_makes_no_run(tmp_path: Path) -> None:
     (tmp_path / "odd" / CONFIG).mkdir(parents=True)
-    assert all_runs(tmp_path) == []
+    assert list_runs(tmp_path) == []
     with pytest.raises(RunError, match="no runs in"):
-        find("odd", tmp_path)
+        find_run("odd", tmp_path)
 
 
 def test_runs_that_are_only_in_folders_of_the_folder_are_named_as_they_are_found(tmp_path: Path) -> None:
     run = made(tmp_path / "study")
     with pytest.raises(RunError, match=rf"no run 'last' in .*; name one by its folder too: study/{run.name}$"):
-        find("last", tmp_path)
-    assert find(f"study/{run.name}", tmp_path).path == run.path
+        find_run("last", tmp_path)
+    assert find_run(f"study/{run.name}", tmp_path).path == run.path
 
 
 def test_a_file_is_no_folder_of_runs(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file: is a file, and runs are kept in a folder; name a folder, not a file"):
-        runs_folder(tmp_path / "file")
+        resolve_runs_folder(tmp_path / "file")

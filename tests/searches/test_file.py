@@ -29,8 +29,8 @@ def test_a_scale_is_laid_over_the_file_and_replaces_values_of_a_key_whole(tmp_pa
 
 def test_a_grid_has_as_many_trials_as_points_unless_fewer_are_asked_for(tmp_path: Path) -> None:
     space = {"model.width": {"int": [8, 24], "step": 8}, "model.depth": {"choice": [1, 2]}}
-    assert load(tmp_path, sampler="grid", trials=None, space=space).count == 6
-    assert load(tmp_path, sampler="grid", trials=4, space=space).count == 4
+    assert load(tmp_path, sampler="grid", trials=None, space=space).trial_count == 6
+    assert load(tmp_path, sampler="grid", trials=4, space=space).trial_count == 4
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_a_grid_has_as_many_trials_as_points_unless_fewer_are_asked_for(tmp_path
         ({"pruner": {"kind": "asha", "min_token": 3}}, "pruner.min_token: unknown key; did you mean 'min_tokens'?"),
         ({"metric": "bits_per_bite"}, "metric: unknown figure 'bits_per_bite'; did you mean 'bits_per_byte'?"),
         ({"match": ["tokens", "flops"]}, "match: tokens and flops cannot both be equal"),
-        ({"seeds": [0, 0]}, "seeds: names one twice"),
-        ({"sampler": "grid"}, 'space."optimizer.lr": has no end of values for a grid'),
+        ({"seeds": [0, 0]}, "seeds: names a value twice"),
+        ({"sampler": "grid"}, 'space."optimizer.lr": has endless values, and a grid needs a list'),
         ({"space": {"train.seed": {"int": [0, 9]}}}, "the luckiest seed would win"),
         ({"metric": "nats_per_token", "space": {"tokenizer": {"choice": ["byte", "char"]}}}, "is per token"),
         ({"space": {"optimizer.lr": {"log": [1e-4]}}}, 'space."optimizer.lr".log'),

@@ -47,7 +47,7 @@ def test_what_is_noted_reported_and_told_is_read_by_others(tmp_path: Path) -> No
     trial = one.ask()
     assert trial is not None
     one.report(0, 512, 3.5)
-    one.note(0, runs=["a"])
+    one.add_notes(0, runs=["a"])
     assert other.trials() == [Trial(0, "running", trial.point, None, {512: 3.5}, {"runs": ["a"]})]
     other.prune(0, reason="late")
     assert one.trials() == [Trial(0, "pruned", trial.point, 3.5, {512: 3.5}, {"runs": ["a"], "reason": "late"})]

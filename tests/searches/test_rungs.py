@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from assay.runs.directory import RunDirectory
-from assay.searches.results import results
-from assay.searches.work import next_trial
+from assay.searches.results import read_results
+from assay.searches.workers import take_next_trial
 from support.small_search import begun, make, quiet, states, trials
 from support.small_study import at_home, metrics
 
@@ -38,14 +38,14 @@ def test_a_bad_trial_ends_at_its_first_rung_and_its_checkpoint_is_kept(tmp_path:
     assert (status["state"], status["step"], status["error"]) == ("pruned", 4, None)
     assert (search.path / bad.runs[0] / "checkpoints" / "step-00000004").is_dir()
     assert "pruned at 512 tokens" in bad.reason
-    assert results(search).best[0].number == 0
+    assert read_results(search).ranked_trials[0].number == 0
 
 
 def test_rungs_are_counted_in_tokens_so_that_a_larger_batch_is_judged_after_fewer_steps(tmp_path: Path) -> None:
-    space = {"plan.batch": {"choice": [8, 16]}, "optimizer.lr": {"choice": [1e-2, 1e-5]}}
+    space = {"batches.size": {"choice": [8, 16]}, "optimizer.lr": {"choice": [1e-2, 1e-5]}}
     search = searched(tmp_path, space=space)
     stopped = {
-        trial.point["plan.batch"]: RunDirectory(search.path / trial.runs[0]).status()["step"]
+        trial.point["batches.size"]: RunDirectory(search.path / trial.runs[0]).status()["step"]
         for trial in trials(search)
         if trial.state == "pruned"
     }
@@ -63,11 +63,11 @@ def test_rungs_disturb_nothing(tmp_path: Path) -> None:
 
 def test_a_trial_whose_worker_died_after_the_judgement_is_not_judged_again(tmp_path: Path) -> None:
     search = begun(tmp_path, trials=1, budget="20steps", pruner=ASHA)
-    taken = next_trial(search, quiet)
+    taken = take_next_trial(search, quiet)
     assert taken is not None
     trial, lock = taken
     search.journal.report(trial.number, 512, 5.0)
-    search.journal.note(trial.number, stopped="pruned at 512 tokens with 5.0000 bits per byte")
+    search.journal.add_notes(trial.number, stopped="pruned at 512 tokens with 5.0000 bits per byte")
     lock.release()
     (search.path / trial.runs[0]).mkdir()
     assert make(search) == {"pruned": 1}

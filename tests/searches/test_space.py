@@ -52,7 +52,7 @@ def test_a_condition_on_a_conditional_key_needs_both_to_hold() -> None:
             "c": {"uniform": [0.0, 1.0], "when": {"b": True}},
         }
     )
-    assert space.points != []
+    assert space.grid_points != []
     for seed in range(50):
         point = drawn(space, seed)
         assert ("c" in point) == (point["a"] == 1 and point.get("b") is True)
@@ -67,7 +67,7 @@ def test_the_points_of_a_conditional_grid_are_each_listed_once() -> None:
             "rate": {"uniform": [0.0, 0.3], "step": 0.15},
         }
     )
-    points = space.points()
+    points = space.grid_points()
     assert len(points) == (1 + 3) * 2 * 3
     assert len({tuple(sorted(point.items())) for point in points}) == len(points)
     assert {point["rate"] for point in points} == {0.0, 0.15, 0.3}
@@ -100,7 +100,10 @@ def test_tables_within_tables_mean_the_same_as_quoted_keys() -> None:
         ({"a": {"choice": [1], "when": {"mixr": 1}}, "mixer": {"choice": [1]}}, "'mixr' is no key of this space; did you mean 'mixer'?"),
         ({"a": {"choice": [1], "when": {"b": "locl"}}, "b": {"choice": ["local", "full"]}}, "'b' is never locl; did you mean 'local'?"),
         ({"a": {"choice": [1], "when": {"b": 1}}, "b": {"log": [1.0, 2.0]}}, "a condition needs a choice or an int"),
-        ({"a": {"choice": [1], "when": {"b": 1}}, "b": {"choice": [1], "when": {"a": 1}}}, "the conditions of a and b go in a circle"),
+        (
+            {"a": {"choice": [1], "when": {"b": 1}}, "b": {"choice": [1], "when": {"a": 1}}},
+            "the conditions of a and b depend on each other in a circle",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_place(table: dict[str, Any], said: str) -> None:
@@ -110,8 +113,8 @@ def test_what_cannot_be_meant_is_refused_with_its_place(table: dict[str, Any], s
 
 
 def test_a_range_without_end_is_no_grid() -> None:
-    with pytest.raises(ConfigError, match='"a": has no end of values for a grid'):
-        Space({"a": {"uniform": [0.0, 1.0]}}).points()
+    with pytest.raises(ConfigError, match='"a": has endless values, and a grid needs a list'):
+        Space({"a": {"uniform": [0.0, 1.0]}}).grid_points()
 
 
 def test_values_near_the_ends_of_a_range_are_at_its_edge() -> None:

@@ -2,7 +2,7 @@
 
 import random
 
-from assay.searches.trial import Trial, counted, fruitless, goes_on
+from assay.searches.trial import Trial, count_fruitless, count_trials, survives_rung
 
 
 def trial(number: int, state: str = "complete", **notes: object) -> Trial:
@@ -10,11 +10,11 @@ def trial(number: int, state: str = "complete", **notes: object) -> Trial:
 
 
 def test_the_first_at_a_rung_goes_on_and_then_only_the_best_until_a_third_may() -> None:
-    assert goes_on(1.0, [], 3)
-    assert goes_on(0.9, [1.0], 3)
-    assert not goes_on(1.1, [1.0], 3)
-    assert goes_on(1.5, [1.0, 2.0, 2.0, 2.0, 2.0], 3)  # the second of six
-    assert not goes_on(1.6, [1.0, 1.5, 2.0, 2.0, 2.0], 3)
+    assert survives_rung(1.0, [], 3)
+    assert survives_rung(0.9, [1.0], 3)
+    assert not survives_rung(1.1, [1.0], 3)
+    assert survives_rung(1.5, [1.0, 2.0, 2.0, 2.0, 2.0], 3)  # the second of six
+    assert not survives_rung(1.6, [1.0, 1.5, 2.0, 2.0, 2.0], 3)
 
 
 def test_about_one_in_so_many_goes_on_in_the_long_run() -> None:
@@ -23,7 +23,7 @@ def test_about_one_in_so_many_goes_on_in_the_long_run() -> None:
     passed = 0
     for _ in range(3000):
         value = dice.random()
-        passed += goes_on(value, values, 4)
+        passed += survives_rung(value, values, 4)
         values.append(value)
     assert 0.22 < passed / 3000 < 0.28
 
@@ -39,10 +39,10 @@ def test_only_trials_that_were_trained_count() -> None:
         trial(6, "running"),
         trial(7, "waiting"),
     ]
-    assert counted(listed) == 4
+    assert count_trials(listed) == 4
 
 
 def test_proposals_are_fruitless_only_in_a_row() -> None:
     refused = [trial(number, "failed", ending="refused") for number in range(3)]
-    assert fruitless(refused) == 3
-    assert fruitless([*refused, trial(3), *refused[:2]]) == 2
+    assert count_fruitless(refused) == 3
+    assert count_fruitless([*refused, trial(3), *refused[:2]]) == 2

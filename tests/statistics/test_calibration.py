@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from assay.statistics.bootstrap import effective_units, percentiles, resampled
-from assay.statistics.seeds import paired, welch
+from assay.statistics.bootstrap import effective_units, percentile_interval, resample_ratios
+from assay.statistics.seeds import paired_difference, welch_difference
 
 STUDIES = 1000
 TOLERANCE = 0.02  # of a rate: nearly three standard deviations of 5 % in 1,000 studies
@@ -27,8 +27,8 @@ def share_excluding_zero(units: int, spread: float, planted: float = 0.0) -> flo
     error = np.std([values.sum() / sizes.sum() for values, sizes in (documents(random, units, spread) for _ in range(2000))])
     for _ in range(STUDIES):
         values, sizes = documents(random, units, spread)
-        ratios = resampled((values + planted * error * sizes)[:, None], sizes, 500, random)
-        interval = percentiles(ratios[:, 0], effective_units(sizes))
+        ratios = resample_ratios((values + planted * error * sizes)[:, None], sizes, 500, random)
+        interval = percentile_interval(ratios[:, 0], effective_units(sizes))
         found += interval.low > 0 or interval.high < 0
     return found / STUDIES
 
@@ -42,13 +42,13 @@ def test_a_difference_of_2_standard_errors_is_found_in_half_of_the_studies() -> 
     assert share_excluding_zero(300, 0.6, planted=2.0) == pytest.approx(0.516, abs=0.05)  # P(|Z + 2| > 1.96)
 
 
-@pytest.mark.parametrize("method", [welch, paired])
+@pytest.mark.parametrize("method", [welch_difference, paired_difference])
 def test_seeds_that_do_not_differ_are_called_different_in_5_percent_of_studies(method: type) -> None:
     random = np.random.default_rng(0)
     found = 0
     for _ in range(STUDIES):
         interval = method(random.normal(1, 0.01, 4).tolist(), random.normal(1, 0.02, 4).tolist()).interval
-        found += interval.probability < 0.05
+        found += interval.p_value < 0.05
     assert found / STUDIES == pytest.approx(0.05, abs=TOLERANCE)
 
 
@@ -56,5 +56,5 @@ def test_a_planted_difference_of_seeds_is_found_at_the_expected_rate() -> None:
     random, seeds, found = np.random.default_rng(1), 10, 0
     shift = 2 * np.sqrt(2 / seeds)  # two standard errors
     for _ in range(STUDIES):
-        found += welch(random.normal(0, 1, seeds).tolist(), random.normal(shift, 1, seeds).tolist()).interval.probability < 0.05
+        found += welch_difference(random.normal(0, 1, seeds).tolist(), random.normal(shift, 1, seeds).tolist()).interval.p_value < 0.05
     assert found / STUDIES == pytest.approx(0.47, abs=0.05)  # t with 18 degrees of freedom, non-central by 2

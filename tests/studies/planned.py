@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assay.studies.make import make_plan
-from assay.studies.plan import Plan
+from assay.studies.plan import StudyPlan
+from assay.studies.planning import make_plan
 from support.trained import RECIPE
 
 HEAD = """
@@ -21,6 +21,6 @@ def study(folder: Path, body: str, recipe: str = RECIPE, head: str = HEAD) -> Pa
     return file
 
 
-def planned(folder: Path, body: str, recipe: str = RECIPE, head: str = HEAD, scale: str | None = None) -> Plan:
+def planned(folder: Path, body: str, recipe: str = RECIPE, head: str = HEAD, scale: str | None = None) -> StudyPlan:
     """The plan of such a study, without FLOPs."""
-    return make_plan(str(study(folder, body, recipe, head)), scale, traced=False)
+    return make_plan(str(study(folder, body, recipe, head)), scale, with_costs=False)

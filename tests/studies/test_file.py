@@ -8,8 +8,8 @@ import pytest
 
 from assay.core import recipe
 from assay.errors import ConfigError
-from assay.studies.file import StudyConfig, find, names, scales
-from assay.studies.make import make_plan
+from assay.studies.file import StudyConfig, find_file, list_bundled, list_scales
+from assay.studies.planning import make_plan
 from studies.planned import study
 
 AXES = '[axes]\n"model.depth" = [2, 3]\n'
@@ -19,7 +19,7 @@ def test_what_is_absent_has_the_documented_default(tmp_path: Path) -> None:
     read = StudyConfig.load(str(study(tmp_path, AXES)))
     assert (read.mode, read.seeds, read.match, read.checkpoint, read.report_on) == ("one-factor", (0,), ("tokens",), "best", "test")
     assert read.lr_factors == (1.0,)
-    assert not read.tuned
+    assert not read.tunes_learning_rates
 
 
 def test_a_base_in_a_file_is_found_beside_the_study(tmp_path: Path) -> None:
@@ -27,18 +27,18 @@ def test_a_base_in_a_file_is_found_beside_the_study(tmp_path: Path) -> None:
 
 
 def test_a_scale_is_laid_over_the_file_and_its_axes_merge(tmp_path: Path) -> None:
-    file = study(tmp_path, AXES + '[scales.tiny]\nseeds = [3]\n[scales.tiny.axes]\n"plan.batch" = [4]\n')
+    file = study(tmp_path, AXES + '[scales.tiny]\nseeds = [3]\n[scales.tiny.axes]\n"batches.size" = [4]\n')
     small = StudyConfig.load(str(file), "tiny")
     assert small.seeds == (3,)
-    assert list(small.axes) == ["model.depth", "plan.batch"]
+    assert list(small.axes) == ["model.depth", "batches.size"]
     assert StudyConfig.load(str(file)).seeds == (0,)
-    assert scales(str(file)) == ["tiny"]
+    assert list_scales(str(file)) == ["tiny"]
 
 
 def test_a_study_survives_being_written_and_read(tmp_path: Path) -> None:
     body = 'seeds = [0, 1]\nlr_factors = [0.5, 1.0]\n[axes]\n"model.block.mixer" = [{ kind = "local", window = 4 }]\n[launch]\ngpus = 1\n'
     read = StudyConfig.load(str(study(tmp_path, body)))
-    assert StudyConfig.make(tomllib.loads(recipe.dump(read.tree()))) == read
+    assert StudyConfig.make(tomllib.loads(recipe.to_toml(read.tree()))) == read
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_study_survives_being_written_and_read(tmp_path: Path) -> None:
     [
         ("sedes = [0]\n", "sedes: unknown key; did you mean 'seeds'?"),
         ("seeds = []\n", "seeds: is empty"),
-        ("seeds = [1, 1]\n", "seeds: names one twice"),
+        ("seeds = [1, 1]\n", "seeds: names a value twice"),
         ("seeds = [-1]\n", "seeds: are numbers from 0 on"),
         ('mode = "all"\n', "mode: input should be 'one-factor', 'grid' or 'pairs'"),
         ('match = ["tokens", "minutes"]\n', "match: tokens and minutes cannot both be equal"),
@@ -74,16 +74,16 @@ def test_an_unknown_scale_names_those_there_are(tmp_path: Path) -> None:
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="did you mean 'more-layers'"):
-        find("more-layer")
+        find_file("more-layer")
     with pytest.raises(ConfigError, match=r"no study file nowhere\.toml"):
-        find("nowhere.toml")
-    assert all(find(name).is_file() for name in names())
+        find_file("nowhere.toml")
+    assert all(find_file(name).is_file() for name in list_bundled())
 
 
 def test_the_docs_name_every_key_and_their_example_plans(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "study-files.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)) >= {*StudyConfig.model_fields, "scales", *names()}
+    assert set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)) >= {*StudyConfig.model_fields, "scales", *list_bundled()}
     example = tmp_path / "mine.toml"
     example.write_text(re.findall(r'^```toml title="mine.toml"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL)[0], encoding="utf-8")
     for scale in (None, "tiny"):
-        assert len(make_plan(str(example), scale, traced=False).arms) == 6
+        assert len(make_plan(str(example), scale, with_costs=False).arms) == 6

@@ -11,7 +11,7 @@ import pytest
 from assay.errors import ConfigError, RunError
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
-from assay.studies.plan import Plan
+from assay.studies.plan import StudyPlan
 from assay.variation import rates
 from studies.planned import planned
 from support.trained import RECIPE, call, lay
@@ -28,12 +28,12 @@ def test_every_arm_has_a_run_a_seed_and_all_arms_have_the_first_seed_first(tmp_p
         config = ExperimentConfig.make(job.config)
         assert config.train.seed == job.seed
         assert job.run.endswith(f"-{config.digest()[:8]}-s{job.seed}")
-    assert [job.seed for job in plan.final("base")] == [0, 7]
+    assert [job.seed for job in plan.final_jobs("base")] == [0, 7]
 
 
 def test_runs_keep_their_names_when_seeds_and_arms_are_added(tmp_path: Path) -> None:
     before = {job.run for job in planned(tmp_path, '[axes]\n"model.depth" = [2]\n').jobs}
-    after = {job.run for job in planned(tmp_path, 'seeds = [0, 1]\n[axes]\n"plan.batch" = [4]\n"model.depth" = [2, 3]\n').jobs}
+    after = {job.run for job in planned(tmp_path, 'seeds = [0, 1]\n[axes]\n"batches.size" = [4]\n"model.depth" = [2, 3]\n').jobs}
     assert before < after
     changed = {job.run for job in planned(tmp_path, 'set = ["train.clip=0.5"]\n[axes]\n"model.depth" = [2]\n').jobs}
     assert not before & changed
@@ -42,7 +42,7 @@ def test_runs_keep_their_names_when_seeds_and_arms_are_added(tmp_path: Path) -> 
 def test_a_plan_survives_being_written_and_read(tmp_path: Path) -> None:
     plan = planned(tmp_path, TUNED)
     plan.write(tmp_path / "folder")
-    assert Plan.read(tmp_path / "folder") == plan
+    assert StudyPlan.read(tmp_path / "folder") == plan
     job = plan.jobs[0]
     assert tomllib.loads((tmp_path / "folder" / "jobs" / f"{job.run}.toml").read_text()) == job.config
     written = json.loads((tmp_path / "folder" / "plan.json").read_text())
@@ -53,11 +53,11 @@ def test_a_plan_survives_being_written_and_read(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_plan_or_with_a_damaged_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a study's folder"):
-        Plan.read(tmp_path)
+        StudyPlan.read(tmp_path)
     planned(tmp_path, "").write(tmp_path / "folder")
     (tmp_path / "folder" / "plan.json").write_text("{}")
     with pytest.raises(RunError, match="holds a damaged plan"):
-        Plan.read(tmp_path / "folder")
+        StudyPlan.read(tmp_path / "folder")
 
 
 def test_every_learning_rate_is_multiplied_and_nothing_else(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_with_several_factors_only_the_tuning_seeds_are_planned_at_first(tmp_pat
     plan = planned(tmp_path, TUNED)
     assert {(job.seed, job.tuning) for job in plan.jobs} == {(0, True)}
     assert len(plan.jobs) == 4
-    assert plan.chosen == {}
-    assert plan.final("base") == ()
-    assert plan.grown(tmp_path / "nothing") == plan
+    assert plan.chosen_factors == {}
+    assert plan.final_jobs("base") == ()
+    assert plan.extend(tmp_path / "nothing") == plan
 
 
 def finish(folder: Path, name: str, bits: float, like: Path) -> None:
@@ -106,19 +106,19 @@ def test_the_best_factor_of_each_arm_goes_on_with_the_other_seeds(tmp_path: Path
     folder = tmp_path / "folder"
     for job in plan.jobs[:2]:
         finish(folder, job.run, bits[job.arm, job.lr_factor], run)
-    half = plan.grown(folder)
-    assert half.chosen == {"base": 1.0}
+    half = plan.extend(folder)
+    assert half.chosen_factors == {"base": 1.0}
     for job in plan.jobs[2:]:
         finish(folder, job.run, bits[job.arm, job.lr_factor], run)
-    grown = plan.grown(folder)
-    assert grown.chosen == {"base": 1.0, "depth=2": 0.5}
-    assert half.grown(folder) == grown
-    assert grown.grown(folder) == grown
+    grown = plan.extend(folder)
+    assert grown.chosen_factors == {"base": 1.0, "depth=2": 0.5}
+    assert half.extend(folder) == grown
+    assert grown.extend(folder) == grown
     assert [(job.arm, job.seed, job.lr_factor, job.tuning) for job in grown.jobs[4:]] == [
         ("base", 1, 1.0, False),
         ("depth=2", 1, 0.5, False),
     ]
-    assert [(job.seed, job.tuning) for job in grown.final("depth=2")] == [(0, True), (1, False)]
+    assert [(job.seed, job.tuning) for job in grown.final_jobs("depth=2")] == [(0, True), (1, False)]
 
 
 def test_a_run_that_diverged_is_the_worst_and_one_that_failed_otherwise_is_waited_for(tmp_path: Path, run: Path) -> None:
@@ -127,10 +127,10 @@ def test_a_run_that_diverged_is_the_worst_and_one_that_failed_otherwise_is_waite
     for job, state in zip(plan.jobs[:2], ("diverged", "fine"), strict=True):
         finish(folder, job.run, 1.0, run)
         if state == "diverged":
-            RunDirectory(folder / job.run).set_status(state="failed", failure="diverged")
-    assert plan.grown(folder).chosen == {"base": 1.0}
-    RunDirectory(folder / plan.jobs[0].run).set_status(state="failed", failure="error")
-    assert plan.grown(folder).chosen == {}
+            RunDirectory(folder / job.run).update_status(state="failed", failure="diverged")
+    assert plan.extend(folder).chosen_factors == {"base": 1.0}
+    RunDirectory(folder / plan.jobs[0].run).update_status(state="failed", failure="error")
+    assert plan.extend(folder).chosen_factors == {}
 
 
 def test_factors_without_a_learning_rate_to_act_on_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

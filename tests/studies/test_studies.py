@@ -2,22 +2,22 @@
 
 import pytest
 
-from assay.studies.file import names, scales
-from assay.studies.make import make_plan
-from assay.studies.plan import Plan
+from assay.studies.file import list_bundled, list_scales
+from assay.studies.plan import StudyPlan
+from assay.studies.planning import make_plan
 
-ALL = [(name, scale) for name in names() for scale in (None, *scales(name))]
+ALL = [(name, scale) for name in list_bundled() for scale in (None, *list_scales(name))]
 
 
-def plan_of(name: str, scale: str | None = None) -> Plan:
-    return make_plan(name, scale, traced=False)
+def plan_of(name: str, scale: str | None = None) -> StudyPlan:
+    return make_plan(name, scale, with_costs=False)
 
 
 def test_six_studies_ship_and_each_has_a_tiny_scale() -> None:
-    assert names() == [
+    assert list_bundled() == [
         "attention-on-titles", "harder", "lstm-or-transformer", "more-layers", "things-we-can-modify", "tokenizers-on-the-bible",
     ]  # fmt: skip
-    assert all(scales(name) == ["tiny"] for name in names())
+    assert all(list_scales(name) == ["tiny"] for name in list_bundled())
 
 
 @pytest.mark.parametrize(("name", "scale"), ALL)
@@ -30,7 +30,7 @@ def test_every_study_plans_without_an_error_and_twice_alike(name: str, scale: st
     assert [job.run for job in plan_of(name, scale).jobs] == [job.run for job in plan.jobs]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list_bundled())
 def test_the_tiny_scale_has_the_same_arms_on_a_smaller_text(name: str) -> None:
     whole, tiny = plan_of(name), plan_of(name, "tiny")
     assert len(tiny.arms) == len(whole.arms)
@@ -48,9 +48,10 @@ def test_cells_and_attention_have_equal_parameters_within_a_hundredth() -> None:
 def test_the_users_list_is_covered() -> None:
     keys = {key for arm in plan_of("things-we-can-modify").arms for key in arm.values}
     assert keys == {
-        "plan.window", "plan.batch", "model.block.mixer.heads", "model.block.mixer.head_size", "model.embedding_dropout",
-        "model.block.mixer_dropout", "model.block.feed_dropout", "model.depth", "model.block.norm", "model.block.placement",
-        "model.block.mixer.bias", "model.block.feed.bias", "model.head.bias", "model.head.tied", "model.block.feed.activation",
-        "model.block.residual", "model.position", "model.init", "model.init.outputs", "optimizer", "optimizer.lr", "optimizer.rest.lr",
+        "batches.window", "batches.size", "model.block.mixer.heads", "model.block.mixer.head_size", "model.embedding_dropout",
+        "model.block.mixer_dropout", "model.block.feedforward_dropout", "model.depth", "model.block.norm", "model.block.placement",
+        "model.block.mixer.bias", "model.block.feedforward.bias", "model.head.bias", "model.head.tied",
+        "model.block.feedforward.activation", "model.block.residual",
+        "model.position", "model.init", "model.init.outputs", "optimizer", "optimizer.lr", "optimizer.rest.lr",
         "optimizer.weight_decay", "train.accumulation", "train.budget", "train.precision", "objective",
     }  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from assay.core.config import setting
 from assay.core.types import State
 from assay.nn.linear import Linear
-from assay.nn.mixer.base import Mixer, MixerConfig, Where
+from assay.nn.mixer.base import LayerInputs, Mixer, MixerConfig
 from support.kinds import Case, case_of
 from support.sound import Past, Sound
 
@@ -67,7 +67,7 @@ class WritesIntoItsState(Sound):
     def init_state(self, batch: int, like: Tensor) -> State:
         return Past(like.new_zeros(batch, 64, like.shape[-1]), like.new_zeros(1, dtype=torch.int64))
 
-    def joined(self, state: State, x: Tensor, where: Where) -> Past:
+    def joined(self, state: State, x: Tensor, inputs: LayerInputs) -> Past:
         begin = int(state.document)
         state.x[:, begin : begin + x.shape[1]] = x.detach()
         return Past(state.x[:, : begin + x.shape[1]], None)
@@ -83,8 +83,8 @@ class KeepsItsPastToItself(Sound):
 
     hidden: Past | None = None
 
-    def joined(self, state: State, x: Tensor, where: Where) -> Past:
-        self.hidden = super().joined(self.hidden if self.hidden is not None else state, x, where)
+    def joined(self, state: State, x: Tensor, inputs: LayerInputs) -> Past:
+        self.hidden = super().joined(self.hidden if self.hidden is not None else state, x, inputs)
         return self.hidden
 
 
@@ -106,7 +106,7 @@ class ReachesTooShort(Sound):
 class WholeRows(LeaksDocuments):
     """Cannot isolate documents, and says so: the model must refuse to mask them."""
 
-    documents = "whole_rows"
+    masks_documents = False
 
 
 class HoldsAnIdleParameter(Sound):
@@ -163,7 +163,7 @@ class RoundsTooMuch(Sound):
 class Declining(LooksAhead):
     """Looks ahead, and says so."""
 
-    deviates: ClassVar[dict[str, str]] = {"causality": "it looks ahead by design"}
+    property_exemptions: ClassVar[dict[str, str]] = {"causality": "it looks ahead by design"}
 
 
 MIXERS: dict[str, type[Sound]] = {cls.__name__: cls for cls in (Sound, *Sound.__subclasses__(), LosesABuffer, Declining, WholeRows)}
@@ -173,8 +173,8 @@ class ToyConfig(MixerConfig):
     """One of the mixers above, or a sound one."""
 
     kind: Literal["toy"] = "toy"
-    slope: float = setting(0.1, "how fast the past fades", other=0.4)
-    mixer: str = setting("Sound", "which of them", other="LooksAhead")
+    slope: float = setting(0.1, "how fast the past fades", alternative=0.4)
+    mixer: str = setting("Sound", "which of them", alternative="LooksAhead")
 
     def build(self, width: int, layer: int = 0) -> Mixer:
         return MIXERS[self.mixer](self.slope, width)
@@ -192,7 +192,7 @@ _withdraw()
 def registered() -> Iterator[None]:
     """The kind `toy` is known inside."""
     assert ToyConfig.family is not None
-    ToyConfig.family.add("toy", ToyConfig)
+    ToyConfig.family.register("toy", ToyConfig)
     try:
         yield
     finally:

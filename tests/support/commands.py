@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay import __main__
-from assay.runs.directory import RunDirectory, all_runs
+from assay.runs.directory import RunDirectory, list_runs
 
 
 def main(*arguments: object) -> int:
@@ -36,11 +36,11 @@ def started(*arguments: object, program: tuple[str, ...] = ("-m", "assay")) -> "
 
 def only_run(folder: Path) -> RunDirectory:
     """The one run in a folder."""
-    (run,) = all_runs(folder)
+    (run,) = list_runs(folder)
     return run
 
 
 def train(recipe: Path, folder: Path, *overrides: str) -> RunDirectory:
     """A run from beginning to end, in this process."""
     assert main("train", recipe, *overrides, "--runs-dir", folder) == 0
-    return all_runs(folder)[-1]
+    return list_runs(folder)[-1]

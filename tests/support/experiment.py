@@ -20,7 +20,7 @@ TREE: Tree = {
     "corpus": {"kind": "text"},
     "split": {"kind": "shuffle"},
     "tokenizer": {"kind": "byte"},
-    "plan": {"kind": "windows", "window": 16, "batch": 4},
+    "batches": {"kind": "windows", "window": 16, "size": 4},
     "model": {"kind": "decoder", "width": 16, "depth": 1, "position": "rope", "block": {"mixer": {"kind": "full", "heads": 2}}},
     "objective": {"kind": "next_token"},
     "optimizer": {"kind": "adamw", "lr": 0.01},
@@ -30,7 +30,7 @@ TREE: Tree = {
 DROPOUT = [
     "model.embedding_dropout=0.1",
     "model.block.mixer_dropout=0.2",
-    "model.block.feed_dropout=0.1",
+    "model.block.feedforward_dropout=0.1",
     "model.block.mixer.dropout=0.2",
 ]
 
@@ -45,13 +45,13 @@ def write_text(folder: Path, lines: list[str] | None = None) -> Path:
 def tree_of(text: Path, *overrides: str) -> Tree:
     """The config with `a.b=value` applied."""
     tree: Any = {**TREE, "corpus": {"kind": "text", "path": str(text)}}
-    return recipe.override(tree, overrides)
+    return recipe.apply_overrides(tree, overrides)
 
 
 def write_recipe(folder: Path, text: Path, *overrides: str) -> Path:
     """The config, as a recipe."""
     path = folder / "tiny.toml"
-    path.write_text(recipe.dump(tree_of(text, *overrides)), encoding="utf-8")
+    path.write_text(recipe.to_toml(tree_of(text, *overrides)), encoding="utf-8")
     return path
 
 

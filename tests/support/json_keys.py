@@ -6,7 +6,7 @@ from typing import Any
 BY_DATA = {  # the key of a mapping whose own keys are data, and what they are
     "changes": "keys of a config",
     "chosen": "names of arms",
-    "configured": "keys of a config",
+    "configured_rates": "keys of a config",
     "gradient_norms": "names of layers",
     "importance": "keys of a config",
     "lr": "names of groups of parameters",

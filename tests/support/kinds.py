@@ -10,16 +10,15 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 import assay.models.decoder
-import assay.objective.next_token  # noqa: F401  # the families register when their modules are imported
+import assay.objective.base  # noqa: F401  # the families register when their modules are imported
 from assay.core.config import FAMILIES, Config, config_class, is_family, merge
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.recurrent import RecurrentConfig
-from assay.nn.position.base import Sizes
-from assay.objective.base import ObjectiveConfig
-from assay.objective.next_token import NextTokenConfig
+from assay.nn.position.base import ModelSizes
+from assay.objective.base import NextTokenConfig, ObjectiveConfig
 
-SIDE = ("mixer", "cell", "feed", "norm", "residual", "position", "activation", "init", "model", "objective")
+SIDE = ("mixer", "cell", "feedforward", "norm", "residual", "position", "activation", "init", "model", "objective")
 SMALL = {"width": 32, "depth": 2, "length": 64}
 PREFERRED = ("learned", "rope", "none")  # the position that stands beside a mixer: the first one it accepts
 
@@ -72,11 +71,14 @@ def _model(leaf: Config, decoder: Tree) -> ModelConfig:
         return RecurrentConfig.make({**tiny(RecurrentConfig).tree(), "cell": tree})
     place: Mapping[str, Tree] = {
         "mixer": {"block": {"mixer": tree}},
-        "feed": {"block": {"feed": tree}},
+        "feedforward": {"block": {"feedforward": tree}},
         "norm": {"block": {"norm": tree}},
-        "residual": {"block": {"residual": tree, "placement": getattr(leaf, "placements", ("pre",))[0]}, "init": {"outputs": "plain"}},
+        "residual": {
+            "block": {"residual": tree, "placement": getattr(leaf, "allowed_placements", ("pre",))[0]},
+            "init": {"outputs": "plain"},
+        },
         "position": {"position": tree},
-        "activation": {"block": {"feed": {"kind": "mlp", "activation": tree}}},
+        "activation": {"block": {"feedforward": {"kind": "mlp", "activation": tree}}},
         "init": {"init": tree},
         "objective": {},
     }
@@ -99,14 +101,14 @@ def position(kind: str) -> Tree:
 
 def accepted_positions(mixer: Any) -> list[str]:
     """The positions that a mixer accepts."""
-    accepts = mixer.build(SMALL["width"]).accepts
+    accepts = mixer.build(SMALL["width"]).position_methods
     return [kind for kind in FAMILIES["position"].kinds if _enters(kind) <= accepts]
 
 
 @cache
 def _enters(kind: str) -> frozenset[str]:
     built: Any = tiny(FAMILIES["position"].kinds[kind])
-    enters: frozenset[str] = built.build(Sizes(SMALL["width"], SMALL["depth"], (8,), (8,))).enters
+    enters: frozenset[str] = built.build(ModelSizes(SMALL["width"], SMALL["depth"], (8,), (8,))).methods
     return enters
 
 
@@ -124,14 +126,14 @@ def _fields(base: Case, config: Config, whole: Tree, prefix: str) -> Iterator[Va
         if not isinstance(declared, dict):
             yield Variation(base, path, "", None, "is not declared with setting(...)")
             continue
-        bites = str(declared["bites"])
+        bites = str(declared["affects"])
         part = config_class(field.annotation)
         if part is not None and not is_family(part) and isinstance(value, Config):
             yield from _fields(base, value, whole, f"{path}.")
             continue
-        other = _other(config, name, declared["other"])
+        other = _other(config, name, declared["alternative"])
         if other is None:
-            yield Variation(base, path, bites, None, "has no second legal value; give one as setting(..., other=...)")
+            yield Variation(base, path, bites, None, "has no second legal value; give one as setting(..., alternative=...)")
             continue
         change: Any = other
         for key in reversed(path.split(".")):
@@ -180,7 +182,7 @@ def combined_cases() -> list[Case]:
             both = leaf.make({**mixer.tree(), "key_heads": 2, "qk_norm": True})
             cases.append(case_of(both, "key_heads=2,qk_norm,position=rope", position=position("rope")))
     for leaf in FAMILIES["activation"].kinds.values():
-        cases.append(case_of(tiny(leaf), "feed=glu", block={"feed": {"kind": "glu", "activation": tiny(leaf).tree()}}))
+        cases.append(case_of(tiny(leaf), "feedforward=glu", block={"feedforward": {"kind": "glu", "activation": tiny(leaf).tree()}}))
     for leaf in FAMILIES["norm"].kinds.values():
         cases.append(case_of(tiny(leaf), "placement=sandwich", block={"placement": "sandwich"}))
     return cases

@@ -12,10 +12,12 @@ from assay.core import recipe
 from assay.core.config import Tree
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
-from assay.studies.analysis.results import ArmOutcome, Curve, RunOutcome, Spent
+from assay.studies.analysis.results import ArmOutcome, LearningCurve, ResourceUse, RunOutcome
 from assay.studies.file import StudyConfig
-from assay.studies.plan import BASE, Plan, PlannedArm, PlannedJob, new_plan
+from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
+from assay.studies.planning import begin_plan
 from assay.variation.metric import METRICS
+from assay.variation.names import BASE
 from support.scores import keep, sizes_of, stored
 from support.trained import RECIPE
 
@@ -33,7 +35,7 @@ def arm(name: str = BASE, values: Mapping[str, Any] | None = None, **known: Any)
     """An arm of the tiny recipe with these keys set."""
     values = dict(values or {})
     written = [f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}" for key, value in values.items()]
-    config = ExperimentConfig.make(recipe.override(tomllib.loads(RECIPE), written))
+    config = ExperimentConfig.make(recipe.apply_overrides(tomllib.loads(RECIPE), written))
     axis = next(iter(values)) if len(values) == 1 else None
     costs = {"parameters": 10_000, "flops_per_token": 60_000, "state_bytes": 2_048, **known}
     return PlannedArm(name, axis, values, config, {}, **costs)
@@ -49,7 +51,7 @@ def fast(lr: float, **known: Any) -> PlannedArm:
     return arm(f"lr={lr}", {"optimizer.lr": lr}, **known)
 
 
-def laid_plan(arms: Sequence[PlannedArm], **said: Any) -> Plan:
+def laid_plan(arms: Sequence[PlannedArm], **said: Any) -> StudyPlan:
     """The plan of a study of these arms, the base first."""
     axes: dict[str, list[Any]] = {}
     for one in arms:
@@ -58,7 +60,7 @@ def laid_plan(arms: Sequence[PlannedArm], **said: Any) -> Plan:
                 axes.setdefault(key, []).append(value)
     axes = {key: [value for place, value in enumerate(values) if value not in values[:place]] for key, values in axes.items()}
     study = {"question": "Which is best?", "base": "tiny.toml", "seeds": [0, 1, 2], "report_on": "validation", "axes": axes, **said}
-    return new_plan(("made", None), StudyConfig.make(study), arms, [])
+    return begin_plan("made", None, StudyConfig.make(study), arms)
 
 
 def made(folder: Path, arms: Sequence[PlannedArm], rate: Rate, leave: Sequence[str] = (), **said: Any) -> Path:
@@ -68,31 +70,33 @@ def made(folder: Path, arms: Sequence[PlannedArm], rate: Rate, leave: Sequence[s
         for job in plan.jobs:
             if not any(job.run.startswith(name) for name in leave) and not (folder / job.run).exists():
                 write_run(folder, plan, job, rate(job.arm, job.seed, job.lr_factor))
-        plan = plan.grown(folder)
+        plan = plan.extend(folder)
     plan.write(folder)
     return folder
 
 
-def write_run(folder: Path, plan: Plan, job: PlannedJob, rates: float | tuple[float, float], **changed: Any) -> RunDirectory:
+def write_run(folder: Path, plan: StudyPlan, job: PlannedJob, rates: float | tuple[float, float], **changed: Any) -> RunDirectory:
     """The directory of a finished run; `changed` replaces parts of its provenance."""
     of_split = dict(zip(("validation", "test"), rates if isinstance(rates, tuple) else (rates, rates), strict=True))
     bits_per_byte = of_split["validation"]
     run = RunDirectory(folder / job.run)
     run.path.mkdir(parents=True)
-    (run.path / "config.toml").write_text(recipe.dump(job.config))
+    (run.path / "config.toml").write_text(recipe.to_toml(job.config))
     run.write_json("provenance.json", {**FACTS, **changed})
     for step in (10, 20, 30, 40, 50):
-        run.append("metrics.jsonl", {"step": step, "targets": 1000 * step, "loss": 3.0 - step / 100})
-        run.append("timings.jsonl", {"step": step, "tokens_per_second": 5e3, "spent": {"warm_up": 1.0, "step": step / 5, "validate": 9.0}})
+        run.append_line("metrics.jsonl", {"step": step, "targets": 1000 * step, "loss": 3.0 - step / 100})
+        run.append_line(
+            "timings.jsonl", {"step": step, "tokens_per_second": 5e3, "spent": {"warm_up": 1.0, "step": step / 5, "validate": 9.0}}
+        )
         if step % 20 == 10:
-            run.append("metrics.jsonl", {"step": step, "validation": {"bits_per_byte": bits_per_byte * (1 + (50 - step) / 5000)}})
+            run.append_line("metrics.jsonl", {"step": step, "validation": {"bits_per_byte": bits_per_byte * (1 + (50 - step) / 5000)}})
     for split in ("validation", "test")[: 1 + (plan.study.report_on == "test")]:
         for which in ("best", "last"):
             write_score(run, job, of_split[split], split=split, checkpoint={"kind": which, "step": 50})
         if split == "test":
-            run.append("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
+            run.append_line("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
     seconds = {"warm_up": 1.0, "step": 10.0, "validate": 9.0}
-    run.set_status(state="finished", step=50, steps=50, best={"step": 50, "bits_per_byte": bits_per_byte}, seconds=seconds)
+    run.update_status(state="finished", step=50, steps=50, best={"step": 50, "bits_per_byte": bits_per_byte}, seconds=seconds)
     return run
 
 
@@ -103,7 +107,7 @@ def write_score(run: RunDirectory, job: PlannedJob, bits_per_byte: float, **prot
     bits *= bits_per_byte * SIZES.sum() / bits.sum()
     score = stored(job.run, bits, SIZES, **protocol)
     figures = {"bits_per_character": bits_per_byte * 1.1, "top1_accuracy": 1 / bits_per_byte / 4, "perplexity_per_word": 40 * bits_per_byte}
-    score.figures.update(figures)
+    score.values.update(figures)
     which = protocol["checkpoint"]["kind"]
     return keep(score, run.path, f"end-{which}" if protocol["split"] == "validation" else f"test-{which}")
 
@@ -120,7 +124,7 @@ def outcome_of(planned: PlannedArm, figures: Mapping[int, float], metric: str = 
     for seed, figure in figures.items():
         job = PlannedJob(f"{planned.name}-s{seed}", {}, planned.name, seed, 1.0, False)
         score = stored(job.run, SIZES * figure, SIZES, config={**config, "train": {"seed": seed}})
-        score.figures[metric] = figure
-        spent = Spent(1000, 2000, 1000 * planned.flops_per_token, 10.0, 100.0, None)
-        runs.append(RunOutcome(job, RunDirectory(Path(job.run)), "finished", "", 50, 50, score, None, Curve((), ()), spent, 0, {}))
+        score.values[metric] = figure
+        spent = ResourceUse(1000, 2000, 1000 * planned.flops_per_token, 10.0, 100.0, None)
+        runs.append(RunOutcome(job, RunDirectory(Path(job.run)), "finished", "", 50, 50, score, None, LearningCurve((), ()), spent, 0, {}))
     return ArmOutcome(planned, 1.0, tuple(runs), tuple(runs), "validation", METRICS[metric], **known)

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from assay.experiment.config import ExperimentConfig
-from assay.jobs.folder import JobFolder
-from assay.jobs.job import Job
+from assay.jobs.folder import Job, JobFolder
 from support.small_study import STUDY, lay_study
 
 

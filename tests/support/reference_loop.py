@@ -63,9 +63,9 @@ def logits(w: Mapping[str, Tensor], tokens: Tensor, recipe: Recipe) -> Tensor:
         q, k, v = rotate(qkv[:, :, 0], recipe.rope_base), rotate(qkv[:, :, 1], recipe.rope_base), qkv[:, :, 2]
         y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True)
         x = x + F.linear(y.transpose(1, 2).reshape(B, T, D), p["mixer.output.weight"], p["mixer.output.bias"])
-        y = F.layer_norm(x, (D,), p["feed_norm.weight"], p["feed_norm.bias"])
-        y = F.gelu(F.linear(y, p["feed.expand.weight"], p["feed.expand.bias"]))
-        x = x + F.linear(y, p["feed.contract.weight"], p["feed.contract.bias"])
+        y = F.layer_norm(x, (D,), p["feedforward_norm.weight"], p["feedforward_norm.bias"])
+        y = F.gelu(F.linear(y, p["feedforward.expand.weight"], p["feedforward.expand.bias"]))
+        x = x + F.linear(y, p["feedforward.contract.weight"], p["feedforward.contract.bias"])
     x = F.layer_norm(x, (D,), w["readout.norm.weight"], w["readout.norm.bias"])
     return F.linear(x.flatten(0, 1), w["embedding.weight"])
 

@@ -1,4 +1,4 @@
-"""Studies for reports: made by hand, with samples, positions, gradient norms and yardsticks beside their figures."""
+"""Studies for reports: made by hand, with samples, positions, gradient norms and baselines beside their figures."""
 
 import json
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.reports.content import Content, compose
-from assay.runs.directory import all_runs
+from assay.reports.content import ReportContent, compose_report
+from assay.runs.directory import list_runs
 from assay.studies.analysis.outcome import read_study
-from assay.studies.analysis.results import Outcome
+from assay.studies.analysis.results import StudyOutcome
 from assay.studies.plan import PlannedArm
 from assay.tools.report import gather_baselines, gather_token_losses
 from support.made_study import arm, deep, fast, made
@@ -30,18 +30,18 @@ def rate(name: str, seed: int, factor: float) -> float:
 TOKENS = [["In", 0.25, 1], [f" the {EVIL}", 1.5, 1], ["é", 9.0, 2], ["\n", 3.0, 1]]
 
 
-def study(folder: Path, arms: Sequence[PlannedArm] = ARMS, leave: Sequence[str] = (), **said: Any) -> Outcome:
+def study(folder: Path, arms: Sequence[PlannedArm] = ARMS, leave: Sequence[str] = (), **said: Any) -> StudyOutcome:
     """A study with everything that a report can show; its texts were read when it still had weights."""
     made(folder, arms, rate, leave, **said)
-    for run in all_runs(folder):
+    for run in list_runs(folder):
         (run.path / "samples").mkdir()
         (run.path / "samples" / "step-00000050.txt").write_text(f"<start>In the {EVIL} beginning<end>\n")
-        run.write_json("yardsticks.json", {"uniform": 8.0, "unigram": 4.4, "xz": 2.3, "ngram": 1.95})
+        run.write_json("baselines.json", {"uniform": 8.0, "unigram": 4.4, "xz": 2.3, "ngram": 1.95})
         run.write_json(
             "reading-best.json", {"format": 1, "checkpoint": {"kind": "best", "step": 50}, "texts_sha256": "aa", "documents": [TOKENS] * 2}
         )
         norms = {"embedding": 0.5, "blocks.0": 0.1, "blocks.1": 0.2}
-        run.append("metrics.jsonl", {"step": 50, "targets": 50_000, "loss": 2.5, "gradient_norms": norms})
+        run.append_line("metrics.jsonl", {"step": 50, "targets": 50_000, "loss": 2.5, "gradient_norms": norms})
         for file in (run.path / "scores").glob("*.json"):
             figures = json.loads(file.read_text())
             rows = [{"name": name, "bits_per_byte": 3.0 - place / 4} for place, name in enumerate(("1", "2", "3-4", "5-8"))]
@@ -49,9 +49,9 @@ def study(folder: Path, arms: Sequence[PlannedArm] = ARMS, leave: Sequence[str] 
     return read_study(folder)
 
 
-def reported(outcome: Outcome) -> Content:
+def reported(outcome: StudyOutcome) -> ReportContent:
     """What a report says of it."""
-    return compose(outcome, "Study made", gather_baselines(outcome, None), gather_token_losses(outcome, None))
+    return compose_report(outcome, "Study made", gather_baselines(outcome, None), gather_token_losses(outcome, None))
 
 
 class Page(HTMLParser):

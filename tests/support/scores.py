@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from assay.core.config import Tree
-from assay.evaluation.stored import Stored
+from assay.evaluation.stored import StoredScore
 
 PROTOCOL: Tree = {
     "split": "validation",
@@ -45,7 +45,7 @@ def stored(
     config: Tree | None = None,
     sha: str = "dd" * 32,
     **protocol: Any,
-) -> Stored:
+) -> StoredScore:
     """A complete score; two bytes a token."""
     figures = {
         "protocol": {**PROTOCOL, **protocol},
@@ -56,13 +56,13 @@ def stored(
         "bytes_in_split": int(sizes.sum()),
         "tokens_scored": int(sizes.sum()) // 2,
     }
-    return Stored(name, figures, sizes, bits, config or {}, {})
+    return StoredScore(name, figures, sizes, bits, config or {}, {})
 
 
-def keep(score: Stored, folder: Path, name: str) -> Path:
+def keep(score: StoredScore, folder: Path, name: str) -> Path:
     """The files of a score; the path of its JSON."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     path = folder / "scores" / f"{name}.json"
-    path.write_text(json.dumps(score.figures))
+    path.write_text(json.dumps(score.values))
     np.savez(path.with_suffix(".npz"), bytes=score.sizes, bits=score.bits)
     return path

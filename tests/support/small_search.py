@@ -6,11 +6,11 @@ from typing import Any
 
 import tomli_w
 
-from assay.searches.begin import base_of
+from assay.jobs.folder import Report
 from assay.searches.file import SearchConfig
 from assay.searches.folder import SearchFolder
 from assay.searches.trial import Trial
-from assay.searches.work import Tell, work
+from assay.searches.workers import run_worker
 from support import trained
 
 SEARCH: dict[str, Any] = {
@@ -40,16 +40,16 @@ def lay_search(folder: Path, name: str = "rates", **changes: Any) -> Path:
 def begun(folder: Path, **changes: Any) -> SearchFolder:
     """The search's folder, and no trial in it yet."""
     config = SearchConfig.load(lay_search(folder, **changes))
-    return SearchFolder.begin(folder / "runs" / "rates", config, base_of(config))
+    return SearchFolder.open_or_create(folder / "runs" / "rates", config, config.load_base())
 
 
 def quiet(text: str) -> None:
     """Tells nobody."""
 
 
-def make(search: SearchFolder, tell: Tell = quiet) -> dict[str, int]:
+def make(search: SearchFolder, tell: Report = quiet) -> dict[str, int]:
     """Let this process work on a search until nothing is left; how the trials ended."""
-    return dict(work(search.path, Path(os.environ["ASSAY_DATA"]), tell))
+    return dict(run_worker(search.path, Path(os.environ["ASSAY_DATA"]), tell))
 
 
 def states(search: SearchFolder) -> list[str]:

@@ -12,8 +12,8 @@ import pytest
 import tomli_w
 
 from assay.studies.folder import StudyFolder
-from assay.studies.make import make_plan
 from assay.studies.plan import PlannedJob
+from assay.studies.planning import make_plan
 from support import trained
 
 STUDY: dict[str, Any] = {
@@ -49,7 +49,7 @@ def lay_study(folder: Path, **changes: Any) -> Path:
 
 def planned(folder: Path, **changes: Any) -> StudyFolder:
     """The study's folder with its plan in it, and no run made."""
-    plan = make_plan(str(lay_study(folder, **changes)), traced=False)
+    plan = make_plan(str(lay_study(folder, **changes)), with_costs=False)
     study = StudyFolder(folder / "runs" / plan.folder_name)
     plan.write(study.path)
     return study
@@ -62,7 +62,7 @@ def jobs(study: StudyFolder) -> tuple[PlannedJob, ...]:
 
 def states(study: StudyFolder) -> dict[str, str]:
     """Where each run stands."""
-    return {job.run: study.status_of(job).state for job in jobs(study)}
+    return {job.run: study.read_status(job).state for job in jobs(study)}
 
 
 def metrics(run: Path) -> str:

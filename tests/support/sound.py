@@ -7,7 +7,7 @@ from torch import Tensor
 
 from assay.core.types import Mean, State
 from assay.nn.linear import Linear
-from assay.nn.mixer.base import NOTHING, Extras, Mixer, Where
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer
 
 
 class Past(NamedTuple):
@@ -20,7 +20,7 @@ class Past(NamedTuple):
 class Sound(Mixer):
     """y_t = W sum_s softmax_s(slope (s - t)) x_s over s <= t in the same document."""
 
-    deviates: ClassVar[dict[str, str]] = {}
+    property_exemptions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, slope: float, width: int) -> None:
         super().__init__()
@@ -30,14 +30,14 @@ class Sound(Mixer):
     def init_state(self, batch: int, like: Tensor) -> State:
         return Past(like.new_empty(batch, 0, like.shape[-1]), None)
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        past = Past(x, where.document) if state is None else self.joined(state, x, where)
-        y = self.output(self.average(past, x.shape[1], where.document))
-        return y, None if state is None else self.kept(past, x.shape[1]), NOTHING
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        past = Past(x, inputs.document) if state is None else self.joined(state, x, inputs)
+        y = self.output(self.average(past, x.shape[1], inputs.document))
+        return y, None if state is None else self.kept(past, x.shape[1]), NO_AUX_OUTPUTS
 
-    def joined(self, state: State, x: Tensor, where: Where) -> Past:
+    def joined(self, state: State, x: Tensor, inputs: LayerInputs) -> Past:
         """The past and what is new."""
-        document = where.document
+        document = inputs.document
         if document is not None and state.document is not None:
             document = torch.cat([state.document, document], dim=1)
         return Past(torch.cat([state.x, x], dim=1), document)
@@ -66,9 +66,9 @@ class Sound(Mixer):
 class Reporting(Sound):
     """Sound, and reports the energy of its output as a loss."""
 
-    reports: ClassVar[dict[str, float]] = {"energy": 0.5}
+    aux_loss_weights: ClassVar[dict[str, float]] = {"energy": 0.5}
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        y, state, _ = super().forward(x, state, where)
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        y, state, _ = super().forward(x, state, inputs)
         energy = Mean(y.square().mean((-2, -1)).sum(), torch.tensor(float(len(y))))
-        return y, state, Extras({"energy": energy}, {})
+        return y, state, AuxOutputs({"energy": energy}, {})

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from assay.core.types import Batch, Progress
+from assay.core.types import Batch, TrainingProgress
 from assay.models.base import Model, ModelConfig
-from assay.models.stem import Stem
+from assay.models.block_model import BlockModel
 from assay.training.learner import Learner
 from support.kinds import Case
 
 V = 23  # tokens of the vocabulary
 T = 13  # a length that no window, segment or pooling step divides
-AT = Progress(step=0, fraction=0.0, targets=float(3 * T), rows=3)
+AT = TrainingProgress(step=0, fraction=0.0, targets=float(3 * T), rows=3)
 
 
 def fresh(config: ModelConfig, seed: int = 0, dtype: torch.dtype = torch.float64) -> Model:
@@ -77,10 +77,10 @@ def embedding(model: Model) -> nn.Embedding:
 
 def reach(model: Model) -> int | None:
     """The last position whose logits know of token 0, each layer handing on what it reads; None: there is none."""
-    if not isinstance(model, Stem):
+    if not isinstance(model, BlockModel):
         declared: int | None = getattr(model, "reach", None)
         return declared
-    return model.last_reader(0)
+    return model.last_dependent_position(0)
 
 
 def leaves(state: Any) -> list[Any]:
@@ -88,7 +88,7 @@ def leaves(state: Any) -> list[Any]:
     return tree_flatten(state)[0]
 
 
-def feed(model: Model, text: Tensor, pieces: list[int], document: Tensor | None = None) -> tuple[Tensor, Any]:
+def feedforward(model: Model, text: Tensor, pieces: list[int], document: Tensor | None = None) -> tuple[Tensor, Any]:
     """The logits of a text that is read in pieces, and the state after it."""
     state, logits, begin = model.init_state(text.shape[0]), [], 0
     for length in pieces:

@@ -25,10 +25,10 @@ test = 0.1
 [tokenizer]
 kind = "byte"
 
-[plan]
+[batches]
 kind = "windows"
 window = 16
-batch = 8
+size = 8
 
 [model]
 kind = "decoder"

@@ -69,7 +69,7 @@ def test_all_verses_leave_no_trace_in_the_config() -> None:
     ],
 )
 def test_repair_restores_what_was_lost(lost: str, whole: str) -> None:
-    assert bible.repair(lost) == whole
+    assert bible.repair_possessives(lost) == whole
 
 
 def test_the_name_of_the_book_can_stand_in_front() -> None:
@@ -79,7 +79,7 @@ def test_the_name_of_the_book_can_stand_in_front() -> None:
 
 
 def test_another_text_in_the_package_is_refused_with_the_version_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bible, "repair", lambda text: text)
+    monkeypatch.setattr(bible, "repair_possessives", lambda text: text)
     with pytest.raises(DataError, match=r"holds another text.*pip install 'pythonbible-akjv==0\.0\.2'"):
         BibleConfig().load(None)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from assay.errors import ConfigError, DataError
 from assay.text import bpe, chunks
 from assay.text.bible import BibleConfig
-from assay.text.bpe import BpeConfig, BpeTokenizer, letters, library_tokenizer
+from assay.text.bpe import BpeConfig, BpeTokenizer, byte_alphabet, make_library_tokenizer
 from assay.text.tokenizer import load_tokenizer
+from assay.text.utf8 import split_invalid_utf8
 
 TEXT = [b"the cat sat on the mat and the cat ate the rat", "größer als der Bär — 熊".encode()] * 20
 VERSES = BibleConfig().load(None).documents
@@ -30,7 +31,7 @@ BIBLE, SMALL = trained(1000, VERSES[:3000]), trained(300, TEXT)
 
 def reference(tokenizer: BpeTokenizer, texts: Sequence[str]) -> list[list[int]]:
     """By the library that found the merges."""
-    library = library_tokenizer(tokenizer.tokens, tokenizer.merges)
+    library = make_library_tokenizer(tokenizer.tokens, tokenizer.merges)
     return [encoding.ids for encoding in library.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
@@ -74,7 +75,7 @@ def test_documents_encoded_together_have_the_ids_they_have_alone(documents: list
 def test_the_ids_do_not_depend_on_the_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = [*VERSES[:200], b"", b"\xff", b"\n".join(VERSES[200:400])]
     expected = [ids.tolist() for ids in BIBLE.encode(documents)]
-    monkeypatch.setattr(bpe, "cores", lambda: threads)
+    monkeypatch.setattr(bpe, "cpu_count", lambda: threads)
     monkeypatch.setattr(chunks, "CHUNK", 500)
     assert [ids.tolist() for ids in BIBLE.encode(documents)] == expected
 
@@ -83,7 +84,7 @@ def test_the_ids_do_not_depend_on_the_number_of_threads(threads: int, monkeypatc
 def test_bytes_that_are_not_utf8_are_encoded_one_by_one_and_part_the_text(left: str, others: bytes, right: str) -> None:
     others = bytes(byte | 0x80 for byte in others).replace(b"\xc2", b"\xff")
     document = left.encode() + b"\xff" + others + b"\xff" + right.encode()
-    runs = [run.encode("utf-8", "surrogateescape") for run in bpe.runs(document)]
+    runs = [run.encode("utf-8", "surrogateescape") for run in split_invalid_utf8(document)]
     assert b"".join(runs) == document
     pieces = [SMALL.encode([run])[0].tolist() for run in runs]
     assert SMALL.encode([document])[0].tolist() == [token for piece in pieces for token in piece]
@@ -91,9 +92,9 @@ def test_bytes_that_are_not_utf8_are_encoded_one_by_one_and_part_the_text(left: 
 
 
 def test_the_code_point_that_parts_texts_may_be_in_a_text() -> None:
-    texts = ["the cat", bpe.BETWEEN, f"the{bpe.BETWEEN}cat {bpe.BETWEEN * 3} sat", ""]
+    texts = ["the cat", bpe.TEXT_SEPARATOR, f"the{bpe.TEXT_SEPARATOR}cat {bpe.TEXT_SEPARATOR * 3} sat", ""]
     assert encoded(SMALL, texts) == reference(SMALL, texts)
-    assert all(SMALL.end not in ids for ids in encoded(SMALL, texts))
+    assert all(SMALL.end_id not in ids for ids in encoded(SMALL, texts))
 
 
 @pytest.mark.parametrize("unit", [b"a", b" ", b"\n", b"\t", b"=", b"7", b"\xff", b"\x80", "中".encode(), "\u3000".encode()])
@@ -106,24 +107,24 @@ def test_a_word_of_any_length_comes_back_exactly(unit: bytes) -> None:
 
 def test_a_longer_word_than_a_stretch_is_encoded_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "CHUNK", 4)
-    monkeypatch.setattr(chunks, "STRETCH", 10)
+    monkeypatch.setattr(chunks, "MAX_CHUNK", 10)
     (ids,) = SMALL.encode([b"on the" + b"cat" * 7])
     parts = [b"on", b" thecatcat", b"catcatcatc", b"atcat"]
     assert ids.tolist() == [token for part in parts for token in SMALL.encode([part])[0].tolist()]
 
 
 def test_training_on_one_long_word_ends() -> None:
-    assert BpeConfig(vocabulary=300).train([b"acgt" * 50_000]).size > 260
+    assert BpeConfig(vocabulary=300).train([b"acgt" * 50_000]).vocab_size > 260
 
 
 def test_the_vocabulary_does_not_depend_on_how_a_text_is_cut_for_training(monkeypatch: pytest.MonkeyPatch) -> None:
     text = [b"\n".join(VERSES[:300])]
     whole = BpeConfig(vocabulary=400).train(text).digest
-    monkeypatch.setattr(bpe, "LEARNT", 50)
+    monkeypatch.setattr(bpe, "MAX_TRAINING_WORD", 50)
     assert BpeConfig(vocabulary=400).train(text).digest == whole
 
 
-BASE = letters()
+BASE = byte_alphabet()
 AB = [*BASE, "ab"]
 
 
@@ -146,13 +147,13 @@ def test_merges_that_training_does_not_give_are_refused(tokens: list[str], merge
 
 def test_it_has_the_vocabulary_asked_for_when_the_text_gives_it() -> None:
     words = [f"{left}{right}".encode() for left in "abcdefgh" for right in "stuvwxyz"] * 2
-    assert BpeConfig(vocabulary=300).train(words).size == 300
-    assert BpeConfig(vocabulary=257).train(words).size == 257
+    assert BpeConfig(vocabulary=300).train(words).vocab_size == 300
+    assert BpeConfig(vocabulary=257).train(words).vocab_size == 257
 
 
 def test_it_of_a_small_text_has_no_made_up_tokens() -> None:
-    assert BpeConfig(vocabulary=4096).train([b"abab"]).size < 262
-    assert BpeConfig(vocabulary=4096).train([]).size == 257
+    assert BpeConfig(vocabulary=4096).train([b"abab"]).vocab_size < 262
+    assert BpeConfig(vocabulary=4096).train([]).vocab_size == 257
 
 
 def test_bpe_shortens_the_text_it_was_trained_on() -> None:

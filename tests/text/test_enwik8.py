@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.data.contiguous import ContiguousConfig
+from assay.data.split import ContiguousConfig
 from assay.errors import ConfigError, DataError
-from assay.text import download, enwik8
+from assay.text import enwik8, files
 from assay.text.enwik8 import Enwik8Config
 from text.loopback import send, served
 
@@ -45,7 +45,7 @@ def left(folder: Path) -> list[Path]:
 
 def test_the_known_text_is_the_benchmarks() -> None:
     assert enwik8.SIZE == 100_000_000
-    assert enwik8.ADDRESS.endswith("/enwik8.zip")
+    assert enwik8.URL.endswith("/enwik8.zip")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_without_a_network_it_fails_at_once(folder: Path) -> None:
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "READ", 0.2)
+    monkeypatch.setattr(files, "READ", 0.2)
     with served(lambda handler: time.sleep(1)) as address, pytest.raises(DataError, match=r"\(no answer in time\)"):
         Enwik8Config(url=f"{address}/enwik8.zip").load(None)
 

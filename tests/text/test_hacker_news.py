@@ -9,9 +9,9 @@ import pytest
 
 from assay.errors import ConfigError, DataError
 from assay.text import hacker_news
-from assay.text.hacker_news import HackerNewsConfig, read_titles, tidy
-from assay.text.hub import Drawn
-from assay.text.packing import Unpacked
+from assay.text.decompression import FileContent
+from assay.text.hacker_news import HackerNewsConfig, clean_titles, read_titles
+from assay.text.hub import DatasetSample
 
 TABLE = b"kaggle\t2016-08-04\tShow HN: A\nkaggle\t2016-01-26\t B\xc3\xa9 \r\namutu\t2020-02-02\t\xff\x00\n"
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def titles(data: bytes, name: str = "titles.tsv") -> list[bytes]:
-    return read_titles(Unpacked(f"here/{name}", name, data))[0]
+    return read_titles(FileContent(f"here/{name}", name, data))[0]
 
 
 def test_a_table_of_source_date_and_title(folder: Path) -> None:
@@ -75,10 +75,10 @@ def test_a_format_is_never_guessed(name: str, data: bytes, cause: str) -> None:
 
 
 def test_what_is_left_out_and_changed_is_told(folder: Path) -> None:
-    documents, notes = tidy([b"A", b"\xc2\xa0 A \n", b"", b" \t", b"B \r\n C\rD", b"E\tF"])
+    documents, notes = clean_titles([b"A", b"\xc2\xa0 A \n", b"", b" \t", b"B \r\n C\rD", b"E\tF"])
     assert documents == [b"A", b"A", b"B C D", b"E\tF"]
     assert notes == ("2 empty titles left out", "1 title had line breaks, which are spaces now", "1 title the same as another, all kept")
-    assert read_titles(Unpacked("a.txt", "a.txt", b"\xef\xbb\xbfA\tB\nC"))[1] == (
+    assert read_titles(FileContent("a.txt", "a.txt", b"\xef\xbb\xbfA\tB\nC")).notes == (
         "a byte order mark before the first title is left out",
         "1 title with tabs, which are kept",
     )
@@ -117,7 +117,7 @@ def test_the_version_follows_the_content_of_the_file() -> None:
 
 
 def test_who_names_a_file_gets_that_file_and_not_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hacker_news, "draw", None)
+    monkeypatch.setattr(hacker_news, "sample_dataset", None)
     with pytest.raises(DataError, match=r"no file mine\.tsv"):
         HackerNewsConfig(path="mine.tsv").load(folder / "data")
 
@@ -138,11 +138,11 @@ def test_without_a_file_and_without_datasets_both_remedies_are_named(
 def test_titles_of_the_hub_are_fetched_once_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def draw(name: str, column: str, count: int, seed: int, instead: str) -> Drawn:
+    def draw(name: str, column: str, count: int, seed: int, instead: str) -> DatasetSample:
         asked.append((name, column, count, seed))
-        return Drawn(["A", None, " B\nC "], 4_000_000, f"commit{len(asked)}")
+        return DatasetSample(["A", None, " B\nC "], 4_000_000, f"commit{len(asked)}")
 
-    monkeypatch.setattr(hacker_news, "draw", draw)
+    monkeypatch.setattr(hacker_news, "sample_dataset", draw)
     config = HackerNewsConfig(count=3)
     assert config.version(None) == config.version(None)
     corpus = config.load(None)

@@ -14,7 +14,7 @@ import pytest
 
 from assay.errors import DataError
 from assay.text.hacker_news import HackerNewsConfig
-from assay.text.hub import draw, revision
+from assay.text.hub import fetch_revision, sample_dataset
 from text.loopback import send, served
 
 datasets = pytest.importorskip("datasets", reason="data sets of the hub need the extra hub")
@@ -45,11 +45,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_count_and_a_seed_take_what_datasets_takes(folder: Path) -> None:
-    drawn = draw("mine/news", "title", 20, 1337, "do else")
+    drawn = sample_dataset("mine/news", "title", 20, 1337, "do else")
     assert drawn.texts == datasets.load_dataset("mine/news", split="train").shuffle(seed=1337).take(20)["title"][:]
     assert drawn.rows == 52
-    assert drawn.revision == revision("mine/news")
-    everything = draw("mine/news", "title", 1000, 1, "do else").texts
+    assert drawn.revision == fetch_revision("mine/news")
+    everything = sample_dataset("mine/news", "title", 1000, 1, "do else").texts
     assert sorted(map(str, everything)) == sorted([*TITLES, "None", " a\nb "])
 
 
@@ -78,14 +78,14 @@ def test_what_cannot_be_had_is_one_sentence(folder: Path) -> None:
         ("nobody/nothing", "title", "nobody/nothing cannot be had from the hub"),
     ):
         with pytest.raises(DataError, match=rf"^corpus\.hub: .*({cause}).*; .*do else$") as refused:
-            draw(name, column, 5, 1, "do else")
+            sample_dataset(name, column, 5, 1, "do else")
         assert "\n" not in str(refused.value)
 
 
 def test_without_datasets_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"mine/news is fetched by the package datasets.*pip install 'assay\[hub\]', or do else"):
-        draw("mine/news", "title", 5, 1, "do else")
+        sample_dataset("mine/news", "title", 5, 1, "do else")
 
 
 def answer(handler: BaseHTTPRequestHandler) -> None:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import DataError
-from assay.text.packing import Unpacked
+from assay.text.decompression import FileContent
 from assay.text.records import READERS
 
 
 def read(data: bytes, field: str = "text", ending: str = ".jsonl") -> list[bytes | None]:
-    return list(READERS[ending](Unpacked(f"here/mine{ending}", f"mine{ending}", data), field))
+    return list(READERS[ending](FileContent(f"here/mine{ending}", f"mine{ending}", data), field))
 
 
 @given(texts=st.lists(st.text(max_size=20) | st.none(), max_size=5), ascii_only=st.booleans())

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import ConfigError, DataError
-from assay.text.text_files import TextConfig, cut
+from assay.text.text_files import TextConfig, split_documents
 
 DATA = b"first\r\n\n\xff\x00 second\n\xef\xbb\xbfthird"
 
@@ -28,12 +28,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_lines_are_documents_byte_for_byte_without_the_empty_ones() -> None:
-    assert cut(DATA, "line") == [b"first\r", b"\xff\x00 second", b"\xef\xbb\xbfthird"]
+    assert split_documents(DATA, "line") == [b"first\r", b"\xff\x00 second", b"\xef\xbb\xbfthird"]
 
 
 @given(data=st.binary(max_size=60).map(lambda data: data.replace(b"\x01", b"\n")))
 def test_lines_hold_no_newline_and_lose_nothing_else(data: bytes) -> None:
-    assert b"".join(cut(data, "line")) == data.replace(b"\n", b"")
+    assert b"".join(split_documents(data, "line")) == data.replace(b"\n", b"")
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_lines_hold_no_newline_and_lose_nothing_else(data: bytes) -> None:
     ],
 )
 def test_paragraphs_are_separated_by_blank_lines(data: bytes, documents: list[bytes]) -> None:
-    assert cut(data, "paragraph") == documents
+    assert split_documents(data, "paragraph") == documents
 
 
 @pytest.mark.parametrize(("data", "document"), [(b"a\n\nb\n", b"a\n\nb"), (b"a\n\n", b"a\n"), (b"a", b"a")])
 def test_a_whole_file_loses_only_the_newline_that_its_end_token_stands_for(data: bytes, document: bytes) -> None:
-    assert cut(data, "file") == [document]
+    assert split_documents(data, "file") == [document]
 
 
 def test_the_raw_text_of_a_file_that_ends_with_a_newline_is_the_file(folder: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_file_is_found_in_the_data_folder(folder: Path, path: str) -> None:
 def test_packed_files_are_found_and_unpacked(folder: Path, ending: str, pack: Callable[[bytes], bytes], place: str) -> None:
     (folder / place / f"mine.txt{ending}").write_bytes(pack(DATA))
     corpus = TextConfig(path="mine.txt", sha256=hashlib.sha256(DATA).hexdigest()).load(folder / "data")
-    assert (corpus.documents, corpus.name) == (cut(DATA, "line"), "mine.txt")
+    assert (corpus.documents, corpus.name) == (split_documents(DATA, "line"), "mine.txt")
 
 
 def test_a_missing_file_is_named_with_where_it_was_looked_for_and_what_to_do(folder: Path) -> None:

@@ -12,10 +12,8 @@ from assay.core.config import FAMILIES
 from assay.errors import DataError
 from assay.text import tokenizer as module
 from assay.text.bpe import BpeConfig
-from assay.text.byte import ByteConfig
-from assay.text.char import CharConfig
+from assay.text.piece_tokenizers import ByteConfig, CharConfig, WordConfig
 from assay.text.tokenizer import Tokenizer, load_tokenizer
-from assay.text.word import WordConfig
 
 TEXT = [b"the cat sat on the mat and the cat ate the rat", "größer als der Bär — 熊".encode()] * 20
 TOKENIZERS = {
@@ -57,15 +55,15 @@ def test_nasty_documents_come_back_exactly_in_one_batch(tokenizer: Tokenizer) ->
 
 @each
 def test_text_never_becomes_the_end_token(tokenizer: Tokenizer) -> None:
-    assert all(tokenizer.end not in ids for ids in tokenizer.encode(NASTY))
+    assert all(tokenizer.end_id not in ids for ids in tokenizer.encode(NASTY))
 
 
 @each
 def test_the_end_token_is_the_last_id_and_one_newline(tokenizer: Tokenizer) -> None:
-    assert tokenizer.end == tokenizer.size - 1
-    assert tokenizer.decode([tokenizer.end]) == b"\n"
-    assert tokenizer.byte_lengths.shape == (tokenizer.size,)
-    assert tokenizer.byte_lengths[tokenizer.end] == 1
+    assert tokenizer.end_id == tokenizer.vocab_size - 1
+    assert tokenizer.decode([tokenizer.end_id]) == b"\n"
+    assert tokenizer.byte_lengths.shape == (tokenizer.vocab_size,)
+    assert tokenizer.byte_lengths[tokenizer.end_id] == 1
 
 
 @each
@@ -79,8 +77,8 @@ def test_a_saved_tokenizer_is_the_same_tokenizer(tokenizer: Tokenizer, tmp_path:
 @each
 @given(data=st.data())
 def test_decoding_an_array_gives_the_spellings_in_turn(tokenizer: Tokenizer, data: st.DataObject) -> None:
-    ids = data.draw(st.lists(st.integers(0, tokenizer.end), max_size=40)) * data.draw(st.sampled_from([1, 9]))
-    spelt = b"".join(tokenizer.spellings[token] for token in ids)
+    ids = data.draw(st.lists(st.integers(0, tokenizer.end_id), max_size=40)) * data.draw(st.sampled_from([1, 9]))
+    spelt = b"".join(tokenizer.token_bytes[token] for token in ids)
     assert tokenizer.decode(ids) == tokenizer.decode(np.array(ids, tokenizer.dtype)) == spelt
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FEW", 0)
@@ -113,7 +111,7 @@ def test_the_test_covers_every_tokenizer() -> None:
 
 
 def test_bytes_have_257_ids() -> None:
-    assert TOKENIZERS["byte"].size == 257
+    assert TOKENIZERS["byte"].vocab_size == 257
     assert TOKENIZERS["byte"].encode([b"\x00\xff"])[0].tolist() == [0, 255]
 
 

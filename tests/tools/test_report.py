@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.runs.directory import all_runs
+from assay.runs.directory import list_runs
 from assay.tools.report import gather_baselines, gather_token_losses, write_report
 from support.made_study import made
 from support.reported import ARMS, rate, study
@@ -12,9 +12,9 @@ from support.reported import ARMS, rate, study
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from assay.reports.content import compose
-from assay.reports.page import page
-from assay.reports.plain import as_csv, as_markdown
+from assay.reports.content import compose_report
+from assay.reports.page import render_page
+from assay.reports.text_tables import to_csv, to_markdown
 
 
 def snapshot(folder: Path) -> dict[Path, bytes]:
@@ -23,14 +23,14 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
 
 def test_drawing_needs_nothing_but_what_was_gathered_and_writes_nothing(tmp_path: Path) -> None:
     outcome = study(tmp_path, ARMS[:2])
-    for file in [*tmp_path.glob("*/reading-best.json"), *tmp_path.glob("*/yardsticks.json")]:
+    for file in [*tmp_path.glob("*/reading-best.json"), *tmp_path.glob("*/baselines.json")]:
         file.unlink()
     before = snapshot(tmp_path)
-    content = compose(outcome, "Study made")
-    assert content.baselines == content.readings.documents == ()
-    assert page(content)
-    assert as_markdown(content)
-    assert as_csv(outcome)
+    content = compose_report(outcome, "Study made")
+    assert content.baselines == content.heatmap.documents == ()
+    assert render_page(content)
+    assert to_markdown(content)
+    assert to_csv(outcome)
     assert snapshot(tmp_path) == before
 
 
@@ -41,7 +41,7 @@ def test_what_runs_keep_is_gathered_from_them(tmp_path: Path) -> None:
     assert kept.bits_per_byte["xz"] == 2.3
     losses = gather_token_losses(outcome, None)
     assert [arm for arm, _ in losses] == ["base", "depth=2"]
-    assert all(not found.missing and len(found.documents) == 2 for _, found in losses)
+    assert all(not found.error and len(found.documents) == 2 for _, found in losses)
 
 
 def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> No
 )
 def test_a_finished_run_with_a_damaged_score_has_the_reason_told(tmp_path: Path, name: str, damage: str, reason: str) -> None:
     made(tmp_path / "made", ARMS[:1], rate)
-    run = all_runs(tmp_path / "made")[0]
+    run = list_runs(tmp_path / "made")[0]
     for file in (run.path / "scores").glob(name):
         file.write_text(damage)
     verdict = write_report(run.path, tmp_path / "page.html").verdict[0]

@@ -6,8 +6,8 @@ import pytest
 
 from assay.runs.directory import RunDirectory
 from assay.studies import plan as plans
-from assay.studies.plan import Plan
-from assay.tools.run_list import list_entries, study_entry
+from assay.studies.plan import StudyPlan
+from assay.tools.run_list import list_entries, read_study_entry
 from support.small_study import at_home, planned
 
 
@@ -17,12 +17,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_state(folder: Path, name: str, state: str, failure: str | None = None) -> None:
-    RunDirectory(folder / name).set_status(state=state, failure=failure)
+    RunDirectory(folder / name).update_status(state=state, failure=failure)
 
 
 def counted(folder: Path) -> tuple[int, int]:
     """Finished runs and all runs, as the plan says."""
-    jobs = Plan.read(folder).grown(folder).jobs
+    jobs = StudyPlan.read(folder).extend(folder).jobs
     return sum(RunDirectory(folder / job.run).status()["state"] == "finished" for job in jobs), len(jobs)
 
 
@@ -39,19 +39,19 @@ def test_runs_that_follow_from_tried_learning_rates_are_counted_as_the_plan_coun
 ) -> None:
     study = planned(tmp_path, lr_factors=[0.5, 1.0], seeds=[0, 1, 2], tuning_seeds=[0], set=["optimizer.lr=0.003", "train.samples=0"])
     figures = {"finished": 1.0, "failed": float("inf"), "unknown": None}
-    monkeypatch.setattr(plans, "_figure", lambda run, study: figures[run.status()["state"]])
+    monkeypatch.setattr(plans, "_read_tuning_loss", lambda run, study: figures[run.status()["state"]])
     tried = study.plan().jobs
     seen = []
     for job in tried:
         set_state(study.path, job.run, *(("failed", "diverged") if job is tried[0] else ("finished", None)))
         seen.append(counted(study.path))
-        entry = study_entry(study.path)
+        entry = read_study_entry(study.path)
         assert (entry["step"], entry["steps"]) == seen[-1]
     following = [job for job in study.plan().jobs if not job.tuning]
     assert len(following) == 4
     for job in following[1:3]:
         set_state(study.path, job.run, "finished")
-    entry = study_entry(study.path)
+    entry = read_study_entry(study.path)
     assert (entry["step"], entry["steps"]) == counted(study.path) == (5, 8)
 
 

@@ -22,17 +22,17 @@ def metrics(tracker: Tracker, step: int) -> None:
         "step": step, "targets": 128 * step, "loss": 10 - step / 10, "router_entropy": 0.5, "lr": {"adamw": 1e-3}, "gradient_norm": 2.0,
         "gradient_norms": {"embedding": 1.0, "blocks.0": 1.5}, "epoch": step / 10,
     }  # fmt: skip
-    tracker.metrics(line, Pace(step, 10, step / 10, 5000.0, 1.0, None))
+    tracker.log_metrics(line, Pace(step, 10, step / 10, 5000.0, 1.0, None))
 
 
 def tell(tracker: Tracker, run: Path, steps: range, *, finished: bool = True) -> None:
     """A session of a run: from the step before the first of `steps` on, a line each; a validation and a sample at the end."""
-    tracker.begin("assay train tiny", {})
-    tracker.opened(run, steps[0] - 1)
+    tracker.start("assay train tiny", {})
+    tracker.open_directory(run, steps[0] - 1)
     for step in steps:
         metrics(tracker, step)
-    tracker.validation({"step": steps[-1], "validation": SCORE}, True)
-    tracker.sample(steps[-1], ["<start># And *he* said\x1b[31m", "言葉"])
+    tracker.log_validation({"step": steps[-1], "validation": SCORE}, True)
+    tracker.log_samples(steps[-1], ["<start># And *he* said\x1b[31m", "言葉"])
     if finished:
-        tracker.scores(steps[-1], FIGURES)
-    tracker.end()
+        tracker.log_final_scores(steps[-1], FIGURES)
+    tracker.close()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from assay.core.words import duration
-from assay.terminal.console import visible
+from assay.core.words import format_duration
+from assay.terminal.console import escape_control_characters
 from assay.tracking.base import Pace
 from assay.tracking.console import ConsoleTracker
 
@@ -27,15 +27,15 @@ def narrated(*, terminal: bool, width: int, steps: int | None = 20_000) -> str:
     """All that a tracker can be told, as it was printed."""
     out = io.StringIO()
     tracker = ConsoleTracker(screen(out, width) if terminal else Console(width=width, file=out))
-    tracker.begin("assay train bible", FACTS)
-    tracker.metrics(LINE, Pace(50, None, 0.1, 1.0, None, None))
-    tracker.metrics(LINE, replace(PACE, steps=steps))
-    tracker.validation({"step": 1200, "validation": SCORE}, True)
-    tracker.validation({"step": 1300, "validation": {**SCORE, "coverage": 0.034}}, False)
-    tracker.sample(1200, ["and the :heart: said [bold]\x1b[31m\x00 unto 言葉 " * 4, ""])
-    tracker.note("changed: [train.budget] 1 -> 2")
-    tracker.metrics(LINE, replace(PACE, step=20_000, run_left=0.0))
-    tracker.end()
+    tracker.start("assay train bible", FACTS)
+    tracker.log_metrics(LINE, Pace(50, None, 0.1, 1.0, None, None))
+    tracker.log_metrics(LINE, replace(PACE, steps=steps))
+    tracker.log_validation({"step": 1200, "validation": SCORE}, True)
+    tracker.log_validation({"step": 1300, "validation": {**SCORE, "coverage": 0.034}}, False)
+    tracker.log_samples(1200, ["and the :heart: said [bold]\x1b[31m\x00 unto 言葉 " * 4, ""])
+    tracker.log_message("changed: [train.budget] 1 -> 2")
+    tracker.log_metrics(LINE, replace(PACE, step=20_000, run_left=0.0))
+    tracker.close()
     return out.getvalue()
 
 
@@ -76,8 +76,8 @@ def test_what_the_model_writes_is_shown_as_it_is_and_commands_nothing(terminal: 
 
 
 def test_only_tab_and_newline_stay_of_the_control_characters() -> None:
-    assert visible("a\tb\nc\x1b\x7f\r\x9b") == "a\tb\nc\\x1b\\x7f\\x0d\\x9b"
-    assert visible("naïve 言葉 🙂") == "naïve 言葉 🙂"
+    assert escape_control_characters("a\tb\nc\x1b\x7f\r\x9b") == "a\tb\nc\\x1b\\x7f\\x0d\\x9b"
+    assert escape_control_characters("naïve 言葉 🙂") == "naïve 言葉 🙂"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_only_tab_and_newline_stay_of_the_control_characters() -> None:
     [(None, "?"), (0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599.4, "59:59"), (3600, "1:00:00"), (360_000, "100:00:00")],
 )
 def test_duration(seconds: float | None, shown: str) -> None:
-    assert duration(seconds) == shown
+    assert format_duration(seconds) == shown
 
 
 def test_the_time_left_counts_down_between_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_the_time_left_counts_down_between_two_lines(monkeypatch: pytest.MonkeyP
     tracker = ConsoleTracker(screen(out, 200))
     monkeypatch.setattr("assay.tracking.console.time.monotonic", lambda: now[0])
     assert tracker.bar is not None
-    tracker.metrics(LINE, PACE)
+    tracker.log_metrics(LINE, PACE)
     now[0] += 10
     tracker.console.print(tracker.bar.render())
     now[0] += 1e6
@@ -105,13 +105,13 @@ def test_the_time_left_counts_down_between_two_lines(monkeypatch: pytest.MonkeyP
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines() -> None:
     out = io.StringIO()
     tracker = ConsoleTracker(screen(out, 120, "dumb"))
-    tracker.metrics(LINE, PACE)
+    tracker.log_metrics(LINE, PACE)
     assert "step 1200/20000  epoch 12.34" in out.getvalue()
 
 
 def test_a_quiet_console_stays_quiet() -> None:
     tracker = ConsoleTracker(Console(quiet=True, force_terminal=True))
-    tracker.begin("x", {})
-    tracker.metrics(LINE, PACE)
-    tracker.end()
+    tracker.start("x", {})
+    tracker.log_metrics(LINE, PACE)
+    tracker.close()
     assert tracker.bar is None

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from assay.tracking.mirror import Mirror
-from assay.tracking.several import Several
-from assay.tracking.wandb import FOLDER, WeightsAndBiases, identity
+from assay.tracking.combined import BackgroundTracker, CombinedTracker
+from assay.tracking.wandb import FOLDER, WeightsAndBiases, read_or_create_run_id
 from tracking.recorded import folder, metrics, tell
-from tracking.test_several import Heard
+from tracking.test_combined import Heard
 
 pytest.importorskip("wandb")
 from wandb.proto import wandb_internal_pb2
@@ -77,7 +76,7 @@ def test_the_offline_file_holds_metrics_samples_config_and_final_scores(tmp_path
     assert json.loads(table.read_text())["data"] == [[3, "<start># And *he* said\x1b[31m"], [3, "言葉"]]
     kinds = {record.WhichOneof("record_type"): record for record in session}
     opened = kinds["run"].run
-    assert (opened.run_id, opened.display_name, opened.project) == (identity(run / FOLDER), run.name, "assay")
+    assert (opened.run_id, opened.display_name, opened.project) == (read_or_create_run_id(run / FOLDER), run.name, "assay")
     config = {item.key: json.loads(item.value_json) for record in session for item in record.run.config.update}
     assert config["model"] == {"width": 16}
     summary = {"/".join([item.key, *item.nested_key]).strip("/"): item.value_json for r in session for item in r.summary.update}
@@ -110,9 +109,9 @@ def test_a_server_that_cannot_be_reached_costs_two_seconds_at_the_end_and_the_ru
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{9 if answers == 'refuses' else listening}")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setattr("assay.tracking.wandb.REACH", 1.5)
+    monkeypatch.setattr("assay.tracking.wandb.INIT_TIMEOUT", 1.5)
     copy, first, run = WeightsAndBiases(), Heard(), folder(tmp_path)
-    tracker = Several(first, [Mirror("wandb", copy)])
+    tracker = CombinedTracker(first, [BackgroundTracker("wandb", copy)])
     began = time.monotonic()
     tell(tracker, run, range(1, 200))
     assert time.monotonic() - began < 5
@@ -128,7 +127,7 @@ def test_a_process_that_dies_is_told_with_its_last_words(tmp_path: Path, monkeyp
     program.write_text("raise SystemExit('no room on the disk')")
     monkeypatch.setattr("assay.tracking.wandb.PROGRAM", program)
     first, run = Heard(), folder(tmp_path)
-    tell(Several(first, [Mirror("wandb", WeightsAndBiases())]), run, range(1, 4))
+    tell(CombinedTracker(first, [BackgroundTracker("wandb", WeightsAndBiases())]), run, range(1, 4))
     said = f"wandb is switched off for the rest of this run: no room on the disk ({run / FOLDER / 'mirror.log'})"
     assert [note for note in first.notes if "switched" in note] == [said]
 
@@ -136,7 +135,7 @@ def test_a_process_that_dies_is_told_with_its_last_words(tmp_path: Path, monkeyp
 def test_the_process_of_the_run_is_left_as_it_was(tmp_path: Path) -> None:
     before = dict(os.environ), sys.excepthook, sys.exit
     tracker = WeightsAndBiases()
-    tracker.opened(folder(tmp_path), 0)
+    tracker.open_directory(folder(tmp_path), 0)
     metrics(tracker, 1)
-    tracker.end()
+    tracker.close()
     assert (dict(os.environ), sys.excepthook, sys.exit) == before

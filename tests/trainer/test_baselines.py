@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from assay.data.contiguous import ContiguousConfig
-from assay.data.prepare import Prepared, prepare
+from assay.data.prepare import PreparedText, prepare_text
+from assay.data.split import ContiguousConfig
 from assay.errors import DataError
 from assay.runs.directory import RunDirectory
-from assay.text.byte import ByteConfig
+from assay.text.piece_tokenizers import ByteConfig
 from assay.text.text_files import TextConfig
 from assay.trainer import baselines as module
 from assay.trainer.baselines import BASELINES, Baselines, measure_baselines, read_baselines
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedText:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "text.txt"
     file.write_text("".join(f"line {number} — {number * number}\n" for number in range(60)))
-    return prepare(TextConfig(path=str(file)), ContiguousConfig(validation=0.2, test=0.1), ByteConfig())
+    return prepare_text(TextConfig(path=str(file)), ContiguousConfig(validation=0.2, test=0.1), ByteConfig())
 
 
 def new_run(folder: Path, training_bytes: int) -> RunDirectory:
@@ -32,20 +32,20 @@ def new_run(folder: Path, training_bytes: int) -> RunDirectory:
     return run
 
 
-def test_those_of_validation_are_kept_in_the_run_and_read_back_equal(prepared: Prepared, tmp_path: Path) -> None:
-    run = new_run(tmp_path / "run", prepared.parts["train"].bytes)
+def test_those_of_validation_are_kept_in_the_run_and_read_back_equal(prepared: PreparedText, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", prepared.parts["train"].byte_count)
     found = measure_baselines(prepared, run=run)
     assert [*found.bits_per_byte] == ["uniform", "unigram", "xz", "ngram"]
     assert read_baselines([run]) == found
 
 
-def test_those_of_another_part_are_not_kept(prepared: Prepared, tmp_path: Path) -> None:
+def test_those_of_another_part_are_not_kept(prepared: PreparedText, tmp_path: Path) -> None:
     run = new_run(tmp_path / "run", 1)
     assert [*measure_baselines(prepared, part="train", run=run).bits_per_byte] == ["uniform", "unigram"]
     assert read_baselines([run]) is None
 
 
-def test_whoever_waits_is_told_for_how_long_while_it_lasts(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_waits_is_told_for_how_long_while_it_lasts(prepared: PreparedText, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
 
     @contextmanager
@@ -54,9 +54,9 @@ def test_whoever_waits_is_told_for_how_long_while_it_lasts(prepared: Prepared, m
         yield
         told.append("over")
 
-    monkeypatch.setattr(module, "seconds_needed", lambda *_: 125.0)
-    monkeypatch.setattr(module, "yardsticks", lambda *_: told.append("measured") or {"uniform": 8.0})
-    measure_baselines(prepared, waiting=waiting)
+    monkeypatch.setattr(module, "estimate_seconds", lambda *_: 125.0)
+    monkeypatch.setattr(module, "compute_baselines", lambda *_: told.append("measured") or {"uniform": 8.0})
+    measure_baselines(prepared, busy=waiting)
     assert told == [125.0, "measured", "over"]
 
 
@@ -64,14 +64,14 @@ def test_whoever_waits_is_told_for_how_long_while_it_lasts(prepared: Prepared, m
     ("raised", "why"), [(KeyboardInterrupt(), "interrupted"), (MemoryError(), "out of memory"), (DataError("no room"), "no room")]
 )
 def test_what_stops_the_measuring_is_the_reason_and_nothing_is_kept(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, why: str
+    prepared: PreparedText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, why: str
 ) -> None:
     def stop(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(module, "yardsticks", stop)
+    monkeypatch.setattr(module, "compute_baselines", stop)
     run = new_run(tmp_path / "run", 1)
-    assert measure_baselines(prepared, run=run) == Baselines({}, prepared.parts["train"].bytes, left_out=why)
+    assert measure_baselines(prepared, run=run) == Baselines({}, prepared.parts["train"].byte_count, skip_reason=why)
     assert not (run.path / BASELINES).exists()
 
 
@@ -81,4 +81,4 @@ def test_the_first_run_that_keeps_any_is_read_and_damage_is_passed_over(tmp_path
     (kept.path / BASELINES).write_text(json.dumps({"uniform": 8.0, "xz": 2.5}))
     found = read_baselines([empty, broken, kept])
     assert found == Baselines({"uniform": 8.0, "xz": 2.5}, 3)
-    assert found.labelled() == {"every byte equally likely": 8.0, "xz, given the training text": 2.5}
+    assert found.by_label() == {"every byte equally likely": 8.0, "xz, given the training text": 2.5}

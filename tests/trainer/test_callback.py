@@ -8,11 +8,11 @@ import pytest
 
 import assay
 from assay.errors import UserError
-from assay.tools.verify_resume import differences
+from assay.tools.verify_resume import find_differences
 from assay.trainer.callback import Event, as_hooks
 from support.workshop import Workshop, make_workshop, use
 
-DROPOUT = "model.block.feed_dropout=0.2"  # what draws at random shows whether a resumed run goes on with the same draws
+DROPOUT = "model.block.feedforward_dropout=0.2"  # what draws at random shows whether a resumed run goes on with the same draws
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ class Counting(assay.Hook):
     def after_step(self, state: Any, result: Any) -> None:
         self.count += 1
 
-    def after_validation(self, step: int, figures: Any) -> None:
+    def after_validation(self, step: int, metrics: Any) -> None:
         self.calls.append(f"validated at {step}")
 
     def before_stop(self, step: int, reason: str) -> None:
@@ -73,7 +73,7 @@ class Counting(assay.Hook):
 
 def test_a_function_is_told_of_every_step_and_validation_in_plain_values(recipe: Path) -> None:
     told = list[tuple[Any, ...]]()
-    run = assay.train(recipe, hooks=[lambda event: told.append((event.name, event.step, event.steps, event.tokens, dict(event.figures)))])
+    run = assay.train(recipe, hooks=[lambda event: told.append((event.name, event.step, event.steps, event.tokens, dict(event.metrics)))])
     steps = [line for line in told if line[0] == "step"]
     assert [line[1] for line in steps] == list(range(1, 9))
     assert {line[2] for line in steps} == {8}
@@ -87,8 +87,8 @@ def test_a_function_is_told_of_every_step_and_validation_in_plain_values(recipe:
 
 
 def test_watching_changes_nothing(recipe: Path, straight: assay.Run) -> None:
-    run = assay.train(recipe, DROPOUT, hooks=[lambda event: event.figures, Counting(), assay.Hook()])
-    assert differences(run.directory, straight.directory) == []
+    run = assay.train(recipe, DROPOUT, hooks=[lambda event: event.metrics, Counting(), assay.Hook()])
+    assert find_differences(run.directory, straight.directory) == []
 
 
 @pytest.mark.parametrize(("name", "step"), [("step", 3), ("step", 4), ("validated", 4)])
@@ -96,10 +96,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(recipe: Path, strai
     run = assay.train(recipe, DROPOUT, hooks=[stop_at(step, name)])
     status = run.status
     assert (status.state, status.failure, status.step, status.error) == ("interrupted", "interrupted", step, f"because of {name} {step}")
-    assert status.figures == {}
+    assert status.metrics == {}
     assert run.resume().status.state == "finished"
-    assert differences(run.directory, straight.directory) == []
-    assert run.status.figures["bits_per_byte"] == straight.status.figures["bits_per_byte"]
+    assert find_differences(run.directory, straight.directory) == []
+    assert run.status.metrics["bits_per_byte"] == straight.status.metrics["bits_per_byte"]
     assert run.metrics() == straight.metrics()
 
 
@@ -142,7 +142,7 @@ def test_a_run_is_stopped_again_after_a_resume(recipe: Path, straight: assay.Run
     run = run.resume(hooks=[stop_at(6)])
     assert (run.status.state, run.status.step, run.status.error) == ("interrupted", 6, "because of step 6")
     run.resume()
-    assert differences(run.directory, straight.directory) == []
+    assert find_differences(run.directory, straight.directory) == []
 
 
 def test_bits_per_byte_is_that_of_a_validation_and_refused_elsewhere(recipe: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_error_in_a_hook_ends_the_run_and_is_kept_in_its_status(recipe: Path,
     assert (run.status.state, run.status.failure, run.status.step) == ("failed", "error", 6)
     assert run.status.error == "six is too many"
     run.resume()  # from the checkpoint of step 4
-    assert differences(run.directory, straight.directory) == []
+    assert find_differences(run.directory, straight.directory) == []
 
 
 @pytest.mark.parametrize("name", ["log", "validate", "save", "step", "stop"])
@@ -184,7 +184,7 @@ def test_a_name_of_the_run_s_own_is_refused(recipe: Path, name: str) -> None:
 
 def test_two_hooks_that_remember_need_two_names(recipe: Path) -> None:
     one, other = Counting(), Counting()
-    with pytest.raises(UserError, match="hooks: 'counting' is the name of two hooks that remember something"):
+    with pytest.raises(UserError, match="hooks: 'counting' is the name of two hooks that save a state"):
         assay.train(recipe, hooks=[one, other])
     other.name = "counting_again"
     assay.train(recipe, hooks=[one, other, assay.Hook(), assay.Hook()])

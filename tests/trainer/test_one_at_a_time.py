@@ -7,11 +7,11 @@ import pytest
 import assay
 from assay.core.parallel import Parallel
 from assay.errors import RunError
+from assay.experiment.load import read_config
 from assay.runs.directory import METRICS, RunDirectory
-from assay.runs.lock import hold_run
+from assay.runs.lock import lock_run
 from assay.trainer.callback import Event
-from assay.trainer.make import quiet_tracker
-from assay.trainer.resume import begin_or_reopen
+from assay.trainer.train_run import quiet_tracker, start_or_resume
 from support.experiment import write_recipe, write_text
 
 
@@ -41,11 +41,11 @@ def test_a_run_that_is_training_is_not_resumed_by_another(recipe: Path, tmp_path
 
 
 def test_the_lock_is_given_back_when_its_holder_is_gone(tmp_path: Path) -> None:
-    lock = hold_run(tmp_path, "process 1 here")
+    lock = lock_run(tmp_path, "process 1 here")
     with pytest.raises(RunError, match="is being trained by process 1 here; wait until it ends, or stop it"):
-        hold_run(tmp_path, "process 1 here")
+        lock_run(tmp_path, "process 1 here")
     del lock
-    assert hold_run(tmp_path, "nobody") is not None
+    assert lock_run(tmp_path, "nobody") is not None
 
 
 def test_a_refused_resume_leaves_the_run_free(recipe: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_job_that_begins_where_another_trains_writes_nothing_over(recipe: Path
             directory = assay.load("last").directory
             before = (directory.path / METRICS).read_text()
             with pytest.raises(RunError, match="is being trained by process"):
-                begin_or_reopen(directory, None, Parallel(), quiet_tracker())
+                start_or_resume(directory, read_config(directory), None, Parallel(), quiet_tracker())
             kept.append((before, (directory.path / METRICS).read_text()))
 
     assert assay.train(recipe, "train.validate_every=20steps", hooks=[begin_meanwhile]).status.state == "finished"

@@ -70,7 +70,7 @@ def test_a_run_survives_pickling(run: assay.Run) -> None:
 
 
 def test_a_run_is_one_line_in_a_terminal(run: assay.Run) -> None:
-    bits = run.status.figures["bits_per_byte"]
+    bits = run.status.metrics["bits_per_byte"]
     assert repr(run) == f"Run('{run.path}', finished at step 20 of 20, {bits:.4f} bits per byte)"
     run.directory.write_json(STATUS, {"state": "interrupted", "step": 3, "steps": None, "failure": "interrupted", "error": None})
     assert repr(run) == f"Run('{run.path}', interrupted at step 3)"
@@ -78,19 +78,19 @@ def test_a_run_is_one_line_in_a_terminal(run: assay.Run) -> None:
 
 def test_a_notebook_shows_a_table_with_the_curve(run: assay.Run) -> None:
     shown = run._repr_html_()
-    bits = run.status.figures["bits_per_byte"]
+    bits = run.status.metrics["bits_per_byte"]
     assert shown.startswith("<table>")
     assert f"{bits:.4f} ± " in shown
     assert shown.count("<svg") == shown.count("</svg>") == 1
     assert shown.count(",") >= 5, "a point for each of the five validations"
-    assert all(f"{name}</th><td>{bits:.4f} bits per byte" in shown for name, bits in run.measure_baselines().labelled().items())
+    assert all(f"{name}</th><td>{bits:.4f} bits per byte" in shown for name, bits in run.measure_baselines().by_label().items())
 
 
 def test_a_notebook_shows_markup_in_names_and_errors_as_text(run: assay.Run, tmp_path: Path) -> None:
     place = tmp_path / "<script>alert(1)"
     shutil.copytree(run.path, place)
     found = assay.load(place)
-    found.directory.set_status(state="failed", failure="error", error="<b>&'\"</b>")
+    found.directory.update_status(state="failed", failure="error", error="<b>&'\"</b>")
     shown = found._repr_html_()
     assert "<script>" not in shown
     assert "<b>" not in shown
@@ -104,7 +104,7 @@ def test_a_run_that_is_not_finished_is_shown_too(run: assay.Run, status: dict[st
     (run.path / "metrics.jsonl").unlink()
     assert status["state"] in run._repr_html_()
     assert run.metrics() == []
-    assert run.status.figures == {}
+    assert run.status.metrics == {}
 
 
 def test_the_frame_has_a_row_a_line(run: assay.Run) -> None:
@@ -144,7 +144,7 @@ def test_a_curve_is_drawn_over_steps_tokens_or_epochs(run: assay.Run) -> None:
     [
         ({"split": "test"}, "run.plot: draws training or validation over step, tokens, epoch, not 'test' over 'step'"),
         ({"x": "hours"}, "not 'validation' over 'hours'"),
-        ({"figure": "perplexity"}, "has no validation figure 'perplexity'; see the keys of run.metrics()"),
+        ({"metric": "perplexity"}, "has no validation metric 'perplexity'; see the keys of run.metrics()"),
     ],
 )
 def test_a_curve_that_is_not_there_is_refused(run: assay.Run, asked: dict[str, str], says: str) -> None:
@@ -163,7 +163,7 @@ def test_a_model_takes_ids_of_any_integer_type(run: assay.Run, kind: Any) -> Non
     expected = model(torch.from_numpy(ids.astype(np.int64))).logits
     given = torch.from_numpy(ids.astype(np.int64)).to(kind) if isinstance(kind, torch.dtype) else ids.astype(kind)
     assert torch.equal(model(given).logits, expected)
-    assert expected.shape == (1, ids.shape[1], run.tokenizer.size)
+    assert expected.shape == (1, ids.shape[1], run.tokenizer.vocab_size)
 
 
 def test_a_model_takes_a_list_and_comes_in_evaluation_mode(run: assay.Run) -> None:
@@ -178,7 +178,7 @@ def test_the_model_s_logits_give_the_score_of_the_run(run: assay.Run) -> None:
     """Scoring the model as somebody else's gives the figure of the same windows."""
     model, tokenizer = run.model(), run.tokenizer
     text = [f"line {number} — naïve" for number in range(40)]
-    found = assay.score(lambda ids: model(ids).logits, tokenizer, "\n".join(text), context=16, start=tokenizer.end)
+    found = assay.score(lambda ids: model(ids).logits, tokenizer, "\n".join(text), context=16, start=tokenizer.end_id)
     assert 5 < found.bits_per_byte < 9
     assert found.bytes_scored == found.bytes_in_split
 
@@ -191,7 +191,7 @@ def test_tokens_stand_for_the_bytes_they_came_from(run: assay.Run) -> None:
 def test_baselines_are_measured_once_and_kept(run: assay.Run) -> None:
     kept = run.baselines
     assert kept is not None
-    (run.path / "yardsticks.json").unlink()
+    (run.path / "baselines.json").unlink()
     assert run.baselines is None
     run.measure_baselines()
     assert run.baselines == kept
@@ -206,7 +206,7 @@ def test_a_status_that_is_lost_is_unknown(run: assay.Run) -> None:
 def test_a_run_directory_may_move(run: assay.Run, tmp_path: Path) -> None:
     place = run.path.rename(tmp_path / "moved")
     moved = assay.load(place)
-    assert moved.score().bits_per_byte == pytest.approx(moved.status.figures["bits_per_byte"], abs=1e-9)
+    assert moved.score().bits_per_byte == pytest.approx(moved.status.metrics["bits_per_byte"], abs=1e-9)
     assert moved.resume("train.budget=22steps").status.step == 22
 
 
@@ -214,4 +214,4 @@ def test_a_finished_run_that_is_resumed_stays_as_it_was(run: assay.Run) -> None:
     before = run.status
     after = run.resume().status
     assert (after.state, after.step) == ("finished", 20)
-    assert after.figures["bits_per_byte"] == before.figures["bits_per_byte"]
+    assert after.metrics["bits_per_byte"] == before.metrics["bits_per_byte"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.runs.directory import RunDirectory
-from assay.text.byte import ByteTokenizer
+from assay.text.piece_tokenizers import ByteTokenizer
 from assay.trainer import token_losses as module
 from assay.trainer.token_losses import DOCUMENTS, TokenLoss, join_characters, measure_token_losses
 from support import trained
@@ -35,7 +35,7 @@ def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirec
 
 def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: RunDirectory, made: Path) -> None:
     found = measure_token_losses(run, made.parents[1] / "data")
-    assert found.missing == ""
+    assert found.error == ""
     texts = ["".join(piece.text for piece in document) for document in found.documents]
     assert len(set(texts)) == DOCUMENTS
     assert all(text.startswith("line ") and text.endswith("\n") for text in texts)
@@ -62,15 +62,15 @@ def test_it_is_measured_once_and_then_read_from_the_run(run: RunDirectory, made:
 def test_without_weights_or_text_it_says_why(run: RunDirectory, made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "empty"))
     monkeypatch.delenv("ASSAY_DATA", raising=False)
-    assert "tiny.txt" in measure_token_losses(run, tmp_path).missing
+    assert "tiny.txt" in measure_token_losses(run, tmp_path).error
     monkeypatch.setenv("ASSAY_CACHE", str(made.parents[1] / "cache"))
     shutil.rmtree(run.checkpoints)
-    assert "checkpoint" in measure_token_losses(run, made.parents[1] / "data").missing
+    assert "checkpoint" in measure_token_losses(run, made.parents[1] / "data").error
 
 
 def test_parts_of_one_character_stand_together_and_so_do_their_bits() -> None:
     tokenizer = ByteTokenizer()
-    ids = [*"aé".encode(), 0xFF, tokenizer.end]
+    ids = [*"aé".encode(), 0xFF, tokenizer.end_id]
     assert join_characters(ids, [1.0, 2.0, 3.0, 4.0, 5.0], tokenizer) == [
         TokenLoss("a", 1.0, 1), TokenLoss("é", 5.0, 2), TokenLoss("\ufffd\n", 9.0, 2),
     ]  # fmt: skip

@@ -5,26 +5,25 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.runs.directory import create
+from assay.runs.directory import create_run
 from assay.tracking.console import ConsoleTracker
-from assay.trainer.final_scores import FINAL_SCORES
-from assay.trainer.trainer import Fit
-from assay.training.eta import Clock
+from assay.trainer.scoring import FINAL_SCORES
+from assay.trainer.trainer import Trainer
 from support.experiment import build, write_text
 
 
 def left_at_the_end(folder: Path, *overrides: str) -> float | None:
     """The seconds that a run whose steps are all made says are left, a validation taking two."""
     experiment = build(write_text(folder), *overrides)
-    run = create(folder / "runs", "tiny", experiment.config.digest(), 0)
-    fit = Fit(run, experiment, ConsoleTracker(Console(quiet=True)), Clock())
+    run = create_run(folder / "runs", "tiny", experiment.config.digest(), 0)
+    fit = Trainer(run, experiment, ConsoleTracker(Console(quiet=True)))
     fit.state.step = experiment.state.steps or 0
-    fit.clock.recent = {"step": 0.1, "validate": 2.0}
+    fit.clock.running_mean = {"step": 0.1, "validate": 2.0}
     return fit._pace().run_left
 
 
 def test_the_time_left_counts_the_final_scores_of_the_whole_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    size = build(write_text(tmp_path)).prepared.parts["validation"].bytes
+    size = build(write_text(tmp_path)).prepared.parts["validation"].byte_count
     assert left_at_the_end(tmp_path) == 2.0 * FINAL_SCORES
     assert left_at_the_end(tmp_path, f"train.validation_bytes={size // 4}") == pytest.approx(2.0 * FINAL_SCORES * 4, rel=0.1)

@@ -14,10 +14,10 @@ import torch
 
 from assay.errors import RunError, UserError
 from assay.experiment.assemble import Experiment
-from assay.tools.verify_resume import same
+from assay.tools.verify_resume import equal_bits
 from assay.training import checkpoint
-from assay.training.state import Best
-from assay.training.step import train_step
+from assay.training.loop import train_step
+from assay.training.state import BestCheckpoint
 from support.experiment import DROPOUT, build
 
 FILES = (checkpoint.WEIGHTS, checkpoint.STATE, checkpoint.MANIFEST)
@@ -41,7 +41,7 @@ def save(folder: Path, experiment: Experiment, steps: int = 1, best: float | Non
     """Train some steps and save; `best` is a validation at that point."""
     advance(experiment, steps)
     if best is not None:
-        experiment.state.best = Best(experiment.state.step, best)
+        experiment.state.best = BestCheckpoint(experiment.state.step, best)
     return checkpoint.save(folder, experiment.state, {"note": "kept"})
 
 
@@ -55,12 +55,12 @@ def test_a_loaded_checkpoint_is_the_state_that_was_saved_and_goes_on_bit_for_bit
     path = save(tmp_path, straight, steps=3, best=2.5)
     extra = checkpoint.load(path, resumed.state)
     assert extra == {"note": "kept"}
-    assert same(straight.state.values(), resumed.state.values())
-    assert resumed.state.best == Best(3, 2.5)
+    assert equal_bits(straight.state.state_dict(), resumed.state.state_dict())
+    assert resumed.state.best == BestCheckpoint(3, 2.5)
     advance(straight, 3)
     advance(resumed, 3)
-    assert same(straight.state.values(), resumed.state.values())
-    assert same(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
+    assert equal_bits(straight.state.state_dict(), resumed.state.state_dict())
+    assert equal_bits(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
 
 
 def test_a_moving_average_is_saved_beside_the_weights_and_goes_on_bit_for_bit(text: Path, tmp_path: Path) -> None:
@@ -70,19 +70,19 @@ def test_a_moving_average_is_saved_beside_the_weights_and_goes_on_bit_for_bit(te
     checkpoint.load(path, resumed.state)
     for each in (straight, resumed):
         advance(each, 3)
-    assert straight.state.average is not None
-    assert resumed.state.average is not None
-    assert same(straight.state.average.weights, resumed.state.average.weights)
-    assert same(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
+    assert straight.state.weight_average is not None
+    assert resumed.state.weight_average is not None
+    assert equal_bits(straight.state.weight_average.weights, resumed.state.weight_average.weights)
+    assert equal_bits(straight.state.learner.state_dict(), resumed.state.learner.state_dict())
     averaged = copy.deepcopy(straight.state.learner.model)
-    checkpoint.open_weights(tmp_path, "average", averaged)
-    assert not same(averaged.state_dict(), straight.state.learner.model.state_dict())
+    checkpoint.load_chosen_weights(tmp_path, "average", averaged)
+    assert not equal_bits(averaged.state_dict(), straight.state.learner.model.state_dict())
 
 
 def test_an_average_that_was_not_kept_is_refused(tmp_path: Path, experiment: Experiment) -> None:
     save(tmp_path, experiment)
     with pytest.raises(RunError, match=r"keeps no average of the weights; train with train\.ema"):
-        checkpoint.open_weights(tmp_path, "average", experiment.state.learner.model)
+        checkpoint.load_chosen_weights(tmp_path, "average", experiment.state.learner.model)
 
 
 def test_a_checkpoint_is_three_files_that_run_nobodys_code(tmp_path: Path, experiment: Experiment) -> None:
@@ -92,7 +92,7 @@ def test_a_checkpoint_is_three_files_that_run_nobodys_code(tmp_path: Path, exper
     state = torch.load(path / checkpoint.STATE, weights_only=True)
     assert state["step"] == 1
     assert state["extra"] == {"note": "kept"}
-    assert same(checkpoint.peek(path), state)
+    assert equal_bits(checkpoint.read_values(path), state)
 
 
 def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment) -> None:
@@ -110,32 +110,32 @@ def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment)
 def test_the_last_and_the_best_are_kept(tmp_path: Path, experiment: Experiment) -> None:
     save(tmp_path, experiment, best=3.0)
     save(tmp_path, experiment)
-    assert checkpoint.steps_in(tmp_path) == [1, 2]
+    assert checkpoint.list_steps(tmp_path) == [1, 2]
     save(tmp_path, experiment)
-    assert checkpoint.steps_in(tmp_path) == [1, 3]
+    assert checkpoint.list_steps(tmp_path) == [1, 3]
     save(tmp_path, experiment, best=2.0)
-    assert checkpoint.steps_in(tmp_path) == [4]
+    assert checkpoint.list_steps(tmp_path) == [4]
     save(tmp_path, experiment)
-    assert checkpoint.steps_in(tmp_path) == [4, 5]
-    assert checkpoint.read_best(tmp_path) == Best(4, 2.0)
-    assert checkpoint.locate(tmp_path, "best").name == checkpoint.locate(tmp_path, "4").name == "step-00000004"
-    assert checkpoint.locate(tmp_path, "last").name == "step-00000005"
+    assert checkpoint.list_steps(tmp_path) == [4, 5]
+    assert checkpoint.read_best(tmp_path) == BestCheckpoint(4, 2.0)
+    assert checkpoint.find_folder(tmp_path, "best").name == checkpoint.find_folder(tmp_path, "4").name == "step-00000004"
+    assert checkpoint.find_folder(tmp_path, "last").name == "step-00000005"
 
 
 def test_without_a_validation_best_is_the_last(tmp_path: Path, experiment: Experiment) -> None:
     save(tmp_path, experiment)
     save(tmp_path, experiment)
-    assert checkpoint.steps_in(tmp_path) == [2]
-    assert checkpoint.locate(tmp_path, "best") == checkpoint.locate(tmp_path, "last")
+    assert checkpoint.list_steps(tmp_path) == [2]
+    assert checkpoint.find_folder(tmp_path, "best") == checkpoint.find_folder(tmp_path, "last")
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path, experiment: Experiment) -> None:
     with pytest.raises(RunError, match="holds no checkpoint yet"):
-        checkpoint.locate(tmp_path, "last")
+        checkpoint.find_folder(tmp_path, "last")
     save(tmp_path, experiment)
     for which in ("7", "first"):
         with pytest.raises(RunError, match=rf"no checkpoint '{which}'; there are best, last, 1"):
-            checkpoint.locate(tmp_path, which)
+            checkpoint.find_folder(tmp_path, which)
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -153,7 +153,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
         (checkpoint, "hash_file", 1),
         (checkpoint, "_flush", 1),
         (Path, "rename", 1),
-        (checkpoint, "write_best", 2),
+        (checkpoint, "write_text", 2),
         (checkpoint, "_prune", 2),
     ],
 )
@@ -165,9 +165,9 @@ def test_a_crash_while_saving_leaves_a_whole_checkpoint(
         patch.setattr(owner, name, raising(CrashError()))
         with pytest.raises(CrashError):
             save(tmp_path, experiment, best=2.0)
-    last = checkpoint.locate(tmp_path, "last")
+    last = checkpoint.find_folder(tmp_path, "last")
     assert last.name == f"step-{survives:08d}"
-    checkpoint.verify(checkpoint.locate(tmp_path, "best"))
+    checkpoint.verify(checkpoint.find_folder(tmp_path, "best"))
     checkpoint.load(last, experiment.state)
     assert experiment.state.step == survives
     save(tmp_path, experiment, steps=2)
@@ -199,12 +199,12 @@ def test_a_damaged_file_is_named_and_nothing_is_loaded(tmp_path: Path, experimen
         middle = len(content) // 2
         (path / file).write_bytes(content[:middle] + (bytes([content[middle] ^ 1]) + content[middle + 1 :] if damage == "flip" else b""))
     advanced = {name: tensor.clone() for name, tensor in experiment.state.learner.state_dict().items()}
-    for read in (checkpoint.peek, lambda path: checkpoint.load(path, experiment.state)):
+    for read in (checkpoint.read_values, lambda path: checkpoint.load(path, experiment.state)):
         with pytest.raises(RunError, match=r"step-00000001: .* is damaged or missing; delete this folder") as refused:
             read(path)
         assert file in str(refused.value) or file == checkpoint.MANIFEST
-    assert same(dict(experiment.state.learner.state_dict()), advanced)
-    assert not same(before, advanced)
+    assert equal_bits(dict(experiment.state.learner.state_dict()), advanced)
+    assert not equal_bits(before, advanced)
     assert experiment.state.step == 2
 
 
@@ -260,13 +260,13 @@ def test_a_best_that_is_gone_falls_back_to_the_last(tmp_path: Path, experiment: 
     save(tmp_path, experiment)
     shutil.rmtree(best)
     assert checkpoint.read_best(tmp_path) is None
-    assert checkpoint.locate(tmp_path, "best") == checkpoint.locate(tmp_path, "last")
+    assert checkpoint.find_folder(tmp_path, "best") == checkpoint.find_folder(tmp_path, "last")
 
 
 @pytest.mark.parametrize("manifest", ["{}", "[]", '{"state.pt": "00"}'])
 def test_a_manifest_that_does_not_list_the_weights_is_damaged(tmp_path: Path, experiment: Experiment, manifest: str) -> None:
     save(tmp_path, experiment)
-    last = checkpoint.locate(tmp_path, "last")
+    last = checkpoint.find_folder(tmp_path, "last")
     (last / checkpoint.MANIFEST).write_text(manifest)
     with pytest.raises(RunError, match=r"manifest\.json is damaged or missing"):
         checkpoint.verify(last)
@@ -274,6 +274,6 @@ def test_a_manifest_that_does_not_list_the_weights_is_damaged(tmp_path: Path, ex
 
 @pytest.mark.parametrize("value", [object(), print, lambda: None])
 def test_what_a_checkpoint_could_not_give_back_is_refused_with_the_hook(value: Any) -> None:
-    checkpoint.refuse_unreadable("fine", {"seen": [1, 2.0, "x", None, {"a": torch.ones(2)}]})
+    checkpoint.refuse_unsavable("fine", {"seen": [1, 2.0, "x", None, {"a": torch.ones(2)}]})
     with pytest.raises(UserError, match="hooks: 'mine' remembers more than numbers"):
-        checkpoint.refuse_unreadable("mine", {"x": value})
+        checkpoint.refuse_unsavable("mine", {"x": value})

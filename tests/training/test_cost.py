@@ -8,7 +8,7 @@ import pytest
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
 from assay.models.decoder import DecoderConfig
-from assay.objective.next_token import NextTokenConfig
+from assay.objective.base import NextTokenConfig
 from assay.training.cost import step_flops
 from support.experiment import build, tree_of
 
@@ -36,7 +36,7 @@ def test_the_cost_of_a_step_is_that_of_its_micro_batches() -> None:
 @pytest.mark.parametrize(("amount", "steps"), [(1.0, 1), (7.0, 7), (7.01, 8), (0.01, 1)])
 def test_a_budget_in_flops_is_the_fewest_steps_that_cost_it(text: Path, amount: float, steps: int) -> None:
     config = ExperimentConfig.make(tree_of(text))
-    one = step_flops(config.model, config.objective, 257, (config.plan.batch, config.plan.window))
+    one = step_flops(config.model, config.objective, 257, (config.batches.size, config.batches.window))
     state = build(text, f"train.budget={math.ceil(amount * one)}flops").state
     assert state.steps == steps
 

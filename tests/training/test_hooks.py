@@ -15,10 +15,10 @@ from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
 from assay.errors import Interrupted, NonFiniteLoss, StopRequested
 from assay.experiment.assemble import Experiment
-from assay.training.hook import Every
-from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
-from assay.training.state import Best, StepResult
-from assay.training.step import train_step
+from assay.training.hook import StepInterval
+from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
+from assay.training.loop import train_step
+from assay.training.state import BestCheckpoint, StepResult
 from support.experiment import build
 
 Line = dict[str, Any]
@@ -26,15 +26,15 @@ Line = dict[str, Any]
 
 @pytest.fixture
 def experiment(text: Path) -> Experiment:
-    return build(text, "plan.batch=24")  # few steps in an epoch
+    return build(text, "batches.size=24")  # few steps in an epoch
 
 
 def step(experiment: Experiment) -> StepResult:
     return train_step(experiment.state, experiment.setup)
 
 
-def log_of(experiment: Experiment, lines: list[Line], every: int = 4) -> Log:
-    return Log(Every(every, experiment.state, at_end=True), lines.append, Parallel(), lambda state: {"adamw": 0.5 / state.step})
+def log_of(experiment: Experiment, lines: list[Line], every: int = 4) -> LogHook:
+    return LogHook(StepInterval(every, experiment.state, at_end=True), lines.append, Parallel(), lambda state: {"adamw": 0.5 / state.step})
 
 
 @pytest.mark.parametrize(
@@ -42,23 +42,23 @@ def log_of(experiment: Experiment, lines: list[Line], every: int = 4) -> Log:
 )
 def test_a_rhythm_is_every_n_steps_and_the_end_where_asked(experiment: Experiment, n: int | None, at_end: bool, due: list[int]) -> None:
     experiment.state.steps = 10
-    every = Every(n, experiment.state, at_end=at_end)
-    assert [number for number in range(1, 11) if every.due(number)] == due
+    every = StepInterval(n, experiment.state, at_end=at_end)
+    assert [number for number in range(1, 11) if every.is_due(number)] == due
 
 
 def test_a_rhythm_follows_a_budget_that_becomes_known_later(experiment: Experiment) -> None:
     experiment.state.steps = None
-    every = Every(4, experiment.state, at_end=True)
-    assert not every.due(7)
+    every = StepInterval(4, experiment.state, at_end=True)
+    assert not every.is_due(7)
     experiment.state.steps = 7
-    assert every.due(7)
+    assert every.is_due(7)
 
 
 def test_a_log_line_is_the_mean_over_every_token_since_the_last_line(experiment: Experiment) -> None:
-    state, plan = experiment.state, experiment.setup.plan
+    state, batches = experiment.state, experiment.setup.batches
     lines: list[Line] = []
     log = log_of(experiment, lines)
-    last = plan.steps_per_epoch
+    last = batches.steps_per_epoch
     state.step, state.steps = last - 6, last + 3  # a ragged batch, then a line that ends early
     results = []
     while not state.finished:
@@ -123,13 +123,13 @@ def test_a_log_refuses_a_loss_that_is_not_finite(experiment: Experiment) -> None
     assert lines == []
 
 
-def validated(experiment: Experiment, figures: list[float]) -> tuple[Validate, list[Line]]:
+def validated(experiment: Experiment, figures: list[float]) -> tuple[ValidationHook, list[Line]]:
     """A validation every second step with these outcomes."""
     lines: list[Line] = []
     outcomes = iter(figures)
-    every = Every(2, experiment.state, at_end=False)
+    every = StepInterval(2, experiment.state, at_end=False)
     listener = lambda step, found: lines.append({"step": step, "validation": found})  # noqa: E731
-    return Validate(every, lambda: {"bits_per_byte": next(outcomes)}, [listener]), lines
+    return ValidationHook(every, lambda: {"bits_per_byte": next(outcomes)}, [listener]), lines
 
 
 def test_a_validation_sets_the_best_when_it_is_lower(experiment: Experiment) -> None:
@@ -138,8 +138,8 @@ def test_a_validation_sets_the_best_when_it_is_lower(experiment: Experiment) -> 
     for _ in range(8):
         result = step(experiment)
         validate.after_step(experiment.state, result)
-        seen.append((validate.improved, experiment.state.best))
-    first, lower = Best(2, 5.0), Best(6, 4.0)
+        seen.append((experiment.state.improved, experiment.state.best))
+    first, lower = BestCheckpoint(2, 5.0), BestCheckpoint(6, 4.0)
     assert seen == [
         (False, None), (True, first), (False, first), (False, first), (False, first), (True, lower), (False, lower), (False, lower),
     ]  # fmt: skip
@@ -149,20 +149,20 @@ def test_a_validation_sets_the_best_when_it_is_lower(experiment: Experiment) -> 
 def test_a_save_happens_on_its_rhythm_and_when_a_validation_improved(experiment: Experiment) -> None:
     saved: list[int] = []
     validate, _ = validated(experiment, [5.0, 6.0, 4.0, 4.5])
-    save = Save(Every(5, experiment.state, at_end=False), validate, lambda: saved.append(experiment.state.step))
+    save = CheckpointHook(StepInterval(5, experiment.state, at_end=False), validate.interval, lambda: saved.append(experiment.state.step))
     for _ in range(8):
         result = step(experiment)
         validate.after_step(experiment.state, result)
         save.after_step(experiment.state, result)
     assert saved == [2, 5, 6]
-    assert [number for number in range(1, 9) if save.due(number)] == [2, 4, 5, 6, 8]  # for the clock: it may save then
+    assert [number for number in range(1, 9) if save.is_due(number)] == [2, 4, 5, 6, 8]  # for the clock: it may save then
 
 
-def impatient(experiment: Experiment, figures: list[float], patience: int) -> tuple[Patience, Validate, list[str]]:
+def impatient(experiment: Experiment, figures: list[float], patience: int) -> tuple[EarlyStopping, ValidationHook, list[str]]:
     """A validation every second step with these outcomes, and who waits for a better one."""
     validate, _ = validated(experiment, figures)
     said: list[str] = []
-    return Patience(patience, validate, said.append), validate, said
+    return EarlyStopping(patience, validate.interval, said.append), validate, said
 
 
 def test_a_run_ends_after_as_many_validations_without_a_better_one_as_it_has_patience(experiment: Experiment) -> None:
@@ -172,7 +172,7 @@ def test_a_run_ends_after_as_many_validations_without_a_better_one_as_it_has_pat
         validate.after_step(experiment.state, result)
         patience.after_step(experiment.state, result)
     assert (experiment.state.step, experiment.state.steps) == (10, 10)
-    assert experiment.state.best == Best(6, 4.0)
+    assert experiment.state.best == BestCheckpoint(6, 4.0)
     assert said == ["no better validation in 2: the run ends at step 10, early (train.patience)"]
 
 
@@ -180,7 +180,7 @@ def test_patience_is_remembered_across_a_resume(experiment: Experiment) -> None:
     patience, validate, said = impatient(experiment, [5.0, 6.0, 7.0], patience=2)
     for number in range(6):
         if number == 4:
-            again = Patience(2, validate, said.append)
+            again = EarlyStopping(2, validate.interval, said.append)
             again.load_state_dict(patience.state_dict())
             patience = again
         result = step(experiment)
@@ -192,7 +192,7 @@ def test_patience_is_remembered_across_a_resume(experiment: Experiment) -> None:
 
 def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:
     taken: list[int] = []
-    sample = Sample(Every(3, experiment.state, at_end=False), taken.append)
+    sample = SampleHook(StepInterval(3, experiment.state, at_end=False), taken.append)
     for _ in range(7):
         sample.after_step(experiment.state, step(experiment))
     assert taken == [3, 6]
@@ -201,8 +201,8 @@ def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_after_the_step_and_after_saving(experiment: Experiment, number: int) -> None:
     saved: list[int] = []
-    stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
-    with stop.listening():
+    stop = StopHook(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
+    with stop.handle_signals():
         stop.after_step(experiment.state, step(experiment))
         os.kill(os.getpid(), number)
         assert saved == []
@@ -213,7 +213,7 @@ def test_a_signal_stops_after_the_step_and_after_saving(experiment: Experiment, 
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:
-    with Stop(lambda: None, Parallel(), "").listening():
+    with StopHook(lambda: None, Parallel(), "").handle_signals():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -221,7 +221,7 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
 
 def test_signals_are_left_to_whoever_had_them_before() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    with Stop(lambda: None, Parallel(), "").listening():
+    with StopHook(lambda: None, Parallel(), "").handle_signals():
         assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
         os.kill(os.getpid(), signal.SIGINT)
     assert {number: signal.getsignal(number) for number in before} == before
@@ -229,8 +229,8 @@ def test_signals_are_left_to_whoever_had_them_before() -> None:
 
 def test_a_signal_in_the_last_step_does_not_keep_the_run_from_finishing(experiment: Experiment) -> None:
     experiment.state.steps = 1
-    stop = Stop(lambda: pytest.fail("saved"), Parallel(), "")
-    with stop.listening():
+    stop = StopHook(lambda: pytest.fail("saved"), Parallel(), "")
+    with stop.handle_signals():
         os.kill(os.getpid(), signal.SIGINT)
         stop.after_step(experiment.state, step(experiment))
     assert experiment.state.finished
@@ -239,8 +239,8 @@ def test_a_signal_in_the_last_step_does_not_keep_the_run_from_finishing(experime
 def test_a_run_that_is_out_of_time_leaves_its_scoring_to_the_next_start(experiment: Experiment) -> None:
     experiment.state.steps = 1
     saved: list[int] = []
-    stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
-    with stop.listening():
+    stop = StopHook(lambda: saved.append(experiment.state.step), Parallel(), "assay resume here")
+    with stop.handle_signals():
         os.kill(os.getpid(), signal.SIGUSR1)
         with pytest.raises(Interrupted, match=r"^stopped after step 1 and saved"):
             stop.after_step(experiment.state, step(experiment))
@@ -250,7 +250,7 @@ def test_a_run_that_is_out_of_time_leaves_its_scoring_to_the_next_start(experime
 
 def test_a_requested_stop_ends_the_run_after_the_step_and_after_saving(experiment: Experiment) -> None:
     happened: list[tuple[str, int]] = []
-    stop = Stop(
+    stop = StopHook(
         lambda: happened.append(("saved", 2)), Parallel(), "assay resume here", [lambda step, reason: happened.append((reason, step))]
     )
     stop.after_step(experiment.state, step(experiment))
@@ -264,14 +264,14 @@ def test_a_requested_stop_ends_the_run_after_the_step_and_after_saving(experimen
 
 def test_a_stop_that_is_requested_in_the_last_step_lets_the_run_finish(experiment: Experiment) -> None:
     experiment.state.steps = 1
-    stop = Stop(lambda: pytest.fail("saved"), Parallel(), "")
+    stop = StopHook(lambda: pytest.fail("saved"), Parallel(), "")
     stop.request("enough")
     stop.after_step(experiment.state, step(experiment))
     assert experiment.state.finished
 
 
 def test_a_stop_for_no_reason_is_a_stop(experiment: Experiment) -> None:
-    stop = Stop(lambda: None, Parallel(), "")
+    stop = StopHook(lambda: None, Parallel(), "")
     stop.request("")
     with pytest.raises(StopRequested, match="a hook asked for it"):
         stop.after_step(experiment.state, step(experiment))
@@ -283,7 +283,7 @@ def test_a_listener_that_fails_does_not_keep_a_stop_from_saving(experiment: Expe
     def fail(step: int, reason: str) -> None:
         raise ValueError(reason)
 
-    stop = Stop(lambda: saved.append(experiment.state.step), Parallel(), "", [fail])
+    stop = StopHook(lambda: saved.append(experiment.state.step), Parallel(), "", [fail])
     stop.request("enough")
     with pytest.raises(ValueError, match="enough"):
         stop.after_step(experiment.state, step(experiment))

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from assay.text.bible import BibleConfig
-from assay.training.step import train_step
+from assay.training.loop import train_step
 from support.experiment import DROPOUT, build, write_text
 
 STEPS, SMOOTH = 300, 20
 SIZES = (
-    "plan={kind='windows', window=48, batch=8}", "model.width=48", "model.depth=2", "optimizer.lr=2e-3", "schedule.warmup=20",
+    "batches={kind='windows', window=48, size=8}", "model.width=48", "model.depth=2", "optimizer.lr=2e-3", "schedule.warmup=20",
     f"train.budget={STEPS}steps",
 )  # fmt: skip
 

@@ -10,36 +10,35 @@ import torch
 from assay.experiment.assemble import Experiment
 from assay.training import loop
 from assay.training.budget import CALIBRATION_STEPS, WARM_STEPS
-from assay.training.eta import Clock
-from assay.training.hook import Every, Hook
-from assay.training.loop import train, work_left
-from assay.training.state import Setup, StepResult, TrainState
-from assay.training.step import train_step
+from assay.training.clock import Clock
+from assay.training.hook import Hook, StepInterval
+from assay.training.loop import count_remaining_work, train, train_step
+from assay.training.state import StepResult, TrainSetup, TrainState
 from support.experiment import build
 
 
 class Note(Hook):
     """Writes down when it is called and when it is due, and stops where told."""
 
-    def __init__(self, name: str, calls: list[tuple[str, int]], every: Every, until: int | None = None) -> None:
+    def __init__(self, name: str, calls: list[tuple[str, int]], every: StepInterval, until: int | None = None) -> None:
         self.name, self.calls, self.every, self.until = name, calls, every, until
 
-    def due(self, step: int) -> bool:
-        return self.every.due(step)
+    def is_due(self, step: int) -> bool:
+        return self.every.is_due(step)
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
         self.calls.append((self.name, state.step))
         if state.step == self.until:
             raise KeyboardInterrupt
 
-    def times(self, begin: int, end: int) -> int:
-        return self.every.times(begin, end)
+    def count_due(self, begin: int, end: int) -> int:
+        return self.every.count_due(begin, end)
 
 
 def test_hooks_run_in_order_after_every_step_until_the_budget_is_used_up(text: Path) -> None:
     experiment = build(text, "train.budget=3steps")
     calls: list[tuple[str, int]] = []
-    every = Every(2, experiment.state, at_end=False)
+    every = StepInterval(2, experiment.state, at_end=False)
     clock = Clock()
     train(experiment.state, experiment.setup, [Note("a", calls, every), Note("b", calls, every)], clock)
     assert calls == [(name, step) for step in (1, 2, 3) for name in "ab"]
@@ -60,9 +59,12 @@ def test_the_first_steps_after_every_start_are_timed_apart(text: Path) -> None:
 def test_work_left_counts_every_kind(text: Path) -> None:
     experiment = build(text, "train.budget=20steps")
     experiment.state.step = 6
-    hooks = [Note("log", [], Every(5, experiment.state, at_end=True)), Note("save", [], Every(6, experiment.state, at_end=True))]
-    assert work_left(experiment.state, hooks, 20) == {"step": 14, "log": 3, "save": 3}
-    assert work_left(experiment.state, hooks, 6) == {"step": 0, "log": 0, "save": 0}
+    hooks = [
+        Note("log", [], StepInterval(5, experiment.state, at_end=True)),
+        Note("save", [], StepInterval(6, experiment.state, at_end=True)),
+    ]
+    assert count_remaining_work(experiment.state, hooks, 20) == {"step": 14, "log": 3, "save": 3}
+    assert count_remaining_work(experiment.state, hooks, 6) == {"step": 0, "log": 0, "save": 0}
 
 
 class Machine:
@@ -73,7 +75,7 @@ class Machine:
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(loop, "train_step", self.step)
 
-    def step(self, state: TrainState, setup: Setup) -> StepResult:
+    def step(self, state: TrainState, setup: TrainSetup) -> StepResult:
         result = train_step(state, setup)
         self.now += self.warm if state.step <= WARM_STEPS else self.pace
         return result
@@ -93,7 +95,7 @@ def test_minutes_become_steps_after_fifty_measured_ones(text: Path, monkeypatch:
         def after_step(self, state: TrainState, result: StepResult) -> None:
             known.append(state.steps)
 
-    train(state, experiment.setup, [Look("look", [], Every(None, state, at_end=False))], clock)
+    train(state, experiment.setup, [Look("look", [], StepInterval(None, state, at_end=False))], clock)
     total = CALIBRATION_STEPS + int((60 - 10 * 2.0 - 40 * 0.5) / 0.5)
     assert known == [None] * (CALIBRATION_STEPS - 1) + [total] * (total - CALIBRATION_STEPS + 1)
     assert state.step == state.steps == total == 90
@@ -106,7 +108,7 @@ def test_until_they_are_known_no_step_depends_on_them(text: Path, monkeypatch: p
         with monkeypatch.context() as patch:
             Machine(patch, pace)
             experiment = build(text, f"train.budget={budget}", "schedule={kind='linear', warmup=5}")
-            halt = Note("halt", [], Every(None, experiment.state, at_end=False), until=CALIBRATION_STEPS)
+            halt = Note("halt", [], StepInterval(None, experiment.state, at_end=False), until=CALIBRATION_STEPS)
             with pytest.raises(KeyboardInterrupt):
                 train(experiment.state, experiment.setup, [halt], Clock())
             reached.append((experiment, weights(experiment)))
@@ -122,7 +124,7 @@ def test_until_they_are_known_no_step_depends_on_them(text: Path, monkeypatch: p
 def test_a_measurement_that_is_interrupted_goes_on_where_it_was(text: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int) -> None:
     machine = Machine(monkeypatch, pace=0.5)
     experiment = build(text, "train.budget=1min")
-    halt = Note("halt", [], Every(None, experiment.state, at_end=False), until=stopped_at)
+    halt = Note("halt", [], StepInterval(None, experiment.state, at_end=False), until=stopped_at)
     clock = Clock()
     with pytest.raises(KeyboardInterrupt):
         train(experiment.state, experiment.setup, [halt], clock)
@@ -140,7 +142,7 @@ def test_a_measurement_that_is_interrupted_again_and_again_still_ends(text: Path
     clock = Clock()
     for until in range(WARM_STEPS - 2, CALIBRATION_STEPS, WARM_STEPS - 2):
         with pytest.raises(KeyboardInterrupt):
-            train(experiment.state, experiment.setup, [Note("halt", [], Every(None, experiment.state, at_end=False), until)], clock)
+            train(experiment.state, experiment.setup, [Note("halt", [], StepInterval(None, experiment.state, at_end=False), until)], clock)
     assert "step" not in clock.counts
     train(experiment.state, experiment.setup, [], clock)
     assert experiment.state.step == 60 == machine.now

@@ -8,8 +8,8 @@ from torch import nn
 
 from assay.core.types import Mean
 from assay.errors import ConfigError
+from assay.training.loop import train_step
 from assay.training.noise import NoiseScale
-from assay.training.step import train_step
 from support.experiment import build
 
 
@@ -20,8 +20,8 @@ def measured(gradients: list[torch.Tensor], sizes: list[int]) -> Mean:
     parameter.grad = torch.zeros_like(parameter)
     for gradient, size in zip(gradients, sizes, strict=True):
         parameter.grad += gradient * size / targets
-        noise.arrived(float(size))
-    return noise.measured(parameter.grad.norm())["noise_scale"]
+        noise.add_micro_batch(float(size))
+    return noise.estimate(parameter.grad.norm())["noise_scale"]
 
 
 def test_two_micro_batches_give_what_the_formulas_give_by_hand() -> None:
@@ -56,9 +56,9 @@ def test_one_micro_batch_with_targets_tells_nothing() -> None:
     parameter = nn.Parameter(torch.ones(2))
     parameter.grad = torch.ones(2)
     noise = NoiseScale([parameter], 5.0)
-    noise.arrived(5.0)
-    noise.arrived(0.0)
-    assert noise.measured(parameter.grad.norm()) == {}
+    noise.add_micro_batch(5.0)
+    noise.add_micro_batch(0.0)
+    assert noise.estimate(parameter.grad.norm()) == {}
 
 
 def test_a_step_reports_the_scale_and_takes_the_same_update(text: Path) -> None:

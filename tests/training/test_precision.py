@@ -14,61 +14,61 @@ from assay.core.types import Mean
 from assay.errors import ConfigError, NonFiniteLoss
 from assay.experiment.assemble import Experiment
 from assay.training import precision
-from assay.training.precision import Arithmetic, arithmetic, bfloat16_copies, usable, weight_type
-from assay.training.step import train_step
+from assay.training.loop import train_step
+from assay.training.precision import MixedPrecision, autocast, choose_precision, use_bfloat16_copies, weight_dtype
 from support.experiment import DROPOUT, build
 from support.kinds import COMBINED, PLAIN, Case
 from support.tiny import AT, batch, learner, lively
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 HALF = ("bf16", "bf16_weights", "fp16")
-SMALL = ("plan={kind='documents', window=64, batch=8}", "model.width=32")
+SMALL = ("batches={kind='documents', window=64, size=8}", "model.width=32")
 
 
 @pytest.mark.parametrize(("supported", "chosen"), [(True, "bf16"), (False, "float32")])
 def test_auto_takes_bfloat16_where_a_cpu_multiplies_it(supported: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: supported)
-    assert usable("auto", CPU) == chosen
+    monkeypatch.setattr(precision, "cpu_supports_bf16", lambda: supported)
+    assert choose_precision("auto", CPU) == chosen
 
 
 @pytest.mark.parametrize(("capability", "chosen"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "float32")])
 def test_auto_goes_by_the_capability_of_a_gpu(capability: tuple[int, int], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert usable("auto", GPU) == chosen
+    assert choose_precision("auto", GPU) == chosen
 
 
 def test_formats_that_a_device_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"train.precision: tf32 is a format of NVIDIA's GPUs from Ampere on, not of cpu; use float32"):
-        usable("tf32", CPU)
+        choose_precision("tf32", CPU)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
     for asked in ("tf32", "bf16", "bf16_weights"):
         with pytest.raises(ConfigError, match=r"train\.precision"):
-            usable(asked, GPU)
-    assert [usable(asked, GPU) for asked in ("float32", "fp16")] == ["float32", "fp16"]
+            choose_precision(asked, GPU)
+    assert [choose_precision(asked, GPU) for asked in ("float32", "fp16")] == ["float32", "fp16"]
 
 
 def test_tf32_holds_for_both_passes_and_no_longer() -> None:
     before, weight, seen = torch.get_float32_matmul_precision(), torch.ones(2, requires_grad=True), []
     weight.register_hook(lambda gradient: seen.append(torch.get_float32_matmul_precision()))
-    with arithmetic("tf32", GPU):
+    with autocast("tf32", GPU):
         assert torch.get_float32_matmul_precision() == "high"
-    Arithmetic("tf32", CPU).backward(weight.sum())
+    MixedPrecision("tf32", CPU).backward(weight.sum())
     assert seen == ["high"]
     assert torch.get_float32_matmul_precision() == before
-    assert weight_type("tf32") == torch.float32
+    assert weight_dtype("tf32") == torch.float32
 
 
 def gradients(case: Case, asked: Any) -> tuple[Tensor, dict[str, Tensor | None]]:
     """The loss of a batch, and of the one after it where state is carried, and what it gives every parameter, once the scale is found."""
     model = lively(case.model, torch.float32).train()
     trained, rows = learner(case, model).float(), replace(batch(), weight=batch().weight.float())
-    computing, begun, learned = Arithmetic(asked, CPU), None, None
+    computing, begun, learned = MixedPrecision(asked, CPU), None, None
     for _ in range(30):
         torch.manual_seed(0)
-        with computing.weights(trained):
-            for _ in range(2 if model.bounded else 1):
-                begun = model.init_state(3) if model.bounded and learned is None else begun
-                learned = computing.compute(trained, rows, AT, begun)
+        with computing.cast_weights(trained):
+            for _ in range(2 if model.bounded_state else 1):
+                begun = model.init_state(3) if model.bounded_state and learned is None else begun
+                learned = computing.forward(trained, rows, AT, begun)
                 computing.backward(learned.total)
                 begun = tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, learned.state)
         if computing.unscale(trained.parameters()):
@@ -93,12 +93,12 @@ def test_every_kind_learns_in_half_precision_what_it_learns_in_float32(case: Cas
                 assert torch.isfinite(gradient).all(), f"{asked}: the gradient of {name} is not finite"
 
 
-@pytest.mark.parametrize("case", [case for case in PLAIN if lively(case.model).bounded], ids=str)
+@pytest.mark.parametrize("case", [case for case in PLAIN if lively(case.model).bounded_state], ids=str)
 def test_what_is_carried_keeps_its_format(case: Case) -> None:
     """From the second batch on: a state that changed its format from batch to batch would not be what a checkpoint gives back."""
     model = lively(case.model, torch.float32).train()
     trained, rows, state, formats = learner(case, model).float(), batch(), model.init_state(3), []
-    with Arithmetic("bf16_weights", CPU).weights(trained), torch.no_grad():
+    with MixedPrecision("bf16_weights", CPU).cast_weights(trained), torch.no_grad():
         for _ in range(3):
             state = trained(replace(rows, weight=rows.weight.float()), AT, state).state
             formats.append([leaf.dtype for leaf in tree_flatten(state)[0] if isinstance(leaf, Tensor)])
@@ -106,13 +106,13 @@ def test_what_is_carried_keeps_its_format(case: Case) -> None:
 
 
 def test_copies_take_the_place_of_the_weights_and_give_it_back(text: Path) -> None:
-    trained = build(text, "model.block.feed={kind='moe', experts=4, hidden=8}", "model.head.tied=false").state.learner
+    trained = build(text, "model.block.feedforward={kind='moe', experts=4, hidden=8}", "model.head.tied=false").state.learner
     masters = dict(trained.named_parameters())
 
     def broken() -> None:
-        with bfloat16_copies(trained):
+        with use_bfloat16_copies(trained):
             kept = {name for name, tensor in trained.named_parameters() if tensor.dtype == torch.float32}
-            assert kept == {"model.embedding.weight", "model.readout.weight", "model.blocks.0.feed.router.map.weight"}
+            assert kept == {"model.embedding.weight", "model.readout.weight", "model.blocks.0.feedforward.router.map.weight"}
             assert {tensor.dtype for tensor in trained.parameters()} == {torch.float32, torch.bfloat16}
             assert trained.model.embedding(torch.tensor([0])).dtype == torch.bfloat16
             raise InterruptedError
@@ -128,7 +128,7 @@ def test_copies_take_the_place_of_the_weights_and_give_it_back(text: Path) -> No
 def test_a_weight_in_two_places_is_one_copy() -> None:
     both = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     both[1].weight = both[0].weight
-    with bfloat16_copies(both):
+    with use_bfloat16_copies(both):
         assert both[0].weight is both[1].weight
         both(torch.ones(1, 2, dtype=torch.bfloat16)).sum().backward()
     assert both[0].weight.grad is not None
@@ -162,18 +162,18 @@ def test_micro_batches_of_ragged_rows_add_up_to_the_global_batch(text: Path, ask
 
 
 def scaler(scale: float) -> Mapping[str, Any]:
-    return {**Arithmetic("fp16", CPU).state_dict(), "scale": scale}
+    return {**MixedPrecision("fp16", CPU).state_dict(), "scale": scale}
 
 
 def test_an_overflow_in_float16_skips_the_step_and_lowers_the_scale(text: Path) -> None:
     experiment = build(text, *SMALL, "train.precision=fp16")
     state = experiment.state
-    state.arithmetic.load_state_dict(scaler(2.0**40))
+    state.mixed_precision.load_state_dict(scaler(2.0**40))
     before = [p.detach().clone() for p in state.learner.parameters()]
     result = train_step(state, experiment.setup)
     assert all(torch.equal(p, old) for p, old in zip(state.learner.parameters(), before, strict=True))
     assert state.step == 1
-    assert (float(result.stats["skipped"].value()), state.arithmetic.scale) == (1.0, 2.0**39)
+    assert (float(result.stats["skipped"].value()), state.mixed_precision.loss_scale) == (1.0, 2.0**39)
     assert torch.isfinite(result.norms).all()
     results = [train_step(state, experiment.setup) for _ in range(40)]
     assert float(results[-1].stats["skipped"].value()) == 0.0
@@ -182,11 +182,11 @@ def test_an_overflow_in_float16_skips_the_step_and_lowers_the_scale(text: Path) 
 
 def test_gradients_that_no_scale_makes_finite_end_the_run(text: Path) -> None:
     experiment = build(text, *SMALL, "train.precision=fp16")
-    experiment.state.arithmetic.load_state_dict(scaler(2.0))
+    experiment.state.mixed_precision.load_state_dict(scaler(2.0))
     with torch.no_grad():
         next(iter(experiment.state.learner.parameters())).fill_(float("nan"))
     train_step(experiment.state, experiment.setup)
-    assert experiment.state.arithmetic.scale == 1.0
+    assert experiment.state.mixed_precision.loss_scale == 1.0
     with pytest.raises(NonFiniteLoss, match="the loss itself is not finite"):
         train_step(experiment.state, experiment.setup)
 
@@ -195,7 +195,7 @@ def test_the_scale_does_not_change_the_gradient(text: Path) -> None:
     gradients = []
     for scale in (1.0, 2.0**10):
         experiment = build(text, *SMALL, "train.precision=fp16")
-        experiment.state.arithmetic.load_state_dict(scaler(scale))
+        experiment.state.mixed_precision.load_state_dict(scaler(scale))
         gradients.append(one_step(experiment)[0])
     assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 0.01  # with a scale of 1 small ones vanish
     assert not torch.equal(*gradients)
@@ -203,15 +203,15 @@ def test_the_scale_does_not_change_the_gradient(text: Path) -> None:
 
 def test_a_resumed_run_goes_on_with_the_scale(text: Path) -> None:
     one, other = (build(text, *SMALL, *DROPOUT, "train.precision=fp16") for _ in range(2))
-    one.state.arithmetic.load_state_dict(scaler(2.0**40))
+    one.state.mixed_precision.load_state_dict(scaler(2.0**40))
     for _ in range(3):
         train_step(one.state, one.setup)
     other.state.learner.load_state_dict(one.state.learner.state_dict())
-    other.state.restore(one.state.values())
-    assert other.state.arithmetic.scale == one.state.arithmetic.scale == 2.0**37
+    other.state.load_state_dict(one.state.state_dict())
+    assert other.state.mixed_precision.loss_scale == one.state.mixed_precision.loss_scale == 2.0**37
     changed = build(text, *SMALL)
-    changed.state.restore(one.state.values())  # in another format there is no scale to go on with
-    assert changed.state.arithmetic.state_dict() == {}
+    changed.state.load_state_dict(one.state.state_dict())  # in another format there is no scale to go on with
+    assert changed.state.mixed_precision.state_dict() == {}
     for experiment in (one, other):
         train_step(experiment.state, experiment.setup)
     assert all(torch.equal(a, b) for a, b in zip(one.state.learner.parameters(), other.state.learner.parameters(), strict=True))

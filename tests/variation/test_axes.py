@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.config import find_changes
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
-from assay.trainer.resume import changes
-from assay.variation.axes import refuse_undeclared, varied
+from assay.variation.axes import apply_values, refuse_undeclared
 from studies.planned import planned
 from support.trained import RECIPE
 
@@ -25,15 +25,16 @@ def test_one_factor_has_the_base_and_then_one_arm_a_value(tmp_path: Path) -> Non
 
 
 def test_a_grid_has_every_combination_named_by_what_differs(tmp_path: Path) -> None:
-    names = arms(tmp_path, 'mode = "grid"\n[axes]\n"model.depth" = [1, 2]\n"plan.batch" = [4, 8]\n')
-    assert names == ["base", "batch=4", "depth=2, batch=4", "depth=2"]
+    names = arms(tmp_path, 'mode = "grid"\n[axes]\n"model.depth" = [1, 2]\n"batches.size" = [4, 8]\n')
+    assert names == ["base", "batches.size=4", "depth=2, batches.size=4", "depth=2"]
 
 
 def test_pairs_have_single_values_and_every_two_of_different_axes(tmp_path: Path) -> None:
-    names = arms(tmp_path, 'mode = "pairs"\n[axes]\n"model.depth" = [2, 3]\n"plan.batch" = [4]\n"model.head.bias" = [true]\n')
-    assert names[:5] == ["base", "depth=2", "depth=3", "batch=4", "head.bias=true"]
+    names = arms(tmp_path, 'mode = "pairs"\n[axes]\n"model.depth" = [2, 3]\n"batches.size" = [4]\n"model.head.bias" = [true]\n')
+    assert names[:5] == ["base", "depth=2", "depth=3", "batches.size=4", "head.bias=true"]
     assert names[5:] == [
-        "depth=2, batch=4", "depth=2, head.bias=true", "depth=3, batch=4", "depth=3, head.bias=true", "batch=4, head.bias=true",
+        "depth=2, batches.size=4", "depth=2, head.bias=true",
+        "depth=3, batches.size=4", "depth=3, head.bias=true", "batches.size=4, head.bias=true",
     ]  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_a_star_is_every_kind_of_the_family_and_lists_what_cannot_be(tmp_path: P
     ("body", "said"),
     [
         ('"model.block.mixer.heads" = [3]', "arm 'mixer.heads=3': model.block.mixer.heads: 3 heads do not divide the width 16"),
-        ('"plan.window" = [32]', "plan.window: 32 tokens exceed the model's 24 positions"),
+        ('"batches.window" = [32]', "batches.window: 32 tokens exceed the model's 24 positions"),
         ('"model.dept" = [2]', "model.dept: unknown key; did you mean 'depth'?"),
         ('"model.dept" = "*"', "axes.model.dept: unknown key; did you mean 'depth'?"),
         ('"model.depth" = "*"', 'axes.model.depth: is no place for a kind, so "*" means nothing there'),
@@ -76,12 +77,12 @@ def test_what_a_combination_refuses_is_listed_and_the_rest_goes_on(tmp_path: Pat
 
 def test_another_kind_keeps_what_both_kinds_have_from_one_class(tmp_path: Path) -> None:
     recipe = RECIPE.replace('{ kind = "full", heads = 2 }', '{ kind = "full", heads = 2, bias = false, qk_norm = true }')
-    body = '[axes]\n"model.block.mixer" = ["local", { kind = "sparse", heads = 4 }]\n"plan" = ["documents"]\n'
+    body = '[axes]\n"model.block.mixer" = ["local", { kind = "sparse", heads = 4 }]\n"batches" = ["documents"]\n'
     plan = planned(tmp_path, 'match = []\nbudget = "1epochs"\n' + body, recipe, 'question = "?"\nbase = "tiny.toml"\n')
     local, sparse = (arm.config.tree()["model"]["block"]["mixer"] for arm in plan.arms[1:3])
     assert (local["heads"], local["bias"], local["qk_norm"]) == (2, False, True)
     assert (sparse["heads"], sparse["bias"], sparse["qk_norm"]) == (4, False, True)
-    assert (plan.arms[3].config.plan.window, plan.arms[3].config.plan.batch) == (16, 8)
+    assert (plan.arms[3].config.batches.window, plan.arms[3].config.batches.size) == (16, 8)
 
 
 def test_learning_rates_are_not_kept_from_one_optimiser_to_another(tmp_path: Path) -> None:
@@ -93,10 +94,10 @@ def test_learning_rates_are_not_kept_from_one_optimiser_to_another(tmp_path: Pat
 
 
 def test_a_variant_moves_several_keys_under_its_own_name(tmp_path: Path) -> None:
-    body = '[variants.small]\nlabel = "small and short"\n"model.width" = 8\n"plan.window" = 8\n[variants.deep]\n"model.depth" = 3\n'
+    body = '[variants.small]\nlabel = "small and short"\n"model.width" = 8\n"batches.window" = 8\n[variants.deep]\n"model.depth" = 3\n'
     plan = planned(tmp_path, body)
     assert [arm.name for arm in plan.arms] == ["base", "small and short", "deep"]
-    assert plan.arms[1].values == {"model.width": 8, "plan.window": 8}
+    assert plan.arms[1].values == {"model.width": 8, "batches.window": 8}
     assert plan.arms[1].window == 8
 
 
@@ -132,7 +133,7 @@ def test_two_arms_that_are_one_experiment_are_refused(tmp_path: Path) -> None:
 )
 def test_any_key_may_be_an_axis_and_nothing_else_changes(tmp_path: Path, axis: str, changed: set[str]) -> None:
     plan = planned(tmp_path, f"[axes]\n{axis}\n")
-    found = changes(plan.arms[0].config, plan.arms[1].config)
+    found = find_changes(plan.arms[0].config.tree(), plan.arms[1].config.tree())
     assert {key.split(".")[0] for key in found} == changed
     key = next(iter(plan.study.axes)).removesuffix(".kind")
     assert all(name == key or name.startswith(f"{key}.") for name in found)
@@ -140,7 +141,7 @@ def test_any_key_may_be_an_axis_and_nothing_else_changes(tmp_path: Path, axis: s
 
 def test_a_run_that_differs_in_an_undeclared_key_is_refused_by_name(tmp_path: Path) -> None:
     base = planned(tmp_path, "").arms[0].config
-    other = varied(base, {"model.depth": 2, "train.clip": 0.5})
+    other = apply_values(base, {"model.depth": 2, "train.clip": 0.5})
     refuse_undeclared("arm", base, other, ["model.depth", "train.clip"])
     with pytest.raises(ConfigError, match=r"^train.clip: differs from the base in the arm 'arm', which declares model.depth"):
         refuse_undeclared("arm", base, other, ["model.depth"])
@@ -149,4 +150,4 @@ def test_a_run_that_differs_in_an_undeclared_key_is_refused_by_name(tmp_path: Pa
 def test_base_is_as_its_recipe_says_with_the_overrides_of_the_study(tmp_path: Path) -> None:
     plan = planned(tmp_path, 'set = ["model.depth=3", "train.clip=0.5"]\n')
     recipe = ExperimentConfig.load(str(tmp_path / "tiny.toml"))
-    assert set(changes(recipe, plan.arms[0].config)) == {"model.depth", "train.clip"}
+    assert set(find_changes(recipe.tree(), plan.arms[0].config.tree())) == {"model.depth", "train.clip"}

@@ -4,21 +4,37 @@ import re
 
 import pytest
 
-from assay.variation.names import run_name, short_keys, slug, spoken
+from assay.variation.names import format_value, run_name, shorten_keys, slug
 
 
 def test_keys_lose_what_holds_them_unless_two_would_be_one() -> None:
-    keys = ["model.block.mixer", "model.block.mixer.heads", "model.head.bias", "model.norm", "model.block.norm", "objective", "plan.batch"]
-    assert list(short_keys(keys).values()) == ["mixer", "mixer.heads", "head.bias", "model.norm", "block.norm", "objective", "batch"]
-    assert short_keys(["optimizer.lr", "optimizer.rest.lr"]) == {"optimizer.lr": "optimizer.lr", "optimizer.rest.lr": "rest.lr"}
-    assert short_keys(["model.block.mixer.kind"]) == {"model.block.mixer.kind": "mixer"}
+    keys = [
+        "model.block.mixer",
+        "model.block.mixer.heads",
+        "model.head.bias",
+        "model.norm",
+        "model.block.norm",
+        "objective",
+        "batches.size",
+    ]
+    assert list(shorten_keys(keys).values()) == [
+        "mixer",
+        "mixer.heads",
+        "head.bias",
+        "model.norm",
+        "block.norm",
+        "objective",
+        "batches.size",
+    ]
+    assert shorten_keys(["optimizer.lr", "optimizer.rest.lr"]) == {"optimizer.lr": "optimizer.lr", "optimizer.rest.lr": "rest.lr"}
+    assert shorten_keys(["model.block.mixer.kind"]) == {"model.block.mixer.kind": "mixer"}
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
         ({"kind": "local", "window": 64}, "local window=64"),
-        ({"window": 64, "batch": 2}, "window=64 batch=2"),
+        ({"window": 64, "size": 2}, "window=64 size=2"),
         (["local", {"mixer": "full"}], "[local, mixer=full]"),
         (0.003, "0.003"),
         (True, "true"),
@@ -26,7 +42,7 @@ def test_keys_lose_what_holds_them_unless_two_would_be_one() -> None:
     ],
 )
 def test_values_are_said_in_words(value: object, said: str) -> None:
-    assert spoken(value) == said
+    assert format_value(value) == said
 
 
 def test_any_name_becomes_part_of_a_directory() -> None:

@@ -1,1 +1,1 @@
-"""What a person types: each command is its options and one call."""
+"""The command line: each command is its options and one call."""

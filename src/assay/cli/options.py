@@ -1,20 +1,22 @@
-"""The arguments that commands share."""
+"""The options that several commands share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from assay.errors import UserError
+from assay.core.renames import SINCE, new_name
+from assay.errors import UserError, suggest
 
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where runs are kept (default: ASSAY_RUNS, else ./runs).")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", envvar="ASSAY_DATA", help="Where raw text files are looked for, sub-folders included.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Recipe = Annotated[str, typer.Argument(help="A recipe's name (see `assay kinds recipe`) or a TOML file.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Changes of the config: model.width=128 plan.batch=8", metavar="[KEY=VALUE]...")
+    list[str] | None, typer.Argument(help="Changes of the config: model.width=128 batches.size=8", metavar="[KEY=VALUE]...")
 ]
 Scale = Annotated[str | None, typer.Option("--scale", help="A smaller or larger form that the recipe has, such as tiny.")]
 Track = Annotated[
@@ -28,12 +30,30 @@ Launch = Annotated[
     list[str] | None,
     typer.Option("--launch", help="Changes of the [launch] table: --launch partition=gpu --launch hours=4", metavar="KEY=VALUE"),
 ]
-Policy = Literal["disjoint", "strided", "carried", "documents"]  # that of `data.plan`, without what it imports
 RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
+Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")]
+Policy = Literal["disjoint", "strided", "streams", "documents"]  # that of `data.batches`, without what it imports
+CompressionPolicy = Literal["disjoint", "strided", "streams"]
+Stride = Annotated[int | None, typer.Option(min=1, help="New targets a window; alone it means --policy strided.")]
+Picture = Annotated[Path | None, typer.Option("-o", "--output", help="Also draw it into this .svg or .png.")]
 
 
-def on_slurm(launcher: str, launch: Sequence[str] | None) -> bool:
-    """Whether `--launcher` means a cluster. Raises UserError where `--launch` has no cluster to tell."""
+def make_policy_parser(policies: Sequence[str]) -> Callable[[str], str]:
+    """Make the parser of --policy, which names the present word for an earlier one. Raises UserError for an unknown one."""
+
+    def parse(typed: str) -> str:
+        if typed in policies:
+            return typed
+        today = new_name(typed)
+        hint = f"is called '{today}' since {SINCE}; write that" if today in policies else f"is no policy; {suggest(typed, policies)}"
+        raise UserError(f"--policy: '{typed}' {hint}")
+
+    return parse
+
+
+def uses_slurm(launcher: str, launch: Sequence[str] | None) -> bool:
+    """Whether `--launcher` means a cluster. Raises UserError for a `--launch` that would do nothing."""
     if launch and launcher != "slurm":
         raise UserError(f"--launch {launch[0]}: says what a job asks of a cluster; add --launcher slurm, or leave it out")
     return launcher == "slurm"

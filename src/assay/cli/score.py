@@ -1,16 +1,18 @@
-"""`assay score RUN`: bits per byte over every byte of a split, and what else can be said of every target."""
+"""Measure what a run is worth: `assay score`, `quality`, `compare` and `report`."""
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import AsJson, DataDir, Policy, RunsDir
-from assay.errors import UserError
-from assay.terminal.console import console, print_json
+from assay.cli.options import AsJson, Checkpoint, DataDir, Device, Policy, RunName, RunsDir, Stride, make_policy_parser
+from assay.errors import UserError, refuse_unused
+from assay.terminal.console import make_console, print_json, print_result, print_sentences
 
 SHAPES = "128x64,256x128,256x256"  # of --legacy
+POLICIES = ("disjoint", "strided", "streams", "documents")
+PARSE_POLICY, POLICY_NAMES = make_policy_parser(POLICIES), f"[{'|'.join(POLICIES)}]"
 
 
 def score(
@@ -19,9 +21,10 @@ def score(
     checkpoint: Annotated[str, typer.Option(help="best, last, average, or a step.")] = "best",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time; the number does not depend on it.")] = 32,
     policy: Annotated[
-        Policy | None, typer.Option(help="disjoint, strided, carried or documents (absent: as the text was read in training).")
+        Policy | None,
+        typer.Option(parser=PARSE_POLICY, metavar=POLICY_NAMES, help="How the text is read (absent: as it was read in training)."),
     ] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="New targets a window; alone it means --policy strided.")] = None,
+    stride: Stride = None,
     minimum_context: Annotated[
         int | None, typer.Option(min=1, help="Tokens that each target sees at least: another way to give the stride.")
     ] = None,
@@ -36,59 +39,106 @@ def score(
     text: Annotated[Path | None, typer.Option(help="With --hf: the file to score, as it is.")] = None,
     corpus: Annotated[str | None, typer.Option(help="With --hf: the recipe whose corpus is scored, one part of it.")] = None,
     context: Annotated[int | None, typer.Option(min=1, help="With --hf: tokens in a window (absent: the model's, at most 1024).")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")] = None,
-    runs_dir: RunsDir = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
+    device: Device = None, runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Score every byte of a split once, and keep the figures with their protocol in the run."""
-    from assay.reports import byte_picture, reliability_picture
-    from assay.runs.directory import find, runs_folder
-    from assay.tools.score import kept_tree, score_beside
-    from assay.tools.score_dynamic import choose_adaptation
+    from assay.reports import plots
+    from assay.runs.directory import find_run, resolve_runs_folder
+    from assay.tools.score import choose_adaptation, choose_shapes, score_with_extras, stored_score_tree
     from assay.tools.score_hf import HfRequest, score_hf
-    from assay.tools.score_legacy import choose_shapes
-    from assay.trainer.rescore import KeptScore, ScoreRequest
-    from assay.views.score import print_beside, print_kept
-    from assay.views.waiting import waiting_for_baselines
+    from assay.trainer.scoring import SavedScore, ScoreRequest
+    from assay.views.run import make_baseline_notice
+    from assay.views.score import print_extras, print_score
 
     if picture is not None:
-        byte_picture.check(picture)
-    learning, shapes = choose_adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), choose_shapes(legacy, legacy_shapes)
-    out, runs = console(as_json=as_json), runs_folder(runs_dir)
+        plots.check_plot_path(picture)
+    adaptation, shapes = choose_adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), choose_shapes(legacy, legacy_shapes)
+    out, runs = make_console(as_json=as_json), resolve_runs_folder(runs_dir)
 
-    def show(kept: KeptScore) -> None:  # at once: what stands beside it may take long
+    def show(saved: SavedScore) -> None:  # at once: the other figures may take long
         if picture is not None:
-            reliability_picture.draw(kept.stored, f"{kept.file.parent.parent.name}: {kept.score.protocol.describe()}", picture)
+            plots.draw_reliability(saved.stored, f"{saved.file.parent.parent.name}: {saved.score.protocol.describe()}", picture)
         if not as_json:
-            print_kept(out, kept, detail=detail)
+            print_score(out, saved, detail=detail)
 
     if hf is not None:
         unused = {"RUN": run, "--checkpoint": checkpoint != "best", "--policy": policy, "--minimum-context": minimum_context}
-        _refuse(
-            {**unused, "--dynamic": dynamic, "--legacy": legacy},
-            "is not used with --hf, which reads windows of --context tokens; leave it out",
-        )
-        kept = score_hf(HfRequest(hf, text, corpus, split, context, stride, batch_size, device), data_dir, runs)
-        show(kept)
-        tree = kept_tree(kept)
-    else:
-        _refuse({"--text": text, "--corpus": corpus, "--context": context}, "is for --hf FOLDER; a run has its own text and window")
-        if run is None:
-            raise UserError("missing argument RUN, such as `last`, or a transformers model with --hf; see `assay score --help`")
-        request = ScoreRequest(split, checkpoint, policy, stride, data_dir, batch_size, device)
-        found = score_beside(find(run, runs), request, minimum_context, learning, shapes, waiting_for_baselines(out), show)
-        kept, tree = found.kept, found.tree()
+        why = "is not used with --hf, which reads windows of --context tokens; leave it out"
+        refuse_unused({**unused, "--dynamic": dynamic, "--legacy": legacy}, why)
+        saved = score_hf(HfRequest(hf, text, corpus, split, context, stride, batch_size, device), data_dir, runs)
+        show(saved)
+        if as_json:
+            print_json(stored_score_tree(saved))
+        else:
+            print_sentences(out, f"kept: {saved.file} (`assay compare RUN FILE` compares it with a run)")
+        return
+    refuse_unused({"--text": text, "--corpus": corpus, "--context": context}, "is for --hf FOLDER; a run has its own text and window")
+    if run is None:
+        raise UserError("missing argument RUN, such as `last`, or a transformers model with --hf; see `assay score --help`")
+    request = ScoreRequest(split, checkpoint, policy, stride, data_dir, batch_size, device)
+    scored = score_with_extras(find_run(run, runs), request, minimum_context, adaptation, shapes, make_baseline_notice(out), show)
+    print_result(out, scored, print_extras, as_json=as_json)
+
+
+def quality(
+    run: RunName,
+    samples: Annotated[int, typer.Option(min=2, help="How many texts the model writes.")] = 200,
+    tokens: Annotated[int | None, typer.Option(min=1, help="The most tokens in a text (absent: those of the longest document).")] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Decides all draws.")] = 0,
+    checkpoint: Checkpoint = "best", device: Device = None, runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Measure whether a model writes or recites, beside held-out documents."""
+    from assay.tools.quality import SampleOptions, measure_quality
+    from assay.views.score import print_quality
+
+    measured = measure_quality(run, SampleOptions(samples, tokens, temperature, seed), checkpoint, device, runs_dir, data_dir)
+    print_result(make_console(), measured, print_quality, as_json=as_json)
+
+
+def compare(
+    arms: Annotated[
+        list[str], typer.Argument(help="Runs, or seeds of one configuration joined by commas: A-s0,A-s1,A-s2", metavar="A B [C]...")
+    ],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
+    checkpoint: Checkpoint = "best",
+    policy: Annotated[
+        Policy | None,
+        typer.Option(parser=PARSE_POLICY, metavar=POLICY_NAMES, help="How the text was read (absent: as each run read it in training)."),
+    ] = None,
+    stride: Stride = None,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Add to each run those that differ from it in the seed alone.")] = False,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Compare each with each, not all with the first.")] = False,
+    runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Compare runs over the same text: difference, interval, and whether it is resolved."""
+    from assay import api
+    from assay.views.compare import print_comparison
+
+    out = make_console(as_json=as_json)
+    comparison = api.compare(
+        *arms, split=split, checkpoint=checkpoint, policy=policy, stride=stride, seeds=seeds, all_pairs=all_pairs, runs_dir=runs_dir,
+        data_dir=data_dir, notify=partial(print_sentences, out),
+    )  # fmt: skip
     if as_json:
-        print_json(tree)
-    elif hf is None:
-        print_beside(out, found)
+        print_json(comparison.tree)
     else:
-        out.print(f"kept: {kept.file} (`assay compare RUN FILE` sets it beside a run)", markup=False, soft_wrap=True)
+        print_comparison(out, comparison.tree)
 
 
-def _refuse(given: Mapping[str, object], why: str) -> None:
-    """Raise UserError for the first option that was given and would do nothing."""
-    for option, value in given.items():
-        if value not in (None, False):
-            raise UserError(f"{option}: {why}")
+def report(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="A study's folder or name, or runs, the first of which is the base (absent: all runs).", metavar="STUDY|RUN"),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the figures too, a line a run.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the page's words and tables too, as Markdown.")] = None,
+    runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Write what a study or some runs found on one self-contained page."""
+    from assay.tools.report import write_report
+    from assay.views.compare import print_report
+
+    written = write_report(names or (), output, csv, markdown, runs_dir=runs_dir, data_dir=data_dir)
+    print_result(make_console(), written, print_report, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`assay study`: change one thing, hold all else equal, and let many runs be made."""
+"""Make many runs: `assay study run`, `show`, `work` and `list`, and `assay search`."""
 
 import shlex
 import sys
@@ -8,18 +8,18 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.completion import completing
-from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, on_slurm
+from assay.cli.completion import add_completion
+from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, uses_slurm
 from assay.errors import AssayError
-from assay.terminal.console import console, print_json
+from assay.terminal.console import make_console, print_json, print_result, print_sentences
 
 app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, invoke_without_command=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
-    """What `assay study` alone prints."""
+def _print_help(context: typer.Context) -> None:
+    """Print the help for `assay study` alone."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -27,56 +27,43 @@ def _alone(context: typer.Context) -> None:
 def run(
     study: StudyName,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Runs at a time (absent: one for each GPU, or one).")] = None,
-    scale: Scale = None,
-    launcher: Launcher = "local",
-    launch: Launch = None,
-    again: Annotated[bool, typer.Option("--retry", help="Make failed runs again, from their last checkpoint.")] = False,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Only tell the runs and the time.")] = False,
-    runs_dir: RunsDir = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make the runs of a study that are not finished, several at a time, and say what they found."""
-    from assay.tools.run_study import StudyRequest, dry_run_study, run_study, send_study
-    from assay.views.study import ConsoleStudyWatcher, print_sent_study, print_study_end
+    scale: Scale = None, launcher: Launcher = "local", launch: Launch = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Make failed runs again, from their last checkpoint.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the runs and the time.")] = False,
+    runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Make the runs of a study that are not finished, several at a time, and print what they found."""
+    from assay.tools.run_study import StudyRequest, dry_run_study, run_study, submit_study
+    from assay.views.study import ConsoleStudyWatcher, print_study_results, print_submitted_study
 
-    slurm, out = on_slurm(launcher, launch), console(as_json=as_json)
-    request, watcher = StudyRequest(study, scale, jobs, again, runs_dir, data_dir, _this_command()), ConsoleStudyWatcher(out)
+    slurm, out = uses_slurm(launcher, launch), make_console(as_json=as_json)
+    request, watcher = StudyRequest(study, scale, jobs, retry, runs_dir, data_dir, _this_command()), ConsoleStudyWatcher(out)
     if slurm:
-        sent = send_study(request, launch or [], watcher, dry=dry)
-        print_sent_study(out, sent)
-        found = sent.tree()
-    elif dry:
-        found = dry_run_study(request, watcher)
+        submitted = submit_study(request, launch or [], watcher, dry_run=dry_run)
+        print_submitted_study(out, submitted)
+        summary = submitted.tree()
+    elif dry_run:
+        summary = dry_run_study(request, watcher)
     else:
-        found = run_study(request, watcher).tree()
+        summary = run_study(request, watcher).tree()
         if not as_json:
-            print_study_end(out, found)
+            print_study_results(out, summary)
     if as_json:
-        print_json(found)
-    if found.get("failures"):
-        count = f"{len(found['failures'])} of {sum(found['runs'].values())} runs failed"
+        print_json(summary)
+    if summary.get("failures"):
+        count = f"{len(summary['failures'])} of {sum(summary['runs'].values())} runs failed"
         raise AssayError(f"{count}; the others are kept, --retry makes the failed ones again")
 
 
 def show(
     study: Annotated[str, typer.Argument(help="A study's name, its TOML file, or its folder among runs.", metavar="FILE|FOLDER")],
-    scale: Scale = None,
-    runs_dir: RunsDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the arms of a study, its runs and where they stand, and what was refused."""
-    from assay.tools.run_study import look_at_study
-    from assay.tools.study import describe_plan
-    from assay.views.study import print_arms_and_runs, print_plan
+    scale: Scale = None, runs_dir: RunsDir = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show the arms of a study, its runs with their states, and what was refused."""
+    from assay.tools.run_study import find_study
+    from assay.views.study import print_study
 
-    out = console(as_json=as_json)
-    folder, plan, statuses = look_at_study(study, scale, runs_dir)
-    if as_json:
-        print_json(describe_plan(folder, plan, statuses))
-    else:
-        print_plan(out, folder, plan, statuses)
-        print_arms_and_runs(out, plan, statuses)
+    print_result(make_console(as_json=as_json), find_study(study, scale, runs_dir), print_study, as_json=as_json)
 
 
 def work_on(
@@ -85,42 +72,76 @@ def work_on(
     runs_dir: RunsDir = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make runs of a study that nobody else makes, one after another, until none is left."""
-    from assay.jobs.worker import end_with_input
-    from assay.runs.directory import runs_folder
+    """Make runs of a study that no other process makes, one after another, until none is left."""
+    from assay.jobs.worker import stop_when_stdin_closes
+    from assay.runs.directory import resolve_runs_folder
     from assay.studies.folder import find_folder
-    from assay.studies.work import work
+    from assay.studies.workers import run_worker
 
-    if pooled:  # by a pool, which tells what happens and scores the chosen runs itself
-        end_with_input()
-    out = console()
-    study = find_folder(folder, runs_folder(runs_dir))
-    made = work(study.path, data_dir, partial(out.print, markup=False, soft_wrap=True), final=not pooled)
+    if pooled:  # by a pool, which prints what happens and scores the chosen runs itself
+        stop_when_stdin_closes()
+    out = make_console()
+    found = find_folder(folder, resolve_runs_folder(runs_dir))
+    counts = run_worker(found.path, data_dir, partial(print_sentences, out), score_final=not pooled)
     if not pooled:
-        out.print(f"finished {made['finished']}, failed {made['failed']}; no run is left that nobody makes", soft_wrap=True)
-        if made["failed"]:
-            raise AssayError(f"{made['failed']} runs failed; see why with `assay study show {study.path}`")
+        print_sentences(out, f"finished {counts['finished']}, failed {counts['failed']}; no run is left to start")
+        if counts["failed"]:
+            raise AssayError(f"{counts['failed']} runs failed; see why with `assay study show {found.path}`")
 
 
 def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
     """List the studies that ship with Assay, and those in the folder of runs."""
-    from assay.runs.directory import runs_folder
+    from assay.runs.directory import resolve_runs_folder
     from assay.tools import run_study
     from assay.views.study import print_studies
 
-    out = console(as_json=as_json)
-    found = run_study.list_studies(runs_dir, partial(out.print, markup=False, soft_wrap=True))
+    out = make_console(as_json=as_json)
+    studies = run_study.list_studies(runs_dir, partial(print_sentences, out))
     if as_json:
-        print_json(found)
+        print_json(studies)
     else:
-        print_studies(out, found, runs_folder(runs_dir))
+        print_studies(out, studies, resolve_runs_folder(runs_dir))
 
 
 def _this_command() -> str:
-    """The command as it was typed, so that it can be typed again."""
+    """Return the command as it was typed, so that it can be typed again."""
     return f"assay {shlex.join(sys.argv[1:])}"
+
+
+def search(
+    what: Annotated[str, typer.Argument(help="A search file (TOML), a W&B sweep (YAML), or a search's folder.", metavar="FILE|FOLDER")],
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trials at a time; with slurm, workers that are sent.")] = 1,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="How many, instead of what the file says.")] = None,
+    scale: Scale = None,
+    base: Annotated[str | None, typer.Option("--base", help="The recipe that a W&B sweep varies.")] = None,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print a W&B sweep as a search file, and search nothing.")] = False,
+    launcher: Launcher = "local", launch: Launch = None, runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,
+    pooled: Annotated[bool, typer.Option("--pooled", hidden=True)] = False,
+) -> None:  # fmt: skip
+    """Try many configurations and print the best; a search that was stopped goes on."""
+    from assay.jobs.worker import stop_when_stdin_closes
+    from assay.searches.file import SearchOptions
+    from assay.searches.workers import run_worker
+    from assay.tools.search import SearchRequest, find_search, run_search, submit_search, translate_sweep
+    from assay.views.search import ConsoleSearchWatcher, print_search_results, print_submitted_search
+
+    slurm, out, options = uses_slurm(launcher, launch), make_console(as_json=as_json), SearchOptions(scale, trials, base, data_dir)
+    if as_toml:
+        text, ignored = translate_sweep(what, options)
+        print(f"# ignored keys, which have no meaning here: {', '.join(ignored)}\n{text}" if ignored else text, end="")
+        return
+    request = SearchRequest(what, jobs, options, runs_dir, f"the same command: assay search {what}")
+    watcher = ConsoleSearchWatcher(out)
+    known = find_search(what, request)
+    if known is not None and pooled:  # a worker of a pool, which prints what happens
+        stop_when_stdin_closes()
+        run_worker(known.path, data_dir)
+    elif known is None and slurm:
+        print_submitted_search(out, submit_search(request, launch or [], watcher))
+    else:
+        print_result(out, known or run_search(request, watcher), print_search_results, as_json=as_json)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"run": run, "show": show, "work": work_on, "list": list_studies}
 for _name, _command in COMMANDS.items():
-    app.command(_name, short_help=_command.__doc__)(completing(_command))
+    app.command(_name, short_help=_command.__doc__)(add_completion(_command))

@@ -1,4 +1,4 @@
-"""What `assay` alone and `assay --version` print. Nothing heavy is imported here, so both answer at once."""
+"""The text that `assay` alone and `assay --version` print. Nothing heavy is imported here, so both answer at once."""
 
 import assay
 
@@ -18,7 +18,7 @@ Then:
   assay diff A B      what differs between two of them
   assay kinds         what can stand in a config
   assay bench         how fast this machine trains
-  assay train bible model.width=256 plan.batch=8
+  assay train bible model.width=256 batches.size=8
   assay compare A B   is the difference resolved?
   assay study list    one change at a time, all else equal
   assay report STUDY  what it found, on one page
@@ -29,5 +29,5 @@ them with the tab key."""
 
 
 def version() -> str:
-    """The package's name and version."""
+    """Return the package's name and version."""
     return f"assay {assay.__version__}"

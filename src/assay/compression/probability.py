@@ -1,4 +1,4 @@
-"""Logits as integers that a coder can divide its range by, the same ones wherever they are computed.
+"""Turn logits into integer counts that a coder can divide its range by, the same ones on every machine.
 
 Float arithmetic differs in its last bits between processors and versions of libraries, and one different probability would spoil all that
 is decoded after it. So the logits z are computed in float64 and rounded to a grid, q = round(64 z), and from there on all is integers:
@@ -21,8 +21,8 @@ HEAVIEST = 1 << 30  # the likeliest token's weight; times 2^24 it stays below 2^
 TABLE = np.rint(HEAVIEST * np.exp(-np.arange(30 * GRID) / GRID)).astype(np.int64)  # its end is 0
 
 
-def counts(logits: npt.NDArray[np.float64]) -> Ints:
-    """[L, V] -> [L, V], at least 1 each, each row with the sum 2^24. Raises AssayError for logits that are not finite."""
+def quantize_logits(logits: npt.NDArray[np.float64]) -> Ints:
+    """Turn logits [L, V] into counts [L, V], at least 1 each, each row with the sum 2^24. Raises AssayError if they are not finite."""
     if not np.isfinite(logits).all():
         raise AssayError("the model gives logits that are not finite, so it cannot compress; take an earlier checkpoint (--checkpoint)")
     rounded = np.rint(logits * GRID)
@@ -34,14 +34,14 @@ def counts(logits: npt.NDArray[np.float64]) -> Ints:
     return count
 
 
-def bits(count: Ints) -> float:
-    """What tokens of these counts cost together."""
+def total_bits(count: Ints) -> float:
+    """Compute the bits that tokens of these counts cost together."""
     return float((PRECISION - np.log2(count)).sum())
 
 
-def ranks(count: Ints, tokens: Ints) -> Ints:
-    """[L, V], [L] -> [L]: how many tokens are likelier than each given one; of equally likely ones the lower id counts as likelier."""
+def token_ranks(count: Ints, tokens: Ints) -> Ints:
+    """Count the tokens that are likelier than each given one, of [L, V] and [L] -> [L]; of equal ones the lower id is likelier."""
     own = np.take_along_axis(count, tokens[:, None], -1)
     before = np.arange(count.shape[-1]) < tokens[:, None]
-    found: Ints = ((count > own) | ((count == own) & before)).sum(-1)
-    return found
+    ranks: Ints = ((count > own) | ((count == own) & before)).sum(-1)
+    return ranks

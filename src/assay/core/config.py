@@ -1,4 +1,4 @@
-"""Configs: frozen, typed, validated when made; families of kinds found by their files.
+"""Configs: frozen, typed and validated when made; each family of kinds is found by importing its package.
 
 A *family* is an abstract config (`MixerConfig`), a *kind* one of its leaves (`FullConfig`, `kind = "full"`). A field typed
 with a family accepts a kind's name, a mapping with `kind`, or a mapping without it, which then changes the field's default.
@@ -7,27 +7,28 @@ A *preset* is a named, complete config of a family and is written where a kind's
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from assay.core.discovery import import_package, import_plugins
-from assay.errors import ConfigError, UnknownKey, nearest
+from assay.core.catalogue import import_package, import_plugins
+from assay.core.renames import SINCE, new_name, restore
+from assay.errors import ConfigError, UnknownKeyError, suggest
 
 Tree = dict[str, Any]
-Bite = Literal["output", "training", "cost", "data", "report"]
+Affected = Literal["output", "training", "cost", "data", "report"]
 
 
-def setting(default: Any, description: str, *, other: Any = None, bites: Bite = "output", **rules: Any) -> Any:
+def setting(default: Any, description: str, *, alternative: Any = None, affects: Affected = "output", **rules: Any) -> Any:
     """A documented config field.
 
-    `bites` declares what another value must change (the property suite checks it): the `output` at initialisation, the
-    weights after two `training` steps, the `cost` or the parameter count, the `data`, or only what is written down
-    (`report`). `other` is a second legal value for that test.
+    `affects` declares what changes with the value (the property suite checks it): the `output` at initialisation, the weights
+    after two `training` steps, the `cost` or the parameter count, the `data`, or only what is written down (`report`).
+    `alternative` is a second legal value for that test.
     """
-    return Field(default, description=description, json_schema_extra={"bites": bites, "other": other}, **rules)
+    return Field(default, description=description, json_schema_extra={"affects": affects, "alternative": alternative}, **rules)
 
 
 class Family:
@@ -38,26 +39,29 @@ class Family:
         self._kinds: dict[str, type[Config]] = {}
         self._presets: dict[str, Callable[[], Config]] = {}
 
-    def add(self, kind: str, leaf: "type[Config]") -> None:
+    def register(self, kind: str, leaf: "type[Config]") -> None:
+        """Add a kind. Raises ConfigError where another class has its name."""
         known = self._kinds.get(kind)
         if known is not None and (known.__module__, known.__qualname__) != (leaf.__module__, leaf.__qualname__):
             raise ConfigError(self.name, f"kind '{kind}' is defined by both {known.__module__} and {leaf.__module__}")
         self._kinds[kind] = leaf
 
-    def withdraw(self, kind: str) -> None:
-        """Forget a kind that was made for a while."""
+    def unregister(self, kind: str) -> None:
+        """Remove a kind, such as one that a test defined."""
         self._kinds.pop(kind, None)
 
-    def add_preset(self, name: str, make: "Callable[[], Config]") -> None:
+    def register_preset(self, name: str, make: "Callable[[], Config]") -> None:
         self._presets[name] = make
 
     @property
     def kinds(self) -> "dict[str, type[Config]]":
+        """The config class of every kind, plug-ins' included."""
         self._discover()
         return dict(sorted(self._kinds.items()))
 
     @property
     def presets(self) -> "dict[str, Callable[[], Config]]":
+        """The function that makes each preset."""
         self._discover()
         return dict(sorted(self._presets.items()))
 
@@ -66,16 +70,16 @@ class Family:
         import_plugins()
 
     def make(self, value: Any) -> "Config":
-        """The config that a kind's name, a preset's name or a mapping with `kind` stands for."""
+        """Make the config that a kind's name, a preset's name or a mapping with `kind` stands for."""
         tree: Tree = {"kind": value} if isinstance(value, str) else dict(value)
         kind = tree.get("kind")
         if kind is None:
-            raise ConfigError("kind", f"is missing; {nearest('', self.kinds)}")
+            raise ConfigError("kind", f"is missing; {suggest('', self.kinds)}")
         if kind in self.presets:
             base = self.presets[kind]()
             return self.make(merge(base.tree(), {**tree, "kind": base.tree()["kind"]}))
         if kind not in self.kinds:
-            raise ConfigError("", f"unknown kind '{kind}'; {nearest(str(kind), [*self.kinds, *self.presets])}")
+            raise ConfigError("", _explain_unknown("kind", str(kind), [*self.kinds, *self.presets]))
         return self.kinds[kind].make(tree)
 
 
@@ -83,7 +87,7 @@ FAMILIES: dict[str, Family] = {}
 
 
 class Config(BaseModel):
-    """A frozen part of an experiment. Unknown keys are refused; every error names its place."""
+    """A frozen part of an experiment. Unknown keys are refused; every error has the path of its key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
     family: ClassVar[Family | None] = None
@@ -97,17 +101,17 @@ class Config(BaseModel):
         if family is not None and package is not None:
             cls.family = FAMILIES[family] = Family(family, package, cls)
         elif cls.family is not None and "kind" in cls.model_fields:
-            cls.family.add(cls.model_fields["kind"].default, cls)
+            cls.family.register(cls.model_fields["kind"].default, cls)
 
     @classmethod
     def make(cls, tree: Mapping[str, Any]) -> Self:
-        """Validate a mapping. Raises ConfigError with the path of the first thing that is wrong."""
+        """Make the config of a mapping. Raises ConfigError with the path of the first mistake."""
         try:
             return cls.model_validate(dict(tree))
         except ValidationError as invalid:
             first = invalid.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            raised = first.get("ctx", {}).get("error")  # by a validator of ours; pydantic's message puts words of its own before it
+            raised = first.get("ctx", {}).get("error")  # by a validator of ours; pydantic's message has more words before it
             reason = str(raised) if isinstance(raised, Exception) else first["msg"]
             if first["type"] == "missing":
                 raise ConfigError(path, "is missing; add it, or begin from a recipe that has it with extends") from None
@@ -123,23 +127,22 @@ class Config(BaseModel):
         for key, value in data.items():
             field = cls.model_fields.get(key)
             if field is None:
-                raise UnknownKey(str(key), f"unknown key; {nearest(str(key), cls.model_fields)}")
+                raise UnknownKeyError(str(key), _explain_unknown("key", str(key), cls.model_fields))
             try:
                 resolved[key] = _resolve_value(value, field.annotation, field)
             except ConfigError as error:
-                raise error.under(key) from None
+                raise error.with_prefix(key) from None
         return resolved
 
     def tree(self) -> Tree:
         """The config as plain nested dicts, lists and scalars; None means absent."""
-        tree: Tree = _without_none(self.model_dump(mode="json"))
-        return tree
+        return self.model_dump(mode="json", exclude_none=True)
 
     def digest(self) -> str:
-        """sha256 of the canonical JSON of the resolved config."""
-        return digest(self.tree())
+        """sha256 of the canonical JSON of the config in the words of the first version, so that renaming a key changes no digest."""
+        return digest(restore(self.tree()))
 
-    def changed(self, **values: Any) -> Self:
+    def replace(self, **values: Any) -> Self:
         """A copy with some fields replaced, validated again."""
         return type(self).make({**{name: getattr(self, name) for name in type(self).model_fields}, **values})
 
@@ -149,8 +152,16 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _explain_unknown(what: Literal["key", "kind"], word: str, known: Iterable[str]) -> str:
+    """Say why a key or a kind is refused: what it is called today, or which known one is like it."""
+    today = new_name(word)
+    if today in (names := list(known)):
+        return f"'{word}' is called '{today}' since {SINCE}; write that"
+    return f"unknown key; {suggest(word, names)}" if what == "key" else f"unknown kind '{word}'; {suggest(word, names)}"
+
+
 def config_class(annotation: Any) -> type[Config] | None:
-    """The Config class inside an annotation such as `SerializeAsAny[X]`, `X | None`, or None."""
+    """Find the Config class inside an annotation such as `SerializeAsAny[X]`, `X | None`, or None."""
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return annotation if issubclass(annotation, Config) else None
     if get_origin(annotation) in (tuple, dict):
@@ -163,10 +174,11 @@ def is_family(cls: type[Config]) -> bool:
     return cls.family is not None and cls.family.base is cls
 
 
-def _resolve_value(value: Any, annotation: Any, field: FieldInfo | None) -> Any:
+def _resolve_value(value: Any, annotation: Any, field: FieldInfo) -> Any:
+    """Make the config that a field's value stands for; a mapping without `kind` changes the field's default."""
     target = config_class(annotation)
     if target is not None and isinstance(value, Mapping | str):
-        if isinstance(value, Mapping) and "kind" not in value and field is not None:
+        if isinstance(value, Mapping) and "kind" not in value:
             default = field.get_default(call_default_factory=True, validated_data={})
             if isinstance(default, Config):
                 value = merge(default.tree(), value)
@@ -179,16 +191,8 @@ def _resolve_value(value: Any, annotation: Any, field: FieldInfo | None) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value]
-    return value
-
-
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
-    """`over` laid on `base`. A table of another kind replaces the old one whole, so that no stale key survives."""
+    """Merge `over` into `base`. A table of another kind replaces the old one whole, so that no stale key survives."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
@@ -204,7 +208,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
 
 
 def flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a config tree as (dotted path, value)."""
+    """List the leaves of a config tree as (dotted path, value)."""
     if isinstance(tree, Mapping) and tree:
         for key, value in tree.items():
             yield from flatten(value, f"{path}.{key}" if path else str(key))
@@ -213,6 +217,12 @@ def flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(item, f"{path}.{index}")
     else:
         yield path, tree
+
+
+def find_changes(before: Tree, after: Tree) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys in which two config trees differ, with both values; None where it is absent."""
+    old, new = dict(flatten(before)), dict(flatten(after))
+    return {key: (old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)}
 
 
 C = TypeVar("C", bound="Config")
@@ -224,7 +234,7 @@ def preset(name: str) -> Callable[[Callable[[], C]], Callable[[], C]]:
     def register(make: Callable[[], C]) -> Callable[[], C]:
         made = make.__annotations__["return"]
         assert made.family is not None, f"preset {name}: annotate the family's config as the return type"
-        made.family.add_preset(name, make)
+        made.family.register_preset(name, make)
         return make
 
     return register

@@ -1,18 +1,26 @@
-"""Where the arithmetic runs."""
+"""Choose the device that computes, and measure its memory and its speed."""
 
 import ctypes
 import os
 import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
+from assay.core.machine import read_lines
 from assay.errors import ConfigError
 
+MATMUL_DTYPES = {  # of matrices, by the names of train.precision
+    "float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "bf16_weights": torch.bfloat16, "fp16": torch.float16,
+}  # fmt: skip
+SMALLEST, LARGEST = 256, {"cpu": 2048, "cuda": 8192}  # rows of the square matrices that are multiplied
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
 
 
-def resolve(name: str, setting: str = "train.device") -> torch.device:
-    """The device called `name`; `auto` takes a GPU where there is one. Raises ConfigError, which names the `setting` or argument."""
+def resolve_device(name: str, setting: str = "train.device") -> torch.device:
+    """Find the device called `name`; `auto` takes a GPU where there is one. Raises ConfigError, which names the `setting`."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
@@ -37,6 +45,103 @@ def keep_freed_memory() -> None:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until everything that was asked of `device` is done; needed before a clock is read."""
+    """Wait until all work queued on `device` is done; needed before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def release_freed_memory() -> None:
+    """Return freed memory to the system where glibc has kept it: half a gigabyte after training a BPE on 90 MB.
+
+    It takes milliseconds, so call it before large allocations. Elsewhere than on glibc it does nothing.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of the most memory that tensors take on a GPU."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes that tensors took on a GPU since `reset_peak_memory`; None on a CPU, whose peak is of the whole process."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+class MemoryPeak:
+    """The most memory that this process takes beyond what it has now: resident on a CPU, that of torch's tensors on a GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            reset_peak_memory(device)
+            self.before: int | None = torch.cuda.memory_allocated(device)
+            return
+        try:  # Linux forgets its high-water mark on request, else what was needed for a moment while importing would count
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        except OSError:
+            self.before = _peak_resident()
+        else:
+            self.before = _process_memory("VmRSS")
+
+    def bytes_above_start(self) -> int | None:
+        """The bytes added at the peak; None where the system does not say."""
+        peak = peak_memory(self.device) if self.device.type == "cuda" else _peak_resident()
+        return None if peak is None or self.before is None else max(0, peak - self.before)
+
+
+def _peak_resident() -> int | None:
+    """The most resident bytes so far. On Linux not `ru_maxrss`, which a new process inherits from the one that started it."""
+    if (peak := _process_memory("VmHWM")) is not None:
+        return peak
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 (there is none on Windows)
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _process_memory(key: str) -> int | None:
+    """Read a size from /proc/self/status, in bytes."""
+    sizes = [line.split()[1] for line in read_lines(Path("/proc/self/status")) if line.startswith(f"{key}:")]
+    return int(sizes[0]) * 1024 if sizes else None
+
+
+class MatmulSpeed(NamedTuple):
+    """The fastest of some equal matrix products."""
+
+    flops: float  # a second
+    size: int  # rows and columns of the matrices
+    repeats: int
+
+
+def measure_matmul_speed(precision: str, device: torch.device, seconds: float) -> MatmulSpeed:
+    """Measure square matrix products in one of `MATMUL_DTYPES` for about `seconds`, of the largest size that can be repeated in that time.
+
+    The fastest counts: another process can only make a product slower. For tf32 the caller has switched it on in torch.
+    """
+    size, began = SMALLEST, time.perf_counter()
+    times = _time_products(size, precision, device, began)
+    while size < LARGEST.get(device.type, SMALLEST) and 8 * min(times) < seconds / 2:  # twice the size is eight times the work
+        size *= 2
+        times = _time_products(size, precision, device, began)
+    times += _time_products(size, precision, device, began + seconds)
+    return MatmulSpeed(2 * size**3 / min(times), size, len(times))
+
+
+def _time_products(size: int, precision: str, device: torch.device, until: float) -> list[float]:
+    """Time equal products, one by one, in seconds: as many as begin before `until`, and at least four."""
+    left, right = (torch.randn(size, size, device=device).to(MATMUL_DTYPES[precision]) for _ in range(2))
+    product = torch.empty_like(left)
+    times: list[float] = []
+    while len(times) < 4 or time.perf_counter() < until:
+        synchronize(device)
+        began = time.perf_counter()
+        torch.mm(left, right, out=product)
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+    return times

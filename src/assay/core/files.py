@@ -1,4 +1,4 @@
-"""Files written whole, so that a reader sees the old one or the new one, and their hashes."""
+"""Write files atomically, so that a reader sees the old one or the new one, append to them, and hash them."""
 
 import hashlib
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write into; it takes its place when all went well, and is gone otherwise. An OSError names `path`."""
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write into; it replaces `path` when all went well, and is removed otherwise. An OSError names `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise _named(error, path, partial) from None
+        raise _with_path(error, path, partial) from None
     finally:
-        with suppress(OSError):  # on a disk that cannot be written, the first error is the one that tells
+        with suppress(OSError):  # on a disk that cannot be written, only the first error explains
             partial.unlink(missing_ok=True)
 
 
@@ -27,19 +27,19 @@ def append_text(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise _named(error, path, path) from None
+        raise _with_path(error, path, path) from None
 
 
-def _named(error: OSError, path: Path, written: Path) -> OSError:
-    """The error of `path`, where one tells of the file `written` in its place, or of none as when a disk is full; else the same."""
+def _with_path(error: OSError, path: Path, written: Path) -> OSError:
+    """Make an error that names `path` of one that names the file `written` in its place, or none, as when a disk is full."""
     if error.errno is None or error.filename not in (None, str(written), written):
         return error
     return OSError(error.errno, error.strerror, str(path))  # Python chooses the class by the number
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole."""
-    with replacing(path) as partial:
+    """Write a text file atomically."""
+    with write_atomically(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

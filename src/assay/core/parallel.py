@@ -1,4 +1,4 @@
-"""The processes of a run: one, or those that torchrun started."""
+"""The processes that train one model: one, or those that torchrun started."""
 
 import gc
 import os
@@ -13,46 +13,46 @@ from torch import Tensor, distributed
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """This process among `world` processes that train one model together."""
+    """This process among `world_size` processes that train one model together."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     local_rank: int = 0
 
     @property
-    def main(self) -> bool:
-        """Whether this is the process that writes and prints."""
+    def is_main(self) -> bool:
+        """Whether this process writes and prints; exactly one does."""
         return self.rank == 0
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in place, on every one of them."""
-        if self.world > 1:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
+        """Sum a tensor over all processes, in place, on every process."""
+        if self.world_size > 1:
             distributed.all_reduce(tensor)
         return tensor
 
-    def joined(self, tensor: Tensor) -> Tensor:
-        """The rows of all processes, in the order of the processes, on every one of them; how many a process has may differ."""
-        if self.world == 1:
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """Gather the rows of all processes, in their order, on every process; their numbers of rows may differ."""
+        if self.world_size == 1:
             return tensor
-        parts: list[Tensor] = [tensor] * self.world
+        parts: list[Tensor] = [tensor] * self.world_size
         distributed.all_gather_object(parts, tensor.cpu())
         return torch.cat(parts)
 
-    def first(self, text: str) -> str:
-        """The main process's text on every process."""
+    def broadcast(self, text: str) -> str:
+        """Send the main process's text to every process."""
         box = [text]
-        if self.world > 1:
+        if self.world_size > 1:
             distributed.broadcast_object_list(box, src=0)
         return box[0]
 
     def barrier(self) -> None:
         """Wait for all processes."""
-        if self.world > 1:
+        if self.world_size > 1:
             distributed.barrier()
 
 
-def start() -> Parallel:
-    """Join the processes that torchrun started, or be alone. NCCL where there are GPUs, gloo elsewhere."""
+def join_process_group() -> Parallel:
+    """Join the processes that torchrun started, if it did. NCCL where there are GPUs, gloo elsewhere."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Parallel()
@@ -61,8 +61,8 @@ def start() -> Parallel:
     return Parallel(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def finish() -> None:
-    """Leave the group of processes, if there is one: together, and after everything that holds on to it is gone."""
+def leave_process_group() -> None:
+    """Leave the group of processes, if there is one: all together, and after every object that uses it is gone."""
     if distributed.is_available() and distributed.is_initialized():
         gc.collect()  # DDP's reducer lives in reference cycles; left to the end of the process it can outlive gloo's threads
         if sys.exc_info()[0] is None:
@@ -71,9 +71,9 @@ def finish() -> None:
 
 
 @contextmanager
-def joined() -> Iterator[Parallel]:
-    """The processes of a command. What uses them belongs into a function of its own, so that it is gone when they part."""
+def process_group() -> Iterator[Parallel]:
+    """Join the processes of a command, and leave them afterwards. Objects that use them must be gone by then: make them in a function."""
     try:
-        yield start()
+        yield join_process_group()
     finally:
-        finish()
+        leave_process_group()

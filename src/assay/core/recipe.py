@@ -1,4 +1,4 @@
-"""Config files and command-line overrides: TOML with `extends`, `[scales.NAME]` and `[launch]`, `a.b.c=value`."""
+"""Read recipes (TOML files with `extends`, `[scales.NAME]` and `[launch]`) and apply overrides (`a.b.c=value`)."""
 
 import re
 import shlex
@@ -11,80 +11,82 @@ from typing import Any
 import tomli_w
 
 from assay.core.config import Tree, merge
-from assay.errors import ConfigError, nearest
+from assay.core.renames import update
+from assay.errors import ConfigError, suggest
 
 RECIPES = files("assay") / "recipes"
 
 
-def names() -> list[str]:
-    """The recipes that ship with Assay."""
+def list_recipes() -> list[str]:
+    """List the recipes that ship with Assay."""
     return sorted(item.name.removesuffix(".toml") for item in RECIPES.iterdir() if item.name.endswith(".toml"))
 
 
-def find(recipe: str, beside: Path | None = None) -> Path:
-    """The file of a recipe: a path to a TOML file (relative to `beside`), or the name of one that ships with Assay."""
+def find_recipe(recipe: str, beside: Path | None = None) -> Path:
+    """Find the file of a recipe: a path to a TOML file (relative to `beside`), or the name of one that ships with Assay."""
     path = Path(recipe)
     if path.suffix == ".toml":
         path = beside / path if beside is not None and not path.is_absolute() else path
         if not path.is_file():
-            raise ConfigError("", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(names())}")
+            raise ConfigError("", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(list_recipes())}")
         return path
     shipped = Path(str(RECIPES / f"{recipe}.toml"))
     if path.is_file() and not shipped.is_file():
         train = f"assay train bible corpus.kind=text corpus.path={shlex.quote(recipe)}"
         raise ConfigError("", f"{recipe} is a text, not a recipe; train on it with: {train}")
     if not shipped.is_file():
-        raise ConfigError("", f"unknown recipe '{recipe}'; {nearest(recipe, names())}")
+        raise ConfigError("", f"unknown recipe '{recipe}'; {suggest(recipe, list_recipes())}")
     return shipped
 
 
-def load(recipe: str, scale: str | None = None) -> Tree:
-    """The tree of a recipe with everything it extends merged below it, and what it changes for `scale` above it. Raises ConfigError."""
-    tree = _scaled(recipe, scale)
-    tree.pop("launch", None)  # where it runs is no part of what it is
+def load_recipe(recipe: str, scale: str | None = None) -> Tree:
+    """Load the config tree of a recipe, merged over what it extends, with its changes for `scale`. Raises ConfigError."""
+    tree = apply_scale(_merge_parents(recipe), scale, f"recipe {recipe} ")
+    tree.pop("launch", None)  # the config says what is trained, not where
     return tree
 
 
-def launch(recipe: str, scale: str | None = None) -> Tree:
-    """The table `[launch]` of a recipe, merged as `load` does it; empty where there is none. Raises ConfigError."""
-    table: Tree = _scaled(recipe, scale).get("launch", {})
+def load_launch(recipe: str, scale: str | None = None) -> Tree:
+    """Load the table `[launch]` of a recipe, merged likewise; empty where there is none. Raises ConfigError."""
+    table: Tree = apply_scale(_merge_parents(recipe), scale, f"recipe {recipe} ").get("launch", {})
     return table
 
 
-def _scaled(recipe: str, scale: str | None) -> Tree:
-    """A recipe with what it changes for a scale merged into it."""
-    return at_scale(_merged(recipe), scale, f"recipe {recipe} ")
-
-
-def at_scale(tree: Tree, scale: str | None, owner: str = "") -> Tree:
-    """The tree of a file without its table `scales`, and with what that changes for `scale` merged into it. Raises ConfigError."""
+def apply_scale(tree: Tree, scale: str | None, owner: str = "") -> Tree:
+    """Merge the changes for `scale` from a file's table `scales` into its tree, and drop that table. Raises ConfigError."""
     scales = tree.get("scales", {})
     whole = {key: value for key, value in tree.items() if key != "scales"}
     if scale is None:
         return whole
     if scale not in scales:
-        remedy = nearest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
+        remedy = suggest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
         raise ConfigError("", f"{owner}has no scale '{scale}'; {remedy}")
     return merge(whole, scales[scale])
 
 
-def _merged(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) -> Tree:
-    """A recipe as it is written, laid on what it extends. Cycles are refused."""
-    path = find(recipe, beside).resolve()
+def _merge_parents(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) -> Tree:
+    """Merge a recipe over the recipes that it extends. Cycles are refused."""
+    path = find_recipe(recipe, beside).resolve()
     if path in chain:
         raise ConfigError("extends", f"goes in a circle: {' -> '.join(item.stem for item in (*chain, path))}")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = read_toml(path)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise ConfigError("", f"{path} is not valid TOML: {broken}") from None
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
-    return merge(_merged(parent, path.parent, (*chain, path)), tree)
+    return merge(_merge_parents(parent, path.parent, (*chain, path)), tree)
 
 
-def dump(tree: Tree) -> str:
-    """A config tree as TOML."""
+def read_toml(path: Path) -> Tree:
+    """Read a TOML file; what an earlier version or its user wrote comes back in today's words."""
+    tree: Tree = update(tomllib.loads(path.read_text(encoding="utf-8")))
+    return tree
+
+
+def to_toml(tree: Tree) -> str:
+    """Write a config tree as TOML."""
     return tomli_w.dumps(tree)
 
 
@@ -92,7 +94,7 @@ _BARE_WORD = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.+-])([A-Za-z_][\w.-]*)(?!\
 
 
 def parse_value(text: str) -> Any:
-    """The value of an override: TOML where it parses, bare words as strings (also inside lists and tables)."""
+    """Parse the value of an override: TOML where it parses, bare words as strings (also inside lists and tables)."""
     quoted = _BARE_WORD.sub(lambda m: m[1] if m[1] else (m[2] if m[2] in ("true", "false", "inf", "nan") else f'"{m[2]}"'), text)
     for attempt in (text, quoted):
         try:
@@ -104,46 +106,52 @@ def parse_value(text: str) -> Any:
     return text
 
 
-def override(tree: Tree, assignments: Iterable[str]) -> Tree:
-    """`tree` with `a.b.c=value` applied in order."""
+def apply_overrides(tree: Tree, assignments: Iterable[str]) -> Tree:
+    """Apply overrides `a.b.c=value` to a tree, in order."""
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
             raise ConfigError("", f"'{assignment}' is not an override; write key=value, for example train.seed=1")
         try:
-            tree = place(tree, path.strip(), parse_value(text.strip()))
+            tree = set_value(tree, path.strip(), parse_value(text.strip()))
         except ConfigError as error:
             raise ConfigError(path, error.reason) from None
     return tree
 
 
-def place(tree: Tree, key: str, value: Any) -> Tree:
-    """`tree` with a value at a dotted key: a table changes what is there if it is of its kind, and replaces it otherwise."""
-    placed: Tree = _placed(tree, key.split("."), value)
-    return placed
+def get_value(tree: Tree, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    node: Any = tree
+    for part in key.split("."):
+        if isinstance(node, list | tuple):
+            node = node[int(part)] if part.isdigit() and int(part) < len(node) else None
+        else:
+            node = node.get(part) if isinstance(node, dict) else None
+    return node
 
 
-def _placed(node: Any, path: list[str], value: Any) -> Any:
-    """`node` with `value` at `path`; lists grow to the index that is named."""
+def set_value(tree: Tree, key: str, value: Any) -> Tree:
+    """Set a value at a dotted key: a table changes the table there if it is of the same kind, and replaces it otherwise."""
+    changed: Tree = _set_inside(tree, key.split("."), value)
+    return changed
+
+
+def _set_inside(node: Any, path: list[str], value: Any) -> Any:
+    """Set `value` at `path` inside a table, a list or a kind's name; lists grow to the index."""
     if not path:
         return value
     if path[1:] == ["kind"]:
         path, value = path[:1], {"kind": value}
     head, rest = path[0], path[1:]
     if isinstance(node, list | tuple):
-        return _placed_in_list(list(node), head, rest, value)
+        if not head.isdigit():
+            raise ConfigError("", f"a list is indexed by a number, not by '{head}'")
+        items = [*node, *({} for _ in range(int(head) + 1 - len(node)))]
+        items[int(head)] = _set_inside(items[int(head)], rest, value)
+        return items
     node = {"kind": node} if isinstance(node, str) else ({} if node is None else node)
     if not isinstance(node, dict):
         raise ConfigError("", f"'{head}' cannot be set inside the value {node!r}")
     if not rest:
         return merge(node, {head: value})
-    return {**node, head: _placed(node.get(head, [] if rest[0].isdigit() else None), rest, value)}
-
-
-def _placed_in_list(items: list[Any], head: str, rest: list[str], value: Any) -> list[Any]:
-    if not head.isdigit():
-        raise ConfigError("", f"a list is indexed by a number, not by '{head}'")
-    index = int(head)
-    items += [{} for _ in range(index + 1 - len(items))]
-    items[index] = _placed(items[index], rest, value)
-    return items
+    return {**node, head: _set_inside(node.get(head, [] if rest[0].isdigit() else None), rest, value)}

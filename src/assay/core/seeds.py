@@ -1,6 +1,6 @@
-"""Named random streams: data, initialisation, dropout, evaluation and sampling never draw from one another.
+"""Named random streams, so that a draw for one purpose, such as dropout, never changes the draws for another.
 
-Every stream is a pure function of the run's seed and of what it is for, so nothing about it has to be saved.
+Each seed is a function of the run's seed, the stream and what it is used for, so no generator's state has to be saved.
 """
 
 import hashlib
@@ -11,36 +11,36 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stream = Literal["data", "init", "dropout", "weights", "evaluation", "sampling", "bootstrap"]
+RandomStream = Literal[
+    "data",  # the order of documents and rows
+    "init",  # the first weights
+    "dropout",
+    "weights",  # that an optimizer such as IVON samples for a step
+    "evaluation",  # which documents are compared and judged
+    "sampling",  # the tokens of generated text
+    "bootstrap",  # the resampling that gives confidence intervals
+]
 
 
-def derive(seed: int, stream: Stream, *counters: int) -> int:
-    """A 63-bit seed for one use of a stream, such as one epoch's shuffle or one step's dropout."""
+def derive_seed(seed: int, stream: RandomStream, *counters: int) -> int:
+    """Derive the 63-bit seed for one use of a stream, such as one epoch's shuffle or one step's dropout."""
     text = "/".join([str(seed), stream, *map(str, counters)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
-def numpy_stream(seed: int, stream: Stream, *counters: int) -> np.random.Generator:
-    """A numpy generator for one use of a stream."""
-    return np.random.Generator(np.random.PCG64(derive(seed, stream, *counters)))
+def numpy_generator(seed: int, stream: RandomStream, *counters: int) -> np.random.Generator:
+    """Make a numpy generator for one use of a stream."""
+    return np.random.Generator(np.random.PCG64(derive_seed(seed, stream, *counters)))
 
 
-def torch_stream(seed: int, stream: Stream, *counters: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator for one use of a stream."""
-    return torch.Generator(device).manual_seed(derive(seed, stream, *counters))
-
-
-@contextmanager
-def default_stream(seed: int, stream: Stream, *counters: int) -> Iterator[None]:
-    """Torch's default generators follow a stream inside, and are as before afterwards."""
-    with keep_default_generators():
-        torch.manual_seed(derive(seed, stream, *counters))
-        yield
+def torch_generator(seed: int, stream: RandomStream, *counters: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Make a torch generator for one use of a stream."""
+    return torch.Generator(device).manual_seed(derive_seed(seed, stream, *counters))
 
 
 @contextmanager
-def keep_default_generators() -> Iterator[None]:
-    """Torch's default generators are afterwards as before, whatever was drawn inside."""
+def preserve_rng_state() -> Iterator[None]:
+    """Restore torch's default generators afterwards, whatever was drawn inside."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         yield

@@ -1,4 +1,4 @@
-"""Signals that are heeded for a while."""
+"""Temporarily install signal handlers."""
 
 import signal
 import threading
@@ -8,17 +8,17 @@ from types import FrameType
 
 
 @contextmanager
-def heeding(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Call `handler` for these signals inside, and leave them to whoever had them before afterwards.
+def handle_signals(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call `handler` for these signals inside, and restore the earlier handlers afterwards.
 
-    Signals reach the main thread only, so in another thread nothing is changed.
+    Signals reach the main thread only, so in another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}
+    handlers = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler_before in before.items():
-            signal.signal(number, handler_before)
+        for number, earlier in handlers.items():
+            signal.signal(number, earlier)

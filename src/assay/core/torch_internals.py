@@ -1,4 +1,4 @@
-"""What Assay takes from modules that torch calls private, in one place, so that a new torch is checked here.
+"""The functions that Assay uses from private modules of torch, in one place to check when torch changes.
 
 `FakeTensorMode` gives tensors with shapes and no memory: https://docs.pytorch.org/docs/stable/torch.compiler_fake_tensor.html. The `tree`
 functions walk over tensors nested in tuples, lists and mappings; torch has no public ones.

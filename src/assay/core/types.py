@@ -1,4 +1,4 @@
-"""The values that flow between the parts: a batch, a mean, a prediction, an output, the progress of a run."""
+"""The values that models, objectives and training exchange: batches, means, predictions, outputs, progress."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,39 +11,39 @@ State = Any  # a pytree of tensors; None = start at position 0 and keep nothing
 
 
 class Mean(NamedTuple):
-    """A sum and the count it is to be divided by: the only way in which a loss or a metric travels."""
+    """A sum and the count to divide it by. Losses and metrics are passed on in this form, so that means are never averaged."""
 
     total: Tensor  # []
     count: Tensor  # type: ignore[assignment]  # [], hides tuple.count
 
-    def plus(self, other: "Mean") -> "Mean":
-        """Sums and counts added; never a mean of means."""
+    def add(self, other: "Mean") -> "Mean":
+        """Add the sums and the counts."""
         return Mean(self.total + other.total, self.count + other.count)
 
     def value(self) -> Tensor:
-        """total / count, and 0 where nothing was counted."""
+        """total / count, or 0 where nothing was counted."""
         return torch.where(self.count > 0, self.total / self.count.clamp_min(1e-30), self.total * 0)
 
 
 def add_means(left: Mapping[str, Mean], right: Mapping[str, Mean]) -> dict[str, Mean]:
-    """Two collections of means added by name."""
+    """Add two collections of means by name."""
     merged = dict(left)
     for name, mean in right.items():
-        merged[name] = merged[name].plus(mean) if name in merged else mean
+        merged[name] = merged[name].add(mean) if name in merged else mean
     return merged
 
 
 class Term(NamedTuple):
-    """One part of the training loss, for the log: `scale * mean.total`, divided by what the global batch counts, is in the total."""
+    """One part of the training loss, for the log: it adds `scale * mean.total / (count of the global batch)` to the total."""
 
     scale: float
     mean: Mean
 
 
 class Losses(NamedTuple):
-    """What an objective makes of one micro-batch: the scalar to differentiate, its parts by name, and what layers report."""
+    """What an objective computes of one micro-batch: the scalar to differentiate, its parts by name, and the statistics of layers."""
 
-    total: Tensor  # [], this micro-batch's share of the global loss, divided already
+    total: Tensor  # [], this micro-batch's share of the loss of the global batch
     terms: dict[str, Term]  # detached; only the next-token loss is called `loss`
     losses: Mapping[str, Mean]  # of the model's layers and of the blocks in the objective
     stats: Mapping[str, Mean]
@@ -56,18 +56,18 @@ class Batch:
     tokens: Tensor  # [B, T+1] int64
     weight: Tensor  # [B, T] of each target: 1 counts, 0 is padding
     documents: Tensor | None  # [B, T] which document of the row a target belongs to; None: documents are not masked
-    fresh: Tensor  # [B] bool, on the CPU: this row begins a new stream, whatever state is carried
+    resets_state: Tensor  # [B] bool, on the CPU: this row begins a new text, whatever state is carried
 
-    def pinned(self) -> "Batch":
-        """The same batch in memory that a GPU can read by itself, so that copying to it does not wait."""
+    def pin_memory(self) -> "Batch":
+        """Copy the batch to pinned memory, from which a GPU copies asynchronously."""
         documents = None if self.documents is None else self.documents.pin_memory()
-        return Batch(self.tokens.pin_memory(), self.weight.pin_memory(), documents, self.fresh)  # fresh is looked at by the host
+        return Batch(self.tokens.pin_memory(), self.weight.pin_memory(), documents, self.resets_state)  # the CPU reads resets_state
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
+        """Copy the batch to another device."""
         documents = None if self.documents is None else self.documents.to(device, non_blocking=True)
         tokens, weight = (x.to(device, non_blocking=True) for x in (self.tokens, self.weight))
-        return Batch(tokens, weight, documents, self.fresh)
+        return Batch(tokens, weight, documents, self.resets_state)
 
 
 class Prediction(NamedTuple):
@@ -79,40 +79,48 @@ class Prediction(NamedTuple):
     offset: int
 
 
-class Blocks(NamedTuple):
-    """How an objective goes on from where the last block of a model begins, or from its end."""
+class BlockOutput(NamedTuple):
+    """What a block of an objective returns."""
 
-    last_input: Tensor  # [B, T, D], what the last block reads
+    x: Tensor  # [B, T, D]
+    losses: Mapping[str, Mean]
+    stats: Mapping[str, Mean]
+
+
+class BlockAccess(NamedTuple):
+    """What an objective needs to run blocks of its own after the model's, or in place of its last one."""
+
+    last_input: Tensor  # [B, T, D], input of the last block
     embed: Callable[[Tensor], Tensor]  # tokens [B, T] -> [B, T, D], without positions and dropout
-    through: Callable[[Any, Tensor], tuple[Tensor, Mapping[str, Mean], Mapping[str, Mean]]]  # x after one more block, its losses and stats
+    run_block: Callable[[Any, Tensor], BlockOutput]  # of a block and its input [B, T, D]
 
 
-class Inside(NamedTuple):
-    """What an objective may look into."""
+class Internals(NamedTuple):
+    """Hidden values of a model that an objective may read."""
 
-    layers: tuple[Tensor, ...]  # hidden states [B, T, D_l] after each layer l; empty where layers are not as long as the text
-    blocks: Blocks | None = None  # None: the model has no blocks
+    layers: tuple[Tensor, ...]  # hidden states [B, T, D_l] after each layer l; empty where layers are shorter than the text
+    blocks: BlockAccess | None = None  # None: the model has no blocks
 
 
 @dataclass(slots=True)
 class Output:
-    """What a model returns: its predictions (the first one is the model's), its state, and what its layers report."""
+    """What a model returns: its predictions (the first one is the model's), its state, and the losses and statistics of its layers."""
 
     predictions: tuple[Prediction, ...]
     state: State
     losses: dict[str, Mean]
     stats: dict[str, Mean]
-    inside: Inside | None = None  # while gradients are recorded; nothing of it is kept otherwise
+    internals: Internals | None = None  # None unless gradients are recorded
 
     @property
     def logits(self) -> Tensor:
-        """[B, T, V] of the first prediction. Computed when asked for: training never holds them whole."""
+        """[B, T, V] of the first prediction. Computed on access: training never holds them whole."""
         first = self.predictions[0]
         return first.readout(first.hidden)
 
 
-class Progress(NamedTuple):
-    """Where a run stands, and what the whole global batch counts: the divisors of this step's losses."""
+class TrainingProgress(NamedTuple):
+    """The progress of a run, and the counts of the global batch by which this step's losses are divided."""
 
     step: int
     fraction: float  # of the budget, in [0, 1)

@@ -1,1 +1,1 @@
-"""What a model learns from: documents split into parts, and the rows that each step reads."""
+"""The training data: documents split into parts, and the batches that each step reads."""

@@ -1,1 +1,1 @@
-"""What a model is worth: bits per byte over every byte, with standard errors and the protocol of each figure."""
+"""Score models in bits per byte over every byte of a text, with standard errors and protocol, and compare scores."""

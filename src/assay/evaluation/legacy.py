@@ -1,4 +1,4 @@
-"""The figure of a hobby harness ("mainrun"), reproduced, so that numbers made with it can be understood. It is not a measure of a model.
+"""Reproduce the figure of a hobby harness ("mainrun"), so that numbers made with it can be understood. It is not a measure of a model.
 
 Its evaluation sums nats over the targets it visits and divides by the length of the whole validation text:
 
@@ -19,18 +19,18 @@ import numpy as np
 import torch
 
 from assay.errors import UserError
-from assay.evaluation.measure import measure
-from assay.evaluation.targets import character_counts
-from assay.models.base import Model
-from assay.text.store import Part
+from assay.evaluation.measure import measure_tokens
+from assay.evaluation.targets import count_characters
+from assay.models.base import Model, evaluation_mode
+from assay.text.token_files import TokenizedPart
 from assay.text.tokenizer import Tokenizer
 
 END_CHARACTERS = len("<eos>")
-LABEL = "legacy, incomplete coverage"
-TOGETHER = 1 << 13  # tokens read at once, whatever the batch: the figure does not depend on it
+LEGACY_LABEL = "legacy, incomplete coverage"
+BATCH_TOKENS = 1 << 13  # read at once, whatever the harness's batch: the figure does not depend on it
 
 
-class Shape(NamedTuple):
+class HarnessShape(NamedTuple):
     """The harness's two settings: tokens in a row and rows in a batch."""
 
     block: int
@@ -46,9 +46,9 @@ class Shape(NamedTuple):
 
 
 class LegacyFigure(NamedTuple):
-    """What the harness would report, and what it left out."""
+    """The figure that the harness would report, and what it left out."""
 
-    shape: Shape
+    shape: HarnessShape
     nats: float
     tokens_scored: int
     tokens_in_split: int
@@ -66,14 +66,14 @@ class LegacyFigure(NamedTuple):
         return self.nats / self.characters
 
     @property
-    def of_what_was_scored(self) -> float | None:
+    def nats_per_scored_character(self) -> float | None:
         """The same nats divided by the characters they are of; None where nothing was scored."""
         return self.nats / self.characters_scored if self.characters_scored else None
 
     def tree(self) -> dict[str, Any]:
         """As plain values."""
         return {
-            "label": LABEL,
+            "label": LEGACY_LABEL,
             "block": self.shape.block,
             "batch": self.shape.batch,
             "nats_per_character": self.nats_per_character,
@@ -82,32 +82,36 @@ class LegacyFigure(NamedTuple):
             "tokens_in_split": self.tokens_in_split,
             "nats": self.nats,
             "characters": self.characters,
-            "nats_per_character_of_what_was_scored": self.of_what_was_scored,
+            "nats_per_scored_character": self.nats_per_scored_character,
         }
 
 
-def parse_shapes(text: str) -> list[Shape]:
-    """`128x64,256x128` as shapes. Raises UserError."""
+def parse_shapes(text: str) -> list[HarnessShape]:
+    """Read shapes such as `128x64,256x128`. Raises UserError."""
     shapes = []
     for word in text.split(","):
         block, _, batch = word.strip().partition("x")
         if not (block.isdecimal() and batch.isdecimal() and int(block) and int(batch)):
             raise UserError(f"--legacy-shapes: '{word}' is not a block and a batch; write such as 128x64,256x128")
-        shapes.append(Shape(int(block), int(batch)))
+        shapes.append(HarnessShape(int(block), int(batch)))
     return shapes
 
 
-def legacy_figure(model: Model, part: Part, tokenizer: Tokenizer, shape: Shape, device: torch.device) -> LegacyFigure:
-    """What the harness reports for a model on a part of a text. Raises UserError where a row is longer than the model reads."""
-    if model.length is not None and shape.block > model.length:
-        raise UserError(f"--legacy-shapes: rows of {shape.block} tokens exceed the model's {model.length} positions; choose shorter ones")
-    targets = visited(part.target_count, shape)  # [R, block]
-    tokens, lengths = np.asarray(part.tokens), character_counts(tokenizer)
+def reproduce_legacy_figure(
+    model: Model, part: TokenizedPart, tokenizer: Tokenizer, shape: HarnessShape, device: torch.device
+) -> LegacyFigure:
+    """Compute what the harness reports for a model on a part of a text. Raises UserError where a row is longer than the model reads."""
+    if model.max_length is not None and shape.block > model.max_length:
+        raise UserError(
+            f"--legacy-shapes: rows of {shape.block} tokens exceed the model's {model.max_length} positions; choose shorter ones"
+        )
+    targets = list_visited_targets(part.target_count, shape)  # [R, block]
+    tokens, lengths = np.asarray(part.tokens), count_characters(tokenizer)
     characters = int(lengths[tokens].sum())
-    ends = int((tokens == tokenizer.end).sum())
+    ends = int((tokens == tokenizer.end_id).sum())
     return LegacyFigure(
         shape=shape,
-        nats=_nats(model, tokens, targets, device),
+        nats=_sum_nats(model, tokens, targets, device),
         tokens_scored=targets.size,
         tokens_in_split=part.target_count,
         characters=characters + (END_CHARACTERS - 1) * ends,
@@ -115,24 +119,21 @@ def legacy_figure(model: Model, part: Part, tokenizer: Tokenizer, shape: Shape, 
     )
 
 
-def visited(count: int, shape: Shape) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """[R, block] the targets that the harness visits in a text of `count` tokens, a row each; whole spans only."""
+def list_visited_targets(count: int, shape: HarnessShape) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Return the targets that the harness visits in a text of `count` tokens, [R, block]; whole spans only."""
     starts = np.arange(0, count - shape.span + 1, shape.span)
     within = np.arange(1, shape.span).reshape(shape.batch, shape.block)
     return (starts[:, None, None] + within).reshape(-1, shape.block)
 
 
 @torch.inference_mode()
-def _nats(model: Model, tokens: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], device: torch.device) -> float:
-    """The nats of all targets; the token before each row's first is the row's whole past."""
-    training, total = model.training, 0.0
-    model.eval()
-    try:
-        rows = max(1, TOGETHER // targets.shape[1])
-        for some in (targets[start : start + rows] for start in range(0, len(targets), rows)):
+def _sum_nats(model: Model, tokens: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], device: torch.device) -> float:
+    """Sum the nats of all targets; a row's only context is the token before its first."""
+    total, rows = 0.0, max(1, BATCH_TOKENS // targets.shape[1])
+    with evaluation_mode(model):
+        for start in range(0, len(targets), rows):
+            some = targets[start : start + rows]
             row = torch.from_numpy(tokens[np.concatenate([some[:, :1] - 1, some], axis=1)].astype(np.int64)).to(device)
             first = model(row[:, :-1]).predictions[0]
-            total += float(measure(first.readout, first.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
-    finally:
-        model.train(training)
+            total += float(measure_tokens(first.readout, first.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
     return total

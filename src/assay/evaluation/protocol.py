@@ -1,14 +1,17 @@
-"""The conditions under which a number was measured; it is written beside every number."""
+"""Record the conditions under which a number was measured; they are written beside every number."""
 
 from typing import Any, NamedTuple
 
+from assay.evaluation.readers import WindowReader
 from assay.runs.checkpoint_ref import CheckpointRef
+from assay.runs.provenance import code_version
+from assay.text.tokenizer import Tokenizer
 
-SPOKEN = {"train_sample": "train, a sample"}  # of parts of a text, for people
+SPLIT_LABELS = {"train_sample": "train, a sample"}  # for people
 
 
 class Protocol(NamedTuple):
-    """How a score came about. Two scores are comparable where everything but `checkpoint` and `code` agrees on the text's side."""
+    """The conditions of a score. Two scores are comparable where everything but `checkpoint` and `code` agrees on the text's side."""
 
     split: str  # which part of the text: train, train_sample, validation, test or the name of another text
     text_sha256: str  # of the part's raw text
@@ -20,28 +23,41 @@ class Protocol(NamedTuple):
     streams: int  # with carried state; 0 without
     document_mask: bool  # whether documents in a window are isolated from each other
     dtype: str
-    checkpoint: CheckpointRef | None  # None: weights that are no run's
+    checkpoint: CheckpointRef | None  # None: the weights do not belong to a run
     code: str
-    model: str = ""  # whose it is, where it is no run's
-    dynamic: str = ""  # how the weights followed the text (dynamic evaluation); empty: they stood still
-    uniform_first: bool = False  # whether the first token, for want of a start token, was taken to be as likely as any other
+    model: str = ""  # name of the model, where it does not belong to a run
+    dynamic: str = ""  # settings of dynamic evaluation; empty: the weights stayed as they are
+    uniform_first: bool = False  # whether the first token was taken to be as likely as any other, as there is no start token
+
+    @classmethod
+    def of_windows(
+        cls, reader: WindowReader, split: str, tokenizer: Tokenizer, dtype: str, model: str, *, split_sha256: str = "",
+        uniform_first: bool = False,
+    ) -> "Protocol":  # fmt: skip
+        """Make the protocol of disjoint or strided windows that are read by a model which does not belong to a run."""
+        policy = "disjoint" if reader.stride == reader.context else "strided"
+        return cls(
+            split=split, text_sha256=reader.part.sha256, split_sha256=split_sha256, tokenizer=tokenizer.digest, policy=policy,
+            context=reader.context, stride=reader.stride, streams=0, document_mask=reader.document_mask, dtype=dtype, checkpoint=None,
+            code=code_version(), model=model, uniform_first=uniform_first,
+        )  # fmt: skip
 
     @property
     def minimum_context(self) -> int:
-        """The fewest tokens that a target sees, but for the beginning of what is read in one go."""
+        """The fewest tokens that a target sees, except at the beginning of a text."""
         return self.context - self.stride + 1
 
     def describe(self) -> str:
-        """One line for people."""
+        """Describe the protocol in one line for people."""
         weights = self.checkpoint or self.model
         masked = ", documents isolated" if self.document_mask else ""
         dynamic = f", dynamic evaluation with {self.dynamic}" if self.dynamic else ""
         first = ", first token uniform" if self.uniform_first else ""
-        split = SPOKEN.get(self.split, self.split)
-        return f"{split}, {self._sees()}{masked}{dynamic}{first}, {self.dtype}, {weights}"
+        split = SPLIT_LABELS.get(self.split, self.split)
+        return f"{split}, {self._describe_context()}{masked}{dynamic}{first}, {self.dtype}, {weights}"
 
-    def _sees(self) -> str:
-        if self.policy == "carried":
+    def _describe_context(self) -> str:
+        if self.policy == "streams":
             return f"state carried through {self.streams} stream{'s' * (self.streams > 1)} (a target sees all of its stream before it)"
         if self.policy == "documents":
             return f"each document alone (a target sees its document, at most {self.context} tokens)"

@@ -1,5 +1,6 @@
-"""The scored targets of a text, in its order: what each one is and what was measured of it. All figures are sums over some of these."""
+"""List the scored targets of a text with what was measured of each, and divide the text into units over which they are summed."""
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -7,31 +8,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay.evaluation.measure import Record
-from assay.evaluation.reading import Ints, Reading, document_of
-from assay.text.store import Part
+from assay.evaluation.measure import TokenRecord
+from assay.evaluation.readers import Bools, Ints, TextReader, find_documents
+from assay.text.token_files import TokenizedPart
 from assay.text.tokenizer import Ids, Tokenizer
 
 WHITE_SPACE = b"\t\n\v\f\r "
+CHUNK_BYTES = 4096
+BLOCK_BYTES, CONTEXTS = 1 << 16, 10  # a block: 64 KiB where the text has 30 of them, and ten contexts
+MIN_DOCUMENTS = 30  # or blocks: fewer say little about how much documents differ
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
-    """n targets; the end token that follows a document is one of them."""
+class ScoredTargets:
+    """The n scored targets of a text, in its order; the end token that follows a document is one of them."""
 
-    reading: Reading
+    reader: TextReader
     tokenizer: Tokenizer
-    record: Record  # of the whole part
+    record: TokenRecord  # of the whole part
     group_names: tuple[str, ...] = ()  # what the part's group numbers mean
     index: Ints = field(init=False)  # [n] which targets of the part were scored
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "index", np.nonzero(self.record.times)[0])
+        object.__setattr__(self, "index", np.nonzero(self.record.times_scored)[0])
 
     @property
-    def part(self) -> Part:
+    def part(self) -> TokenizedPart:
         """The text."""
-        return self.reading.part
+        return self.reader.part
 
     @property
     def complete(self) -> bool:
@@ -40,7 +44,7 @@ class Targets:
 
     @cached_property
     def tokens(self) -> Ids:
-        """[n] their ids."""
+        """[n] the id of each."""
         return np.asarray(self.part.tokens[self.index])
 
     @cached_property
@@ -51,7 +55,7 @@ class Targets:
     @cached_property
     def characters(self) -> Ints:
         """[n] UTF-8 characters that begin in each."""
-        return character_counts(self.tokenizer)[self.tokens]
+        return count_characters(self.tokenizer)[self.tokens]
 
     @cached_property
     def nats(self) -> npt.NDArray[np.float64]:
@@ -65,14 +69,14 @@ class Targets:
         return bits
 
     @cached_property
-    def sees(self) -> Ints:
+    def context_lengths(self) -> Ints:
         """[n] tokens that each one sees, the end token with which every text begins counted."""
-        return self.reading.sees(self.index)
+        return self.reader.context_lengths(self.index)
 
     @cached_property
     def documents(self) -> Ints:
         """[n] the document that each belongs to."""
-        return document_of(self.part, self.index)
+        return find_documents(self.part, self.index)
 
     @cached_property
     def raw(self) -> bytes:
@@ -89,31 +93,88 @@ class Targets:
     @cached_property
     def words(self) -> Ints:
         """[n] words that begin in each."""
-        before = np.cumsum(np.append(0, word_starts(self.raw)))
+        before = np.cumsum(np.append(0, find_word_starts(self.raw)))
         counts: Ints = before[self.starts + self.sizes] - before[self.starts]
         return counts
 
-    def at_most(self, place: int) -> npt.NDArray[np.bool_]:
-        """[n] whether each was among the `place` likeliest."""
-        found: npt.NDArray[np.bool_] = self.record.place[self.index] < place
-        return found
+    def in_top_k(self, k: int) -> Bools:
+        """[n] whether each was among the k likeliest."""
+        hits: Bools = self.record.rank[self.index] < k
+        return hits
 
 
-def word_starts(raw: bytes) -> npt.NDArray[np.bool_]:
-    """Which bytes begin a word: a maximal run of bytes that are not ASCII white space."""
+def find_word_starts(raw: bytes) -> Bools:
+    """Find the bytes that begin a word: a maximal run of bytes that are not ASCII white space."""
     values = np.frombuffer(raw, np.uint8)
     inside = ~np.isin(values, np.frombuffer(WHITE_SPACE, np.uint8))
     inside[1:] &= ~inside[:-1].copy()
     return inside
 
 
-def character_starts(raw: bytes) -> npt.NDArray[np.bool_]:
-    """Which bytes begin a UTF-8 character: those that do not continue another."""
-    starts: npt.NDArray[np.bool_] = np.frombuffer(raw, np.uint8) & 0xC0 != 0x80
+def find_character_starts(raw: bytes) -> Bools:
+    """Find the bytes that begin a UTF-8 character: those that do not continue another."""
+    starts: Bools = np.frombuffer(raw, np.uint8) & 0xC0 != 0x80
     return starts
 
 
-def character_counts(tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-    """How many UTF-8 characters begin in each token [V]."""
-    pieces: list[Any] = [tokenizer.decode([token]) for token in range(tokenizer.size)]
-    return np.array([int(character_starts(piece).sum()) for piece in pieces], dtype=np.int64)
+def count_characters(tokenizer: Tokenizer) -> Ints:
+    """Count the UTF-8 characters that begin in each token [V]."""
+    spellings = (tokenizer.decode([token]) for token in range(tokenizer.vocab_size))
+    return np.array([int(find_character_starts(spelling).sum()) for spelling in spellings], dtype=np.int64)
+
+
+def describe_units(targets: ScoredTargets) -> dict[str, Any]:
+    """Describe the units of a text: their kind, how many there are, and the hash of the raw text that they make up.
+
+    A score is stored by unit, so that any two runs on the same text can be paired.
+    """
+    facts = {"kind": "documents" if _by_document(targets.part) else "chunks", "count": len(_unit_starts(targets.part))}
+    return {**facts, "bytes_sha256": hashlib.sha256(targets.raw).hexdigest()}
+
+
+def measure_units(targets: ScoredTargets) -> dict[str, npt.NDArray[Any]]:
+    """Measure each of the U units, in the order of the text; `targets` are all of their part.
+
+    A unit is a document with its newline or, where there are few documents, a chunk of 4,096 consecutive bytes; a token belongs to the unit
+    in which its first byte lies. Units depend on the text alone, never on the tokenizer or the model.
+
+    `bytes`, `characters`, `words` and `group` (-1: none) are of the text; `tokens`, `bits`, `top1` and `top5` of the tokens in it.
+    """
+    part, starts = targets.part, _unit_starts(targets.part)
+    edges = np.append(starts, part.byte_count)  # [U+1]
+    tokens = np.diff(np.searchsorted(targets.starts, edges))
+    unit = np.repeat(np.arange(len(starts)), tokens)  # [N]
+    return {
+        "bytes": np.diff(edges),
+        "characters": _count_flags(find_character_starts(targets.raw), edges),
+        "words": _count_flags(find_word_starts(targets.raw), edges),
+        "tokens": tokens,
+        "bits": np.bincount(unit, targets.bits, len(starts)),
+        "top1": np.bincount(unit[targets.in_top_k(1)], minlength=len(starts)),
+        "top5": np.bincount(unit[targets.in_top_k(5)], minlength=len(starts)),
+        "group": part.groups if part.groups is not None and _by_document(part) else np.full(len(starts), -1),
+    }
+
+
+def choose_block_bytes(text_bytes: float, context_bytes: float) -> float:
+    """Choose the least size of a block, of chunks that are merged to be nearly independent; the longest context has `context_bytes`."""
+    return max(CONTEXTS * context_bytes, min(BLOCK_BYTES, text_bytes / MIN_DOCUMENTS))
+
+
+def _count_flags(flags: Bools, edges: Ints) -> Ints:
+    """Count the flags that are set between each edge and the next."""
+    counts: Ints = np.diff(np.append(0, np.cumsum(flags))[edges])
+    return counts
+
+
+def _by_document(part: TokenizedPart) -> bool:
+    """Whether the units of a text are its documents."""
+    return part.document_count >= MIN_DOCUMENTS
+
+
+def _unit_starts(part: TokenizedPart) -> Ints:
+    """Return where units begin in the raw text, [U]."""
+    if _by_document(part):
+        starts: Ints = np.cumsum(part.byte_sizes) - part.byte_sizes
+        return starts
+    return np.arange(0, part.byte_count, CHUNK_BYTES)

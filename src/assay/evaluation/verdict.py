@@ -1,68 +1,153 @@
-"""What a comparison says, in words: resolved or not, by how much, and what it would take."""
+"""Say what a comparison found, in words and as plain values: resolved or not, by how much, and what it would take."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from assay.evaluation.compare import Comparison, OverSeeds, TextDifference, Units
-from assay.statistics.interval import LEVEL, Interval
+from assay.evaluation.comparability import find_unequal_conditions
+from assay.evaluation.compare import MIN_UNITS, Arm, ArmComparison, SeedComparison, TextDifference, Units, count_draws
+from assay.statistics.interval import LEVEL
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ARM_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class Words(NamedTuple):
-    """What the arms and the figure are called."""
+class VerdictLabels(NamedTuple):
+    """What the arms and the metric are called."""
 
-    names: Sequence[str] = LETTERS
+    names: Sequence[str] = ARM_LETTERS
     unit: str = "bits per byte"
-    place: str = ""  # over what the difference is, where that has to be told
+    scope: str = ""  # what the difference is over, such as " over the text"
 
 
-LETTERED = Words()
+LETTER_LABELS = VerdictLabels()
 
 
-def text_verdict(comparison: Comparison, units: Units, family: int, words: Words = LETTERED) -> str:
-    """Of the difference over units of text: of the median seeds, or of the two runs that there are."""
-    found, kind = comparison.text, units.kind
-    if found.signs.equal == len(units.sizes):
-        return f"no difference{words.place}: exactly 0 in every one of the {len(units.sizes):,} {kind}, interval [0, 0]"
-    have = f"{len(units.sizes):,} {kind} were scored"
-    needed = None if found.needed is None else f"about {found.needed:,} {kind} would be needed ({have})"
-    better = words.names[comparison.pair[0] if found.difference < 0 else comparison.pair[1]]
-    return _verdict(f"{better} better", found.difference, found.interval, found.adjusted, family, needed, words)
+def write_text_verdict(comparison: ArmComparison, units: Units, family: int, labels: VerdictLabels = LETTER_LABELS) -> str:
+    """Write the verdict on the difference over units of text: of the median seeds, or of the two runs that there are."""
+    text, kind, count = comparison.text, units.kind, len(units.sizes)
+    if text.sign_test.equal == count:
+        return f"no difference{labels.scope}: exactly 0 in every one of the {count:,} {kind}, interval [0, 0]"
+    needed = None
+    if text.units_needed is not None:
+        needed = f"about {text.units_needed:,} {kind} would be needed ({count:,} {kind} were scored)"
+    return _write_verdict(comparison.pair, text, family, needed, labels)
 
 
-def seed_verdict(pair: tuple[int, int], over: OverSeeds, family: int, counts: tuple[int, int], words: Words = LETTERED) -> str:
-    """Of the difference of two means over seeds; `pair` are the two arms."""
-    each = "pairs of seeds" if over.found.paired else "seeds of each"
-    have = f"{counts[0]} and {counts[1]}" if counts[0] != counts[1] else str(counts[0])
-    needed = None if over.needed is None else f"about {over.needed:,} {each} would be needed (there are {have})"
-    if over.found.difference == 0 and over.found.standard_error == 0:
+def write_seed_verdict(
+    pair: tuple[int, int], over: SeedComparison, family: int, counts: tuple[int, int], labels: VerdictLabels = LETTER_LABELS
+) -> str:
+    """Write the verdict on the difference of two means over seeds; `pair` are the two arms, `counts` their seeds."""
+    if over.estimate.difference == 0 and over.estimate.standard_error == 0:
         return "no difference: the seeds of both give the same figures"
-    better = words.names[pair[0] if over.found.difference < 0 else pair[1]]
-    return _verdict(f"{better} better", over.found.difference, over.found.interval, over.adjusted, family, needed, words)
+    each = "pairs of seeds" if over.estimate.paired else "seeds of each"
+    have = f"{counts[0]} and {counts[1]}" if counts[0] != counts[1] else str(counts[0])
+    needed = None if over.seeds_needed is None else f"about {over.seeds_needed:,} {each} would be needed (there are {have})"
+    return _write_verdict(pair, over, family, needed, labels)
 
 
-def resolved(found: TextDifference | OverSeeds) -> bool:
+def _write_verdict(
+    pair: tuple[int, int], found: TextDifference | SeedComparison, family: int, needed: str | None, labels: VerdictLabels
+) -> str:
+    estimate = found if isinstance(found, TextDifference) else found.estimate
+    half = estimate.interval.half_width
+    better = labels.names[pair[0] if estimate.difference < 0 else pair[1]]
+    by = f"{better} better by {format_estimate(abs(estimate.difference), half)} +- {format_estimate(half, half)} {labels.unit}"
+    if is_resolved(found):
+        return f"resolved{labels.scope}: {by}"
+    among = f" among {family} comparisons" if family > 1 and estimate.interval.p_value < 1 - LEVEL else ""
+    unresolved = f"not resolved{labels.scope}{among}: {by}, which may be chance"
+    return unresolved if needed is None else f"{unresolved}; {needed} if it is as large as seen"
+
+
+def is_resolved(found: TextDifference | SeedComparison) -> bool:
     """Whether 0 is excluded, all comparisons made at once considered."""
-    return found.adjusted < 1 - LEVEL
+    return found.adjusted_p_value < 1 - LEVEL
 
 
-def _verdict(better: str, difference: float, interval: Interval, adjusted: float, family: int, needed: str | None, words: Words) -> str:
-    size = f"{figure(abs(difference), interval.half)} +- {figure(interval.half, interval.half)} {words.unit}"
-    if adjusted < 1 - LEVEL:
-        return f"resolved{words.place}: {better} by {size}"
-    among = f" among {family} comparisons" if family > 1 and interval.probability < 1 - LEVEL else ""
-    seen = f"not resolved{words.place}{among}: {better} by {size}, which may be chance"
-    return seen if needed is None else f"{seen}; {needed} if it is as large as seen"
-
-
-def figure(value: float, half: float, *, sign: bool = False) -> str:
-    """A number with as many decimals as give half an interval two digits, at least three and at most six."""
+def format_estimate(value: float, half: float, *, sign: bool = False) -> str:
+    """Write a number with as many decimals as give half an interval two digits, at least three and at most six."""
     decimals = 4 if half == 0 else min(6, max(3, 1 - math.floor(math.log10(half))))
     return f"{value:{'+' if sign else ''}.{decimals}f}"
 
 
-def probability(value: float) -> str:
-    """For people."""
+def format_p_value(value: float) -> str:
+    """Write a probability for people."""
     return "p < 0.001" if value < 1e-3 else f"p = {value:.3f}"
+
+
+def make_comparison_tree(arms: Sequence[Arm], units: Units, comparisons: Sequence[ArmComparison]) -> dict[str, Any]:
+    """Return everything that was compared as plain values: what `assay compare --json` prints and its tables are made of."""
+    resampled = len(units.sizes) >= MIN_UNITS
+    protocol = arms[0].runs[0].protocol
+    return {
+        "split": protocol["split"],
+        "text_sha256": protocol["text_sha256"],
+        "bytes": int(units.sizes.sum()),
+        "units": units.tree(),
+        "level": LEVEL,
+        "method": {"interval": "paired bootstrap" if resampled else "Student's t", "draws": count_draws(comparisons) if resampled else 0},
+        "arms": {ARM_LETTERS[index]: _arm_tree(arm) for index, arm in enumerate(arms)},
+        "comparisons": [_pair_tree(arms, units, comparison, comparisons) for comparison in comparisons],
+    }
+
+
+def _arm_tree(arm: Arm) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "bits_per_byte": arm.mean,
+        "standard_error": arm.median_run.values["standard_error"],
+        "seeds": len(arm.runs),
+        "deviation_over_seeds": arm.deviation,
+        "median_run": arm.median_run.name,
+        "runs": [
+            {"run": run.name, "seed": seed, "bits_per_byte": run.bits_per_byte, "protocol": run.protocol, **run.training_counts}
+            for run, seed in zip(arm.runs, arm.seeds, strict=True)
+        ],
+    }
+
+
+def _pair_tree(arms: Sequence[Arm], units: Units, pair: ArmComparison, family: Sequence[ArmComparison]) -> dict[str, Any]:
+    a, b, text, over = arms[pair.first], arms[pair.second], pair.text, pair.seeds
+    with_seeds = sum(other.seeds is not None for other in family)
+    return {
+        "a": ARM_LETTERS[pair.first],
+        "b": ARM_LETTERS[pair.second],
+        "difference": text.difference if over is None else over.estimate.difference,
+        "resolved": is_resolved(text) and (over is None or is_resolved(over)),
+        "verdict": write_text_verdict(pair, units, len(family)),
+        "text": {"runs": [a.median_run.name, b.median_run.name], **_text_tree(text)},
+        "seeds": None
+        if over is None
+        else {**_seeds_tree(over), "verdict": write_seed_verdict(pair.pair, over, with_seeds, (len(a.runs), len(b.runs)))},
+        "unequal": {name: list(values) for name, values in find_unequal_conditions(a.median_run, b.median_run).items()},
+    }
+
+
+def _text_tree(text: TextDifference) -> dict[str, Any]:
+    signs = text.sign_test
+    return {
+        "difference": text.difference,
+        "standard_error": text.standard_error,
+        "standard_error_unpaired": text.unpaired_standard_error,
+        "interval": [text.interval.low, text.interval.high],
+        "probability": text.interval.p_value,
+        "probability_after_holm": text.adjusted_p_value,
+        "units_needed": text.units_needed,
+        "sign_test": {"a_better": signs.below, "b_better": signs.above, "equal": signs.equal, "probability": signs.p_value},
+        "resolved": is_resolved(text),
+    }
+
+
+def _seeds_tree(over: SeedComparison) -> dict[str, Any]:
+    estimate = over.estimate
+    return {
+        "method": "paired by seed" if estimate.paired else "Welch",
+        "difference": estimate.difference,
+        "standard_error": estimate.standard_error,
+        "degrees_of_freedom": estimate.degrees_of_freedom,
+        "interval": [estimate.interval.low, estimate.interval.high],
+        "probability": estimate.interval.p_value,
+        "probability_after_holm": over.adjusted_p_value,
+        "seeds_needed": over.seeds_needed,
+        "resolved": is_resolved(over),
+    }

@@ -1,1 +1,1 @@
-"""What decides the outcome of a run, as one config, and how its parts are put together."""
+"""Configure experiments, and build their parts: model, training setup and scorers."""

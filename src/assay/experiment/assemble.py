@@ -1,29 +1,40 @@
-"""The parts that an experiment's config describes, put together."""
+"""Build what an experiment's config describes: model, training setup and scorers."""
 
 from dataclasses import dataclass, replace
 
 import torch
 
-from assay.core.devices import keep_freed_memory, resolve
+from assay.core.devices import keep_freed_memory, resolve_device
 from assay.core.parallel import Parallel
-from assay.core.seeds import keep_default_generators, torch_stream
-from assay.data.prepare import Prepared
+from assay.core.seeds import preserve_rng_state, torch_generator
+from assay.data.batches import Batches, BatchesConfig, Policy
+from assay.data.prepare import PreparedText
 from assay.data.split import PartName
 from assay.errors import ConfigError
+from assay.evaluation.protocol import Protocol
+from assay.evaluation.readers import DocumentReader, StreamReader, TextReader, WindowReader
 from assay.evaluation.score import Scorer
-from assay.experiment.budget import budgeted_steps, steps_of
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.scorers import make_scorer
 from assay.models.base import Model
 from assay.nn.linear import parameters_by_role
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.training.average import Average
+from assay.runs.provenance import code_version
+from assay.text.token_files import TokenizedPart
 from assay.training.budget import Budget
-from assay.training.feeder import Feeder
-from assay.training.learner import Learner
-from assay.training.precision import Arithmetic, usable, weight_type
-from assay.training.state import Setup, TrainState
-from assay.training.wrap import wrap
+from assay.training.cost import step_flops
+from assay.training.learner import Learner, wrap_learner
+from assay.training.precision import MixedPrecision, choose_precision, weight_dtype
+from assay.training.prefetcher import Prefetcher
+from assay.training.state import TrainSetup, TrainState, WeightAverage
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTarget:
+    """What is scored, under the names that the protocol of the score has for it."""
+
+    part: TokenizedPart
+    split: str
+    checkpoint: CheckpointRef | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,101 +42,173 @@ class Experiment:
     """The parts of an experiment, ready to train."""
 
     config: ExperimentConfig
-    prepared: Prepared
+    prepared: PreparedText
     state: TrainState
-    setup: Setup
+    setup: TrainSetup
 
-    def rhythm(self, text: str) -> int:
-        """A rhythm such as `0.5epochs` in steps, at least one."""
-        steps = steps_of(text, self.setup.plan, self.config.plan)
+    def interval_in_steps(self, text: str) -> int:
+        """Convert an interval such as `0.5epochs` to steps, at least one."""
+        steps = amount_in_steps(text, self.setup.batches, self.config.batches)
         assert steps is not None
         return max(1, steps)
 
     @property
-    def sampled_share(self) -> float:
-        """How much of the validation text is scored while training."""
-        return min(1.0, self.config.train.validation_bytes / self.prepared.parts["validation"].bytes)
+    def validation_fraction(self) -> float:
+        """The fraction of the validation text that is scored while training."""
+        return min(1.0, self.config.train.validation_bytes / self.prepared.parts["validation"].byte_count)
 
-    def scorer(self, split: PartName, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
-        """Scores one split read as in training; `sampled`: only as much as while training."""
-        part = self.prepared.parts[split]
-        scorer = make_scorer(self.config, self.prepared, part, (split, checkpoint), self.setup.device)
-        return replace(scorer, parallel=self.setup.parallel, sample=self.sampled_share if sampled else 1.0)
+    def make_scorer(self, split: PartName, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
+        """Make the scorer of one split, read as in training; `sampled`: only as much as while training."""
+        scorer = make_scorer(self.config, self.prepared, ScoreTarget(self.prepared.parts[split], split, checkpoint), self.setup.device)
+        return replace(scorer, parallel=self.setup.parallel, sample_share=self.validation_fraction if sampled else 1.0)
 
 
-def assemble(config: ExperimentConfig, prepared: Prepared, parallel: Parallel) -> Experiment:
-    """Build model, objective, optimiser and plan, and connect them."""
-    _refuse_idle_lanes(config, parallel)
-    device = resolve(config.train.device)
+def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Parallel) -> Experiment:
+    """Build model, objective, optimiser and batches. Raises ConfigError where they do not fit each other or the number of processes."""
+    if config.train.noise_scale and parallel.world_size > 1:
+        raise ConfigError("train.noise_scale", "is measured between the micro-batches of one process; leave it out, or start one process")
+    parts = parallel.world_size * config.train.accumulation
+    if config.batches.carries_state and config.batches.size < parts:  # each micro-batch of a process carries the state of its own streams
+        raise ConfigError(
+            "batches.size", f"{config.batches.size} streams are fewer than the {parts} micro-batches of all processes; raise it"
+        )
+    device = resolve_device(config.train.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
-    model = build_model(config, prepared.tokenizer.size).to(device)
-    learner = Learner(model, config.objective, torch_stream(config.train.seed, "init", 1))  # not the stream of the model's weights
+    model = build_model(config, prepared.tokenizer.vocab_size).to(device)
+    learner = Learner(model, config.objective, torch_generator(config.train.seed, "init", 1))  # not the stream of the model's weights
     optimizer = config.optimizer.build(list(parameters_by_role(learner)))
-    plan = config.plan.build(prepared.parts["train"], prepared.tokenizer.end, config.train.seed, prepared.fingerprint)
-    setup = Setup(
-        feeder=Feeder(plan, device, ahead=device.type == "cuda"),
-        schedule=config.schedule.build(config.plan.batch),
+    batches = _build_batches(config, prepared)
+    setup = TrainSetup(
+        config=config.train,
+        prefetcher=Prefetcher(batches, device, ahead=device.type == "cuda"),
+        schedule=config.schedule.build(config.batches.size),
         budget=Budget.parse(config.train.budget),
-        wrapped=wrap(learner, device, parallel, compiled=config.train.compile, checkpointed=config.train.activation_checkpointing),
+        wrapped_learner=wrap_learner(
+            learner, device, parallel, compiled=config.train.compile, checkpointed=config.train.activation_checkpointing
+        ),
         device=device,
         parallel=parallel,
-        precision=usable(config.train.precision, device),
-        seed=config.train.seed,
-        accumulation=config.train.accumulation,
-        clip=config.train.clip or None,
-        clip_value=config.train.clip_value or None,
-        noise_scale=config.train.noise_scale,
+        precision=choose_precision(config.train.precision, device),
     )
-    if config.train.noise_scale and parallel.world > 1:
-        raise ConfigError("train.noise_scale", "is measured between the micro-batches of one process; leave it out, or start one process")
     state = TrainState(
         learner,
         optimizer,
-        steps=budgeted_steps(config, plan, prepared.tokenizer.size),
-        average=None if config.train.ema is None else Average(model, config.train.ema),
-        arithmetic=Arithmetic(setup.precision, device),
+        steps=budget_in_steps(config, batches, prepared.tokenizer.vocab_size),
+        weight_average=None if config.train.ema is None else WeightAverage(model, config.train.ema),
+        mixed_precision=MixedPrecision(setup.precision, device),
     )
     return Experiment(config, prepared, state, setup)
 
 
-def _refuse_idle_lanes(config: ExperimentConfig, parallel: Parallel) -> None:
-    """Every micro-batch of every process has lanes of its own, whose state it carries."""
-    parts = parallel.world * config.train.accumulation
-    if config.plan.carries and config.plan.batch < parts:
-        raise ConfigError("plan.batch", f"{config.plan.batch} lanes are fewer than the {parts} micro-batches of all processes; raise it")
+def budget_in_steps(config: ExperimentConfig, batches: Batches, vocabulary: int) -> int | None:
+    """Convert the whole budget to steps; None for minutes. For FLOPs a step is traced."""
+    budget = Budget.parse(config.train.budget)
+    if budget.unit == "flops":
+        shape = (config.batches.size, config.batches.window)
+        return budget.steps_from_flops(step_flops(config.model, config.objective, vocabulary, shape))
+    return amount_in_steps(config.train.budget, batches, config.batches)
+
+
+def amount_in_steps(text: str, batches: Batches, config: BatchesConfig) -> int | None:
+    """Convert a budget or an interval in steps, epochs or tokens to steps; None for minutes."""
+    padded = config.policy == "documents"  # rows of which a step has as many tokens as an epoch has in the mean
+    per_step = batches.targets_per_epoch / batches.steps_per_epoch if padded else config.window * config.size
+    return Budget.parse(text).steps(batches.steps_per_epoch, batches.targets_per_epoch, per_step)
 
 
 def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
-    """The model of an experiment with its weights as they begin. Raises ConfigError where plan and model do not fit."""
+    """Build the model of an experiment with its initial weights. Raises ConfigError where batches and model do not fit."""
     keep_freed_memory()
-    with keep_default_generators():  # torch's layers draw weights when they are made, which the init then replaces
-        model = config.model.build(vocabulary, torch_stream(config.train.seed, "init"))
-    refuse_misfit(config, model)
-    return model.to(weight_type(config.train.precision))
+    with preserve_rng_state():  # torch's layers draw weights when they are made, which the init then replaces
+        model = config.model.build(vocabulary, torch_generator(config.train.seed, "init"))
+    refuse_mismatch(config, model)
+    return model.to(weight_dtype(config.train.precision))
 
 
-def refuse_misfit(config: ExperimentConfig, model: Model) -> None:
-    """Raise ConfigError where plan and model do not fit."""
-    if config.plan.masks and not model.masks_documents:
-        raise ConfigError("plan.document_mask", "this model cannot isolate documents inside a row; set it to false, or use plan=documents")
-    if config.plan.carries:
-        refuse_growing_state(model, "plan")
-    longest = model.length
-    if longest is not None and config.plan.window > longest:
+def refuse_mismatch(config: ExperimentConfig, model: Model) -> None:
+    """Raise ConfigError where batches and model do not fit."""
+    if config.batches.masks_documents and not model.masks_documents:
         raise ConfigError(
-            "plan.window", f"{config.plan.window} tokens exceed the model's {longest} positions; lower it or raise model.position.length"
+            "batches.document_mask", "this model cannot isolate documents inside a row; set it to false, or use batches=documents"
+        )
+    if config.batches.carries_state:
+        refuse_unbounded_state(model, "batches")
+    longest = model.max_length
+    if longest is not None and config.batches.window > longest:
+        raise ConfigError(
+            "batches.window",
+            f"{config.batches.window} tokens exceed the model's {longest} positions; lower it or raise model.position.length",
         )
 
 
-def refuse_growing_state(model: Model, place: str) -> None:
+def refuse_unbounded_state(model: Model, place: str) -> None:
     """Raise ConfigError for a model that cannot carry its state through a text of any length."""
-    if model.length is not None:
+    if model.max_length is not None:
         raise ConfigError(
-            place, f"carries state through the whole text and the model has {model.length} positions; set model.position=none"
+            place, f"carries state through the whole text and the model has {model.max_length} positions; set model.position=none"
         )
-    if not model.bounded:
+    if not model.bounded_state:
         raise ConfigError(
             place,
             "carries state through the whole text and this model's state grows with it; use another mixer (`assay kinds mixer`) or windows",
         )
+
+
+def make_scorer(
+    config: ExperimentConfig, prepared: PreparedText, target: ScoreTarget, device: torch.device,
+    policy: Policy | None = None, stride: int | None = None,
+) -> Scorer:  # fmt: skip
+    """Make the scorer of a text under the experiment's own context length.
+
+    Without `policy` the text is read as in training; a stride alone means strided windows. Raises ConfigError where policy and stride do
+    not go together.
+    """
+    part, context, end = target.part, config.batches.window, prepared.tokenizer.end_id
+    policy = policy or ("strided" if stride is not None else config.batches.policy)
+    if (policy == "strided") != (stride is not None):
+        raise ConfigError("stride", f"goes with the policy strided and only with it, and the policy is {policy}; give both or neither")
+    if stride is not None and stride > context:
+        raise ConfigError("stride", f"{stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
+    masks = config.batches.masks_documents and policy in ("disjoint", "strided")
+    reading: TextReader
+    if policy == "streams":
+        reading = StreamReader(part, end, context)
+    elif policy == "documents":
+        reading = DocumentReader(part, end, context)
+    else:
+        reading = WindowReader(part, end, context, stride or context, masks)
+    protocol = Protocol(
+        split=target.split,
+        text_sha256=part.sha256,
+        split_sha256=prepared.split_sha256,
+        tokenizer=prepared.tokenizer.digest,
+        policy=policy,
+        context=context,
+        stride=stride or context,
+        streams=len(reading) if reading.carries_state else 0,
+        document_mask=masks,
+        dtype="float64" if config.train.precision == "float64" else "float32",
+        checkpoint=target.checkpoint,
+        code=code_version(),
+    )
+    return Scorer(reading, prepared.tokenizer, protocol, device, group_names=prepared.corpus.groups)
+
+
+def budget_in_tokens(config: ExperimentConfig, prepared: PreparedText) -> int | None:
+    """Return the tokens of the whole budget with a text; None for minutes."""
+    batches = _build_batches(config, prepared)
+    steps = budget_in_steps(config, batches, prepared.tokenizer.vocab_size)
+    return None if steps is None else round(steps * batches.targets_per_epoch / batches.steps_per_epoch)
+
+
+def amount_in_tokens(text: str, config: ExperimentConfig, prepared: PreparedText) -> int:
+    """Convert an interval such as `0.5epochs` to tokens of a text, in whole steps and one at least."""
+    batches = _build_batches(config, prepared)
+    steps = amount_in_steps(text, batches, config.batches)
+    assert steps is not None, "an interval in minutes is no number of tokens"
+    return max(1, round(max(1, steps) * batches.targets_per_epoch / batches.steps_per_epoch))
+
+
+def _build_batches(config: ExperimentConfig, prepared: PreparedText) -> Batches:
+    return config.batches.build(prepared.parts["train"], prepared.tokenizer.end_id, config.train.seed, prepared.fingerprint)

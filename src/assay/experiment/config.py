@@ -1,18 +1,22 @@
 """The config of an experiment: everything that decides the outcome of a run."""
 
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from assay.core import recipe
-from assay.core.config import Config, SerializeAsAny
-from assay.data.plan import PlanConfig
+from assay.core.config import Config, SerializeAsAny, Tree
+from assay.data.batches import BatchesConfig
 from assay.data.split import SplitConfig
+from assay.errors import ConfigError
 from assay.models.base import ModelConfig
 from assay.objective.base import ObjectiveConfig
 from assay.optim.base import OptimizerConfig
-from assay.optim.schedule.base import ScheduleConfig
+from assay.optim.schedule import ScheduleConfig
 from assay.text.corpus import CorpusConfig
 from assay.text.tokenizer import TokenizerConfig
 from assay.training.config import TrainConfig
+
+Override = str | Mapping[str, Any]  # `model.depth=6`, or nested dicts
 
 
 class ExperimentConfig(Config):
@@ -25,7 +29,7 @@ class ExperimentConfig(Config):
     corpus: SerializeAsAny[CorpusConfig]
     split: SerializeAsAny[SplitConfig]
     tokenizer: SerializeAsAny[TokenizerConfig]
-    plan: SerializeAsAny[PlanConfig]
+    batches: SerializeAsAny[BatchesConfig]
     model: SerializeAsAny[ModelConfig]
     objective: SerializeAsAny[ObjectiveConfig]
     optimizer: SerializeAsAny[OptimizerConfig]
@@ -34,5 +38,27 @@ class ExperimentConfig(Config):
 
     @classmethod
     def load(cls, name: str, overrides: list[str] | None = None, scale: str | None = None) -> Self:
-        """The recipe called `name` (or in that TOML file), at a scale if asked for, with overrides applied. Raises ConfigError."""
-        return cls.make(recipe.override(recipe.load(name, scale), overrides or []))
+        """Load the recipe called `name` (or in that TOML file), at a scale if asked for, with overrides applied. Raises ConfigError."""
+        return cls.make(recipe.apply_overrides(recipe.load_recipe(name, scale), overrides or []))
+
+    def with_seed(self, seed: int) -> Self:
+        """The same experiment with another seed."""
+        return self.replace(train=self.train.replace(seed=seed))
+
+
+def apply_overrides(tree: Tree, overrides: Iterable[Override]) -> Tree:
+    """Apply overrides to a config tree in their order. Keys of a dict may be dotted, at any depth. Raises ConfigError."""
+    for override in overrides:
+        if isinstance(override, str):
+            tree = recipe.apply_overrides(tree, [override])
+        elif isinstance(override, Mapping):
+            tree = _set_values(tree, override)
+        else:
+            raise ConfigError("", f"{override!r} is no override; write 'train.seed=1' or a dict such as {{'train': {{'seed': 1}}}}")
+    return tree
+
+
+def _set_values(tree: Tree, values: Mapping[str, Any]) -> Tree:
+    for key, value in values.items():
+        tree = recipe.set_value(tree, str(key), _set_values({}, value) if isinstance(value, Mapping) else value)
+    return tree

@@ -1,38 +1,42 @@
-"""What is read from the disk: the tokens of an experiment, the config and the model of a run."""
+"""Load the tokens of an experiment, and the config and the model of a run."""
 
 import os
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from assay.core.devices import resolve
-from assay.data.prepare import Prepared, prepare
+import numpy as np
+import torch
+
+from assay.core.devices import resolve_device
+from assay.core.renames import update
+from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError
 from assay.experiment.assemble import build_model
 from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
-from assay.runs.directory import CONFIG, RunDirectory, find, runs_folder
+from assay.runs.directory import CONFIG, RunDirectory, find_run, resolve_runs_folder
 from assay.text.tokenizer import Tokenizer, load_tokenizer
 from assay.training import checkpoint as checkpoints
 
 
-class Trained(NamedTuple):
-    """What a run has made."""
+class TrainedModel(NamedTuple):
+    """The model of a run and its tokenizer."""
 
     model: Model
     tokenizer: Tokenizer
 
 
-def load_data(config: ExperimentConfig, data_dir: Path | None) -> Prepared:
-    """The tokens of an experiment, from the cache or made now."""
-    return prepare(config.corpus, config.split, config.tokenizer, data_dir)
+def load_data(config: ExperimentConfig, data_dir: Path | None) -> PreparedText:
+    """Load the tokens of an experiment from the cache, or make them now."""
+    return prepare_text(config.corpus, config.split, config.tokenizer, data_dir)
 
 
 def read_config(run: RunDirectory) -> ExperimentConfig:
-    """The config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
+    """Read the config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
     path = run.path / CONFIG
     try:
-        return ExperimentConfig.make(tomllib.loads(run.config_text()))
+        return ExperimentConfig.make(update(tomllib.loads(run.config_text())))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
     except ConfigError as wrong:
@@ -41,16 +45,29 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
 
 def load_model(
     reference: str | os.PathLike[str], *, checkpoint: str | int = "best", runs_dir: Path | None = None, device: str | None = None
-) -> Trained:
-    """The model and the tokenizer of a run: a `Run`, its directory, its name or `last`. Needs nothing but the directory.
+) -> TrainedModel:
+    """Load the model and the tokenizer of a run: a `Run`, its directory, its name or `last`. Needs nothing but the directory.
 
     `checkpoint` is `best`, `last`, `average` or a step; `device` is where the model goes, absent: as trained. Raises RunError or
     ConfigError. `run.model()` gives the model in evaluation mode, for ids of any integer type.
 
     >>> model, tokenizer = assay.load_model(run.path)
     """
-    run = find(os.fspath(reference), runs_folder(runs_dir))
+    run = find_run(os.fspath(reference), resolve_runs_folder(runs_dir))
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
-    model = build_model(config, tokenizer.size)
-    checkpoints.open_weights(run.checkpoints, checkpoint, model)
-    return Trained(model.to(resolve(device or config.train.device)), tokenizer)
+    model = build_model(config, tokenizer.vocab_size)
+    checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
+    return TrainedModel(model.to(resolve_device(device or config.train.device)), tokenizer)
+
+
+def accept_any_ids(model: Model) -> Model:
+    """Let `model(ids)` take ids [B, T] of any integer type, of numpy or torch and on any device, and leave it in evaluation mode."""
+
+    def convert(module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        ids, *rest = arguments
+        device = next(module.parameters()).device
+        whole = ids if isinstance(ids, torch.Tensor) else torch.from_numpy(np.asarray(ids, dtype=np.int64))
+        return (whole.to(device, torch.int64), *rest)
+
+    model.register_forward_pre_hook(convert)
+    return model.eval()

@@ -1,9 +1,9 @@
-"""A model from elsewhere as a `Model`: any callable from ids [B, T] to logits [B, T, V]."""
+"""Adapt a model from elsewhere: any callable from ids [B, T] to logits [B, T, V] becomes a `Model`."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,56 +11,53 @@ from torch import Tensor, nn
 
 from assay.core.types import Output, Prediction, State
 from assay.errors import UserError
+from assay.foreign.findings import LAST_POSITION_ONLY
 from assay.models.base import Model
 
-Callee = Callable[[Tensor], Any]
+ModelFunction = Callable[[Tensor], Any]
 
 
-class NotLogits(UserError):
-    """The model returned something else than logits of every position."""
+class NotLogitsError(UserError):
+    """The model did not return logits of every position."""
 
 
-class LastPositionOnly(NotLogits):
-    """The model returned the logits of the last position alone."""
+class LastPositionOnlyError(NotLogitsError):
+    """The model returned the logits of the last position only."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignCall:
     """A callable that may return logits, an object with `.logits`, or a tuple that begins with them."""
 
-    callee: Callee
+    function: ModelFunction
     device: torch.device
 
     def logits(self, ids: Tensor) -> Tensor:
-        """[B, T, V] for ids [B, T]. Raises NotLogits. What the callable keeps of a call stays usable in training."""
+        """Return logits [B, T, V] of ids [B, T]. Raises NotLogitsError. Tensors that the callable keeps stay usable in training."""
         with torch.inference_mode(False), torch.no_grad():
-            return logits_of(self.callee(ids.to(self.device).clone()), *ids.shape)
+            return extract_logits(self.function(ids.to(self.device).clone()), *ids.shape)
 
 
-def logits_of(returned: Any, batch: int, length: int) -> Tensor:
-    """The logits [B, T, V] in what a model returned; [B T, V] is taken for them as well. Raises NotLogits."""
+def extract_logits(returned: Any, batch: int, length: int) -> Tensor:
+    """Find the logits [B, T, V] in what a model returned; [B T, V] is accepted as well. Raises NotLogitsError."""
     first = returned[0] if isinstance(returned, tuple | list) and returned else None
-    found = returned if isinstance(returned, Tensor) else getattr(returned, "logits", first)
-    if not isinstance(found, Tensor) or not found.is_floating_point():
-        raise NotLogits(
+    logits = returned if isinstance(returned, Tensor) else getattr(returned, "logits", first)
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        raise NotLogitsError(
             f"the model returned {type(returned).__name__} without logits; give a callable that returns a tensor of logits [B, T, V], "
             "such as `lambda ids: model(ids).scores`"
         )
-    logits: Tensor = found
     if logits.ndim == 2 and len(logits) == batch * length:
         logits = logits.unflatten(0, (batch, length))
     if logits.ndim == 3 and logits.shape[:2] == (batch, length):
         return logits
     if length > 1 and tuple(logits.shape[:-1]) in ((batch, 1), (batch,)):
-        raise LastPositionOnly(
-            "the model gives the logits of the last position only, as nanoGPT does where it is given no targets; "
-            "give a callable that returns all of them, such as `lambda ids: model(ids, ids)`"
-        )
-    raise NotLogits(f"the model returned logits of shape {list(logits.shape)} for ids of shape {[batch, length]}; return [B, T, V]")
+        raise LastPositionOnlyError(f"the model {LAST_POSITION_ONLY}")
+    raise NotLogitsError(f"the model returned logits of shape {list(logits.shape)} for ids of shape {[batch, length]}; return [B, T, V]")
 
 
 class ForeignModel(Model):
-    """The callable as a model without state. Where a row begins with the id V, no token, its first prediction is uniform over V."""
+    """A callable as a model without state. Where a row begins with the id V, no token, its first prediction is uniform over V."""
 
     def __init__(self, call: ForeignCall, vocabulary: int) -> None:
         super().__init__()
@@ -71,8 +68,8 @@ class ForeignModel(Model):
         return False
 
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
-        nothing = tokens == self.vocabulary
-        read, begins = tokens.masked_fill(nothing, 0), nothing[:, 0]
+        no_token = tokens == self.vocabulary
+        read, begins = tokens.masked_fill(no_token, 0), no_token[:, 0]
         logits = self._call.logits(read)
         if begins.any():
             logits = logits.clone()
@@ -82,36 +79,22 @@ class ForeignModel(Model):
         return Output((Prediction("next", logits, torch.clone, 1),), None, {}, {})  # the readout's result may be overwritten
 
 
-def module_of(model: Callee) -> nn.Module | None:
-    """The module that a callable is, or whose method it is; None where it is neither."""
+def find_module(model: ModelFunction) -> nn.Module | None:
+    """Find the module that a callable is, or whose method it is; None where it is neither."""
     owner = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
     return owner if isinstance(owner, nn.Module) else None
 
 
-def device_of(model: Callee) -> torch.device:
-    """Where the module has its weights; the CPU for any other callable."""
-    module = module_of(model)
-    held = None if module is None else next((tensor for tensors in (module.parameters(), module.buffers()) for tensor in tensors), None)
-    return torch.device("cpu") if held is None else held.device
+def find_device(model: ModelFunction) -> torch.device:
+    """Find the device of a module's weights; the CPU for any other callable."""
+    module = find_module(model)
+    first = None if module is None else next(chain(module.parameters(), module.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
-@contextmanager
-def evaluating(model: Callee) -> Iterator[None]:
-    """The module in evaluation mode; each of its parts is put back as it was."""
-    module = module_of(model)
-    modes = {} if module is None else {part: part.training for part in module.modules()}
-    try:
-        if module is not None:
-            module.eval()
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
-
-
-def describe_model(model: Callee) -> str:
-    """The name of a model and, of a module, the first digits of the sha256 of its weights."""
-    module = module_of(model)
+def describe_model(model: ModelFunction) -> str:
+    """Return the name of a model and, of a module, the first digits of the sha256 of its weights."""
+    module = find_module(model)
     if module is None:
         return f"model {getattr(model, '__name__', type(model).__name__)}"
     whole = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""A tokenizer from elsewhere as a `Tokenizer`, held to the text that is scored: the bytes of its tokens must be the text.
+"""Adapt a tokenizer from elsewhere as a `Tokenizer`, and check that the bytes of its tokens are the text that is scored.
 
 It is an object with `encode` and `decode` (tiktoken, tokenizers, transformers, two functions in a SimpleNamespace), or a table of bytes:
 a sequence or a dict from ids to bytes or characters.
@@ -15,12 +15,8 @@ import numpy as np
 
 from assay.core.config import Tree
 from assay.errors import DataError, UserError
-from assay.text.bpe import letters
+from assay.text.spelling import SHOWN, changed_text_error, check_spelling, not_utf8_error, spell_byte_level, spell_sentencepiece
 from assay.text.tokenizer import Ids, Tokenizer
-
-BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how a SentencePiece vocabulary writes a byte
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # and a space
-SHOWN = 12  # bytes of a text where it is changed
 
 Encode = Callable[[bytes], Any]
 Spell = Callable[[int], bytes]
@@ -30,84 +26,81 @@ class ForeignTokenizer(Tokenizer):
     """The tokens that a text was cut into, by their bytes; ids that do not occur in it have none. The end token is in no text."""
 
     def __init__(self, encode: Encode, spellings: Sequence[bytes]) -> None:
-        self.spellings, self._encode = [*spellings, b""], encode
+        self.token_bytes, self._encode = [*spellings, b""], encode
 
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
-        """The ids of each document. Raises DataError where they do not spell it."""
-        found = [np.asarray(self._encode(document), self.dtype) for document in documents]
-        for document, ids in zip(documents, found, strict=True):
-            if (spelt := self.decode(ids)) != document:
-                raise _changed(document, spelt)
-        return found
+        """Encode each document. Raises DataError where its ids do not spell it."""
+        ids = [np.asarray(self._encode(document), self.dtype) for document in documents]
+        check_spelling(self, documents, ids)
+        return ids
 
     def tree(self) -> Tree:
         """The kind and the hash of what the ids stand for."""
         whole = hashlib.sha256()
-        for spelling in self.spellings:
+        for spelling in self.token_bytes:
             whole.update(len(spelling).to_bytes(8, "little") + spelling)
         return {"kind": "foreign", "sha256": whole.hexdigest()}
 
 
-class Encoded(NamedTuple):
-    """A tokenizer and what it makes of some documents."""
+class EncodedText(NamedTuple):
+    """A tokenizer and the ids of some documents."""
 
     tokenizer: Tokenizer
     ids: list[Ids]
 
 
-def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> Encoded:
-    """The ids of documents. Raises DataError where their bytes are not all in them, UserError for what is no tokenizer."""
+def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> EncodedText:
+    """Encode documents. Raises DataError where their ids do not spell every byte, UserError for what is no tokenizer."""
     if isinstance(tokenizer, Tokenizer):
-        return Encoded(tokenizer, tokenizer.encode(documents))
+        return EncodedText(tokenizer, tokenizer.encode(documents))
     if hasattr(tokenizer, "encode") and hasattr(tokenizer, "decode"):
-        encode, ways = _encoder(tokenizer), _ways(tokenizer)
+        encode, spellers = _make_encoder(tokenizer), _list_spellers(tokenizer)
     elif isinstance(tokenizer, Mapping) or (isinstance(tokenizer, Sequence) and not isinstance(tokenizer, str | bytes)):
-        table = _table(tokenizer)
-        encode, ways = _table_encoder(table), [table.__getitem__]
+        table = _make_table(tokenizer)
+        encode, spellers = _make_table_encoder(table), [table.__getitem__]
     else:
         raise UserError(
             f"a tokenizer is an object with encode and decode, or a table from ids to bytes, and {type(tokenizer).__name__} is neither; "
             "two functions make one: types.SimpleNamespace(encode=encode, decode=decode)"
         )
     found = [encode(document) for document in documents]
-    spellings = _spellings(np.concatenate(found), b"".join(documents), ways)
-    known = ForeignTokenizer(encode, spellings)
-    return Encoded(known, [ids.astype(known.dtype) for ids in found])
+    adapted = ForeignTokenizer(encode, _spell_tokens(np.concatenate(found), b"".join(documents), spellers))
+    return EncodedText(adapted, [ids.astype(adapted.dtype) for ids in found])
 
 
-def _encoder(tokenizer: Any) -> Encode:
-    """`encode` of an object: from text where it takes text, else from bytes; nothing is put around the text."""
+def _make_encoder(tokenizer: Any) -> Encode:
+    """Make an encoder of an object's `encode`, of text where it takes text, else of bytes; nothing is put around the text."""
     call = getattr(tokenizer, "encode_ordinary", tokenizer.encode)
     try:
-        plain = {"add_special_tokens": False} if "add_special_tokens" in inspect.signature(call).parameters else {}
+        options = {"add_special_tokens": False} if "add_special_tokens" in inspect.signature(call).parameters else {}
     except ValueError:  # a function without a signature
-        plain = {}
+        options = {}
 
     def encode(document: bytes) -> Any:
         failures: list[Exception] = []
         for form in (bytes.decode, bytes):
             try:
                 given = form(document)
-                made = call(given, **plain)
-                return _integers(getattr(made, "ids", made))
+                encoded = call(given, **options)
+                return _check_ids(getattr(encoded, "ids", encoded))
             except Exception as failure:  # whatever a tokenizer raises for a form or a character that it does not know
                 failures.append(failure)
-        raise _unknown(document, call, failures[0])
+        raise _explain_failure(document, call, failures[0])
 
     return encode
 
 
-def _integers(made: Any) -> Any:
-    ids = np.asarray(made)
+def _check_ids(encoded: Any) -> Any:
+    ids = np.asarray(encoded)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         raise TypeError("ids are integers in a row")
     return ids.astype(np.int64)
 
 
-def _unknown(document: bytes, call: Callable[[Any], Any], failure: Exception) -> DataError:
-    """Where a text has what the tokenizer does not take."""
+def _explain_failure(document: bytes, call: Callable[[Any], Any], failure: Exception) -> DataError:
+    """Make the error that names what in a text the tokenizer does not take."""
     if isinstance(failure, UnicodeDecodeError):
-        return DataError(f"byte {failure.start} of the text is not UTF-8 ({failure.reason}), and this tokenizer reads only that")
+        return not_utf8_error(failure)
     text = document.decode()
     for character in dict.fromkeys(text):
         try:
@@ -118,59 +111,43 @@ def _unknown(document: bytes, call: Callable[[Any], Any], failure: Exception) ->
     return DataError(f"the tokenizer cannot encode the text ({type(failure).__name__}: {failure})")
 
 
-def _ways(tokenizer: Any) -> list[Spell]:
-    """How an object may tell the bytes of a token; the first way that spells the text is right."""
+def _list_spellers(tokenizer: Any) -> list[Spell]:
+    """List the ways in which an object may tell the bytes of a token; the first one that spells the text is right."""
     decode = getattr(tokenizer, "decode_single_token_bytes", None)
-    ways: list[Spell] = [] if decode is None else [decode]
-    ways.append(lambda token: _bytes(tokenizer.decode([token])))
+    spellers: list[Spell] = [] if decode is None else [decode]
+    spellers.append(lambda token: _to_bytes(tokenizer.decode([token])))
     name = getattr(tokenizer, "convert_ids_to_tokens", None) or getattr(tokenizer, "id_to_token", None)
     if name is not None:
-        byte_of = {letter: byte for byte, letter in enumerate(letters())}
-        ways.append(lambda token: bytes(byte_of[letter] for letter in name(token)))
-        ways.append(lambda token: _piece(name(token)))
-    return ways
+        spellers.append(lambda token: spell_byte_level(name(token)))
+        spellers.append(lambda token: spell_sentencepiece(name(token)))
+    return spellers
 
 
-def _piece(name: str) -> bytes:
-    found = BYTE.fullmatch(name)
-    return bytes([int(found[1], 16)]) if found else name.replace(SPACE, " ").encode()
-
-
-def _bytes(spelt: Any) -> bytes:
+def _to_bytes(spelt: Any) -> bytes:
     return spelt.encode() if isinstance(spelt, str) else bytes(spelt)
 
 
-def _spellings(ids: Ids, text: bytes, ways: Iterable[Spell]) -> list[bytes]:
-    """The bytes of each token of the text, empty for other tokens. Raises DataError where no way of spelling gives the text."""
+def _spell_tokens(ids: Ids, text: bytes, spellers: Iterable[Spell]) -> list[bytes]:
+    """Spell each token of the text in bytes; other tokens are empty. Raises DataError where no speller gives the text."""
     used, failed = np.unique(ids).tolist(), None
-    for spell in ways:
+    for spell in spellers:
         spellings = [b""] * (used[-1] + 1 if used else 0)
         try:
             for token in used:
                 spellings[token] = spell(token)
-        except Exception:  # this way is not for this tokenizer
+        except Exception:  # this speller is not for this tokenizer
             continue
         spelt = b"".join([spellings[token] for token in ids.tolist()])
         if spelt == text:
             return spellings
-        failed = failed or _changed(text, spelt)
+        failed = failed or changed_text_error(text, spelt)
     raise failed or DataError("the tokenizer's decode does not take its own ids one at a time, as in decode([5]); make it do so")
 
 
-def _changed(text: bytes, spelt: bytes) -> DataError:
-    """Where a tokenizer changes a text."""
-    pairs = enumerate(zip(text, spelt, strict=False))
-    at = next((index for index, (one, other) in pairs if one != other), min(len(text), len(spelt)))
-    return DataError(
-        f"the tokenizer changes the text, so not every byte of it can be scored: at byte {at}, {text[at : at + SHOWN]!r} comes back as "
-        f"{spelt[at : at + SHOWN]!r}; use a tokenizer that keeps every byte"
-    )
-
-
-def _table(given: Mapping[Any, Any] | Sequence[Any]) -> dict[int, bytes]:
-    """A table from ids to bytes; one from characters to ids is turned round. Raises UserError where it could cut a text in two ways."""
+def _make_table(given: Mapping[Any, Any] | Sequence[Any]) -> dict[int, bytes]:
+    """Make a table from ids to bytes; one from characters to ids is inverted. Raises UserError where it could cut a text in two ways."""
     pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
-    table = dict((_entry(value, key) if isinstance(key, str | bytes) else _entry(key, value)) for key, value in pairs)
+    table = dict((_check_entry(value, key) if isinstance(key, str | bytes) else _check_entry(key, value)) for key, value in pairs)
     spellings = sorted(spelling for spelling in table.values() if spelling)
     if not spellings:
         raise UserError("the table has no tokens; give one from ids to bytes or characters")
@@ -183,14 +160,14 @@ def _table(given: Mapping[Any, Any] | Sequence[Any]) -> dict[int, bytes]:
     return table
 
 
-def _entry(token: Any, spelling: Any) -> tuple[int, bytes]:
+def _check_entry(token: Any, spelling: Any) -> tuple[int, bytes]:
     if not isinstance(spelling, str | bytes):
         raise UserError(f"the table gives {spelling!r} for token {token}; give bytes or a character")
-    return int(token), _bytes(spelling)
+    return int(token), _to_bytes(spelling)
 
 
-def _table_encoder(table: Mapping[int, bytes]) -> Encode:
-    """Of a table in which no token begins another, so that there is one way to cut a text."""
+def _make_table_encoder(table: Mapping[int, bytes]) -> Encode:
+    """Make the encoder of a table in which no token begins another, so that there is one way to cut a text."""
     token_of = {spelling: token for token, spelling in table.items() if spelling}
     pattern = re.compile(b"|".join(map(re.escape, token_of)), re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""What the figure of a validation loop says about the whole text, from the loop's own counts.
+"""Check what the loss of a validation loop says about the whole text, from the loop's own counts.
 
 With S = loss x divided_by the nats of the k tokens that were scored, N the tokens and n the bytes of the text:
 
@@ -9,17 +9,16 @@ With S = loss x divided_by the nats of the k tokens that were scored, N the toke
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 from assay.errors import UserError
 from assay.foreign.findings import Finding, Findings
 
-LoopKind = Literal["complete", "incomplete", "counted_twice", "random_batches", "divides_by_the_whole"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationLoop:
-    """A loss and how it came about. Give `tokens_scored`, or `batch`, `block` and the number of `batches` (None: from first to last).
+    """A validation loss and how it was measured.
+
+    Give `tokens_scored`, or `batch`, `block` and the number of `batches` (None: from first to last).
 
     A loop from first to last reads rows of `block` tokens and predicts each token but the first; `drop_last` leaves out the batch that is
     not full. Raises UserError for counts that cannot be.
@@ -54,7 +53,7 @@ class ValidationLoop:
 
     @property
     def scored(self) -> int:
-        """k."""
+        """k, the tokens that were scored, each as often as it was."""
         if self.tokens_scored is not None:
             return self.tokens_scored
         size = (self.batch or 1) * (self.block or 1)
@@ -64,7 +63,7 @@ class ValidationLoop:
 
     @property
     def share(self) -> float:
-        """Of the tokens, those that were scored at least once; in random batches the expected share, 1 - exp(-k / N)."""
+        """The share of the tokens that were scored at least once; in random batches the expected share, 1 - exp(-k / N)."""
         return -math.expm1(-self.scored / self.tokens) if self.random else min(1.0, self.scored / self.tokens)
 
     @property
@@ -74,7 +73,7 @@ class ValidationLoop:
 
     @property
     def nats(self) -> float:
-        """S."""
+        """S, the nats of the scored tokens."""
         return self.loss * (self.scored if self.divided_by is None else self.divided_by)
 
     @property
@@ -87,34 +86,8 @@ class ValidationLoop:
         return self.nats / (self.bytes * math.log(2)), (self.nats + rest) / (self.bytes * math.log(2))
 
 
-@dataclass(frozen=True, slots=True)
-class LoopFinding(Finding):
-    """What a validation loop's counts say."""
-
-    kind: LoopKind
-    loop: ValidationLoop
-
-    @property
-    def harmless(self) -> bool:
-        return self.kind == "complete"
-
-    @property
-    def sentence(self) -> str:
-        return {
-            "complete": _complete,
-            "incomplete": _incomplete,
-            "counted_twice": _counted_twice,
-            "random_batches": _random_batches,
-            "divides_by_the_whole": _divides_by_the_whole,
-        }[self.kind](self.loop)
-
-    def tree(self) -> dict[str, Any]:
-        loop = self.loop
-        return {"kind": self.kind, "tokens_scored": loop.scored, "tokens": loop.tokens, "share": loop.share, "interval": loop.interval}
-
-
 def check_validation(loop: ValidationLoop) -> Findings:
-    """Whether the figure of a loop is that of the whole text, and what it is in bits per byte.
+    """Check whether the loss of a loop is that of the whole text, and tell what it is in bits per byte.
 
     >>> print(assay.check_validation(assay.ValidationLoop(loss=1.47, tokens_scored=1000, tokens=1000, bytes=1000)))
     the validation loop covers every token; its loss is 2.1208 bits per byte
@@ -123,25 +96,22 @@ def check_validation(loop: ValidationLoop) -> Findings:
         raise UserError(
             f"validation: {type(loop).__name__} is no validation loop; give assay.ValidationLoop(loss=..., tokens=..., bytes=...)"
         )
-    kinds: list[LoopKind] = []
+    values = {"tokens_scored": loop.scored, "tokens": loop.tokens, "share": loop.share, "interval": loop.interval}
     if loop.complete:
-        kinds.append("complete")
-    elif loop.random:
-        kinds.append("random_batches")
+        sentence = f"the validation loop covers every token; its loss is {loop.nats / (loop.bytes * math.log(2)):.4f} bits per byte"
+        return Findings([Finding("complete", sentence, True, values)])
+    if loop.random:
+        sentences = {"random_batches": _describe_random_batches(loop)}
     elif loop.scored < loop.tokens:
-        kinds.append("incomplete")
+        sentences = {"incomplete": _describe_incomplete(loop)}
     else:
-        kinds.append("counted_twice")
-    if loop.divided_by not in (None, 1, loop.scored) and not loop.complete:
-        kinds.append("divides_by_the_whole")
-    return Findings(LoopFinding(kind, loop) for kind in kinds)
+        sentences = {"counted_twice": _describe_counted_twice(loop)}
+    if loop.divided_by not in (None, 1, loop.scored):
+        sentences["divides_by_the_whole"] = _describe_divisor(loop)
+    return Findings(Finding(kind, sentence, False, values) for kind, sentence in sentences.items())
 
 
-def _complete(loop: ValidationLoop) -> str:
-    return f"the validation loop covers every token; its loss is {loop.nats / (loop.bytes * math.log(2)):.4f} bits per byte"
-
-
-def _incomplete(loop: ValidationLoop) -> str:
+def _describe_incomplete(loop: ValidationLoop) -> str:
     percent = math.floor(1000 * loop.share) / 10  # 99.9 % is not all
     said = f"the validation loop covers {percent} % of the tokens; the rest, {loop.tokens - loop.scored:,} tokens, is never scored"
     least, most = loop.interval or (0.0, math.inf)
@@ -153,21 +123,21 @@ def _incomplete(loop: ValidationLoop) -> str:
     )
 
 
-def _counted_twice(loop: ValidationLoop) -> str:
+def _describe_counted_twice(loop: ValidationLoop) -> str:
     return (
         f"the validation loop scores {loop.scored:,} tokens of a text of {loop.tokens:,}, so some count twice; "
         "score each once, with as much before it as the model can read"
     )
 
 
-def _random_batches(loop: ValidationLoop) -> str:
+def _describe_random_batches(loop: ValidationLoop) -> str:
     return (
         f"the validation loop draws its batches at random: it reads about {100 * loop.share:.1f} % of the tokens, other ones every time, "
         "so the figure changes without the model; score the whole text instead"
     )
 
 
-def _divides_by_the_whole(loop: ValidationLoop) -> str:
+def _describe_divisor(loop: ValidationLoop) -> str:
     said = f"the validation loop divides the nats of {loop.scored:,} of {loop.tokens:,} tokens by {loop.divided_by:,}"
     if loop.divided_by in (loop.tokens, loop.bytes):
         return f"{said}, the count of the whole text; of what was scored the figure would be {1 / loop.share:.2f} times as large"

@@ -1,1 +1,1 @@
-"""What a model writes, and how that compares with what people wrote."""
+"""Generate text with a model, and measure it beside text that people wrote."""

@@ -1,4 +1,4 @@
-"""What a model writes, measured beside held-out documents: so that "it looks good" and "it memorised" can be told apart.
+"""Measure what a model writes beside held-out documents, so that "it looks good" and "it memorised" can be told apart.
 
 Text repeats itself: a held-out document, which no model wrote, also shares passages with the training text. So every figure of the
 samples stands beside the same figure of as many held-out documents, drawn at random and cut at the same number of tokens.
@@ -14,24 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from assay.core.seeds import numpy_stream
-from assay.data.leakage import DOCUMENT_LIMIT, RUN, RUN_LIMIT, Overlap, measure
-from assay.data.prepare import Prepared
+from assay.core.seeds import numpy_generator
+from assay.data.leakage import DOCUMENT_LIMIT, NGRAM_LIMIT, NGRAM_WORDS, Overlap, measure_leakage
+from assay.data.prepare import PreparedText
 from assay.data.split import PartName
-from assay.generation.copied import Span, longest_shared
-from assay.generation.decode import stream
-from assay.generation.sampling import Sampling
-from assay.generation.variety import distance, distinct_shares, words_of
+from assay.generation.decode import Sampling, generate
+from assay.generation.diversity import hash_words_by_text, kolmogorov_smirnov_distance, measure_distinct_shares
+from assay.generation.shared_spans import SharedSpan, find_longest_shared
 from assay.models.base import Model
 
 QUANTILES = (0.1, 0.5, 0.9)
-LONGEST = 1024  # tokens in a sample at most, whatever the longest document has
-FEW = 30  # documents: fewer are no yardstick, and samples are set beside pieces of them
+MAX_TOKENS = 1024  # in a sample, whatever the longest document has
+MIN_DOCUMENTS = 30  # fewer are no baseline, and samples are compared with pieces of them
 LONGER = 1.5  # times the held-out documents' median span: more than text of one kind differs by
 LESS_VARIED = 0.8  # of the held-out documents' distinct bigrams
 
 
-class Text(NamedTuple):
+class TextSample(NamedTuple):
     """A sample or a held-out document, without its end token."""
 
     tokens: list[int]
@@ -40,60 +39,65 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What is known of some texts. Shares are of the texts unless said; None where the corpus has hardly any documents."""
+class SampleStatistics:
+    """Statistics of some texts. Shares are of the texts unless said otherwise; None where the corpus has hardly any documents."""
 
     texts: int
     ended: float | None
-    distinct_tokens: tuple[float, ...]  # n-grams that differ among all n-grams, n = 1 to 4; over equally many tokens on both sides
+    distinct_tokens: tuple[float, ...]  # distinct n-grams among all n-grams, n = 1 to 4; over equally many tokens on both sides
     distinct_words: tuple[float, ...]  # the same of words, in lower case
     verbatim: float | None  # equal to a training document, byte for byte
-    alike: float | None  # of the words of a training document, the verbatim ones included
+    near_verbatim: float | None  # of the words of a training document, the verbatim ones included
     passages: int  # spans of 13 words
-    known_passages: float  # of which this share occurs in training
-    copied_bytes: tuple[float, ...]  # quantiles of the longest span of each text that occurs in training
-    copied_longest: int
-    length_bytes: tuple[float, ...]  # quantiles
+    passages_in_training: float  # of which this share occurs in training
+    copied_bytes_quantiles: tuple[float, ...]  # quantiles of the longest span of each text that occurs in training
+    longest_copied_bytes: int
+    length_bytes_quantiles: tuple[float, ...]  # quantiles
     length_distance: float | None  # Kolmogorov and Smirnov's D between these lengths and the training documents'
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """The longest span that a sample has from training, and where it stands there."""
+class CopiedSpan:
+    """The longest span that a sample shares with the training text, and where it stands there."""
 
     span: str
     bytes: int
     document: int  # of the training part, from 0
     group: str | None  # such as the book
-    byte: int  # of that document, from 0
+    start_byte: int  # of that document, from 0
 
 
 @dataclass(frozen=True)
-class Quality:
-    """The figures of samples and of held-out documents side by side."""
+class SampleQuality:
+    """The statistics of samples and of held-out documents."""
 
-    samples: Figures
-    held_out: Figures
-    longest_copy: Copy | None
-    limit: int  # tokens in a text at most
+    samples: SampleStatistics
+    held_out: SampleStatistics
+    longest_copy: CopiedSpan | None
+    token_limit: int  # tokens in a text at most
 
     @cached_property
     def verdict(self) -> str:
-        """In one sentence: memorised, monotonous or neither."""
+        """Say in one sentence whether the samples are memorised, repetitive or neither."""
         ours, theirs = self.samples, self.held_out
         both = (ours.texts, theirs.texts)
-        if ours.alike is not None and theirs.alike is not None and _exceeds(ours.alike, theirs.alike, DOCUMENT_LIMIT, both):
+        if (
+            ours.near_verbatim is not None
+            and theirs.near_verbatim is not None
+            and _exceeds(ours.near_verbatim, theirs.near_verbatim, DOCUMENT_LIMIT, both)
+        ):
             return (
-                f"It memorised: {ours.alike:.1%} of its samples are training documents, against {theirs.alike:.1%} of held-out documents."
+                f"It memorised: {ours.near_verbatim:.1%} of its samples are training documents, "
+                f"against {theirs.near_verbatim:.1%} of held-out documents."
             )
-        if ours.passages and _exceeds(ours.known_passages, theirs.known_passages, RUN_LIMIT, both):
+        if ours.passages and _exceeds(ours.passages_in_training, theirs.passages_in_training, NGRAM_LIMIT, both):
             return (
-                f"It memorised passages: {ours.known_passages:.1%} of its spans of {RUN} words occur in training, "
-                f"against {theirs.known_passages:.1%} of those in held-out documents."
+                f"It memorised passages: {ours.passages_in_training:.1%} of its spans of {NGRAM_WORDS} words occur in training, "
+                f"against {theirs.passages_in_training:.1%} of those in held-out documents."
             )
-        spans = f"half its samples share {ours.copied_bytes[1]:,.0f} bytes or more with training, half the held-out documents "
-        spans += f"{theirs.copied_bytes[1]:,.0f}"
-        if ours.copied_bytes[1] > LONGER * theirs.copied_bytes[1]:
+        spans = f"half its samples share {ours.copied_bytes_quantiles[1]:,.0f} bytes or more with training, half the held-out documents "
+        spans += f"{theirs.copied_bytes_quantiles[1]:,.0f}"
+        if ours.copied_bytes_quantiles[1] > LONGER * theirs.copied_bytes_quantiles[1]:
             return f"It copies longer spans than this kind of text repeats: {spans}."
         if ours.distinct_words[1] < LESS_VARIED * theirs.distinct_words[1]:
             return (
@@ -110,92 +114,94 @@ class Quality:
             "held_out": asdict(self.held_out),
             "longest_copy": None if self.longest_copy is None else asdict(self.longest_copy),
             "quantiles": QUANTILES,
-            "limit_tokens": self.limit,
+            "limit_tokens": self.token_limit,
         }
 
 
-def write(model: Model, prepared: Prepared, count: int, limit: int, sampling: Sampling, seed: int) -> list[Text]:
-    """`count` samples of at most `limit` tokens, each from an empty beginning."""
+def generate_samples(model: Model, prepared: PreparedText, count: int, limit: int, sampling: Sampling, seed: int) -> list[TextSample]:
+    """Generate `count` samples of at most `limit` tokens, each from an empty beginning."""
     tokenizer = prepared.tokenizer
-    steps = list(stream(model, [], count, limit, sampling, seed, end=tokenizer.end))
-    return [_text(row, tokenizer.end, prepared) for row in torch.stack(steps, dim=1).tolist()]
+    steps = list(generate(model, [], count, limit, sampling, seed, end=tokenizer.end_id))
+    return [_make_sample(row, prepared) for row in torch.stack(steps, dim=1).tolist()]
 
 
-def hold_out(prepared: Prepared, count: int, limit: int, seed: int) -> list[Text]:
-    """`count` validation documents drawn at random, or all where there are fewer; pieces of `limit` tokens where a text is hardly cut."""
-    part, draw = prepared.parts["validation"], numpy_stream(seed, "evaluation")
+def draw_held_out(prepared: PreparedText, count: int, limit: int, seed: int) -> list[TextSample]:
+    """Draw `count` validation documents, or all where there are fewer; pieces of `limit` tokens where the text is hardly divided."""
+    part, draw = prepared.parts["validation"], numpy_generator(seed, "evaluation")
     if has_documents(prepared):
-        starts = part.offsets[np.sort(draw.permutation(part.documents)[:count])]
+        starts = part.offsets[np.sort(draw.permutation(part.document_count)[:count])]
         stops = part.offsets[np.searchsorted(part.offsets, starts, side="right")]
     else:
         starts = np.sort(draw.integers(0, max(1, part.target_count - limit), count))
         stops = starts + limit
     return [
-        _text(part.tokens[start : min(stop, start + limit)].tolist(), prepared.tokenizer.end, prepared)
+        _make_sample(part.tokens[start : min(stop, start + limit)].tolist(), prepared)
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
     ]
 
 
-def has_documents(prepared: Prepared) -> bool:
-    """Whether the text consists of documents: each ends, and there are enough of them to set samples beside."""
+def has_documents(prepared: PreparedText) -> bool:
+    """Whether the text consists of documents: each ends, and there are enough of them to compare samples with."""
     part = prepared.parts["validation"]
-    return part.ends and part.documents >= FEW
+    return part.has_end_tokens and part.document_count >= MIN_DOCUMENTS
 
 
-def longest_document(prepared: Prepared) -> int:
-    """Tokens of the longest training document with its end token, or as many as a sample may have."""
-    return min(LONGEST, int(np.diff(prepared.parts["train"].offsets).max()))
+def longest_document_tokens(prepared: PreparedText) -> int:
+    """Count the tokens of the longest training document with its end token, or as many as a sample may have."""
+    return min(MAX_TOKENS, int(np.diff(prepared.parts["train"].offsets).max()))
 
 
-def assess(samples: Sequence[Text], held_out: Sequence[Text], prepared: Prepared, limit: int) -> Quality:
-    """All figures of both. Reads the training text about 15 times."""
+def assess_quality(samples: Sequence[TextSample], held_out: Sequence[TextSample], prepared: PreparedText, limit: int) -> SampleQuality:
+    """Measure the statistics of both. Reads the training text about 15 times."""
     sides = (samples, held_out)
-    overlaps = measure(_parts(prepared, samples, held_out))
-    training = prepared.raw("train")
-    spans = longest_shared([text.bytes for side in sides for text in side], training)
-    lengths = _document_bytes(prepared, limit)
-    tokens = distinct_shares([[text.tokens for text in side] for side in sides])
-    spelt = distinct_shares([words_of([text.bytes for text in side]) for side in sides])
-    found = [
-        _figures(sides[0], overlaps.validation, spans[: len(samples)], lengths),
-        _figures(sides[1], overlaps.test, spans[len(samples) :], lengths),
-    ]
-    for index, (of_tokens, of_words) in enumerate(zip(tokens, spelt, strict=True)):
-        found[index] |= {"distinct_tokens": of_tokens, "distinct_words": of_words}
-    longest = max(spans[: len(samples)], key=lambda span: span.length)
-    return Quality(Figures(**found[0]), Figures(**found[1]), _copy(longest, training, prepared), limit)
+    raw = [[text.bytes for text in side] for side in sides]
+    parts: dict[PartName, Sequence[bytes]] = {"train": list(prepared.documents("train")), "validation": raw[0], "test": raw[1]}
+    leakage = measure_leakage(parts)  # of the samples and the held-out documents in the places of validation and test
+    training = prepared.raw_text("train")
+    spans = find_longest_shared([*raw[0], *raw[1]], training)
+    spans_of_sides = (spans[: len(samples)], spans[len(samples) :])
+    lengths = _measure_document_bytes(prepared, limit)
+    distinct_tokens = measure_distinct_shares([[text.tokens for text in side] for side in sides])
+    distinct_words = measure_distinct_shares([hash_words_by_text(texts) for texts in raw])
+    ours, theirs = (
+        _compute_statistics(*side, lengths)
+        for side in zip(sides, (leakage.validation, leakage.test), spans_of_sides, distinct_tokens, distinct_words, strict=True)
+    )
+    longest = max(spans_of_sides[0], key=lambda span: span.length)
+    return SampleQuality(ours, theirs, _locate_copy(longest, training, prepared), limit)
 
 
-def _text(tokens: list[int], end: int, prepared: Prepared) -> Text:
+def _make_sample(tokens: list[int], prepared: PreparedText) -> TextSample:
+    end = prepared.tokenizer.end_id
     kept = tokens[: tokens.index(end)] if end in tokens else tokens
-    return Text(kept, prepared.tokenizer.decode(kept), end in tokens)
+    return TextSample(kept, prepared.tokenizer.decode(kept), end in tokens)
 
 
-def _parts(prepared: Prepared, samples: Sequence[Text], held_out: Sequence[Text]) -> dict[PartName, Sequence[bytes]]:
-    """The samples and the held-out documents in the places of validation and test, for the leakage report's measure."""
-    training = list(prepared.text("train"))
-    return {"train": training, "validation": [text.bytes for text in samples], "test": [text.bytes for text in held_out]}
-
-
-def _figures(texts: Sequence[Text], overlap: Overlap, spans: Sequence[Span], lengths: npt.NDArray[np.int64] | None) -> dict[str, Any]:
+def _compute_statistics(
+    texts: Sequence[TextSample], overlap: Overlap, spans: Sequence[SharedSpan], distinct_tokens: tuple[float, ...],
+    distinct_words: tuple[float, ...], lengths: npt.NDArray[np.int64] | None,
+) -> SampleStatistics:  # fmt: skip
+    """Compute the statistics of one side; `lengths` are those of the training documents, None where the text has none."""
     own = np.array([len(text.bytes) for text in texts])
     documents = lengths is not None
-    return {
-        "texts": len(texts),
-        "ended": float(np.mean([text.ended for text in texts])) if documents else None,
-        "verbatim": overlap.equal_share if documents else None,
-        "alike": overlap.alike_share if documents else None,
-        "passages": overlap.runs,
-        "known_passages": overlap.run_share,
-        "copied_bytes": _quantiles([span.length for span in spans]),
-        "copied_longest": max(span.length for span in spans),
-        "length_bytes": _quantiles(own),
-        "length_distance": distance(own, lengths) if lengths is not None else None,
-    }
+    return SampleStatistics(
+        texts=len(texts),
+        ended=float(np.mean([text.ended for text in texts])) if documents else None,
+        distinct_tokens=distinct_tokens,
+        distinct_words=distinct_words,
+        verbatim=overlap.exact_duplicate_share if documents else None,
+        near_verbatim=overlap.near_duplicate_share if documents else None,
+        passages=overlap.ngrams,
+        passages_in_training=overlap.ngram_share,
+        copied_bytes_quantiles=_quantiles([span.length for span in spans]),
+        longest_copied_bytes=max(span.length for span in spans),
+        length_bytes_quantiles=_quantiles(own),
+        length_distance=kolmogorov_smirnov_distance(own, lengths) if lengths is not None else None,
+    )
 
 
-def _document_bytes(prepared: Prepared, limit: int) -> npt.NDArray[np.int64] | None:
-    """Bytes of each training document, cut at `limit` tokens; None where the text has none."""
+def _measure_document_bytes(prepared: PreparedText, limit: int) -> npt.NDArray[np.int64] | None:
+    """Measure the bytes of each training document, cut at `limit` tokens; None where the text has no documents."""
     part = prepared.parts["train"]
     if not has_documents(prepared):
         return None
@@ -214,13 +220,13 @@ def _quantiles(values: npt.ArrayLike) -> tuple[float, ...]:
     return tuple(np.quantile(np.asarray(values), QUANTILES).tolist())
 
 
-def _copy(span: Span, training: bytes, prepared: Prepared) -> Copy | None:
-    """The span, and the training document it stands in."""
+def _locate_copy(span: SharedSpan, training: bytes, prepared: PreparedText) -> CopiedSpan | None:
+    """Find the training document that a span stands in; None for an empty span."""
     if not span.length:
         return None
     part = prepared.parts["train"]
-    starts = np.cumsum(part.sizes) - part.sizes
-    document = int(np.searchsorted(starts, span.place, side="right")) - 1
+    starts = np.cumsum(part.byte_sizes) - part.byte_sizes
+    document = int(np.searchsorted(starts, span.training_start, side="right")) - 1
     group = None if part.groups is None else prepared.corpus.groups[part.groups[document]]
-    text = training[span.place : span.place + span.length].decode("utf-8", "replace")
-    return Copy(text, span.length, document, group, span.place - int(starts[document]))
+    text = training[span.training_start : span.training_start + span.length].decode("utf-8", "replace")
+    return CopiedSpan(text, span.length, document, group, span.training_start - int(starts[document]))

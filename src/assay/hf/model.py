@@ -1,15 +1,14 @@
-"""A local `transformers` model, GPT-2 or LLaMA, with its tokenizer, read so that it is scored as a model of Assay's own.
+"""Load a local `transformers` model, GPT-2 or LLaMA, with its tokenizer, so that it is scored like one of Assay's own.
 
 The library's own module computes the hidden states and its own output matrix reads them, so nothing is translated and nothing can be
 translated wrongly; a probe compares the logits with the library's. Nothing is downloaded and no code of the folder's is run.
 
-The text is read as such a model knows it: all of its bytes as tokens of text, newlines included, after one start token, which is not
-scored. A model of Assay's sees an end token where a document's newline is; here the newline is a newline.
+The text is read as the model was trained to read it: all of its bytes as tokens of text, newlines included, after one start token, which
+is not scored. A model of Assay's sees an end token where a document's newline is; here the newline is a newline.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,21 +21,18 @@ from torch import Tensor, nn
 
 from assay.core.config import Tree
 from assay.core.types import Output, Prediction, State
-from assay.errors import DataError, UserError
+from assay.errors import UserError
 from assay.models.base import Model
-from assay.text.bpe import letters
-from assay.text.corpus import raw_sha256
-from assay.text.store import Part
+from assay.text.spelling import BYTE_OF_LETTER, check_spelling, not_utf8_error, spell_byte_level, spell_sentencepiece
+from assay.text.token_files import TokenizedPart, make_part
 from assay.text.tokenizer import Ids, Tokenizer
 
 FORMATS = ("gpt2", "llama")
-BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how a SentencePiece vocabulary writes a byte
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # and a space
-PROBE = 8  # tokens on which the logits are compared
-CLOSE = 1e-4  # how far apart they may be: rounding only
+PROBE_LENGTH = 8  # tokens on which the logits are compared
+PROBE_TOLERANCE = 1e-4  # rounding only
 
 
-class Foreign(NamedTuple):
+class HfModel(NamedTuple):
     """A model and its tokenizer, as read from a folder."""
 
     model: "TransformersModel"
@@ -44,7 +40,7 @@ class Foreign(NamedTuple):
 
 
 class TransformersModel(Model):
-    """A causal model of the library's, without state: rows are read whole."""
+    """A causal model of the library, without state: rows are read whole."""
 
     def __init__(self, network: nn.Module, vocabulary: int, length: int) -> None:
         super().__init__()
@@ -53,7 +49,7 @@ class TransformersModel(Model):
         self.width = int(self.head.weight.shape[1])
 
     @property
-    def length(self) -> int:
+    def max_length(self) -> int:
         return self._length
 
     @property
@@ -66,15 +62,12 @@ class TransformersModel(Model):
 
 
 class FileTokenizer(Tokenizer):
-    """What a tokenizer.json says, without the tokens and the space that it would put around a text.
-
-    Encoding says for each document whether its bytes come back; a tokenizer that changes text is refused then.
-    """
+    """The tokenizer of a tokenizer.json, without the tokens and the space that it would put around a text."""
 
     def __init__(self, file: Path, vocabulary: int, start: int) -> None:
-        tree = _plain(json.loads(file.read_text(encoding="utf-8")))
+        tree = _remove_additions(json.loads(file.read_text(encoding="utf-8")))
         self.file, self.start = file, start
-        self.spellings = _spellings(tree, vocabulary, file)
+        self.token_bytes = _spell_vocabulary(tree, vocabulary, file)
         self._library = tokenizers.Tokenizer.from_str(json.dumps(tree))
         self._library.encode_special_tokens = True  # what spells a special token is text
 
@@ -84,53 +77,45 @@ class FileTokenizer(Tokenizer):
         return self.start
 
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
-        """The ids of each document. Raises DataError where they do not spell it."""
+        """Encode each document. Raises DataError where its ids do not spell it."""
         try:
             texts = [document.decode("utf-8") for document in documents]
         except UnicodeDecodeError as error:
-            raise DataError(f"byte {error.start} of the text is not UTF-8 ({error.reason}), and this tokenizer reads only that") from None
-        found = [np.array(encoded.ids, self.dtype) for encoded in self._library.encode_batch(texts, add_special_tokens=False)]
-        for number, (document, ids) in enumerate(zip(documents, found, strict=True)):
-            if (spelt := self.decode(ids)) != document:
-                raise DataError(_difference(self.file, number, document, spelt))
-        return found
+            raise not_utf8_error(error) from None
+        ids = [np.array(encoded.ids, self.dtype) for encoded in self._library.encode_batch(texts, add_special_tokens=False)]
+        check_spelling(self, documents, ids, f"{self.file}: ")
+        return ids
 
     def tree(self) -> Tree:
         """The kind and the hash of the file."""
         return {"kind": "transformers", "sha256": hashlib.sha256(self.file.read_bytes()).hexdigest()}
 
 
-def open_folder(folder: Path) -> Foreign:
-    """The model and the tokenizer in a folder. Raises UserError where there is none of a known format."""
-    config = _config(folder)
+def load_hf_model(folder: Path) -> HfModel:
+    """Load the model and the tokenizer in a folder. Raises UserError where there is none of a known format."""
+    config = _read_config(folder)
     length = int(config.get("n_positions") or config.get("max_position_embeddings") or 0)
-    network = _network(folder)
+    network = _load_network(folder)
     vocabulary = int(config["vocab_size"])
     model = TransformersModel(network, vocabulary, length).eval()
     with torch.inference_mode():
-        probe = torch.arange(min(PROBE, vocabulary, length)).unsqueeze(0)
+        probe = torch.arange(min(PROBE_LENGTH, vocabulary, length)).unsqueeze(0)
         apart = float((model(probe).logits - network(input_ids=probe).logits).abs().max())
-    if not apart <= CLOSE:
-        raise UserError(f"--hf: {folder}: its logits are more than its output matrix makes of its hidden states (by {apart:.3g}); not read")
-    return Foreign(model, FileTokenizer(folder / "tokenizer.json", vocabulary, _start(config, folder)))
+    if not apart <= PROBE_TOLERANCE:
+        raise UserError(
+            f"--hf: {folder}: its logits are not its output matrix times its hidden states (they differ by {apart:.3g}); not read"
+        )
+    return HfModel(model, FileTokenizer(folder / "tokenizer.json", vocabulary, _find_start(config, folder)))
 
 
-def read_text(tokenizer: Tokenizer, documents: Sequence[bytes], separator: bytes, groups: Sequence[int] | None = None) -> Part:
-    """Documents as a text to be scored, each with its separator as text. Raises DataError for an empty text or a lossy tokenizer."""
-    ids = tokenizer.encode([document + separator for document in documents])
-    if not any(map(len, ids)):
-        raise DataError("the text is empty; there is nothing to score")
-    return Part(
-        tokens=np.concatenate(ids),
-        offsets=np.cumsum([0, *map(len, ids)]),
-        sizes=np.array([len(document) + len(separator) for document in documents], dtype=np.int64),
-        groups=None if groups is None else np.array(groups, dtype=np.int64),
-        sha256=raw_sha256(documents, separator),
-        ends=False,
-    )
+def encode_documents(
+    tokenizer: Tokenizer, documents: Sequence[bytes], separator: bytes, groups: Sequence[int] | None = None
+) -> TokenizedPart:
+    """Encode documents, each with its separator as text. Raises DataError for an empty text or a tokenizer that changes it."""
+    return make_part(documents, separator, tokenizer.encode([document + separator for document in documents]), groups)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise UserError(f"--hf: {folder / name} is missing; save model and (fast) tokenizer there with save_pretrained")
@@ -144,40 +129,40 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _network(folder: Path) -> nn.Module:
+def _load_network(folder: Path) -> nn.Module:
     try:
         import transformers  # noqa: PLC0415 (optional, and slow to import)
     except ImportError:
         raise UserError("--hf: needs transformers; install it with `pip install 'assay[huggingface]'`") from None
     transformers.utils.logging.disable_progress_bar()
     try:
-        found, told = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        loaded, info = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as broken:
         raise UserError(f"--hf: the model in {folder} cannot be read: {str(broken).splitlines()[0]}") from None
-    if missing := sorted(told["missing_keys"]):  # the library would fill them at random
+    if missing := sorted(info["missing_keys"]):  # the library would fill them at random
         raise UserError(f"--hf: {folder} holds no weights called {missing[0]} ({len(missing)} are missing); save the model there again")
-    network: nn.Module = found.float()
+    network: nn.Module = loaded.float()
     return network
 
 
-def _start(config: Mapping[str, Any], folder: Path) -> int:
-    """The id that a text begins with: the start token or, where the format has none, the end token."""
+def _find_start(config: Mapping[str, Any], folder: Path) -> int:
+    """Find the id that a text begins with: the start token or, where the format has none, the end token."""
     for name in ("bos_token_id", "eos_token_id"):
         if isinstance(found := config.get(name), int):
             return found
     raise UserError(f"--hf: {folder / 'config.json'} names no bos_token_id and no eos_token_id, and a text must begin with something")
 
 
-def _plain(tree: Any) -> Any:
-    """A tokenizer's description without what would be put before a text, cut off or padded."""
+def _remove_additions(tree: Any) -> Any:
+    """Remove from a tokenizer's description what would be put before a text, cut off or padded."""
     if isinstance(tree, list):
-        return [_plain(item) for item in tree if not (isinstance(item, dict) and item.get("type") == "Prepend")]
+        return [_remove_additions(item) for item in tree if not (isinstance(item, dict) and item.get("type") == "Prepend")]
     if not isinstance(tree, dict):
         return tree
     changes: dict[str, Any] = {"add_prefix_space": False, "prepend_scheme": "never", "truncation": None, "padding": None}
     if isinstance(normalizer := tree.get("normalizer"), dict) and normalizer.get("type") == "Prepend":
         changes["normalizer"] = None
-    return {key: value if key == "vocab" else changes[key] if key in changes else _plain(value) for key, value in tree.items()}
+    return {key: value if key == "vocab" else changes[key] if key in changes else _remove_additions(value) for key, value in tree.items()}
 
 
 def _has_type(tree: Any, kind: str) -> bool:
@@ -187,31 +172,20 @@ def _has_type(tree: Any, kind: str) -> bool:
     return isinstance(tree, list) and any(_has_type(part, kind) for part in tree)
 
 
-def _spellings(tree: Mapping[str, Any], vocabulary: int, file: Path) -> list[bytes]:
-    """[V] the bytes of each token; of no bytes where the vocabulary is padded. Raises UserError for a tokenizer of another kind."""
+def _spell_vocabulary(tree: Mapping[str, Any], vocabulary: int, file: Path) -> list[bytes]:
+    """Spell each token in bytes, [V]; in no bytes where the vocabulary is padded. Raises UserError for a tokenizer of another kind."""
     model = tree["model"]
     if model.get("type") != "BPE":
         raise UserError(f"--hf: {file} holds a tokenizer of type {model.get('type')}; byte pair encoding is read")
     by_bytes = _has_type([tree.get("pre_tokenizer"), tree.get("decoder")], "ByteLevel")
-    byte_of = {letter: byte for byte, letter in enumerate(letters())}
 
     def spell(token: str) -> bytes:
-        if by_bytes:
-            return bytes(byte_of[letter] for letter in token) if byte_of.keys() >= set(token) else token.encode()
-        found = BYTE.fullmatch(token)
-        return bytes([int(found[1], 16)]) if found else token.replace(SPACE, " ").encode()
+        if not by_bytes:
+            return spell_sentencepiece(token)
+        return spell_byte_level(token) if BYTE_OF_LETTER.keys() >= set(token) else token.encode()
 
     spelt = {index: spell(token) for token, index in model["vocab"].items()}
     spelt |= {token["id"]: token["content"].encode() for token in tree.get("added_tokens", ())}
     if max(spelt) >= vocabulary:
         raise UserError(f"--hf: {file} has token {max(spelt)}, and the model knows {vocabulary}; they do not belong together")
     return [spelt.get(index, b"") for index in range(vocabulary)]
-
-
-def _difference(file: Path, number: int, document: bytes, spelt: bytes) -> str:
-    """Where a tokenizer changes a text."""
-    same = next((at for at, (a, b) in enumerate(zip(document, spelt, strict=False)) if a != b), min(len(document), len(spelt)))
-    return (
-        f"{file}: this tokenizer changes text, so no figure of all bytes can be had: byte {same} of document {number}, "
-        f"{document[same : same + 12]!r}, comes back as {spelt[same : same + 12]!r}; use a tokenizer without normalisation"
-    )

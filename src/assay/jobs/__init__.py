@@ -1,1 +1,1 @@
-"""What makes many runs: jobs, workers, pools, and a Slurm cluster to send them to."""
+"""Making many runs: jobs, workers, pools, and a Slurm cluster to send them to."""

@@ -1,34 +1,48 @@
-"""A folder of runs: which of them are finished, failed, being made, or still to be made.
+"""A folder of runs: which of them are finished, failed, running, or still to be made.
 
-The runs themselves, and the locks of whoever makes them, are all that is known: no server, no database.
+The runs themselves and the locks of the workers are all that is known: no server, no database.
 
 <run>/          a run's directory, with what it printed in log.txt
 jobs/<run>.toml the whole config of each run: `assay train jobs/<run>.toml` repeats it
-locks/          held by whoever makes a run
+locks/          held by the worker that makes a run
 workers.log     what the workers of pools printed
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal
+from typing import Generic, Literal, TypeVar
 
+from assay.core import recipe
 from assay.core.config import Tree
-from assay.jobs.job import Job, JobType
-from assay.runs.checkpoint_ref import steps_in
+from assay.core.files import write_text
+from assay.core.recipe import read_toml
+from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
-from assay.runs.lock import is_held
-from assay.tracking.follow import last_line
+from assay.runs.lock import is_locked
+from assay.tracking.monitor import read_last_line
 
-LOCKS, LOG, WORKERS_LOG = "locks", "log.txt", "workers.log"
+JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
 
 JobState = Literal["finished", "failed", "running", "interrupted", "waiting"]
+Report = Callable[[str], None]  # shows a sentence on what is happening
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run to be made, with its whole config. A subclass keeps beside it what the run is for."""
+
+    run: str  # its name, and that of its directory
+    config: Tree
+
+
+JobType = TypeVar("JobType", bound=Job)
 
 
 @dataclass(frozen=True, slots=True)
 class JobStatus(Generic[JobType]):
-    """Where the run of a job stands. `running` means that somebody holds its lock; a process that was killed holds none."""
+    """How far the run of a job is. `running` means that a process holds its lock; one that was killed holds none."""
 
     job: JobType
     state: JobState
@@ -42,7 +56,7 @@ class JobStatus(Generic[JobType]):
 
 @dataclass(frozen=True, slots=True)
 class JobFolder:
-    """Where the runs of some jobs are."""
+    """A folder with the runs of some jobs."""
 
     path: Path
 
@@ -51,29 +65,50 @@ class JobFolder:
         return RunDirectory(self.path / job.run)
 
     def lock(self, name: str) -> Path:
-        """The file that whoever makes a run locks."""
+        """The file that the worker which makes a run locks."""
         return self.path / LOCKS / f"{name}.lock"
 
     def log(self, job: Job) -> Path:
         """What the run printed."""
         return self.path / job.run / LOG
 
+    def read_config(self, run: str) -> Tree:
+        """Read the config of a run from its file, in today's words."""
+        return read_toml(self.path / JOBS / f"{run}.toml")
+
+    def write_config(self, job: Job) -> None:
+        """Write the config of a run, unless it is there: its name holds the digest of what is in it."""
+        file = self.path / JOBS / f"{job.run}.toml"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, recipe.to_toml(job.config))
+
     def ended(self, job: Job) -> bool:
         """Whether a run is finished or has failed, so that nobody has to make it."""
         return self.run(job).status().get("state") in ("finished", "failed")
 
-    def status_of(self, job: JobType) -> JobStatus[JobType]:
-        """Where the run of a job stands."""
+    def read_status(self, job: JobType) -> JobStatus[JobType]:
+        """Read how far the run of a job is."""
         status = self.run(job).status()
         if status["state"] in ("finished", "failed"):
             return JobStatus(job, status["state"], status)
-        if is_held(self.lock(job.run)):
-            made = last_line(self.run(job).path / TIMINGS) or {}  # the status tells of the last checkpoint, which may be long ago
+        if is_locked(self.lock(job.run)):
+            made = read_last_line(self.run(job).path / TIMINGS) or {}  # the status is of the last checkpoint, which may be long ago
             return JobStatus(job, "running", {**status, "step": max(status.get("step", 0), made.get("step", 0))})
-        saved = (self.run(job).path / CONFIG).is_file() and steps_in(self.run(job).checkpoints)
+        saved = (self.run(job).path / CONFIG).is_file() and list_steps(self.run(job).checkpoints)
         return JobStatus(job, "interrupted" if saved else "waiting", status)
 
 
-def counts(statuses: Iterable[JobStatus[JobType]]) -> Counter[JobState]:
-    """How many runs are in each state."""
+def count_states(statuses: Iterable[JobStatus[JobType]]) -> Counter[JobState]:
+    """Count the runs in each state."""
     return Counter(status.state for status in statuses)
+
+
+def find_marked_folder(reference: str, folder: Path, marker: str) -> Path | None:
+    """Find the folder that holds the file `marker`, by its path or by its name in `folder`; None where there is none."""
+    return next((path.resolve() for path in (Path(reference), folder / reference) if (path / marker).is_file()), None)
+
+
+def list_marked_folders(folder: Path, marker: str) -> list[Path]:
+    """List the folders in a folder that hold the file `marker`, by name."""
+    return [path.parent for path in sorted(folder.glob(f"*/{marker}"))]

@@ -2,7 +2,7 @@
 
 A job is a batch script that Slurm starts on a node; there it calls one function in as many processes as the job has, joined through
 torch.distributed. When its time ends, or when it has to make room, the job gets SIGUSR1: the run saves and stops with `Interrupted`, and
-the job is put back into the queue, from where it calls the same function again. So the function has to go on with what it finds done.
+the job is put back into the queue, from where it calls the same function again. So the function has to resume what it finds.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from assay.errors import OUT_OF_MEMORY, AssayError, ConfigError, Interrupted, UserError, out_of_memory
+from assay.errors import OUT_OF_MEMORY, AssayError, ConfigError, Interrupted, UserError, is_out_of_memory
 from assay.jobs.launch import LaunchConfig
 
 FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below the ports that systems hand out by themselves
@@ -37,7 +37,7 @@ def require_slurm() -> None:
 
 
 def submit(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], config: LaunchConfig, folder: Path, name: str) -> list[str]:
-    """Send one job for each tuple of arguments, several as one array; the ids of the jobs. Raises UserError where Slurm refuses.
+    """Send one job for each tuple of arguments, several as one array; returns the ids of the jobs. Raises UserError where Slurm refuses.
 
     The function has to be importable on the nodes; scripts and logs are written to `folder`, which they have to see as well.
     """
@@ -46,77 +46,75 @@ def submit(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], c
     from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
 
     executor = SlurmExecutor(folder.resolve(), max_num_timeout=config.requeues)
-    executor.update_parameters(**parameters(config, name, len(arguments)))
-    task = Task(function)
+    executor.update_parameters(**make_parameters(config, name, len(arguments)))
+    task = SlurmTask(function)
     try:
         with contextlib.redirect_stderr(io.StringIO()), executor.batch():
             jobs = [executor.submit(task, *values) for values in arguments]
     except (FailedJobError, FailedSubmissionError) as refused:
-        said = str(refused).strip().removeprefix("sbatch: error: ").splitlines() or ["without a word"]
-        raise ConfigError("launch", f"sbatch refused: {said[0]}; change it with --launch KEY=VALUE or in the table [launch]") from None
+        lines = str(refused).strip().removeprefix("sbatch: error: ").splitlines() or ["without a reason"]
+        raise ConfigError("launch", f"sbatch refused: {lines[0]}; change it with --launch KEY=VALUE or in the table [launch]") from None
     return [job.job_id for job in jobs]
 
 
-def log_of(folder: Path, job: str) -> Path:
-    """Where a job writes what its first process prints."""
+def submit_workers(
+    worker: Callable[[Path, Path | None], Any], folder: Path, data_dir: Path | None, launch: LaunchConfig, count: int
+) -> list[str]:
+    """Submit so many workers of a folder of jobs; the ids of the jobs. Raises UserError."""
+    values = (folder, None if data_dir is None else data_dir.resolve())
+    return submit(worker, [values] * count, launch, folder / "slurm", folder.name)
+
+
+def log_path(folder: Path, job: str) -> Path:
+    """The file into which a job writes what its first process prints."""
     return folder.resolve() / f"{job}_0_log.out"
 
 
-def parameters(config: LaunchConfig, name: str, jobs: int) -> dict[str, Any]:
-    """The parameters of submitit's Slurm executor; those that are None are left to the cluster."""
+def make_parameters(config: LaunchConfig, name: str, jobs: int) -> dict[str, Any]:
+    """Make the parameters of submitit's Slurm executor; what the config leaves out is left to the cluster."""
     setup = ["export SUBMITIT_PREEMPT_SIGNAL=USR1", *config.setup]
-    together = ["--kill-on-bad-exit=1"] if config.tasks > 1 else []  # else the others would wait for the one that failed
+    together = ["--kill-on-bad-exit=1"] if config.process_count > 1 else []  # else the others would wait for the one that failed
     cores = []
     if config.cpus is not None:
         setup.insert(0, f"export OMP_NUM_THREADS={config.cpus}")
         cores = [f"--cpus-per-task={config.cpus}"]  # since Slurm 22.05 srun does not take it from the job
     values = {
-        "job_name": name,
-        "partition": config.partition,
-        "time": max(1, round(60 * config.hours)),
-        "nodes": 1,
-        "ntasks_per_node": config.tasks,
-        "cpus_per_task": config.cpus,
-        "gpus_per_node": config.gpus or None,
-        "mem": None if config.memory_gb is None else f"{round(1024 * config.memory_gb)}M",
-        "account": config.account,
-        "qos": config.qos,
-        "array_parallelism": config.array or jobs,
-        "stderr_to_stdout": True,
-        "setup": setup,
-        "srun_args": [*cores, *together],
+        "job_name": name, "partition": config.partition, "account": config.account, "qos": config.qos,
+        "time": max(1, round(60 * config.hours)), "nodes": 1, "ntasks_per_node": config.process_count, "cpus_per_task": config.cpus,
+        "gpus_per_node": config.gpus or None, "mem": None if config.memory_gb is None else f"{round(1024 * config.memory_gb)}M",
+        "array_parallelism": config.array or jobs, "stderr_to_stdout": True, "setup": setup, "srun_args": [*cores, *together],
         "additional_parameters": {"signal": f"USR1@{config.notice}", "requeue": True, **config.extra},
-    }
+    }  # fmt: skip
     return {"wckey": None, **{key: value for key, value in values.items() if value is not None}}  # no key, where submitit has its name
 
 
-class Task:
-    """A function as a job calls it: with its processes joined, its errors told in a sentence, and called again after a requeue."""
+class SlurmTask:
+    """A function as a job calls it: it joins the processes, prints errors in a sentence, and is called again after a requeue."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, *arguments: Any) -> Any:
-        rank = _join()
+        rank = _join_processes()
         try:
             made = self.function(*arguments)
         except Interrupted as stopped:
-            print(f"assay: {stopped}", file=sys.stderr, flush=True)  # noqa: T201
+            _print_error(str(stopped))
             if stopped.signal == signal.SIGUSR1:
-                print("assay: the job goes back into the queue, and when it starts again it goes on by itself", file=sys.stderr, flush=True)  # noqa: T201
-                _queue_again()
+                _print_error("the job goes back into the queue, and when it starts again it resumes by itself")
+                _requeue()
                 if rank > 0:
                     return None  # a failure here would end the first process before it has done that
             sys.exit(stopped.exit_code)
         except Exception as error:
-            if not isinstance(error, AssayError) and not out_of_memory(error):
+            if not isinstance(error, AssayError) and not is_out_of_memory(error):
                 raise
             if rank == 0:
-                print(f"assay: error: {error if isinstance(error, AssayError) else OUT_OF_MEMORY}", file=sys.stderr, flush=True)  # noqa: T201
+                _print_error(f"error: {error if isinstance(error, AssayError) else OUT_OF_MEMORY}")
             sys.exit(error.exit_code if isinstance(error, AssayError) else 1)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # all is done: no reason to start again, or to die of it while Python ends
         if "WORLD_SIZE" in os.environ:
-            atexit.register(_leave)
+            atexit.register(_exit_at_once)
         return made
 
     def checkpoint(self, *arguments: Any) -> Any:
@@ -126,38 +124,38 @@ class Task:
         return DelayedSubmission(self, *arguments)
 
 
-def _queue_again() -> None:
+def _print_error(text: str) -> None:
+    print(f"assay: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _requeue() -> None:
     """Hand the signal on to submitit, which in the first process queues the job again and exits, and in the others does nothing."""
     from submitit.core.utils import UncompletedJobError  # noqa: PLC0415
 
     try:
         signal.raise_signal(signal.SIGUSR1)
     except UncompletedJobError as refused:
-        print(f"assay: {refused} (launch.requeues)", file=sys.stderr, flush=True)  # noqa: T201
+        _print_error(f"{refused} (launch.requeues)")
     except subprocess.CalledProcessError as ended:
         if ended.returncode >= 0:
             raise
         # Slurm has queued the job, and was so quick to end this start of it that the command was killed before it could say so
 
 
-def _leave() -> None:
+def _exit_at_once() -> None:
     """End this process at once: while it is taken down, threads of torch.distributed now and then abort it, after all its work is done."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _join() -> int:
-    """Tell torch.distributed of the processes of this job, as torchrun would; the rank of this one."""
+def _join_processes() -> int:
+    """Set the variables with which torch.distributed joins the processes of this job, as torchrun would; returns the rank of this one."""
     from submitit import JobEnvironment  # noqa: PLC0415
 
     job = JobEnvironment()
     if job.num_tasks > 1:
-        os.environ |= {
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(FIRST_PORT + int(job.raw_job_id) % PORTS),
-            "RANK": str(job.global_rank),
-            "LOCAL_RANK": str(job.local_rank),
-            "WORLD_SIZE": str(job.num_tasks),
-        }
+        port = FIRST_PORT + int(job.raw_job_id) % PORTS
+        ranks = {"RANK": job.global_rank, "LOCAL_RANK": job.local_rank, "WORLD_SIZE": job.num_tasks}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **{name: str(value) for name, value in ranks.items()}}
     return job.global_rank

@@ -1,6 +1,7 @@
-"""What a model is: tokens and a state in, predictions and a state out."""
+"""The interface of every model: tokens and a state in, predictions and a new state out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +23,18 @@ class Model(nn.Module):
     width: int
 
     @property
-    def length(self) -> int | None:
-        """The longest text the model can read; None: any."""
+    def max_length(self) -> int | None:
+        """The longest text that the model can read; None: any."""
         return None
 
     @property
     def hidden_width(self) -> int:
-        """The size of what the readout reads."""
+        """The size of the hidden states that the readout reads."""
         return self.width
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """The sizes of the hidden states after each layer, which the model lets an objective look into; empty: it does not."""
+        """The sizes of the hidden states after each layer that an objective may read; empty: it may read none."""
         return ()
 
     @property
@@ -42,35 +43,35 @@ class Model(nn.Module):
         return True
 
     @property
-    def bounded(self) -> bool:
+    def bounded_state(self) -> bool:
         """Whether the state stops growing, so that it can be carried through a text of any length."""
         return False
 
     @property
     def reach(self) -> int | None:
-        """How many tokens before its last one a prediction can depend on, in the same way wherever they stand in a text.
+        """The number of tokens before the last one read that a prediction can depend on, in the same way at any position.
 
-        None: any number of them, or it matters where they stand.
+        None: any number of them, or their positions matter.
         """
         return None
 
     @property
-    def reports(self) -> Mapping[str, float]:
-        """The losses that layers report, with the weight at which each enters the total unless the objective says otherwise."""
+    def aux_loss_weights(self) -> Mapping[str, float]:
+        """The losses that layers report, with the weight of each in the total unless the objective sets another."""
         return {}
 
-    def another_layer(self) -> nn.Module:
-        """A block like the last one, for an objective, with weights yet to be drawn by `fill`. Raises ConfigError where there is none."""
+    def build_extra_block(self) -> nn.Module:
+        """Build a block like the last one for an objective, which draws its weights. Raises ConfigError where there is none."""
         raise ConfigError(
-            "objective", "adds blocks like the model's last one, and this model is not made of blocks; choose another of either"
+            "objective", "adds blocks like the model's last one, and this model is not made of blocks; choose another objective or model"
         )
 
-    def fill(self, part: nn.Module, generator: torch.Generator) -> None:
-        """Draw the weights of a part that is trained along with the model as the model's own are drawn."""
-        raise TypeError(f"{type(self).__name__} does not define fill")
+    def init_weights(self, part: nn.Module, generator: torch.Generator) -> None:
+        """Draw the weights of a part, the model itself or what is trained along with it, by the model's rule."""
+        raise TypeError(f"{type(self).__name__} does not define init_weights")
 
     def init_state(self, batch: int) -> State:
-        """The state before the first token of `batch` streams."""
+        """Return the state before the first token of `batch` streams."""
         raise TypeError(f"{type(self).__name__} does not define init_state")
 
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
@@ -78,9 +79,28 @@ class Model(nn.Module):
         raise TypeError(f"{type(self).__name__} does not define forward")
 
 
+@contextmanager
+def evaluation_mode(module: nn.Module | None) -> Iterator[None]:
+    """Put a module into evaluation mode, and afterwards each of its parts back into the mode it was in."""
+    modes = {} if module is None else {part: part.training for part in module.modules()}
+    try:
+        if module is not None:
+            module.eval()
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
 class ModelConfig(Config, family="model", package="assay.models"):
-    """The trunk of a model: how its layers are connected."""
+    """The architecture of a model: how its layers are connected."""
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
-        """The module with its weights as they begin, drawn from `generator`."""
-        raise TypeError(f"{type(self).__name__} does not define build")
+        """Build the model and draw its first weights from `generator`."""
+        model = self.build_module(vocabulary)
+        model.init_weights(model, generator)
+        return model
+
+    def build_module(self, vocabulary: int) -> Model:
+        """Build the model, its weights not yet drawn."""
+        raise TypeError(f"{type(self).__name__} does not define build_module")

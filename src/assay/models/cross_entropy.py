@@ -18,45 +18,47 @@ from torch import Tensor, nn
 CHUNK_ELEMENTS = 1 << 22  # logits held at a time (16 MB in float32): large enough for the matrix unit, small enough for a cache
 
 
-class Options(NamedTuple):
-    """What the total has besides cross-entropy."""
+class LossOptions(NamedTuple):
+    """The weights of what is added to cross-entropy."""
 
     smoothing: float = 0.0  # eps
     z_loss: float = 0.0  # c
 
 
-PLAIN = Options()
+DEFAULT_OPTIONS = LossOptions()
 
 
 class CrossEntropy(NamedTuple):
-    """A total to differentiate, and what it is made of, target by target and without a gradient."""
+    """A total to differentiate, and the losses of each target, without a gradient."""
 
     total: Tensor  # []
     nll: Tensor  # [.., N], CE
     uniform: Tensor | None  # [.., N], U; None: eps is 0
-    squared: Tensor | None  # [.., N], (ln Z)^2; None: c is 0
+    squared_log_z: Tensor | None  # [.., N], (ln Z)^2; None: c is 0
 
 
-class Head(NamedTuple):
-    """What makes logits of hidden states."""
+class HeadWeights(NamedTuple):
+    """The parameters that turn hidden states into logits."""
 
     matrix: Tensor  # [V, D], or [G, V, D] of G heads
     bias: Tensor | None = None  # [V], of one head
     soft_cap: float | None = None  # s
 
 
-def cross_entropy(hidden: Tensor, head: Head, target: Tensor, weight: Tensor, options: Options = PLAIN) -> CrossEntropy:
-    """The weighted sum over all targets; hidden [N, D] or [G, N, D], target and weight [N] or [G, N]."""
-    learners = [tensor for tensor in (hidden, head.matrix, head.bias) if tensor is not None]
-    learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learners)
+def cross_entropy(
+    hidden: Tensor, head: HeadWeights, target: Tensor, weight: Tensor, options: LossOptions = DEFAULT_OPTIONS
+) -> CrossEntropy:
+    """Sum the weighted cross-entropy over all targets; hidden [N, D] or [G, N, D], target and weight [N] or [G, N]."""
+    inputs = [tensor for tensor in (hidden, head.matrix, head.bias) if tensor is not None]
+    learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     weight = weight.to(torch.promote_types(hidden.dtype, torch.float32))
-    total, *values = _ChunkedCrossEntropy.apply(hidden, head.matrix, head.bias, target, weight, head.soft_cap, learning, *options)  # type: ignore[no-untyped-call]
+    total, *values = _ChunkedCrossEntropy.apply(hidden, head.matrix, head.bias, target, weight, head.soft_cap, learning, options)  # type: ignore[no-untyped-call]
     uniform = values.pop(1) if options.smoothing else None
     return CrossEntropy(total, values[0], uniform, values[1] if options.z_loss else None)
 
 
-def capped(logits: Tensor, soft_cap: float | None) -> Tensor:
-    """s tanh(z / s)."""
+def cap_logits(logits: Tensor, soft_cap: float | None) -> Tensor:
+    """Bound logits z by s tanh(z / s), where there is a cap s."""
     return logits if soft_cap is None else soft_cap * torch.tanh(logits / soft_cap)
 
 
@@ -77,53 +79,35 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         weight: Tensor,  # as target
         soft_cap: float | None,
         learning: bool,
-        smoothing: float,
-        z_loss: float,
+        options: LossOptions,
     ) -> tuple[Tensor, ...]:
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         with torch.autocast(kind, enabled=False):
             cast = matrix.to(dtype)
             rows = max(1, CHUNK_ELEMENTS // matrix.shape[:-1].numel())
-            values: list[tuple[Tensor, ...]] = []
+            chunks: list[tuple[Tensor, ...]] = []
             d_hidden = []
             d_matrix = torch.zeros_like(matrix, dtype=weight.dtype) if learning else None  # a sum over chunks, whatever W is in
             d_bias = torch.zeros_like(bias, dtype=weight.dtype) if learning and bias is not None else None
-            for rows_of_hidden, t, w in zip(hidden.split(rows, -2), target.split(rows, -1), weight.split(rows, -1), strict=True):
-                h = rows_of_hidden.to(dtype)
-                logits = capped(_logits(h, cast, bias).to(weight.dtype), soft_cap)
+            for h, t, w in zip(hidden.split(rows, -2), target.split(rows, -1), weight.split(rows, -1), strict=True):
+                h = h.to(dtype)  # noqa: PLW2901
+                logits = cap_logits(_logits(h, cast, bias).to(weight.dtype), soft_cap)
                 slope = None if soft_cap is None or not learning else 1 - (logits / soft_cap).square()
-                # exp and sum by hand: torch's log_softmax takes three times as long on a CPU
-                largest = logits.amax(-1, keepdim=True)
-                logits.sub_(largest)
-                at_target = logits.gather(-1, t.unsqueeze(-1))
-                mean = logits.mean(-1, keepdim=True) if smoothing else None
-                d_logits = logits.exp_()
-                mass = d_logits.sum(-1, keepdim=True)
-                log_mass = mass.log()
-                log_z = log_mass + largest if z_loss else None
-                found = [log_mass - at_target]
-                found += [] if mean is None else [log_mass - mean]
-                found += [] if log_z is None else [log_z.square()]
-                values.append(tuple(value.squeeze(-1) for value in found))
+                chunks.append(_chunk_losses(logits, t, w, options, learning))
                 if d_matrix is None:
                     continue
-                d_logits.mul_(mass.reciprocal_() if log_z is None else (1 + 2 * z_loss * log_z) / mass)
-                d_logits.scatter_add_(-1, t.unsqueeze(-1), d_logits.new_full((*t.shape, 1), smoothing - 1.0))
-                if smoothing:
-                    d_logits.sub_(smoothing / matrix.shape[-2])
-                d_logits.mul_(w.unsqueeze(-1))
                 if slope is not None:
-                    d_logits.mul_(slope)
+                    logits.mul_(slope)
                 if d_bias is not None:
-                    d_bias += d_logits.sum(0)
-                d_logits = d_logits.to(dtype)
+                    d_bias += logits.sum(0)
+                d_logits = logits.to(dtype)
                 d_hidden.append(d_logits @ cast)
                 d_matrix += d_logits.mT @ h
-            parts = [torch.cat(part, -1) for part in zip(*values, strict=True)]
+            parts = [torch.cat(part, -1) for part in zip(*chunks, strict=True)]
             ctx.save_for_backward(torch.cat(d_hidden, -2).to(hidden.dtype) if learning else None, d_matrix, d_bias)
         ctx.mark_non_differentiable(*parts)
-        factors = (1 - smoothing, *((smoothing,) if smoothing else ()), *((z_loss,) if z_loss else ()))
+        factors = (1 - options.smoothing, *(factor for factor in options if factor))
         each = parts[0] if len(parts) == 1 else torch.stack([f * part for f, part in zip(factors, parts, strict=True)]).sum(0)
         return (each * weight).sum(), *parts
 
@@ -131,11 +115,30 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_matrix, d_bias = ctx.saved_tensors
         scale = gradients[0]
-        return scale * d_hidden, scale * d_matrix, None if d_bias is None else scale * d_bias, *[None] * 6
+        return scale * d_hidden, scale * d_matrix, None if d_bias is None else scale * d_bias, *[None] * 5
+
+
+def _chunk_losses(logits: Tensor, target: Tensor, weight: Tensor, options: LossOptions, learning: bool) -> tuple[Tensor, ...]:
+    """Compute CE, and U and (ln Z)^2 where they are used, of logits [.., n, V], and overwrite these by the gradient if `learning`."""
+    largest = logits.amax(-1, keepdim=True)  # exp and sum by hand: torch's log_softmax takes three times as long on a CPU
+    logits.sub_(largest)
+    at_target = logits.gather(-1, target.unsqueeze(-1))
+    mean = logits.mean(-1, keepdim=True) if options.smoothing else None
+    mass = logits.exp_().sum(-1, keepdim=True)
+    log_mass = mass.log()
+    log_z = log_mass + largest if options.z_loss else None
+    losses = [log_mass - at_target, *([] if mean is None else [log_mass - mean]), *([] if log_z is None else [log_z.square()])]
+    if learning:
+        logits.mul_(mass.reciprocal_() if log_z is None else (1 + 2 * options.z_loss * log_z) / mass)
+        logits.scatter_add_(-1, target.unsqueeze(-1), logits.new_full((*target.shape, 1), options.smoothing - 1.0))
+        if options.smoothing:
+            logits.sub_(options.smoothing / logits.shape[-1])
+        logits.mul_(weight.unsqueeze(-1))
+    return tuple(loss.squeeze(-1) for loss in losses)
 
 
 def _logits(hidden: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-    """W h + b."""
+    """Compute W h + b."""
     if matrix.ndim == 3:
         return hidden @ matrix.mT
     return nn.functional.linear(hidden, matrix, None if bias is None else bias.to(hidden.dtype))

@@ -1,21 +1,20 @@
-"""From hidden states to losses, without the logits of a whole batch ever existing at once."""
+"""The readout: final norm and head, from hidden states to logits or straight to losses."""
 
 import torch
 from torch import Tensor, nn
 
 from assay.core.config import Config, setting
 from assay.core.types import Mean
-from assay.models.cross_entropy import PLAIN, CrossEntropy, Head, Options, capped, cross_entropy
-from assay.nn.embedding import FactorisedEmbedding
-from assay.nn.multiplier import Multiplier
+from assay.models.cross_entropy import DEFAULT_OPTIONS, CrossEntropy, HeadWeights, LossOptions, cap_logits, cross_entropy
+from assay.nn.linear import FactorisedEmbedding, Multiplier
 
 
 class HeadConfig(Config):
     """How hidden states become logits."""
 
-    tied: bool = setting(True, "the embedding table is the output matrix too", other=False, bites="cost")
-    bias: bool = setting(False, "a bias for each token", other=True, bites="cost")
-    soft_cap: float | None = setting(None, "s in s tanh(z / s), which bounds the logits (absent: unbounded)", other=0.1, gt=0)
+    tied: bool = setting(True, "the embedding table is the output matrix too", alternative=False, affects="cost")
+    bias: bool = setting(False, "a bias for each token", alternative=True, affects="cost")
+    soft_cap: float | None = setting(None, "s in s tanh(z / s), which bounds the logits (absent: unbounded)", alternative=0.1, gt=0)
 
 
 class Readout(nn.Module):
@@ -42,31 +41,31 @@ class Readout(nn.Module):
         return self._tied[0].weight if self.weight is None else self.weight
 
     def features(self, hidden: Tensor, norm: nn.Module | None = None) -> Tensor:
-        """What `matrix` multiplies, [..., D or E]; `norm` in place of the readout's own."""
+        """Compute the vectors [..., D or E] that `matrix` multiplies, with `norm` in place of the readout's own."""
         normed: Tensor = self.multiplier((self.norm if norm is None else norm)(hidden))
         if self._tied and isinstance(self._tied[0], FactorisedEmbedding):
             return self._tied[0].down(normed)
         return normed
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """The logits [..., V]."""
+        """Compute the logits [..., V]."""
         logits = nn.functional.linear(self.features(hidden), self.matrix, self.bias)
-        return capped(logits, self.soft_cap)
+        return cap_logits(logits, self.soft_cap)
 
     def cross_entropy(
-        self, hidden: Tensor, target: Tensor, weight: Tensor, options: Options = PLAIN, norm: nn.Module | None = None
+        self, hidden: Tensor, target: Tensor, weight: Tensor, options: LossOptions = DEFAULT_OPTIONS, norm: nn.Module | None = None
     ) -> CrossEntropy:
-        """The weighted sum over all targets, hidden [..., D], target and weight [...]; values come in the shape of `target`."""
+        """Sum the weighted cross-entropy over all targets, hidden [..., D], target and weight [...], without ever holding all logits."""
         rows = self.features(hidden, norm).flatten(0, -2)
-        found = cross_entropy(rows, Head(self.matrix, self.bias, self.soft_cap), target.flatten(), weight.flatten(), options)
-        nll, uniform, squared = (None if values is None else values.view(target.shape) for values in found[1:])
+        result = cross_entropy(rows, HeadWeights(self.matrix, self.bias, self.soft_cap), target.flatten(), weight.flatten(), options)
+        nll, uniform, squared = (None if values is None else values.view(target.shape) for values in result[1:])
         assert nll is not None
-        return CrossEntropy(found.total, nll, uniform, squared)
+        return CrossEntropy(result.total, nll, uniform, squared)
 
     def nll(self, hidden: Tensor, target: Tensor, weight: Tensor) -> tuple[Mean, Tensor]:
-        """-ln softmax(z)[target] in nats: the weighted mean over all targets and the values one by one.
+        """Compute -ln softmax(z)[target] in nats: the weighted mean over all targets, and the values of each.
 
         hidden [B, T, D], target and weight [B, T]. Only the mean carries a gradient.
         """
-        found = self.cross_entropy(hidden, target, weight)
-        return Mean(found.total, weight.sum()), found.nll
+        result = self.cross_entropy(hidden, target, weight)
+        return Mean(result.total, weight.sum()), result.nll

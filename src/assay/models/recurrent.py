@@ -1,11 +1,11 @@
-"""The recurrent trunk: embedding, cells of widths of their own one upon the other, readout.
+"""Recurrent models: embedding, a stack of recurrent cells, readout.
 
-The shape of Merity et al. (AWD-LSTM, arXiv 1708.02182). There are no blocks: no norm, no residual, no feed-forward. The last cell is as
-wide as the embedding, which a tied head needs. With `skip` the head reads the sum of what all cells give, as in Melis et al. (arXiv
-1909.01792 and their code), through a matrix where a cell is not as wide as the embedding.
+The shape of Merity et al. (AWD-LSTM, arXiv 1708.02182). There are no blocks: no norm, no residual, no feed-forward. Each cell has its own
+width; the last one is as wide as the embedding, which a tied head needs. With `skip` the head reads the sum of all cells' outputs, as in
+Melis et al. (arXiv 1909.01792 and their code), through a matrix where a cell is not as wide as the embedding.
 
 Dropout has two forms at each of three places: of elements, or locked, with one mask for all positions of a row. AWD-LSTM calls the locked
-ones dropouti, dropouth and dropout, and word dropout dropoute. None touches what a cell carries.
+ones dropouti, dropouth and dropout, and word dropout dropoute. None applies to the state of a cell.
 """
 
 from itertools import pairwise
@@ -16,40 +16,39 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from assay.core.config import Config, SerializeAsAny, setting
-from assay.core.types import Inside, Output, Prediction, State
+from assay.core.types import Internals, Output, Prediction, State
 from assay.errors import ConfigError
 from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
-from assay.nn.cell.base import CellConfig
-from assay.nn.cell.lstm import LstmConfig
+from assay.nn.cell import CellConfig, LstmConfig
 from assay.nn.dropout import Dropout, LockedDropout, word_dropout
 from assay.nn.init import FanInConfig, InitConfig
 from assay.nn.linear import Linear
 
 
-class LockedConfig(Config):
+class LockedDropoutConfig(Config):
     """Dropout with one mask for all positions of a row."""
 
-    embedding: float = setting(0.0, "of the embedded tokens", other=0.5, bites="training", ge=0, lt=1)
-    hidden: float = setting(0.0, "between cells", other=0.5, bites="training", ge=0, lt=1)
-    output: float = setting(0.0, "of what the head reads", other=0.5, bites="training", ge=0, lt=1)
+    embedding: float = setting(0.0, "of the embedded tokens", alternative=0.5, affects="training", ge=0, lt=1)
+    hidden: float = setting(0.0, "between cells", alternative=0.5, affects="training", ge=0, lt=1)
+    output: float = setting(0.0, "of what the head reads", alternative=0.5, affects="training", ge=0, lt=1)
 
 
 class RecurrentConfig(ModelConfig):
     """A stack of cells."""
 
     kind: Literal["recurrent"] = "recurrent"
-    width: int = setting(256, "size of the embedding and of the last cell D", other=24, bites="cost", ge=1)
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = setting((512,), "sizes of the cells before the last", other=(16, 40), bites="cost")
-    cell: SerializeAsAny[CellConfig] = setting(LstmConfig(), "what each cell computes", other={"kind": "lstm", "forget_bias": 0.5})
-    skip: bool = setting(False, "the head reads the sum of what all cells give", other=True)
-    head: HeadConfig = setting(HeadConfig(), "how hidden states become logits", other={"bias": True}, bites="cost")
-    init: SerializeAsAny[InitConfig] = setting(FanInConfig(embedding_std=0.1), "how the weights begin", other="normal")
-    word_dropout: float = setting(0.0, "dropout of words, all their occurrences in a call", other=0.5, bites="training", ge=0, lt=1)
-    embedding_dropout: float = setting(0.0, "dropout of the embedded tokens", other=0.5, bites="training", ge=0, lt=1)
-    hidden_dropout: float | None = setting(None, "dropout between cells (absent: as `dropout`)", other=0.5, bites="training", ge=0, lt=1)
-    dropout: float = setting(0.0, "dropout of what the head reads", other=0.5, bites="training", ge=0, lt=1)
-    locked: LockedConfig = setting(LockedConfig(), "dropout with one mask for all positions of a row", other={"output": 0.5})
+    width: int = setting(256, "size of the embedding and of the last cell D", alternative=24, affects="cost", ge=1)
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = setting((512,), "sizes of the earlier cells", alternative=(16, 40), affects="cost")
+    cell: SerializeAsAny[CellConfig] = setting(LstmConfig(), "what each cell computes", alternative={"kind": "lstm", "forget_bias": 0.5})
+    skip: bool = setting(False, "the head reads the sum of all cells' outputs", alternative=True)
+    head: HeadConfig = setting(HeadConfig(), "how hidden states become logits", alternative={"bias": True}, affects="cost")
+    init: SerializeAsAny[InitConfig] = setting(FanInConfig(embedding_std=0.1), "how the weights begin", alternative="normal")
+    word_dropout: float = setting(0.0, "dropout of words, all their occurrences in a call", alternative=0.5, affects="training", ge=0, lt=1)
+    embedding_dropout: float = setting(0.0, "dropout of the embedded tokens", alternative=0.5, affects="training", ge=0, lt=1)
+    hidden_dropout: float | None = setting(None, "dropout between cells (absent: dropout)", alternative=0.5, affects="training", ge=0, lt=1)
+    dropout: float = setting(0.0, "dropout of what the head reads", alternative=0.5, affects="training", ge=0, lt=1)
+    locked: LockedDropoutConfig = setting(LockedDropoutConfig(), "dropout with one mask for a whole row", alternative={"output": 0.5})
 
     tiny: ClassVar[dict[str, Any]] = {"hidden": (48,)}
 
@@ -61,10 +60,8 @@ class RecurrentConfig(ModelConfig):
             if is_set and not self.hidden:
                 raise ConfigError(path, "concerns cells before the last, and hidden = [] leaves none; leave it out or add cells")
 
-    def build(self, vocabulary: int, generator: torch.Generator) -> Model:
-        model = Recurrent(self, vocabulary)
-        model.fill(model, generator)
-        return model
+    def build_module(self, vocabulary: int) -> Model:
+        return Recurrent(self, vocabulary)
 
 
 class RecurrentState(NamedTuple):
@@ -96,15 +93,15 @@ class Recurrent(Model):
     def layer_widths(self) -> tuple[int, ...]:
         return self.sizes
 
-    def fill(self, part: nn.Module, generator: torch.Generator) -> None:
-        self.init.fill(part, len(self.sizes), self.width, generator)
+    def init_weights(self, part: nn.Module, generator: torch.Generator) -> None:
+        self.init.init_weights(part, len(self.sizes), self.width, generator)
 
     @property
     def masks_documents(self) -> bool:
         return False
 
     @property
-    def bounded(self) -> bool:
+    def bounded_state(self) -> bool:
         return True
 
     def init_state(self, batch: int) -> RecurrentState:
@@ -112,20 +109,21 @@ class Recurrent(Model):
 
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
         if documents is not None:
-            raise ConfigError("model", "is recurrent and cannot isolate documents inside a row; use plan=documents")
-        x = self._embedded(tokens)  # [B, T, D]
-        given, kept = [], []
+            raise ConfigError("model", "is recurrent and cannot isolate documents inside a row; use batches=documents")
+        x = self.embed(tokens)
+        outputs, kept = [], []
         for index, cell in enumerate(self.cells):
             x, after = cell(self.hidden_dropout(x) if index else x, None if state is None else state.cells[index])
-            given.append(x)
+            outputs.append(x)
             kept.append(after)
         if self.skips is not None:
-            x = x + sum(skip(before) for skip, before in zip(self.skips, given[:-1], strict=True))
-        inside = Inside(tuple(given)) if torch.is_grad_enabled() else None
+            x = x + sum(skip(before) for skip, before in zip(self.skips, outputs[:-1], strict=True))
+        internals = Internals(tuple(outputs)) if torch.is_grad_enabled() else None
         new = None if state is None else RecurrentState(state.stream + tokens.shape[1], tuple(kept))
-        return Output((Prediction("next", self.dropout(x), self.readout, 1),), new, {}, {}, inside)
+        return Output((Prediction("next", self.dropout(x), self.readout, 1),), new, {}, {}, internals)
 
-    def _embedded(self, tokens: Tensor) -> Tensor:
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embed tokens [B, T] -> [B, T, D], with dropout of words and of the embedding."""
         x = self.embedding(tokens)
         if self.training and self.word_dropout > 0:
             x = word_dropout(x, tokens, self.vocabulary, self.word_dropout)
@@ -134,4 +132,5 @@ class Recurrent(Model):
 
 
 def _skip(size: int, width: int) -> nn.Module:
+    """Build the map from a cell's output to the width of the embedding."""
     return nn.Identity() if size == width else Linear(size, width, bias=False)

@@ -20,7 +20,7 @@ class GeluConfig(ActivationConfig):
     """x Phi(x) (Hendrycks and Gimpel, arXiv 1606.08415); GPT-2 uses the tanh approximation, which is slower on a CPU."""
 
     kind: Literal["gelu"] = "gelu"
-    approximate: Literal["none", "tanh"] = setting("none", "exact, or GPT-2's tanh approximation", other="tanh")
+    approximate: Literal["none", "tanh"] = setting("none", "exact, or GPT-2's tanh approximation", alternative="tanh")
 
     def apply(self, x: Tensor) -> Tensor:
         return F.gelu(x, approximate=self.approximate)
@@ -61,7 +61,7 @@ class SoluConfig(ActivationConfig):
     """
 
     kind: Literal["solu"] = "solu"
-    norm: bool = setting(True, "the LayerNorm after it", other=False)
+    norm: bool = setting(True, "the LayerNorm after it", alternative=False)
 
     def apply(self, x: Tensor) -> Tensor:
         y = x * x.softmax(-1)

@@ -1,4 +1,4 @@
-"""One block of a trunk: x + mixer(norm(x)), then x + feed(norm(x)), or another rule by which branches join the stream."""
+"""One block of a model: x + mixer(norm(x)), then x + feedforward(norm(x)), or another rule by which branches join the stream."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,26 +8,24 @@ from torch import Tensor, nn
 from assay.core.config import Config, SerializeAsAny, setting
 from assay.core.types import State, add_means
 from assay.nn.dropout import Dropout
-from assay.nn.feed.base import FeedConfig
-from assay.nn.feed.mlp import MlpConfig
-from assay.nn.mixer.base import Extras, MixerConfig, Where
+from assay.nn.feedforward.base import FeedforwardConfig
+from assay.nn.feedforward.dense import MlpConfig
+from assay.nn.mixer.base import AuxOutputs, LayerInputs, MixerConfig
 from assay.nn.mixer.full import FullConfig
 from assay.nn.norm import LayerNormConfig, NormConfig
 from assay.nn.residual import Placement, PlainConfig, ResidualConfig
 
 
 class BlockConfig(Config):
-    """What one layer is made of."""
+    """The parts of one layer."""
 
-    mixer: SerializeAsAny[MixerConfig] = setting(FullConfig(), "how positions exchange information", other={"heads": 4})
-    feed: SerializeAsAny[FeedConfig] = setting(MlpConfig(), "what each position does alone", other="glu")
-    norm: SerializeAsAny[NormConfig] = setting(LayerNormConfig(), "the norm at the mixer and at the feed-forward", other="rms_norm")
-    placement: Placement = setting(
-        "pre", "norm of what enters a branch, of the sum after it, of what enters and leaves it, or no norm", other="post"
-    )
-    residual: SerializeAsAny[ResidualConfig] = setting(PlainConfig(), "how the branches join the stream", other="layer_scale")
-    mixer_dropout: float = setting(0.0, "dropout of the mixer's output", other=0.5, bites="training", ge=0, lt=1)
-    feed_dropout: float = setting(0.0, "dropout of the feed-forward's output", other=0.5, bites="training", ge=0, lt=1)
+    mixer: SerializeAsAny[MixerConfig] = setting(FullConfig(), "how positions exchange information", alternative={"heads": 4})
+    feedforward: SerializeAsAny[FeedforwardConfig] = setting(MlpConfig(), "how each position is transformed alone", alternative="glu")
+    norm: SerializeAsAny[NormConfig] = setting(LayerNormConfig(), "the norm at the mixer and at the feed-forward", alternative="rms_norm")
+    placement: Placement = setting("pre", "norm of a branch's input, of the sum after it, of input and output, or none", alternative="post")
+    residual: SerializeAsAny[ResidualConfig] = setting(PlainConfig(), "how the branches join the stream", alternative="layer_scale")
+    mixer_dropout: float = setting(0.0, "dropout of the mixer's output", alternative=0.5, affects="training", ge=0, lt=1)
+    feedforward_dropout: float = setting(0.0, "dropout of the feed-forward's output", alternative=0.5, affects="training", ge=0, lt=1)
 
     def model_post_init(self, context: Any) -> None:
         self.residual.check(self.placement)
@@ -52,30 +50,27 @@ class Block(nn.Module):
         self.residual = config.residual.build(width, layers)
         self.mixer_norm = nn.Identity() if self.placement == "none" else norm.build(width)
         self.mixer = config.mixer.build(width, layer)
-        self.feed_norm = nn.Identity() if self.placement == "none" else norm.build(width)
-        self.feed = config.feed.build(width)
-        self.mixer_output_norm, self.feed_output_norm = (
+        self.feedforward_norm = nn.Identity() if self.placement == "none" else norm.build(width)
+        self.feedforward = config.feedforward.build(width)
+        self.mixer_output_norm, self.feedforward_output_norm = (
             norm.build(width) if self.placement == "sandwich" else nn.Identity() for _ in range(2)
         )
-        self.mixer_dropout, self.feed_dropout = Dropout(config.mixer_dropout), Dropout(config.feed_dropout)
-        self.residual.mark(self.mixer, self.feed)
+        self.mixer_dropout, self.feedforward_dropout = Dropout(config.mixer_dropout), Dropout(config.feedforward_dropout)
+        self.residual.scale_branch_weights(self.mixer, self.feedforward)
 
     @property
-    def refused_outputs(self) -> Mapping[str, str]:
-        """Why a value of init.outputs does not go with this block."""
-        if self.placement == "sandwich":
-            return {
-                "zero": "is undone by the norm that follows with placement 'sandwich' as soon as anything is learned; set it to 'plain'"
-            }
-        return {}
+    def incompatible_outputs(self) -> Mapping[str, str]:
+        """Values of init.outputs that do not go with this block, and why."""
+        reason = "is undone by the norm that follows with placement 'sandwich' as soon as anything is learned; set it to 'plain'"
+        return {"zero": reason} if self.placement == "sandwich" else {}
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
         post = self.placement == "post"
-        x = self.residual.enter(x, where)
-        mixed, state, extras = self.mixer(x if post else self.mixer_norm(x), state, where)
-        x = self.residual.add(x, self.mixer_dropout(self.mixer_output_norm(mixed)), "mixer")
+        x = self.residual.prepare_input(x, inputs)
+        y, state, first = self.mixer(x if post else self.mixer_norm(x), state, inputs)
+        x = self.residual.add(x, self.mixer_dropout(self.mixer_output_norm(y)), "mixer")
         x = self.mixer_norm(x) if post else x
-        fed, more = self.feed(x if post else self.feed_norm(x))
-        x = self.residual.add(x, self.feed_dropout(self.feed_output_norm(fed)), "feed")
-        x = self.feed_norm(x) if post else x
-        return x, state, Extras(add_means(extras.losses, more.losses), add_means(extras.stats, more.stats), extras.value)
+        y, second = self.feedforward(x if post else self.feedforward_norm(x))
+        x = self.residual.add(x, self.feedforward_dropout(self.feedforward_output_norm(y)), "feedforward")
+        x = self.feedforward_norm(x) if post else x
+        return x, state, AuxOutputs(add_means(first.losses, second.losses), add_means(first.stats, second.stats), first.value)

@@ -1,4 +1,6 @@
-"""Dropout with one random byte an element (on a CPU the drawing of Bernoulli floats costs more than a layer's matrices), and its relatives.
+"""Dropout with one random byte for each element, locked dropout and word dropout.
+
+On a CPU, drawing Bernoulli floats would cost more than a layer's matrices, bytes are cheap.
 
 Locked dropout has one mask for all positions of a row (Gal and Ghahramani, arXiv 1512.05287); word dropout drops rows of the embedding
 table, each for all its occurrences in a call (the same paper; both as in AWD-LSTM, Merity et al., arXiv 1708.02182, sections 4.2 and 4.3).
@@ -18,7 +20,7 @@ def byte_mask(like: Tensor, keep: int) -> Tensor:
     return torch.lt(bytes_, keep, out=kept).mul_(256 / keep)  # a boolean made into bfloat16 afterwards takes ten times as long
 
 
-def drop_mask(like: Tensor, p: float) -> Tensor:
+def dropout_mask(like: Tensor, p: float) -> Tensor:
     """A tensor shaped and typed as `like`: 0 with probability p, elsewhere the number that makes the mean 1.
 
     On a CPU p is rounded to a multiple of 1/256, at least 1/256, and the scale is that of the rounded rate, so the mean is exact.
@@ -30,10 +32,10 @@ def drop_mask(like: Tensor, p: float) -> Tensor:
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x with each element dropped with probability p and the rest scaled up (Srivastava et al. 2014); p is rounded as in `drop_mask`."""
+    """x with each element dropped with probability p and the rest scaled up (Srivastava et al. 2014); p is rounded as in `dropout_mask`."""
     if not training or p == 0.0:
         return x
-    return x * drop_mask(x, p) if _by_bytes(x) else F.dropout(x, p)
+    return x * dropout_mask(x, p) if _by_bytes(x) else F.dropout(x, p)
 
 
 def _by_bytes(x: Tensor) -> bool:
@@ -42,7 +44,7 @@ def _by_bytes(x: Tensor) -> bool:
 
 def word_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float) -> Tensor:
     """Embedded tokens x [B, T, D] without those of dropped words, the rest scaled up: one mask over the vocabulary."""
-    return x * drop_mask(x.new_empty(vocabulary, 1), p)[tokens]
+    return x * dropout_mask(x.new_empty(vocabulary, 1), p)[tokens]
 
 
 class Dropout(nn.Module):
@@ -55,12 +57,14 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
+    @property
+    def rate(self) -> float:
+        """The rate now: p in training, 0 in evaluation."""
+        return self.p if self.training else 0.0
 
 
 class LockedDropout(Dropout):
     """x [B, T, D] times one mask [B, 1, D]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * drop_mask(x[:, :1], self.p) if self.training and self.p > 0 else x
+        return x * dropout_mask(x[:, :1], self.p) if self.training and self.p > 0 else x

@@ -1,4 +1,4 @@
-"""How the weights of a model begin.
+"""Initialisation of the weights of a model.
 
 A kind says how much the entries of a matrix [D_out, D_in] vary, and whether they are drawn uniformly or normally. Matrices that are
 fused in one (query, key, value) vary as they would alone. The rest is common: embeddings, biases, gains, and the option `outputs` for the
@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from assay.core.config import Config, setting
 from assay.errors import ConfigError
-from assay.nn.embedding import FactorisedEmbedding
-from assay.nn.linear import FactorisedLinear, Linear, NormalVectors, role_of_matrix
-from assay.nn.multiplier import Multiplier
+from assay.nn.linear import FactorisedEmbedding, FactorisedLinear, Linear, Multiplier, NormalVectors, role_of_matrix
 
 Outputs = Literal["plain", "scaled", "zero"]
 
@@ -35,38 +33,38 @@ class Fans(NamedTuple):
 
 
 class InitConfig(Config, family="init", package="assay.nn.init"):
-    """How the weights of a model begin: a kind draws the matrices, the rest is common.
+    """Initialisation of the weights: a kind draws the matrices, the rest is common.
 
     Biases begin at 0 and gains at 1. The maps that write to the residual stream begin as drawn, or smaller by sqrt(2 L), as the GPT-2
     paper says in section 2.3 (its released code does not do it), or at zero, so that the network begins as embedding and head alone.
     """
 
-    embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", other=0.1, gt=0)
-    outputs: Outputs = setting("scaled", "the maps that write to the residual stream", other="plain")
+    embedding_std: float = setting(0.02, "standard deviation of the embeddings and of an untied head", alternative=0.1, gt=0)
+    outputs: Outputs = setting("scaled", "the maps that write to the residual stream", alternative="plain")
 
     uniform: ClassVar[bool] = False  # whether matrices are drawn uniformly, else normally
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         """The standard deviation of a matrix [D_out, D_in]."""
-        raise TypeError(f"{type(self).__name__} does not define deviation")
+        raise TypeError(f"{type(self).__name__} does not define standard_deviation")
 
-    def rate(self, width: int) -> float:
+    def lr_scale(self, width: int) -> float:
         """The factor on Adam's learning rate of the matrices of a model of this width."""
         return 1.0
 
     def factor(self, multiplier: Multiplier) -> float:
-        """The factor at a place of the model."""
+        """The factor c at a place of the model."""
         return 1.0
 
     def draw(self, weight: Tensor, fans: Fans, generator: torch.Generator) -> None:
         """Fill one matrix [D_out, D_in] in place."""
         if self.uniform:
-            bound = math.sqrt(3) * self.deviation(fans)
+            bound = math.sqrt(3) * self.standard_deviation(fans)
             weight.uniform_(-bound, bound, generator=generator)
         else:
-            weight.normal_(0, self.deviation(fans), generator=generator)
+            weight.normal_(0, self.standard_deviation(fans), generator=generator)
 
-    def fill(self, model: nn.Module, layers: int, width: int, generator: torch.Generator) -> None:
+    def init_weights(self, model: nn.Module, layers: int, width: int, generator: torch.Generator) -> None:
         """Fill every parameter of a model, or of a part of one, in place, in the order of the module tree.
 
         `layers` and `width` are those of the model. Raises ConfigError where a part refuses `outputs`.
@@ -74,140 +72,133 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
         outputs = {"plain": 1.0, "scaled": 1 / math.sqrt(2 * max(1, layers)), "zero": 0.0}[self.outputs]
         with torch.no_grad():
             for module in model.modules():
-                self._refuse(module)
-                if table := _table(module):
-                    table[0].normal_(0, self.embedding_std, generator=generator)
+                self._check_outputs(module)
+                if role_of_matrix(module) in ("embedding", "head"):
+                    for table in (tensor for tensor in module.parameters(recurse=False) if tensor.ndim == 2):
+                        table.normal_(0, self.embedding_std, generator=generator)
                 elif isinstance(module, Linear):
                     self._fill(module, width, outputs, generator)
                 elif isinstance(module, NormalVectors):
                     module.weight.normal_(0, module.std, generator=generator)
                 elif isinstance(module, Multiplier):
-                    module.multiply_by(self.factor(module))
+                    module.set_factor(self.factor(module))
             for module in model.modules():
                 if isinstance(module, FactorisedLinear):
                     self._balance(module, width)
                 elif isinstance(module, FactorisedEmbedding):
                     module.up.weight.mul_(1 / (self.embedding_std * math.sqrt(module.up.in_features)))
 
-    def _refuse(self, module: nn.Module) -> None:
-        refused: Mapping[str, str] = getattr(module, "refused_outputs", {})
-        if self.outputs in refused:
-            raise ConfigError("model.init.outputs", f"= '{self.outputs}' {refused[self.outputs]}")
+    def _check_outputs(self, module: nn.Module) -> None:
+        reasons: Mapping[str, str] = getattr(module, "incompatible_outputs", {})
+        if self.outputs in reasons:
+            raise ConfigError("model.init.outputs", f"= '{self.outputs}' {reasons[self.outputs]}")
 
     def _fill(self, module: Linear, width: int, outputs: float, generator: torch.Generator) -> None:
         """Fill one map: the fused matrices together where they vary alike."""
         fans = [Fans(module.in_features, part, width) for part in module.parts]
-        alike = len({self.deviation(each) for each in fans}) == 1
+        alike = len({self.standard_deviation(each) for each in fans}) == 1
         for weight, each in zip((module.weight,) if alike else module.weight.split(module.parts), fans, strict=False):
             self.draw(weight, each, generator)
-        for weight, gain in zip(module.weight.split(module.parts), module.gains, strict=False):
+        for weight, gain in zip(module.weight.split(module.parts), module.init_gains, strict=False):
             weight.mul_(gain)
         if module.residual:
             module.weight.mul_(outputs)
         if module.bias is not None:
             module.bias.zero_()
-        module.scale_rate(self.rate(width))
+        module.set_lr_scale(self.lr_scale(width))
 
     def _balance(self, module: FactorisedLinear, width: int) -> None:
         """V keeps the scale of what it reads, and U V varies as one matrix would: R Var(U) Var(V) = Var(W)."""
         inputs, rank = module.width_in, module.rank
-        module.down.weight.mul_(1 / math.sqrt(inputs) / self.deviation(Fans(inputs, rank, width)))
+        module.down.weight.mul_(1 / math.sqrt(inputs) / self.standard_deviation(Fans(inputs, rank, width)))
         for up in module.up.children():
             assert isinstance(up, Linear)
             whole, factor = Fans(inputs, up.out_features, width), Fans(rank, up.out_features, width)
-            up.weight.mul_(self.deviation(whole) * math.sqrt(inputs / rank) / self.deviation(factor))
-
-
-def _table(module: nn.Module) -> tuple[nn.Parameter, ...]:
-    """The table of an embedding or of an untied head."""
-    if role_of_matrix(module) in ("embedding", "head"):
-        return tuple(tensor for tensor in module.parameters(recurse=False) if tensor.ndim == 2)
-    return ()
+            up.weight.mul_(self.standard_deviation(whole) * math.sqrt(inputs / rank) / self.standard_deviation(factor))
 
 
 class NormalConfig(InitConfig):
     """Normal weights of one standard deviation (GPT-2; Radford et al. 2019)."""
 
     kind: Literal["normal"] = "normal"
-    std: float = setting(0.02, "standard deviation of the matrices", other=0.1, gt=0)
+    std: float = setting(0.02, "standard deviation of the matrices", alternative=0.1, gt=0)
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         return self.std
 
 
-class FanInConfig(InitConfig):
+class GainInitConfig(InitConfig):
+    """An initialisation whose standard deviation has a factor."""
+
+    gain: float = setting(1.0, "factor on the standard deviation", alternative=0.5, gt=0)
+    outputs: Outputs = setting("plain", "the maps that write to the residual stream", alternative="scaled")
+
+
+class FanInConfig(GainInitConfig):
     """Uniform weights of variance gain^2 / fan_in: activations keep their scale in any width."""
 
     kind: Literal["fan_in"] = "fan_in"
-    gain: float = setting(
-        1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, bites="training", gt=0
-    )  # the output is that of embedding and head alone where `outputs` is zero
-    outputs: Outputs = setting("zero", "the maps that write to the residual stream", other="plain")
+    gain: float = setting(  # where `outputs` is zero, the first output is that of embedding and head alone
+        1.0, "factor on the standard deviation 1 / sqrt(fan_in)", alternative=0.5, affects="training", gt=0
+    )
+    outputs: Outputs = setting("zero", "the maps that write to the residual stream", alternative="plain")
 
     uniform: ClassVar[bool] = True
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         return self.gain / math.sqrt(fans.inputs)
 
 
-class XavierConfig(InitConfig):
+class XavierConfig(GainInitConfig):
     """Uniform weights of variance 2 / (fan_in + fan_out): activations and gradients share the change (Glorot and Bengio 2010)."""
 
     kind: Literal["xavier"] = "xavier"
-    gain: float = setting(1.0, "factor on the standard deviation", other=0.5, gt=0)
-    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
 
     uniform: ClassVar[bool] = True
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         return self.gain * math.sqrt(2 / (fans.inputs + fans.outputs))
 
 
-class KaimingConfig(InitConfig):
+class KaimingConfig(GainInitConfig):
     """Normal weights of variance 2 / fan_in, which rectifiers halve (He et al., arXiv 1502.01852, section 2.2)."""
 
     kind: Literal["kaiming"] = "kaiming"
-    gain: float = setting(1.0, "factor on the standard deviation sqrt(2 / fan_in)", other=0.5, gt=0)
-    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         return self.gain * math.sqrt(2 / fans.inputs)
 
 
-class SmallConfig(InitConfig):
+class SmallConfig(GainInitConfig):
     """Normal weights of variance 2 / (5 D), Xavier's of a D x 4 D map, for all (Nguyen and Salazar, arXiv 1910.05895; from memory)."""
 
     kind: Literal["small"] = "small"
-    gain: float = setting(1.0, "factor on the standard deviation", other=0.5, gt=0)
-    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         return self.gain * math.sqrt(2 / (5 * fans.width))
 
 
-class MupConfig(InitConfig):
+class MupConfig(GainInitConfig):
     """muP (arXiv 2203.03466, table 8): normal weights of variance gain^2 / fan_in; learning rates and logits by the width.
 
     With m = D / D_0, Adam's learning rate of the matrices is divided by m (and their weight decay multiplied, decoupled or not, as in
     microsoft/mup, so that the product stays), the logits by m, the logits of attention by sqrt(K / K_0), which makes them
     q . k sqrt(K_0) / K. Embeddings, head, biases and gains keep their rates. Muon's update is as large as it should be in any width, so
-    it keeps its rate; see there. At D_0 and K_0 nothing differs from the usual parametrisation. Inner sizes (feed.hidden, rank, ...) are
-    taken to grow with the width: a matrix whose fan-in stays learns more slowly than it could. Not here: zero queries and head at first,
-    which the paper recommends.
+    it keeps its rate; see there. At D_0 and K_0 nothing differs from the usual parametrisation. Inner sizes (feedforward.hidden, rank, ...)
+    are taken to grow with the width: a matrix whose fan-in stays learns more slowly than it could. Not here: zero queries and head at
+    first, which the paper recommends.
     """
 
     kind: Literal["mup"] = "mup"
-    gain: float = setting(1.0, "factor on the standard deviation 1 / sqrt(fan_in)", other=0.5, gt=0)
-    base_width: int = setting(256, "width D_0 of the model whose learning rate is to hold in all widths", other=64, ge=1)
-    base_head_size: int = setting(32, "features of its heads K_0", other=8, ge=1)
-    outputs: Outputs = setting("plain", "the maps that write to the residual stream", other="scaled")
+    base_width: int = setting(256, "width D_0 of the model whose learning rate is to hold in all widths", alternative=64, ge=1)
+    base_head_size: int = setting(32, "features of its heads K_0", alternative=8, ge=1)
 
     tiny: ClassVar[dict[str, Any]] = {"base_width": 16, "base_head_size": 2}
 
-    def deviation(self, fans: Fans) -> float:
+    def standard_deviation(self, fans: Fans) -> float:
         return self.gain / math.sqrt(fans.inputs)
 
-    def rate(self, width: int) -> float:
+    def lr_scale(self, width: int) -> float:
         return self.base_width / width
 
     def factor(self, multiplier: Multiplier) -> float:

@@ -1,4 +1,4 @@
-"""The linear map that every matrix of a model goes through, and the roles of parameters.
+"""The linear maps and tables that hold the weights of a model, and the roles of parameters.
 
 An optimiser chooses its groups by a parameter's *role*, which the type of the owning module gives, never by its name.
 """
@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Role = Literal["matrix", "embedding", "vector", "head"]
+Place = Literal["logits", "queries"]
 
 
 class Linear(nn.Linear):
@@ -19,23 +21,23 @@ class Linear(nn.Linear):
     works on whole matrices can take them apart. `residual` marks a map whose output is added to the residual stream.
     """
 
-    gains: tuple[float, ...] = ()  # factors on what the initialisation draws for each part; none: all 1
-    rate: float = 1.0  # factor on Adam's learning rate of W
+    init_gains: tuple[float, ...] = ()  # factors on what the initialisation draws for each part; none: all 1
+    lr_scale: float = 1.0  # factor on Adam's learning rate of W
 
     def __init__(self, width_in: int, width_out: int, *, bias: bool, parts: tuple[int, ...] = (), residual: bool = False):
         self.parts, self.residual = parts or (width_out,), residual
         super().__init__(width_in, width_out, bias=bias)
 
-    def scale_drawn(self, gains: tuple[float, ...]) -> None:
-        """Have the initialisation multiply what it draws for each part."""
-        self.gains = gains
+    def set_init_gains(self, gains: tuple[float, ...]) -> None:
+        """Set the factor by which the initialisation multiplies the weights that it draws for each part."""
+        self.init_gains = gains
 
-    def scale_rate(self, rate: float) -> None:
-        """Have Adam learn W at so many times its rate; the initialisation asks for it."""
-        self.rate = rate
+    def set_lr_scale(self, lr_scale: float) -> None:
+        """Set the factor on Adam's learning rate of W, as the initialisation asks."""
+        self.lr_scale = lr_scale
 
 
-class ExactLinear(Linear):
+class Float32Linear(Linear):
     """A linear map whose W stays in float32 where a number format copies the others to bfloat16: a small difference decides."""
 
 
@@ -70,14 +72,74 @@ class NormalVectors(nn.Module):
         self.weight = nn.Parameter(torch.zeros(count, size))
 
 
-class Parameter(NamedTuple):
-    """A parameter of a model with what an optimiser and a report need to know of it."""
+class FactorisedEmbedding(nn.Module):
+    """A table of V x E and a map to D (Lan et al., ALBERT, arXiv 1909.11942, section 3.1): tokens [B, T] -> U v(tokens), [B, T, D].
+
+        e(token) = U v(token), v in a table [V, E], U [D, E];        tied logits: z = v(U^T h)
+
+    The same two factors serve a tied head, transposed: V E + E D parameters instead of V D, and as much less work in the head. That pays
+    for vocabularies of thousands; bytes have so small a table that there is nothing to save. ALBERT's E is 128 (from memory). The table
+    begins as an unfactorised one would and U with variance 1 / E, so that e varies as it would without factors; ALBERT draws both alike.
+    """
+
+    def __init__(self, vocabulary: int, size: int, width: int) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = vocabulary, width  # as an unfactorised table calls them
+        self.table = nn.Embedding(vocabulary, size)
+        self.up = EmbeddingMap(size, width, bias=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """v [V, E]."""
+        return self.table.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        embedded: Tensor = self.up(self.table(tokens))
+        return embedded
+
+    def down(self, hidden: Tensor) -> Tensor:
+        """U^T h, [.., D] -> [.., E], whose product with v is the logits of a tied head."""
+        return F.linear(hidden, self.up.weight.t())
+
+
+class EmbeddingMap(Linear):
+    """U, a part of the embedding to an optimiser: its fan-in E does not grow with the width."""
+
+    role: Role = "embedding"
+
+
+def build_embedding(vocabulary: int, width: int, size: int | None) -> nn.Embedding | FactorisedEmbedding:
+    """The table of a model of this width; `size` is E, None: not factorised."""
+    return nn.Embedding(vocabulary, width) if size is None else FactorisedEmbedding(vocabulary, size, width)
+
+
+class Multiplier(nn.Module):
+    """y = c x, a constant factor of muP (`nn/init.py`), 1 unless the initialisation sets another.
+
+    `place` is before the head or at the queries of attention, `size` the features that the product after it sums over.
+    """
+
+    def __init__(self, place: Place, size: int) -> None:
+        super().__init__()
+        self.place, self.size = place, size
+        self.factor = 1.0
+
+    def set_factor(self, factor: float) -> None:
+        """Set c, as the initialisation asks."""
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.factor == 1.0 else x * self.factor
+
+
+class ParameterInfo(NamedTuple):
+    """A parameter of a model, with its role for optimisers and reports."""
 
     name: str
     tensor: nn.Parameter
     role: Role
     parts: tuple[int, ...]  # heights of the fused matrices; empty unless the role is matrix
-    rate: float = 1.0  # factor on Adam's learning rate
+    lr_scale: float = 1.0  # factor on Adam's learning rate
 
 
 def role_of_matrix(module: nn.Module) -> Role | None:
@@ -90,7 +152,7 @@ def role_of_matrix(module: nn.Module) -> Role | None:
     return stated
 
 
-def parameters_by_role(model: nn.Module) -> Iterator[Parameter]:
+def parameters_by_role(model: nn.Module) -> Iterator[ParameterInfo]:
     """Every parameter once, in the order of the module tree; a tied weight appears where it is first owned."""
     seen: set[int] = set()
     for path, module in model.named_modules():
@@ -99,5 +161,5 @@ def parameters_by_role(model: nn.Module) -> Iterator[Parameter]:
                 seen.add(id(tensor))
                 role = (role_of_matrix(module) if tensor.ndim > 1 else None) or "vector"
                 parts = getattr(module, "parts", (tensor.shape[0],)) if role == "matrix" else ()
-                rate = getattr(module, "rate", 1.0) if role == "matrix" else 1.0
-                yield Parameter(f"{path}.{name}" if path else name, tensor, role, parts, rate)
+                rate = getattr(module, "lr_scale", 1.0) if role == "matrix" else 1.0
+                yield ParameterInfo(f"{path}.{name}" if path else name, tensor, role, parts, rate)

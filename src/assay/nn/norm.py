@@ -21,8 +21,8 @@ class LayerNormConfig(NormConfig):
     """(x - mean) / sqrt(var + eps) * g + b (Ba et al., arXiv 1607.06450)."""
 
     kind: Literal["layer_norm"] = "layer_norm"
-    eps: float = setting(1e-5, "added to the variance", other=1e-2, gt=0)
-    bias: bool = setting(True, "whether b is learned or absent", other=False, bites="cost")
+    eps: float = setting(1e-5, "added to the variance", alternative=1e-2, gt=0)
+    bias: bool = setting(True, "whether b is learned or absent", alternative=False, affects="cost")
 
     def build(self, width: int) -> nn.Module:
         return nn.LayerNorm(width, eps=self.eps, bias=self.bias)
@@ -32,8 +32,8 @@ class RmsNormConfig(NormConfig):
     """x / sqrt(mean x^2 + eps) * g (Zhang and Sennrich, arXiv 1910.07467)."""
 
     kind: Literal["rms_norm"] = "rms_norm"
-    eps: float = setting(1e-5, "added to the mean square", other=1e-2, gt=0)
-    learned: bool = setting(True, "whether g is learned or 1", other=False, bites="cost")
+    eps: float = setting(1e-5, "added to the mean square", alternative=1e-2, gt=0)
+    learned: bool = setting(True, "whether g is learned or 1", alternative=False, affects="cost")
 
     def build(self, width: int) -> nn.Module:
         return RmsNorm(width, self.eps, self.learned)

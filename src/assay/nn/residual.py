@@ -1,4 +1,4 @@
-"""How what the branches of a block compute joins the residual stream x, each rule a kind. f is the mixer or the feed-forward, L the layers.
+"""Rules by which the outputs of the branches of a block join the residual stream x, each a kind. f is mixer or feed-forward, L the layers.
 
     plain         x + f(x)                                   He et al., arXiv 1512.03385
     scaled        x + f(x) / sqrt(2 L)                       the stream's variance grows by a constant in any depth
@@ -25,44 +25,44 @@ from torch import Tensor, nn
 from assay.core.config import Config, setting
 from assay.errors import ConfigError
 from assay.nn.linear import FactorisedLinear, Linear, Role
-from assay.nn.mixer.base import Where
+from assay.nn.mixer.base import LayerInputs
 
 Placement = Literal["pre", "post", "sandwich", "none"]
-Branch = Literal["mixer", "feed"]
+Branch = Literal["mixer", "feedforward"]
 
 
 class ResidualConfig(Config, family="residual", package="assay.nn.residual"):
-    """How what the branches of a block compute joins the residual stream."""
+    """The rule by which the outputs of the branches of a block join the residual stream."""
 
-    placements: ClassVar[tuple[Placement, ...]] = ("pre", "post", "sandwich", "none")  # of the norms that the rule is made for
+    allowed_placements: ClassVar[tuple[Placement, ...]] = ("pre", "post", "sandwich", "none")  # of the norms with which the rule works
 
     def check(self, placement: Placement) -> None:
         """Raise ConfigError where the norms of the block stand elsewhere than this rule needs."""
-        if placement not in self.placements:
+        if placement not in self.allowed_placements:
             kind = type(self).model_fields["kind"].default
-            choice = " or ".join(f"'{one}'" for one in self.placements)
+            choice = " or ".join(f"'{one}'" for one in self.allowed_placements)
             raise ConfigError("placement", f"is '{placement}', for which residual {kind} is not made; set it to {choice}")
 
     def build(self, width: int, layers: int | None) -> "Residual":
-        """The module for one of `layers` blocks of size `width`; None: the trunk does not say how many there are."""
+        """The module for one of `layers` blocks of size `width`; None: the model does not say how many there are."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
 class Residual(nn.Module):
-    """The plain rule, from which the others differ."""
+    """x + f(x), from which the other rules differ."""
 
-    refused_outputs: ClassVar[Mapping[str, str]] = {}  # value of init.outputs -> why it does not go with the rule
+    incompatible_outputs: ClassVar[Mapping[str, str]] = {}  # value of init.outputs -> why it does not go with the rule
 
-    def enter(self, x: Tensor, where: Where) -> Tensor:
-        """The stream as the block takes it up, [B, T, D]."""
+    def prepare_input(self, x: Tensor, inputs: LayerInputs) -> Tensor:
+        """The stream that the branches of the block read, [B, T, D]."""
         return x
 
     def add(self, x: Tensor, y: Tensor, branch: Branch) -> Tensor:
         """The stream with the output y of one of its branches."""
         return x + y
 
-    def mark(self, mixer: nn.Module, feed: nn.Module) -> None:
-        """Tell the initialisation which of the branches' weights the rule wants smaller."""
+    def scale_branch_weights(self, mixer: nn.Module, feedforward: nn.Module) -> None:
+        """Set the factors by which the initialisation makes some of the branches' weights smaller."""
 
 
 class PlainConfig(ResidualConfig):
@@ -80,15 +80,13 @@ class ScaledConfig(ResidualConfig):
     kind: Literal["scaled"] = "scaled"
 
     def build(self, width: int, layers: int | None) -> Residual:
-        return Scaled(_known(layers))
+        return ScaledResidual(_known(layers))
 
 
-class Scaled(Residual):
+class ScaledResidual(Residual):
     """x + f(x) / sqrt(2 L)."""
 
-    refused_outputs: ClassVar[Mapping[str, str]] = {
-        "scaled": "shrinks the branches that residual scaled shrinks already; set it to 'plain'"
-    }
+    incompatible_outputs: ClassVar = {"scaled": "shrinks the branches that residual scaled shrinks already; set it to 'plain'"}
 
     def __init__(self, layers: int) -> None:
         super().__init__()
@@ -102,18 +100,16 @@ class RezeroConfig(ResidualConfig):
     """x + a f(x) without any norm, a learned, 0 at first, shared by the branches (arXiv 2003.04887)."""
 
     kind: Literal["rezero"] = "rezero"
-    placements: ClassVar[tuple[Placement, ...]] = ("none",)
+    allowed_placements: ClassVar[tuple[Placement, ...]] = ("none",)
 
     def build(self, width: int, layers: int | None) -> Residual:
-        return Rezero()
+        return RezeroResidual()
 
 
-class Rezero(Residual):
+class RezeroResidual(Residual):
     """x + a f(x); the network begins as embedding and head alone."""
 
-    refused_outputs: ClassVar[Mapping[str, str]] = {
-        "zero": "leaves nothing to learn from beside residual rezero, whose factor is 0 too; set it to 'plain'"
-    }
+    incompatible_outputs: ClassVar = {"zero": "leaves nothing to learn from beside residual rezero, with its factor 0; set it to 'plain'"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,12 +123,13 @@ class LayerScaleConfig(ResidualConfig):
     """x + g * f(x), g learned for each feature and branch (arXiv 2103.17239)."""
 
     kind: Literal["layer_scale"] = "layer_scale"
-    initial: float | None = setting(
-        None, "g at first (absent: as in the paper, 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond)", other=0.5, gt=0
-    )
+    initial: float | None = setting(None, "g at first (absent: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond)", alternative=0.5, gt=0)
 
     def build(self, width: int, layers: int | None) -> Residual:
-        return LayerScale(width, _initial_scale(_known(layers)) if self.initial is None else self.initial)
+        if self.initial is not None:
+            return LayerScale(width, self.initial)
+        depth = _known(layers)
+        return LayerScale(width, 0.1 if depth <= 18 else 1e-5 if depth <= 24 else 1e-6)
 
 
 class LayerScale(Residual):
@@ -152,7 +149,7 @@ class DeepNormConfig(ResidualConfig):
     """norm(c x + f(x)), and smaller weights at first (DeepNet, arXiv 2203.00555)."""
 
     kind: Literal["deep_norm"] = "deep_norm"
-    placements: ClassVar[tuple[Placement, ...]] = ("post",)
+    allowed_placements: ClassVar[tuple[Placement, ...]] = ("post",)
 
     def build(self, width: int, layers: int | None) -> Residual:
         return DeepNorm(_known(layers))
@@ -165,7 +162,7 @@ class DeepNorm(Residual):
     alone are made smaller.
     """
 
-    refused_outputs: ClassVar[Mapping[str, str]] = {
+    incompatible_outputs: ClassVar = {
         "scaled": "shrinks outputs that residual deep_norm shrinks already, by a factor of its own; set it to 'plain'"
     }
 
@@ -177,37 +174,37 @@ class DeepNorm(Residual):
     def add(self, x: Tensor, y: Tensor, branch: Branch) -> Tensor:
         return self.factor * x + y
 
-    def mark(self, mixer: nn.Module, feed: nn.Module) -> None:
-        for linear in _linears(mixer):
+    def scale_branch_weights(self, mixer: nn.Module, feedforward: nn.Module) -> None:
+        for linear in (module for module in mixer.modules() if isinstance(module, Linear)):
             if linear.residual:
-                linear.scale_drawn((self.gain,) * len(linear.parts))
+                linear.set_init_gains((self.gain,) * len(linear.parts))
             elif len(linear.parts) == 3:
-                linear.scale_drawn((1.0, 1.0, self.gain))
-        inner = {module.down for module in feed.modules() if isinstance(module, FactorisedLinear)}  # the other factor has the gain
-        for linear in set(_linears(feed)) - inner:
-            linear.scale_drawn((self.gain,) * len(linear.parts))
+                linear.set_init_gains((1.0, 1.0, self.gain))
+        inner = {module.down for module in feedforward.modules() if isinstance(module, FactorisedLinear)}  # the other factor has the gain
+        for linear in (module for module in feedforward.modules() if isinstance(module, Linear) and module not in inner):
+            linear.set_init_gains((self.gain,) * len(linear.parts))
 
 
 class MixConfig(ResidualConfig):
-    """(a x + b x0) + f(x): each block takes up the embedded text x0 once more, a and b learned, 1 and 0 at first."""
+    """(a x + b x0) + f(x): each block reads the embedded text x0 once more, a and b learned, 1 and 0 at first."""
 
     kind: Literal["mix"] = "mix"
 
     def build(self, width: int, layers: int | None) -> Residual:
-        return Mix()
+        return InputMixResidual()
 
 
-class Mix(Residual):
+class InputMixResidual(Residual):
     """a x + b x0 before the branches, which are then plain."""
 
     def __init__(self) -> None:
         super().__init__()
         self.share = nn.Parameter(torch.tensor([1.0, 0.0]))  # a and b
 
-    def enter(self, x: Tensor, where: Where) -> Tensor:
-        x0 = where.embedding
+    def prepare_input(self, x: Tensor, inputs: LayerInputs) -> Tensor:
+        x0 = inputs.embedding
         if x0 is None or x0.shape != x.shape:
-            reason = "is mix, and in a block of this trunk the stream has another shape than the embedded text; choose another"
+            reason = "is mix, and in a block of this model the stream has another shape than the embedded text; choose another"
             raise ConfigError("model.block.residual", reason)
         a, b = self.share.unbind()
         mixed: Tensor = a * x + b * x0
@@ -215,17 +212,8 @@ class Mix(Residual):
 
 
 def _known(layers: int | None) -> int:
-    """L. Raises ConfigError where the trunk does not say."""
+    """L. Raises ConfigError where the model does not say."""
     if layers is None:
-        raise ConfigError(
-            "model.block.residual", "depends on the number of layers, which this trunk does not tell its blocks; choose another"
-        )
+        reason = "depends on the number of layers, which this model does not tell its blocks; choose another"
+        raise ConfigError("model.block.residual", reason)
     return layers
-
-
-def _initial_scale(layers: int) -> float:
-    return 0.1 if layers <= 18 else 1e-5 if layers <= 24 else 1e-6
-
-
-def _linears(part: nn.Module) -> list[Linear]:
-    return [module for module in part.modules() if isinstance(module, Linear)]

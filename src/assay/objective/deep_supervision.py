@@ -10,56 +10,51 @@ targets, which makes T12 44.25 M and T64 235.44 M parameters in training, as pub
 
 The paper's example of the loss and every account that we found leave open whether the active layers are summed or averaged: `reduce` says
 which. A sum has a larger gradient at first, and with Adam or a clipped gradient little else changes; a mean changes the last layer's
-weight whenever another layer goes. Not theirs: the norm before the classifiers (`sites.py`).
+weight whenever another layer goes. Not theirs: the norm before the classifiers (`classifier_loss`).
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from assay.core.config import preset, setting
-from assay.core.types import Batch, Output, Progress
+from assay.core.types import Batch, Output, TrainingProgress
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.readout import Readout
-from assay.objective.base import Objective, ObjectiveConfig, Part
-from assay.objective.sites import Classifier, Site, ahead, by_classifiers, by_readout, score
+from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, readout_loss, term_name
+from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 
-class DeepSupervisionConfig(ObjectiveConfig):
-    """Intermediate layers predict the next token as well, each for a while."""
+class DeepSupervisionConfig(TargetsConfig):
+    """Intermediate layers predict the next token as well, each for part of the training."""
 
     kind: Literal["deep_supervision"] = "deep_supervision"
-    targets: int = setting(1, "tokens that each layer predicts", other=3, bites="training", ge=1)
-    weight: float = setting(0.5, "weight of each token after the next", other=0.25, bites="training", ge=0)
-    until: float = setting(0.5, "share of training in which the layers go, the lowest one first", other=0.2, bites="training", gt=0, le=1)
-    reduce: Literal["sum", "mean"] = setting("sum", "losses of the active layers are added, or averaged", other="mean", bites="training")
+    targets: int = setting(1, "tokens that each layer predicts", alternative=3, affects="training", ge=1)
+    until: float = setting(0.5, "share of training in which layers stop, the lowest first", alternative=0.2, affects="training", gt=0, le=1)
+    reduce: Literal["sum", "mean"] = setting("sum", "losses of active layers are added or averaged", alternative="mean", affects="training")
     heads: Literal["own", "shared"] = setting(
         "own",
         "a matrix for each layer and target, or for each target, the model's own for the next token",
-        other="shared",
-        bites="training",
+        alternative="shared",
+        affects="training",
     )
 
     tiny: ClassVar[dict[str, Any]] = {"targets": 2}
 
-    def model_post_init(self, context: Any) -> None:
-        if self.targets == 1 and self.weight != type(self).model_fields["weight"].default:
-            raise ConfigError("weight", "is not used with targets = 1, which has no token after the next; leave it out")
-
-    def build(self, model: Model, generator: torch.Generator) -> Objective:
+    def build_module(self, model: Model) -> Objective:
         widths = model.layer_widths
         if not widths:
-            raise ConfigError("objective", "looks at the layers, and this model's are not as long as the text; choose another of either")
+            raise ConfigError(
+                "objective",
+                "needs hidden states after each layer, and this model's are shorter than the text; choose another objective or model",
+            )
         if len(widths) == 1:
-            raise ConfigError("objective", "looks at layers before the last, and this model has one; raise its depth or use multi_target")
+            raise ConfigError("objective", "needs layers before the last, and this model has one; raise its depth or use multi_target")
         if self.heads == "shared" and set(widths) != {model.hidden_width}:
             raise ConfigError("objective.heads", "= 'shared' needs layers of one width, and this model's differ; set it to 'own'")
-        objective = DeepSupervision(self, model)
-        model.fill(objective, generator)
-        return objective
+        return DeepSupervision(self, model)
 
 
 @preset("al-rfou")
@@ -72,7 +67,7 @@ def al_rfou() -> ObjectiveConfig:
 
 
 class DeepSupervision(Objective):
-    """Classifiers by the names of their sites."""
+    """Classifiers by the names of their terms."""
 
     def __init__(self, config: DeepSupervisionConfig, model: Model) -> None:
         super().__init__(config)
@@ -85,52 +80,52 @@ class DeepSupervision(Objective):
                 name: Classifier(model.vocabulary, width)
                 for layer, width in {**sizes, "": model.hidden_width}.items()
                 for offset in self.scales
-                if (name := ahead(layer, offset))
+                if (name := term_name(layer, offset))
             }
         )
 
-    def active(self, fraction: float) -> list[int]:
-        """The layers before the last, from 1, that predict at this share of the budget."""
+    def active_layers(self, fraction: float) -> list[int]:
+        """List the layers before the last, from 1, that predict at this share of the budget."""
         return [layer for layer in range(1, self.depth) if fraction < layer * self.until / self.depth]
 
-    def factor(self, at: Progress) -> float:
-        return 1 / (len(self.active(at.fraction)) + 1) if self.average else 1.0
+    def factor(self, progress: TrainingProgress) -> float:
+        return 1 / (len(self.active_layers(progress.fraction)) + 1) if self.average else 1.0
 
-    def retired(self, fraction: float) -> Sequence[nn.Parameter]:
-        kept = {name for site in self.sites(fraction) if (name := self.matrix_of(*site))}
+    def unused_parameters(self, fraction: float) -> Sequence[nn.Parameter]:
+        kept = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
         return [module.weight for name, module in self.classifiers.items() if name not in kept and isinstance(module, Classifier)]
 
-    def sites(self, fraction: float) -> list[tuple[int, int]]:
-        """(layer, offset) of all sites but the model's own."""
-        layers = [*self.active(fraction), self.depth]
+    def active_heads(self, fraction: float) -> list[tuple[int, int]]:
+        """List (layer, offset) of all predictions but the model's own."""
+        layers = [*self.active_layers(fraction), self.depth]
         return [(layer, offset) for layer in layers for offset in self.scales if (layer, offset) != (self.depth, 1)]
 
-    def matrix_of(self, layer: int, offset: int) -> str:
-        """The name of a site's classifier; "": the model's own."""
-        return ahead("" if self.shared or layer == self.depth else f"layer_{layer}", offset)
+    def classifier_name(self, layer: int, offset: int) -> str:
+        """Name the classifier of a prediction; "": the model's own readout."""
+        return term_name("" if self.shared or layer == self.depth else f"layer_{layer}", offset)
 
-    def further(self, output: Output, batch: Batch, at: Progress) -> Sequence[Part]:
+    def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
         first = output.predictions[0]
         assert isinstance(first.readout, Readout)
-        groups: dict[int, list[tuple[Site, Classifier]]] = {}  # by width
-        by_model = []
-        for layer, offset in self.sites(at.fraction):
-            name = ahead("" if layer == self.depth else f"layer_{layer}", offset)
-            site = Site(name, self.scales[offset], first.hidden if layer == self.depth else _layer(output, layer), offset)
-            if matrix := self.matrix_of(layer, offset):
+        groups: dict[int, list[tuple[AuxPrediction, Classifier]]] = {}  # by width
+        shared = []  # by the model's readout
+        for layer, offset in self.active_heads(progress.fraction):
+            name = term_name("" if layer == self.depth else f"layer_{layer}", offset)
+            prediction = AuxPrediction(name, self.scales[offset], first.hidden if layer == self.depth else _layer(output, layer), offset)
+            if matrix := self.classifier_name(layer, offset):
                 classifier = self.classifiers[matrix]
                 assert isinstance(classifier, Classifier)
-                groups.setdefault(classifier.width, []).append((site, classifier))
+                groups.setdefault(classifier.width, []).append((prediction, classifier))
             else:
-                by_model.append(site)
-        parts = [score(self, by_model, batch, by_readout(first.readout))] if by_model else []
+                shared.append(prediction)
+        parts = [compute_aux_loss(self, shared, batch, readout_loss(first.readout))] if shared else []
         for group in groups.values():
-            sites, classifiers = zip(*group, strict=True)
-            parts.append(score(self, sites, batch, by_classifiers(classifiers)))
+            predictions, classifiers = zip(*group, strict=True)
+            parts.append(compute_aux_loss(self, predictions, batch, classifier_loss(classifiers)))
         return parts
 
 
 def _layer(output: Output, layer: int) -> Tensor:
-    """The hidden states after a layer, from 1."""
-    assert output.inside is not None, "the model keeps its layers only while gradients are recorded"
-    return output.inside.layers[layer - 1]
+    """Return the hidden states after a layer, counted from 1."""
+    assert output.internals is not None, "the model keeps its layers only while gradients are recorded"
+    return output.internals.layers[layer - 1]

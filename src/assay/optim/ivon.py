@@ -21,14 +21,14 @@ have no prior (decay 0) unless `decays` names vectors. Not here: several draws a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from assay.core.config import setting
-from assay.nn.linear import Parameter
+from assay.nn.linear import ParameterInfo
 from assay.optim.base import Optimizer
 from assay.optim.groups import GroupedConfig
 
@@ -37,41 +37,31 @@ class IvonConfig(GroupedConfig):
     """IVON: variational learning at Adam's cost; gradients are taken at weights drawn around their mean, which is what is scored."""
 
     kind: Literal["ivon"] = "ivon"
-    lr: float = setting(3.0, "learning rate", other=1.0, bites="training", gt=0)
-    beta1: float = setting(0.9, "decay of the mean gradient", other=0.5, bites="training", ge=0, lt=1)
-    beta2: float = setting(0.99999, "decay of the curvature", other=0.9, bites="training", ge=0, le=1)
-    weight_decay: float = setting(1e-4, "precision of the prior over ess, which pulls the mean to 0", other=0.1, bites="training", ge=0)
-    curvature: float = setting(0.1, "what the curvature h begins at", other=1.0, bites="training", gt=0)
-    ess: float = setting(1e6, "effective sample size, about the number of training tokens", other=1e4, bites="training", gt=0)
-    limit: float = setting(0.0, "largest size of a preconditioned gradient; 0: no limit", other=1e-3, bites="training", ge=0)
+    lr: float = setting(3.0, "learning rate", alternative=1.0, affects="training", gt=0)
+    beta1: float = setting(0.9, "decay of the mean gradient", alternative=0.5, affects="training", ge=0, lt=1)
+    beta2: float = setting(0.99999, "decay of the curvature", alternative=0.9, affects="training", ge=0, le=1)
+    weight_decay: float = setting(1e-4, "precision of the prior over ess, pulling the mean to 0", alternative=0.1, affects="training", ge=0)
+    curvature: float = setting(0.1, "what the curvature h begins at", alternative=1.0, affects="training", gt=0)
+    ess: float = setting(1e6, "effective sample size, about the number of training tokens", alternative=1e4, affects="training", gt=0)
+    limit: float = setting(0.0, "largest size of a preconditioned gradient; 0: no limit", alternative=1e-3, affects="training", ge=0)
 
     scales_with_gradient: ClassVar[bool] = True
 
-    def build(self, parameters: Sequence[Parameter]) -> Optimizer:
-        return Sampler(Ivon(self.groups(parameters), self))
-
-
-class Sampler(Optimizer):
-    """IVON as one part, whose draws go around a step."""
-
-    def __init__(self, part: "Ivon") -> None:
-        super().__init__({"ivon": part})
-        self.part = part
-
-    def sampling(self, seed: int) -> AbstractContextManager[None]:
-        return self.part.sampling(seed)
+    def build(self, parameters: Sequence[ParameterInfo]) -> Optimizer:
+        part = Ivon(self.param_groups(parameters), self)
+        return Optimizer({"ivon": part}, sampled=part.sample_weights)
 
 
 class Ivon(torch.optim.Optimizer):
-    """The update above."""
+    """IVON's update rule, and the draws around a step."""
 
     def __init__(self, groups: list[dict[str, Any]], config: IvonConfig) -> None:
         self.config = config
-        self.drawn: dict[Tensor, Tensor] = {}  # w - m of the last draw
+        self.noise: dict[Tensor, Tensor] = {}  # w - m of the last draw
         super().__init__(groups, {"lr": config.lr})
 
     def _scale(self, parameter: Tensor, decay: float) -> Tensor:
-        """s = h + decay of a parameter, as it begins where nothing is known."""
+        """Return s = h + decay of a parameter, its first value where there is none yet."""
         state = self.state[parameter]
         if not state:
             state["step"] = 0
@@ -81,8 +71,8 @@ class Ivon(torch.optim.Optimizer):
         return scale
 
     @contextmanager
-    def sampling(self, seed: int) -> Iterator[None]:
-        """Inside, the parameters are a draw from the distribution; afterwards their means, whatever happens."""
+    def sample_weights(self, seed: int) -> Iterator[None]:
+        """Set the parameters to a draw from the distribution inside, and to their means afterwards, whatever happens."""
         generators: dict[torch.device, torch.Generator] = {}
         means: dict[Tensor, Tensor] = {}
         try:
@@ -98,28 +88,28 @@ class Ivon(torch.optim.Optimizer):
         finally:
             with torch.no_grad():
                 for parameter, mean in means.items():
-                    self.drawn[parameter] = parameter - mean
+                    self.noise[parameter] = parameter - mean
                     parameter.copy_(mean)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient, taken inside `sampling`."""
+        """Update every parameter that has a gradient, taken inside `sample_weights`."""
         config = self.config
         for group in self.param_groups:
             decay = group["weight_decay"]
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if parameter not in self.drawn:
-                    raise RuntimeError("IVON steps with gradients that were taken inside sampling(seed)")
+                if parameter not in self.noise:
+                    raise RuntimeError("IVON needs gradients that were taken inside sample_weights(seed)")
                 scale, state = self._scale(parameter, decay), self.state[parameter]
                 state["step"] += 1
                 mean: Tensor = state["mean"].lerp_(parameter.grad, 1 - config.beta1)
-                curvature = config.ess * scale * self.drawn[parameter] * parameter.grad
+                curvature = config.ess * scale * self.noise[parameter] * parameter.grad
                 change = (1 - config.beta2) * (curvature - scale + decay) / scale
                 scale.mul_(1 + change + change.square() / 2)
                 move = (mean / (1 - config.beta1 ** state["step"]) + decay * parameter) / scale
                 if config.limit:
                     move.clamp_(-config.limit, config.limit)
                 parameter.sub_(move, alpha=group["lr"] * (config.curvature + decay))
-        self.drawn.clear()
+        self.noise.clear()

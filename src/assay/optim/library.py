@@ -1,13 +1,12 @@
-"""A bridge to the optimisers of the package `pytorch-optimizer` (Apache-2): SOAP, AdEMAMix, ADOPT, Prodigy, MARS and many more, by name.
+"""The optimisers of the package `pytorch-optimizer` (Apache-2) by name: SOAP, AdEMAMix, ADOPT, Prodigy, MARS and many more.
 
     optimizer.kind=library optimizer.name=soap 'optimizer.options={betas=[0.95,0.95], precondition_frequency=5}'
 
-What their own code says holds: equation, defaults of the options, whether weight decay is decoupled (see its option `weight_decouple`).
+Equation, defaults of the options, and whether weight decay is decoupled (see the option `weight_decouple`) are those of their own code.
 Groups by role, the schedule's factor on learning rates, clipping and checkpoints are as everywhere in Assay. Before it is used, an
-optimiser is rehearsed on small tensors: what it needs that a step here does not give (a closure, second derivatives, the model
-itself, groups of its own), or a state that a checkpoint cannot hold, is refused in one sentence, not found out after an hour. Those with
-train() and eval(), whose average is the model, are scored, sampled from and saved in eval(); their trained weights are saved in the
-state.
+optimiser makes trial steps on small tensors: what it needs and a step here does not give (a closure, second derivatives, the model itself,
+groups of its own), or a state that a checkpoint cannot hold, is refused in one sentence, not after an hour. Those with train() and eval(),
+whose average is the model, are scored, sampled from and saved in eval(); their trained weights are saved in the state.
 """
 
 import inspect
@@ -22,51 +21,49 @@ from torch import Tensor, nn
 
 from assay.core.config import setting
 from assay.core.torch_internals import tree_leaves
-from assay.errors import ConfigError, nearest
-from assay.nn.linear import Parameter
+from assay.errors import ConfigError, suggest
+from assay.nn.linear import ParameterInfo
 from assay.optim.base import Optimizer
 from assay.optim.groups import GroupedConfig
 
-OURS = ("params", "lr", "weight_decay", "kwargs", "self")  # what is given as settings, or not at all
-Made = Callable[..., torch.optim.Optimizer]
+RESERVED_ARGUMENTS = ("params", "lr", "weight_decay", "kwargs", "self")  # settings of their own, or never given
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
 
 
 class LibraryConfig(GroupedConfig):
     """An optimiser of the package pytorch-optimizer by its name, such as soap, ademamix, adopt, prodigy or mars."""
 
     kind: Literal["library"] = "library"
-    name: str = setting("soap", "the optimiser's name in the package, in small letters", other="ademamix", bites="training")
-    lr: float = setting(
-        1e-2, "learning rate; what is usual differs between optimisers by orders of magnitude", other=3e-3, bites="training", gt=0
-    )
-    weight_decay: float = setting(0.1, "weight decay, in the form that the optimiser has", other=0.5, bites="training", ge=0)
+    name: str = setting("soap", "the optimiser's name in the package, in small letters", alternative="ademamix", affects="training")
+    lr: float = setting(1e-2, "learning rate; usual ones differ by orders of magnitude", alternative=3e-3, affects="training", gt=0)
+    weight_decay: float = setting(0.1, "weight decay, in the form that the optimiser has", alternative=0.5, affects="training", ge=0)
     options: dict[str, Any] = setting(
-        {}, "further arguments of the optimiser, by the names it gives them", other={"betas": [0.5, 0.5]}, bites="training"
+        {}, "further arguments of the optimiser, by the names it gives them", alternative={"betas": [0.5, 0.5]}, affects="training"
     )
 
     scales_with_gradient: ClassVar[bool] = True  # some do
 
-    def build(self, parameters: Sequence[Parameter]) -> Optimizer:
-        part = self.made(parameters, rehearsed=True)
-        return Switched({self.name: part}) if hasattr(part, "eval") else Optimizer({self.name: part})
+    def build(self, parameters: Sequence[ParameterInfo]) -> Optimizer:
+        part = self.build_torch_optimizer(parameters, check=True)
+        return TrainEvalOptimizer({self.name: part}) if hasattr(part, "eval") else Optimizer({self.name: part})
 
-    def made(self, parameters: Sequence[Parameter], *, rehearsed: bool) -> torch.optim.Optimizer:
-        """The package's optimiser of these parameters. Raises ConfigError, also where a rehearsal that is asked for fails."""
-        made = load(self.name)
-        accepted = list(inspect.signature(made).parameters)
-        self._refuse_options(accepted)
-        groups, decays = self.groups(parameters), "weight_decay" in accepted
+    def build_torch_optimizer(self, parameters: Sequence[ParameterInfo], *, check: bool) -> torch.optim.Optimizer:
+        """Build the package's optimiser of these parameters. Raises ConfigError, with `check` also where trial steps fail."""
+        factory = load_optimizer_class(self.name)
+        accepted = list(inspect.signature(factory).parameters)
+        self._check_options(accepted)
+        groups, decays = self.param_groups(parameters), "weight_decay" in accepted
         if not decays:
             groups = [{key: value for key, value in group.items() if key != "weight_decay"} for group in groups]
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
-        if rehearsed:
-            rehearse(self.name, made, {"lr": self.lr, **({"weight_decay": self.weight_decay} if decays else {}), **options})
-        return made(groups, lr=self.lr, **options)
+        if check:
+            check_by_trial_steps(self.name, factory, {"lr": self.lr, **({"weight_decay": self.weight_decay} if decays else {}), **options})
+        return factory(groups, lr=self.lr, **options)
 
-    def state_bytes(self, parameters: Sequence[Parameter]) -> int:
-        """What a first step leaves, or two numbers a weight where the optimiser looks at values, which a description has not."""
+    def state_bytes(self, parameters: Sequence[ParameterInfo]) -> int:
+        """Measure the state after a first step of zeros; two numbers a weight where that fails, as tensors without values may let it."""
         copies = [each._replace(tensor=nn.Parameter(torch.zeros_like(each.tensor))) for each in parameters]
-        part = self.made(copies, rehearsed=False)
+        part = self.build_torch_optimizer(copies, check=False)
         for copy in copies:
             copy.tensor.grad = torch.zeros_like(copy.tensor)
         try:
@@ -75,23 +72,23 @@ class LibraryConfig(GroupedConfig):
             return super().state_bytes(parameters)
         return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(dict(part.state)) if isinstance(leaf, Tensor))
 
-    def _refuse_options(self, accepted: list[str]) -> None:
-        free = [name for name in accepted if name not in OURS]
+    def _check_options(self, accepted: list[str]) -> None:
+        """Raise ConfigError for options that the optimiser does not accept, and for one that cannot be used with groups."""
+        free = [name for name in accepted if name not in RESERVED_ARGUMENTS]
         for name in self.options:
             if name in ("lr", "weight_decay"):
                 raise ConfigError(f"optimizer.options.{name}", f"is a setting of its own; write optimizer.{name}")
             if name not in free:
                 raise ConfigError(f"optimizer.options.{name}", f"is no option of '{self.name}', which has {', '.join(free)}")
         if accepted[0] != "params":
-            raise ConfigError(
-                "optimizer.name", f"'{self.name}' wants the {accepted[0]} itself instead of groups of parameters; take another"
-            )
+            reason = f"'{self.name}' wants the {accepted[0]} itself instead of groups of parameters; choose another"
+            raise ConfigError("optimizer.name", reason)
         if "weight_decay" not in accepted and self.weight_decay:
             raise ConfigError("optimizer.weight_decay", f"= {self.weight_decay:g}, and '{self.name}' has none; set it to 0")
 
 
-def package() -> ModuleType:
-    """The package. Raises ConfigError with the line that installs it."""
+def import_pytorch_optimizer() -> ModuleType:
+    """Import the package. Raises ConfigError with the line that installs it."""
     try:
         import pytorch_optimizer  # noqa: PLC0415  optional, and a second to import
     except ImportError:
@@ -101,21 +98,21 @@ def package() -> ModuleType:
     return pytorch_optimizer  # type: ignore[no-any-return, unused-ignore]
 
 
-def load(name: str) -> Made:
-    """The class of this name. Raises ConfigError with the nearest one, or the list."""
-    known = package().get_supported_optimizers()
+def load_optimizer_class(name: str) -> OptimizerFactory:
+    """Load the class of this name. Raises ConfigError with the nearest name, or the list."""
+    known = import_pytorch_optimizer().get_supported_optimizers()
     if name not in known:
-        raise ConfigError("optimizer.name", f"'{name}' is not in the package pytorch-optimizer; {nearest(name, known)}")
-    found: Made = package().load_optimizer(name)
-    return found
+        raise ConfigError("optimizer.name", f"'{name}' is not in the package pytorch-optimizer; {suggest(name, known)}")
+    factory: OptimizerFactory = import_pytorch_optimizer().load_optimizer(name)
+    return factory
 
 
-def rehearse(name: str, made: Made, options: Mapping[str, Any]) -> None:
-    """Two steps for two matrices and a vector, with the state saved and loaded between. Raises ConfigError where anything fails."""
+def check_by_trial_steps(name: str, factory: OptimizerFactory, options: Mapping[str, Any]) -> None:
+    """Make two steps for two matrices and a vector, with the state saved and loaded after each. Raises ConfigError if anything fails."""
     with torch.random.fork_rng(devices=[]):
         tensors = [nn.Parameter(torch.randn(*shape)) for shape in ((8, 6), (6, 16), (8,))]
         try:
-            part = made([{"params": tensors[:2]}, {"params": tensors[2:]}], **options)
+            part = factory([{"params": tensors[:2]}, {"params": tensors[2:]}], **options)
             for _ in range(2):
                 for tensor in tensors:
                     tensor.grad = torch.randn_like(tensor)
@@ -124,47 +121,47 @@ def rehearse(name: str, made: Made, options: Mapping[str, Any]) -> None:
                 torch.save(part.state_dict(), file)
                 file.seek(0)
                 part.load_state_dict(torch.load(file, weights_only=True))
-        except Exception as failed:  # whatever another package raises becomes one sentence
-            reason = str(failed).splitlines()[0] if str(failed) else type(failed).__name__
-            raise ConfigError("optimizer.name", f"'{name}' cannot be used here: {because(reason)}") from None
+        except Exception as error:  # whatever another package raises becomes one sentence
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConfigError("optimizer.name", f"'{name}' cannot be used here: {explain_failure(reason)}") from None
 
 
-def because(reason: str) -> str:
-    """What a failed rehearsal means."""
+def explain_failure(reason: str) -> str:
+    """Explain the error of a failed trial step."""
     known = {
-        "closure": "it computes the loss itself, several times a step, and a step here does so once; take another",
+        "closure": "it computes the loss itself, several times a step, and a step here does so once; choose another",
         "use_muon": "it wants groups of its own; optimizer=muon does what it does",
-        "require grad": "it needs second derivatives, which are not computed here; take another",
-        "eights only load": "its state holds more than tensors and numbers, so no checkpoint can keep it safely; take another",
+        "require grad": "it needs second derivatives, which are not computed here; choose another",
+        "eights only load": "its state holds more than tensors and numbers, so no checkpoint can keep it safely; choose another",
     }
     return next(
         (sentence for word, sentence in known.items() if word in reason),
-        f"{reason.rstrip('.')} (change optimizer.options, or take another)",
+        f"{reason.rstrip('.')} (change optimizer.options, or choose another)",
     )
 
 
-class Switched(Optimizer):
+class TrainEvalOptimizer(Optimizer):
     """An optimiser with train() and eval(): the weights of eval() are the model."""
 
     def _tensors(self) -> list[Tensor]:
         return [tensor for part in self.parts.values() for group in part.param_groups for tensor in group["params"]]
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def use_averaged_weights(self) -> Iterator[None]:
         trained = [tensor.detach().clone() for tensor in self._tensors()]
         self._switch("eval")
         try:
             yield
         finally:
             self._switch("train")
-            self._put(trained)
+            self._set_weights(trained)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "trained": [tensor.detach().clone() for tensor in self._tensors()]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self._put(state["trained"])
+        self._set_weights(state["trained"])
 
     def _switch(self, mode: Literal["train", "eval"]) -> None:
         for part in self.parts.values():
@@ -172,6 +169,6 @@ class Switched(Optimizer):
                 getattr(part, mode)()
 
     @torch.no_grad()
-    def _put(self, weights: Sequence[Tensor]) -> None:
+    def _set_weights(self, weights: Sequence[Tensor]) -> None:
         for tensor, weight in zip(self._tensors(), weights, strict=True):
             tensor.copy_(weight)

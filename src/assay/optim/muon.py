@@ -9,7 +9,7 @@ the coefficients are made for: singular values end between about 0.7 and 1.1, no
 
 An update has singular values of about lr sqrt(max(1, rows / columns)) whatever the width, which is the size that keeps what it does to
 activations the same in every width (the spectral condition, Yang et al., arXiv 2310.17813, with sqrt(rows / columns); they differ by a
-constant as long as shapes keep their proportions). So Muon does not look at `Parameter.rate`, by which init `mup` divides Adam's learning
+constant as long as shapes keep their proportions). So Muon ignores `ParameterInfo.lr_scale`, by which init `mup` divides Adam's learning
 rate; AdamW for the rest does.
 """
 
@@ -22,15 +22,15 @@ from torch import Tensor
 
 from assay.core.config import setting
 from assay.errors import ConfigError
-from assay.nn.linear import Parameter
-from assay.optim.adamw import AdamwConfig
+from assay.nn.linear import ParameterInfo
 from assay.optim.base import Optimizer, OptimizerConfig
+from assay.optim.torch_optimizers import AdamwConfig
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the authors' muon.py
 
 
-def orthogonalized(u: Tensor, iterations: int) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, of a batch u [N, R, C] with R <= C."""
+def orthogonalize(u: Tensor, iterations: int) -> Tensor:
+    """Compute roughly the nearest semi-orthogonal matrices of a batch u [N, R, C] with R <= C."""
     a, b, c = COEFFICIENTS
     x: Tensor = u / (u.float().norm(dim=(-2, -1), keepdim=True).to(u.dtype) + 1e-7)
     for _ in range(iterations):
@@ -43,12 +43,12 @@ class MuonConfig(OptimizerConfig):
     """Muon for the hidden matrices, AdamW for all else."""
 
     kind: Literal["muon"] = "muon"
-    lr: float = setting(0.02, "learning rate of the hidden matrices", other=0.05, bites="training", gt=0)
-    momentum: float = setting(0.95, "decay b of the mean gradient", other=0.5, bites="training", ge=0, lt=1)
-    iterations: int = setting(5, "steps of the orthogonalising iteration", other=2, bites="training", ge=1)
-    weight_decay: float = setting(0.0, "decoupled decay of the hidden matrices", other=0.5, bites="training", ge=0)
-    precision: Literal["bf16", "float32"] = setting("bf16", "arithmetic of the iteration", other="float32", bites="training")
-    rest: AdamwConfig = setting(AdamwConfig(), "the optimiser of all other parameters", other={"lr": 3e-3}, bites="training")
+    lr: float = setting(0.02, "learning rate of the hidden matrices", alternative=0.05, affects="training", gt=0)
+    momentum: float = setting(0.95, "decay b of the mean gradient", alternative=0.5, affects="training", ge=0, lt=1)
+    iterations: int = setting(5, "steps of the orthogonalising iteration", alternative=2, affects="training", ge=1)
+    weight_decay: float = setting(0.0, "decoupled decay of the hidden matrices", alternative=0.5, affects="training", ge=0)
+    precision: Literal["bf16", "float32"] = setting("bf16", "arithmetic of the iteration", alternative="float32", affects="training")
+    rest: AdamwConfig = setting(AdamwConfig(), "the optimiser of all other parameters", alternative={"lr": 3e-3}, affects="training")
 
     bytes_per_parameter: ClassVar[int] = 4
 
@@ -56,25 +56,29 @@ class MuonConfig(OptimizerConfig):
         if "matrix" in self.rest.rates:
             raise ConfigError("rest.rates.matrix", "has nothing to act on, as Muon has the matrices; change optimizer.lr instead")
 
-    def build(self, parameters: Sequence[Parameter]) -> Optimizer:
-        matrices = [parameter for parameter in parameters if parameter.role == "matrix"]
-        others = [parameter for parameter in parameters if parameter.role != "matrix"]
+    def build(self, parameters: Sequence[ParameterInfo]) -> Optimizer:
+        matrices, others = _split_by_role(parameters)
         parts: dict[str, torch.optim.Optimizer] = {}
         if matrices:
             parts["muon"] = Muon(matrices, self)
         if others:
-            parts["adamw"] = self.rest.torch_optimizer(others, "optimizer.rest")
+            parts["adamw"] = self.rest.build_torch_optimizer(others, "optimizer.rest")
         return Optimizer(parts)
 
-    def state_bytes(self, parameters: Sequence[Parameter]) -> int:
-        others = [parameter for parameter in parameters if parameter.role != "matrix"]
-        return super().state_bytes([parameter for parameter in parameters if parameter.role == "matrix"]) + self.rest.state_bytes(others)
+    def state_bytes(self, parameters: Sequence[ParameterInfo]) -> int:
+        matrices, others = _split_by_role(parameters)
+        return super().state_bytes(matrices) + self.rest.state_bytes(others)
+
+
+def _split_by_role(parameters: Sequence[ParameterInfo]) -> tuple[list[ParameterInfo], list[ParameterInfo]]:
+    """Split parameters into hidden matrices and all others."""
+    return [one for one in parameters if one.role == "matrix"], [one for one in parameters if one.role != "matrix"]
 
 
 class Muon(torch.optim.Optimizer):
-    """The update above for parameters of role `matrix`."""
+    """Muon's update rule, for parameters of role `matrix`."""
 
-    def __init__(self, parameters: Sequence[Parameter], config: MuonConfig) -> None:
+    def __init__(self, parameters: Sequence[ParameterInfo], config: MuonConfig) -> None:
         self.heights = {parameter.tensor: parameter.parts for parameter in parameters}
         self.iterations = config.iterations
         self.dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
@@ -83,7 +87,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             by_shape: defaultdict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
@@ -95,13 +99,14 @@ class Muon(torch.optim.Optimizer):
             for (rows, columns), pairs in by_shape.items():
                 stacked = torch.stack([piece for _, piece in pairs]).to(self.dtype)
                 tall = rows > columns
-                flat = orthogonalized(stacked.mT if tall else stacked, self.iterations)
+                flat = orthogonalize(stacked.mT if tall else stacked, self.iterations)
                 step = (flat.mT if tall else flat).to(pairs[0][0].dtype)
                 for (target, _), change in zip(pairs, step, strict=True):
                     target.mul_(1 - group["lr"] * group["weight_decay"])
                     target.sub_(change, alpha=group["lr"] * max(1.0, rows / columns) ** 0.5)
 
     def _momentum(self, parameter: Tensor, decay: float) -> Tensor:
+        """Update the mean gradient m of a parameter, and return Nesterov's u."""
         gradient = parameter.grad
         assert gradient is not None
         state = self.state[parameter]

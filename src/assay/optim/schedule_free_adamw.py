@@ -10,20 +10,20 @@ take `schedule=constant` with a warm-up, which is. A schedule that decays works 
 follow the learning rate keep the steps of a warm-up from counting in full; the largest one, not the present one, is what the authors'
 code uses.
 
-The parameters hold y in training. Scores, samples and saved weights are of x (`averaged`). x and z are both kept and y is computed from
-them alone, so that neither looking at x nor a resumed run changes a bit; the authors' code keeps z and y, which is a third less and not
-exact.
+The parameters hold y in training. Scores, samples and saved weights are of x (`use_averaged_weights`). x and z are both kept and y is
+computed from them alone, so that neither scoring x nor a resumed run changes a bit; the authors' code keeps z and y, which is a third less
+and not exact.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from assay.core.config import setting
-from assay.nn.linear import Parameter
+from assay.nn.linear import ParameterInfo
 from assay.optim.base import Optimizer
 from assay.optim.groups import GroupedConfig
 
@@ -32,30 +32,20 @@ class ScheduleFreeAdamwConfig(GroupedConfig):
     """Schedule-free AdamW: the model is an average of the weights, and no decay of the learning rate is needed (schedule=constant)."""
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
-    lr: float = setting(1e-2, "learning rate", other=3e-3, bites="training", gt=0)
-    beta1: float = setting(0.9, "how near the average gradients are taken, in place of momentum", other=0.5, bites="training", ge=0, lt=1)
-    beta2: float = setting(0.95, "decay of the mean squared gradient", other=0.5, bites="training", ge=0, lt=1)
-    eps: float = setting(1e-8, "added to the root of the mean square", other=1e-2, bites="training", gt=0)
+    lr: float = setting(1e-2, "learning rate", alternative=3e-3, affects="training", gt=0)
+    beta1: float = setting(0.9, "share of the average x in y, where gradients are taken", alternative=0.5, affects="training", ge=0, lt=1)
+    beta2: float = setting(0.95, "decay of the mean squared gradient", alternative=0.5, affects="training", ge=0, lt=1)
+    eps: float = setting(1e-8, "added to the root of the mean square", alternative=1e-2, affects="training", gt=0)
 
     bytes_per_parameter: ClassVar[int] = 12
 
-    def build(self, parameters: Sequence[Parameter]) -> Optimizer:
-        return Averaging(ScheduleFreeAdamw(self.groups(parameters), self))
-
-
-class Averaging(Optimizer):
-    """Schedule-free AdamW as one part, whose average can stand in for the parameters."""
-
-    def __init__(self, part: "ScheduleFreeAdamw") -> None:
-        super().__init__({"schedule_free_adamw": part})
-        self.part = part
-
-    def averaged(self) -> AbstractContextManager[None]:
-        return self.part.averaged()
+    def build(self, parameters: Sequence[ParameterInfo]) -> Optimizer:
+        part = ScheduleFreeAdamw(self.param_groups(parameters), self)
+        return Optimizer({"schedule_free_adamw": part}, averaged=part.use_averaged_weights)
 
 
 class ScheduleFreeAdamw(torch.optim.Optimizer):
-    """The update above."""
+    """The update rule of schedule-free AdamW, and its average."""
 
     def __init__(self, groups: list[dict[str, Any]], config: ScheduleFreeAdamwConfig) -> None:
         counts = {"steps": 0, "largest": 0.0, "weights": 0.0}
@@ -63,7 +53,7 @@ class ScheduleFreeAdamw(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             group["steps"] += 1
             group["largest"] = max(group["largest"], group["lr"])
@@ -79,32 +69,32 @@ class ScheduleFreeAdamw(torch.optim.Optimizer):
                 root = (square / (1 - group["beta2"] ** group["steps"])).sqrt_().add_(group["eps"])
                 state["z"].sub_((y.grad / root).add_(y, alpha=group["weight_decay"]), alpha=group["lr"])
                 state["x"].lerp_(state["z"], share)
-                place_between(y, state, group["beta1"])
+                set_interpolated(y, state, group["beta1"])
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Inside, the parameters are the average x; afterwards y again."""
+    def use_averaged_weights(self) -> Iterator[None]:
+        """Set the parameters to the average x inside, and to y afterwards."""
         try:
             with torch.no_grad():
                 for parameter, state in self.state.items():
                     parameter.copy_(state["x"])
             yield
         finally:
-            self._place()
+            self._set_to_y()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a saved state: the parameters, which were saved as x, become y."""
+        """Load a saved state: the parameters, which were saved as x, become y."""
         super().load_state_dict(dict(state_dict))
-        self._place()
+        self._set_to_y()
 
     @torch.no_grad()
-    def _place(self) -> None:
+    def _set_to_y(self) -> None:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter in self.state:
-                    place_between(parameter, self.state[parameter], group["beta1"])
+                    set_interpolated(parameter, self.state[parameter], group["beta1"])
 
 
-def place_between(parameter: Tensor, state: Mapping[str, Tensor], share: float) -> None:
-    """y = (1 - share) z + share x."""
+def set_interpolated(parameter: Tensor, state: Mapping[str, Tensor], share: float) -> None:
+    """Set a parameter to y = (1 - share) z + share x."""
     parameter.copy_(state["z"].lerp(state["x"], share))

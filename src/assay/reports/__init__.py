@@ -1,1 +1,1 @@
-"""What a report looks like: pages, tables and pictures, drawn from figures that others have gathered."""
+"""Reports as pages, tables, charts and plots, made of figures that other packages have gathered."""

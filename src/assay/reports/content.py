@@ -1,31 +1,29 @@
-"""Everything that a report says, whatever form it then takes."""
+"""Compose what a report says, before it is rendered as a page or as text."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from assay.core.words import plural
-from assay.reports import facts
-from assay.reports.baselines import BaselineRow, rank_baselines
-from assay.reports.learned import gradients, learning, positions
-from assay.reports.panels import Key, Panel, keys_of
-from assay.reports.results_table import ResultsTable, costs_table, quality_table
-from assay.reports.samples import Sample, samples
-from assay.reports.set_beside import against_base, costs, rates
-from assay.reports.side_by_side import Readings, set_side_by_side
-from assay.reports.words import quality
-from assay.studies.analysis.results import Outcome
-from assay.studies.plan import Refused
+from assay.core.words import format_count
+from assay.reports import detail_tables
+from assay.reports.comparison_charts import make_cost_panel, make_difference_panel, make_rate_panel
+from assay.reports.number_format import format_quality
+from assay.reports.panels import LegendEntry, Panel, make_legend
+from assay.reports.results_table import BaselineRow, ResultsTable, make_costs_table, make_quality_table, rank_baselines
+from assay.reports.token_heatmap import TokenHeatmap, make_token_heatmap
+from assay.reports.training_curves import make_context_panel, make_gradient_panel, make_learning_panel
+from assay.studies.analysis.results import StudyOutcome
+from assay.studies.plan import RefusedArm
 from assay.trainer.baselines import Baselines
 from assay.trainer.token_losses import TokenLosses
 
-PANELS: dict[str, Callable[[Outcome, dict[str, Key]], Panel | None]] = {
-    "differences": against_base,
-    "learning": learning,
-    "costs": costs,
-    "rates": rates,
-    "context": positions,
-    "gradients": gradients,
+PANELS: dict[str, Callable[[StudyOutcome, dict[str, LegendEntry]], Panel | None]] = {
+    "differences": make_difference_panel,
+    "learning": make_learning_panel,
+    "costs": make_cost_panel,
+    "rates": make_rate_panel,
+    "context": make_context_panel,
+    "gradients": make_gradient_panel,
 }
 BITS_PER_BYTE = (
     "Bits per byte is how many bits the model needs for a byte of text that it did not learn from: "
@@ -34,24 +32,24 @@ BITS_PER_BYTE = (
 
 
 class RunRow(NamedTuple):
-    """A run in the list of all runs."""
+    """A run with its figure, in the list of all runs."""
 
     run: str
     arm: str
     seed: int
     state: str
     figure: str
-    order: float | None
+    sort_key: float | None
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
-    """A report. Parts of which nothing is known are empty."""
+class ReportContent:
+    """All that a report says. Parts of which nothing is known are empty."""
 
     title: str
     kind: str
     summary: str
-    label: str  # of the metric
+    metric_label: str
     metric_meaning: str
     verdict: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -59,82 +57,83 @@ class Content:
     costs: ResultsTable
     baselines: tuple[BaselineRow, ...]
     panels: dict[str, Panel]
-    effects: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
-    readings: Readings
-    samples: tuple[Sample, ...]
-    changes: tuple[tuple[int, str, tuple[facts.Change, ...]], ...]
-    unequal: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]
-    protocol: tuple[facts.Fact, ...]
-    machine: tuple[facts.Fact, ...]
+    effects: tuple[detail_tables.AxisEffects, ...]
+    heatmap: TokenHeatmap
+    samples: tuple[detail_tables.RunSample, ...]
+    changes: tuple[detail_tables.ArmChanges, ...]
+    unequal: tuple[detail_tables.UnequalConditions, ...]
+    protocol: tuple[detail_tables.Fact, ...]
+    machine: tuple[detail_tables.Fact, ...]
     runs: tuple[RunRow, ...]
     runs_summary: str
-    troubles: tuple[facts.Trouble, ...]
-    refused: tuple[Refused, ...]
+    unfinished: tuple[detail_tables.UnfinishedRun, ...]
+    refused: tuple[RefusedArm, ...]
 
 
-def compose(
-    outcome: Outcome, kind: str, baselines: Baselines | None = None, token_losses: Sequence[tuple[str, TokenLosses]] = ()
-) -> Content:
-    """Compose a report from what was measured before; `token_losses` are by arm, of the runs of `choose_readers`."""
-    keys = keys_of(outcome)
-    made = {name: make(outcome, keys) for name, make in PANELS.items()}
-    metric = outcome.metric
+def compose_report(
+    outcome: StudyOutcome, kind: str, baselines: Baselines | None = None, token_losses: Sequence[tuple[str, TokenLosses]] = ()
+) -> ReportContent:
+    """Compose a report from what was measured before; `token_losses` are by arm, of the runs of `choose_heatmap_runs`."""
+    legend, metric = make_legend(outcome), outcome.metric
+    panels = {name: make(outcome, legend) for name, make in PANELS.items()}
     better = "higher" if metric.higher_is_better else "lower"
-    return Content(
+    return ReportContent(
         title=outcome.plan.study.question,
         kind=kind,
-        summary=_summary(outcome),
-        label=metric.label,
+        summary=_summarise(outcome),
+        metric_label=metric.label,
         metric_meaning=BITS_PER_BYTE if metric.name == "bits_per_byte" else f"The figure is {metric.label}: {better} is better.",
         verdict=tuple(map(_typeset, outcome.verdict)),
         warnings=tuple(map(_typeset, outcome.warnings)),
-        table=quality_table(outcome),
-        costs=costs_table(outcome),
+        table=make_quality_table(outcome),
+        costs=make_costs_table(outcome),
         baselines=rank_baselines(outcome, baselines),
-        panels={name: panel for name, panel in made.items() if panel is not None},
-        effects=facts.effects(outcome),
-        readings=set_side_by_side(token_losses),
-        samples=samples(outcome, keys),
-        changes=tuple((keys[arm.name].number, arm.name, facts.changed(outcome, arm)) for arm in outcome.arms[1:]),
-        unequal=facts.unequal(outcome),
-        protocol=facts.protocol(outcome),
-        machine=facts.machine(outcome),
-        runs=_runs(outcome),
-        runs_summary=_told(outcome),
-        troubles=facts.troubles(outcome),
+        panels={name: panel for name, panel in panels.items() if panel is not None},
+        effects=detail_tables.list_effects(outcome),
+        heatmap=make_token_heatmap(token_losses),
+        samples=detail_tables.collect_samples(outcome, legend),
+        changes=detail_tables.list_changes(outcome),
+        unequal=detail_tables.list_unequal_conditions(outcome),
+        protocol=detail_tables.list_protocol(outcome),
+        machine=detail_tables.list_machines(outcome),
+        runs=_list_runs(outcome),
+        runs_summary=_summarise_runs(outcome),
+        unfinished=detail_tables.list_unfinished_runs(outcome),
         refused=outcome.plan.refused,
     )
 
 
 def _typeset(sentence: str) -> str:
-    """A sentence that was written for terminals, as a page shows it."""
+    """Write a sentence that was made for terminals as a page shows it."""
     return sentence.replace(" +- ", " ± ")
 
 
-def _summary(outcome: Outcome) -> str:
-    corpora = (run.provenance.get("data", {}).get("corpus", {}).get("name") for run in outcome.jobs)
+def _summarise(outcome: StudyOutcome) -> str:
+    corpora = (run.provenance.get("data", {}).get("corpus", {}).get("name") for run in outcome.all_runs)
     name = next(filter(None, corpora), None)
     text = "" if name is None else f" of {name}"
-    done = f"{_finished(outcome):,} of {plural(len(outcome.jobs), 'run')} finished"
-    return f"{plural(len(outcome.arms), 'arm')}, {done}; {outcome.metric.label} on the {outcome.split} text{text}"
+    done = f"{_count_finished(outcome):,} of {format_count(len(outcome.all_runs), 'run')} finished"
+    return f"{format_count(len(outcome.arms), 'arm')}, {done}; {outcome.metric.label} on the {outcome.split} text{text}"
 
 
-def _told(outcome: Outcome) -> str:
-    every, earlier = plural(len(outcome.jobs), "run"), len(outcome.earlier)
-    old = f" {plural(earlier, 'run')} in the folder belong to an earlier form of this study and are left out." if earlier else ""
-    whole = _finished(outcome) == len(outcome.jobs)
-    return f"{'All' if whole else f'{_finished(outcome):,} of'} {every} {'is' if len(outcome.jobs) == 1 else 'are'} finished.{old}"
+def _summarise_runs(outcome: StudyOutcome) -> str:
+    every, earlier = format_count(len(outcome.all_runs), "run"), len(outcome.earlier_runs)
+    old = f" {format_count(earlier, 'run')} in the folder belong to an earlier form of this study and are left out." if earlier else ""
+    whole = _count_finished(outcome) == len(outcome.all_runs)
+    return (
+        f"{'All' if whole else f'{_count_finished(outcome):,} of'} {every} {'is' if len(outcome.all_runs) == 1 else 'are'} finished.{old}"
+    )
 
 
-def _finished(outcome: Outcome) -> int:
-    return sum(run.finished for run in outcome.jobs)
+def _count_finished(outcome: StudyOutcome) -> int:
+    return sum(run.finished for run in outcome.all_runs)
 
 
-def _runs(outcome: Outcome) -> tuple[RunRow, ...]:
+def _list_runs(outcome: StudyOutcome) -> tuple[RunRow, ...]:
     rows = []
-    for run in outcome.jobs:
+    for run in outcome.all_runs:
         score = run.score(outcome.split)
-        figure = None if score is None else outcome.metric.of(score)
+        figure = None if score is None else outcome.metric.value(score)
         order = None if figure is None else outcome.metric.loss(figure)
-        rows.append(RunRow(run.run.name, run.job.arm, run.job.seed, run.state, quality(figure), order))
+        rows.append(RunRow(run.run.name, run.job.arm, run.job.seed, run.state, format_quality(figure), order))
     return tuple(rows)

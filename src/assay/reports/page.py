@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no request, no library, one stylesheet, one small script."""
+"""Render a report as one HTML file that needs nothing else: no request, no library, one stylesheet, one small script."""
 
 import base64
 import hashlib
@@ -6,27 +6,27 @@ from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
-from assay.reports.content import Content
-from assay.reports.side_by_side import LEVELS
+from assay.reports.content import ReportContent
+from assay.reports.token_heatmap import LEVELS
 from assay.runs.provenance import code_version
 
 TEMPLATES = Path(str(files("assay") / "reports" / "templates"))
 
 
-def page(content: Content) -> str:
-    """The file's text. Names and texts are escaped wherever they come from."""
+def render_page(content: ReportContent) -> str:
+    """Return the text of the HTML file. Names and texts are escaped wherever they come from."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 (optional)
     from markupsafe import Markup  # noqa: PLC0415 (comes with jinja2)
 
     loader = FileSystemLoader(TEMPLATES)
-    surroundings = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    drawn = {name: panel._replace(pictures=tuple(Markup(picture) for picture in panel.pictures)) for name, panel in content.panels.items()}
-    shown = {field.name: getattr(content, field.name) for field in fields(content)}
+    panels = {name: panel._replace(charts=tuple(map(Markup, panel.charts))) for name, panel in content.panels.items()}
+    values = {field.name: getattr(content, field.name) for field in fields(content)}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return surroundings.get_template("page.html").render(
-        **{**shown, "panels": drawn},
-        sections=sections(content),
+    return environment.get_template("page.html").render(
+        **{**values, "panels": panels},
+        sections=list_sections(content),
         levels=LEVELS,
         version=code_version(),
         style=Markup(style),
@@ -35,15 +35,15 @@ def page(content: Content) -> str:
     )
 
 
-def sections(content: Content) -> dict[str, str]:
-    """The parts that this report has, in their order: id and heading."""
+def list_sections(content: ReportContent) -> dict[str, str]:
+    """List the sections that this report has, in their order: id and heading."""
     every = {
         "verdict": ("Verdict", True),
         "warnings": ("Before you rely on it", bool(content.warnings)),
         "results": ("Results", True),
-        "yardsticks": ("What good looks like", bool(content.baselines)),
+        "baselines": ("What good looks like", bool(content.baselines)),
         **{name: (panel.heading, True) for name, panel in content.panels.items()},
-        "reading": ("Where the bits go", bool(content.readings.documents or content.readings.missing)),
+        "reading": ("Where the bits go", bool(content.heatmap.documents or content.heatmap.missing)),
         "samples": ("What the models write", bool(content.samples)),
         "changes": ("What was changed", bool(content.changes)),
         "protocol": ("Protocol", True),

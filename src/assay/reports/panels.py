@@ -1,56 +1,61 @@
-"""What a picture of a report comes with: how to read it, and which arm is which."""
+"""Put charts into panels of a report, with how to read them and a legend of arms."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.reports.charts import Line
-from assay.reports.picture import DASHES, SERIES
-from assay.studies.analysis.results import Outcome
+from assay.reports.svg import DASHES, SERIES
+from assay.studies.analysis.results import StudyOutcome
 
 
-class Key(NamedTuple):
-    """How an arm looks in the pictures."""
+class LegendEntry(NamedTuple):
+    """How an arm is drawn in the charts."""
 
     number: int
     name: str
     style: int | None  # place in the palette; None: in the background
     dashes: str
-    dot: bool = False  # shown by a point, not by a line
+    point: bool = False  # drawn as a point, not as a line
 
     @property
     def colour(self) -> str:
-        """The CSS variable of its colour."""
+        """The CSS variable of the arm's colour."""
         return "--faint" if self.style is None else f"--series-{self.style % len(SERIES) + 1}"
 
 
 class Panel(NamedTuple):
-    """A picture with its words."""
+    """A section of charts with its heading, how to read them, and a legend."""
 
     heading: str
-    reading: str  # how to read it
-    pictures: tuple[str, ...]
-    keys: tuple[Key, ...] = ()
-    others: int = 0  # arms in the background
+    explanation: str  # how to read it
+    charts: tuple[str, ...]  # <svg> elements
+    legend: tuple[LegendEntry, ...] = ()
+    background_arms: int = 0  # drawn in grey
 
 
-def keys_of(outcome: Outcome) -> dict[str, Key]:
-    """The look of each arm: of at most eight all stand out, of more the base and the seven best."""
-    named = [arm.name for arm in outcome.arms]
+def make_legend(outcome: StudyOutcome) -> dict[str, LegendEntry]:
+    """Choose how each arm is drawn: at most eight all have a colour; of more, the base and the seven best."""
+    names = [arm.name for arm in outcome.arms]
     ranked = [arm for arm in outcome.arms[1:] if arm.mean is not None]
     ranked.sort(key=lambda arm: outcome.metric.loss(arm.mean or 0.0))
-    best = named if len(named) <= len(SERIES) else [named[0], *(arm.name for arm in ranked)][: len(SERIES)]
-    styles = {name: place for place, name in enumerate(name for name in named if name in best)}
-    keys = {}
-    for number, name in enumerate(named, 1):
+    best = names if len(names) <= len(SERIES) else [names[0], *(arm.name for arm in ranked)][: len(SERIES)]
+    styles = {name: place for place, name in enumerate(name for name in names if name in best)}
+    legend = {}
+    for number, name in enumerate(names, 1):
         style = styles.get(name)
         dashes = () if style is None else DASHES[style % len(DASHES)]
-        keys[name] = Key(number, name, style, " ".join(f"{dash:g}" for dash in dashes))
-    return keys
+        legend[name] = LegendEntry(number, name, style, " ".join(f"{dash:g}" for dash in dashes))
+    return legend
 
 
-def panel(words: tuple[str, str], pictures: Sequence[str], lines: Sequence[Line], keys: dict[str, Key]) -> Panel:
-    """Pictures of lines with their heading, how to read them, and a key to the arms."""
+def make_panel(heading: str, explanation: str, charts: Sequence[str], lines: Sequence[Line], legend: dict[str, LegendEntry]) -> Panel:
+    """Make a panel of charts with a legend of the arms whose lines they show."""
     shown = {line.label for line in lines}
-    chosen = [key for name, key in keys.items() if name in shown]
-    standing = tuple(key for key in chosen if key.style is not None)
-    return Panel(*words, tuple(pictures), standing, len(chosen) - len(standing))
+    entries = [key for name, key in legend.items() if name in shown]
+    coloured = tuple(key for key in entries if key.style is not None)
+    return Panel(heading, explanation, tuple(charts), coloured, len(entries) - len(coloured))
+
+
+def make_line(arm: str, points: Sequence[tuple[float, float]], legend: dict[str, LegendEntry]) -> Line:
+    """Make the line of an arm in the arm's style."""
+    return Line(legend[arm].number, arm, points, (), legend[arm].style)

@@ -1,143 +1,177 @@
-"""The tables of arms, a row each: quality with its spread and the difference from the base with its interval; what it cost."""
+"""Make the tables of a report: arms with their quality, their differences from the base and their costs; cheaper methods."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from assay.reports.words import NOTHING, amount, lasting, quality, signed
+from assay.evaluation.compare import Arm
+from assay.reports.number_format import UNKNOWN, format_amount, format_difference, format_quality, format_seconds
 from assay.statistics.interval import Interval
-from assay.studies.analysis.results import Against, ArmOutcome, Outcome
+from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, StudyOutcome
+from assay.trainer.baselines import Baselines
+from assay.variation.names import BASE
+
+
+class TableCell(NamedTuple):
+    """The text of a cell, and what it is sorted by; None goes to the end."""
+
+    text: str
+    sort_key: float | None = None
 
 
 class Column(NamedTuple):
-    """A column of the table."""
+    """A column of a table of arms."""
 
     name: str
     label: str
     meaning: str  # what it is, in a sentence for those who do not know
-
-
-class Cell(NamedTuple):
-    """What is shown, and what it is sorted by; None goes to the end."""
-
-    text: str
-    order: float | None = None
+    cell: Callable[[ArmOutcome, ComparisonToBase | None], TableCell]
 
 
 class ResultsTable(NamedTuple):
     """A table of arms; the first two cells of a row are number and name of the arm."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
 
 
-def quality_table(outcome: Outcome) -> ResultsTable:
-    """How good each arm is, in the plan's order. Columns of which nothing is known are left out."""
-    return _table(outcome, [_figure(outcome), *_quality(outcome)])
+class BaselineRow(NamedTuple):
+    """The bits per byte of a cheaper method, or of an arm, on the validation text."""
+
+    label: str
+    bits_per_byte: float
+    arm: bool
+
+    @property
+    def bits_text(self) -> str:
+        """The figure for people."""
+        return format_quality(self.bits_per_byte)
 
 
-def costs_table(outcome: Outcome) -> ResultsTable:
-    """What each arm took, and how good it became with that."""
-    return _table(outcome, [_figure(outcome), *COSTS])
+def make_quality_table(outcome: StudyOutcome) -> ResultsTable:
+    """Show how good each arm is, in the plan's order. Columns of which nothing is known are left out."""
+    return _make_table(outcome, [_figure_column(outcome), *_quality_columns(outcome)])
 
 
-def _table(outcome: Outcome, makers: Sequence["Made"]) -> ResultsTable:
-    against = {found.arm: found for found in outcome.comparisons}
-    rows = []
-    for number, arm in enumerate(outcome.arms, 1):
-        first = (Cell(str(number), number), Cell(arm.name))
-        rows.append((*first, *(make(arm, against.get(arm.name)) for _, make in makers)))
-    columns = (Column("number", "No.", "the arm's number in every picture"), Column("arm", "arm", _ARM), *(column for column, _ in makers))
-    known = [index for index in range(len(columns)) if any(row[index].text != NOTHING for row in rows)]
-    return ResultsTable(tuple(columns[index] for index in known), tuple(tuple(row[index] for index in known) for row in rows))
+def make_costs_table(outcome: StudyOutcome) -> ResultsTable:
+    """Show what each arm took, and how good it became with that."""
+    return _make_table(outcome, [_figure_column(outcome), *COST_COLUMNS])
 
 
-_ARM = "a configuration: the base, or the base with one thing changed"
-Maker = Callable[[ArmOutcome, Against | None], Cell]
+def _make_table(outcome: StudyOutcome, columns: Sequence[Column]) -> ResultsTable:
+    numbers = {arm.name: number for number, arm in enumerate(outcome.arms, 1)}
+    every = (
+        Column("number", "No.", "the arm's number in every picture", lambda arm, _: TableCell(str(numbers[arm.name]), numbers[arm.name])),
+        Column("arm", "arm", "a configuration: the base, or the base with one thing changed", lambda arm, _: TableCell(arm.name)),
+        *columns,
+    )
+    comparisons = {comparison.arm: comparison for comparison in outcome.comparisons}
+    rows = [[column.cell(arm, comparisons.get(arm.name)) for column in every] for arm in outcome.arms]
+    known = [index for index in range(len(every)) if any(row[index].text != UNKNOWN for row in rows)]
+    return ResultsTable(tuple(every[index] for index in known), tuple(tuple(row[index] for index in known) for row in rows))
 
 
-Made = tuple[Column, Maker]
-
-
-def _figure(outcome: Outcome) -> Made:
+def _figure_column(outcome: StudyOutcome) -> Column:
     metric = outcome.metric
     better = "higher" if metric.higher_is_better else "lower"
-    return (
-        Column("figure", metric.label, f"on the {outcome.split} text, the mean over seeds; {better} is better"),
-        lambda arm, _: Cell(quality(arm.mean), None if arm.mean is None else metric.loss(arm.mean)),
-    )
+    return Column(
+        "figure", metric.label, f"on the {outcome.split} text, the mean over seeds; {better} is better",
+        lambda arm, _: TableCell(format_quality(arm.mean), None if arm.mean is None else metric.loss(arm.mean)),
+    )  # fmt: skip
 
 
-def _quality(outcome: Outcome) -> list[Made]:
-    bits = outcome.metric.name == "bits_per_byte"
+def _quality_columns(outcome: StudyOutcome) -> list[Column]:
+    bits, rates_tried = outcome.metric.name == "bits_per_byte", len(outcome.plan.study.lr_factors) > 1
     return [
-        (
-            Column("deviation", "± seeds", "the standard deviation over seeds: how far two runs of the same arm lie apart"),
-            lambda arm, _: Cell(quality(arm.deviation), arm.deviation),
+        Column(
+            "deviation", "± seeds", "the standard deviation over seeds: how far two runs of the same arm lie apart",
+            lambda arm, _: _cell(arm.deviation, format_quality),
         ),
-        (
-            Column(
-                "standard_error", "± text", "the standard error over the text: how far the figure would move on another text of this kind"
-            ),
-            lambda arm, _: _counted(_text_error(arm) if bits else None, quality),
+        Column(
+            "standard_error", "± text", "the standard error over the text: how far the figure would move on another text of this kind",
+            lambda arm, _: _cell(_text_error(arm) if bits else None, format_quality),
         ),
-        (
-            Column("difference", "difference", "from the base, turned so that below 0 is better"),
-            lambda _, found: Cell(NOTHING) if found is None else Cell(signed(found.difference), found.difference),
+        Column(
+            "difference", "difference", "from the base, turned so that below 0 is better",
+            lambda _, found: _cell(None if found is None else found.difference, format_difference),
         ),
-        (
-            Column(
-                "interval", "95 % interval", "in which the true difference lies, wrong one time in twenty: over seeds, or over the text"
-            ),
-            lambda _, found: _interval(found),
+        Column(
+            "interval", "95 % interval", "in which the true difference lies, wrong one time in twenty: over seeds, or over the text",
+            lambda _, found: _interval_cell(found),
         ),
-        (
-            Column("resolved", "resolved", "whether the difference is more than chance, all arms of the table considered at once"),
-            lambda _, found: Cell(NOTHING) if found is None else Cell("yes" if found.resolved else "no", 0.0 if found.resolved else 1.0),
+        Column(
+            "resolved", "resolved", "whether the difference is more than chance, all arms of the table considered at once",
+            lambda _, found: _cell(None if found is None else float(not found.resolved), lambda unresolved: "no" if unresolved else "yes"),
         ),
-        (
-            Column("seeds", "seeds", "runs with a figure, each from other initial weights and another order of the data"),
-            lambda arm, _: Cell(str(len(arm.scored)), len(arm.scored)),
+        Column(
+            "seeds", "seeds", "runs with a figure, each from other initial weights and another order of the data",
+            lambda arm, _: TableCell(str(len(arm.scored_runs)), len(arm.scored_runs)),
         ),
-        (
-            Column("factor", "learning rate", "the factor on the base's learning rates that was chosen on validation"),
-            lambda arm, _: _counted(arm.factor, lambda value: f"×{value:g}") if len(outcome.plan.study.lr_factors) > 1 else Cell(NOTHING),
+        Column(
+            "factor", "learning rate", "the factor on the base's learning rates that was chosen on validation",
+            lambda arm, _: _cell(arm.lr_factor if rates_tried else None, lambda factor: f"×{factor:g}"),
         ),
-    ]
+    ]  # fmt: skip
 
 
-def _counted(value: float | None, said: Callable[[float], str]) -> Cell:
-    return Cell(NOTHING) if value is None else Cell(said(value), float(value))
+def _cell(value: float | None, write: Callable[[float], str]) -> TableCell:
+    return TableCell(UNKNOWN) if value is None else TableCell(write(value), float(value))
 
 
-COSTS: tuple[Made, ...] = (
-    (Column("parameters", "parameters", "weights of the model"), lambda arm, _: _counted(arm.plan.parameters, amount)),
-    (Column("tokens", "tokens", "trained on"), lambda arm, _: _counted(arm.spent.tokens, amount)),
-    (Column("bytes", "bytes", "of training text, each counted as often as it was seen"), lambda arm, _: _counted(arm.spent.bytes, amount)),
-    (Column("flops", "FLOPs", "floating-point operations of the training"), lambda arm, _: _counted(arm.spent.flops, amount)),
-    (Column("seconds", "time", "of training steps alone"), lambda arm, _: _counted(arm.spent.seconds, lasting)),
-    (Column("speed", "tokens/s", "in training"), lambda arm, _: _counted(arm.spent.tokens_per_second, amount)),
-    (
-        Column("state_bytes", "state", "bytes that the model keeps of one window of text while it writes"),
-        lambda arm, _: _counted(arm.plan.state_bytes, amount),
+def _amount_column(name: str, label: str, meaning: str, amount: Callable[[ArmOutcome], float | None]) -> Column:
+    return Column(name, label, meaning, lambda arm, _: _cell(amount(arm), format_amount))
+
+
+COST_COLUMNS = (
+    _amount_column("parameters", "parameters", "weights of the model", lambda arm: arm.planned_arm.parameters),
+    _amount_column("tokens", "tokens", "trained on", lambda arm: arm.resource_use.tokens),
+    _amount_column("bytes", "bytes", "of training text, each counted as often as it was seen", lambda arm: arm.resource_use.bytes),
+    _amount_column("flops", "FLOPs", "floating-point operations of the training", lambda arm: arm.resource_use.flops),
+    Column("seconds", "time", "of training steps alone", lambda arm, _: _cell(arm.resource_use.seconds, format_seconds)),
+    _amount_column("speed", "tokens/s", "in training", lambda arm: arm.resource_use.tokens_per_second),
+    _amount_column(
+        "state_bytes", "state", "bytes that the model keeps of one window of text while it writes", lambda arm: arm.planned_arm.state_bytes
     ),
-    (Column("peak_bytes", "memory", "the most bytes in use while training"), lambda arm, _: _counted(arm.spent.peak_bytes, amount)),
+    _amount_column("peak_bytes", "memory", "the most bytes in use while training", lambda arm: arm.resource_use.peak_bytes),
 )
 
 
 def _text_error(arm: ArmOutcome) -> float | None:
-    """The standard error of the seed in the middle."""
-    stored = sorted(arm.stored, key=lambda score: score.bits_per_byte)
-    return float(stored[(len(stored) - 1) // 2].figures["standard_error"]) if stored else None
+    """Return the standard error over the text of the median seed."""
+    return float(Arm(arm.name, arm.scores).median_run.values["standard_error"]) if arm.scores else None
 
 
-def interval_of(found: Against | None) -> Interval | None:
-    """That over seeds, or over the text where there is one seed; None without a comparison."""
-    return None if found is None else found.interval or found.text
+def choose_interval(found: ComparisonToBase | None) -> Interval | None:
+    """Choose the interval over seeds, or over the text where there is one seed; None without a comparison."""
+    return None if found is None else found.interval or found.text_interval
 
 
-def _interval(found: Against | None) -> Cell:
-    interval = interval_of(found)
+def _interval_cell(found: ComparisonToBase | None) -> TableCell:
+    interval = choose_interval(found)
     if found is None or interval is None:
-        return Cell(NOTHING)
+        return TableCell(UNKNOWN)
     over = "" if found.interval is not None else " (text)"
-    return Cell(f"{signed(interval.low)} to {signed(interval.high)}{over}", interval.high)
+    return TableCell(f"{format_difference(interval.low)} to {format_difference(interval.high)}{over}", interval.high)
+
+
+def rank_baselines(outcome: StudyOutcome, baselines: Baselines | None) -> tuple[BaselineRow, ...]:
+    """Rank cheaper methods and, among them, the base and the best arm, from the worst to the best; nothing where none was measured."""
+    if baselines is None:
+        return ()
+    rows = [BaselineRow(label, bits, arm=False) for label, bits in baselines.by_label().items()]
+    return tuple(sorted((*rows, *_rank_arms(outcome)), key=lambda row: -row.bits_per_byte))
+
+
+def _rank_arms(outcome: StudyOutcome) -> Iterator[BaselineRow]:
+    """Yield the base and the best arm by their bits per byte on validation."""
+    scored = [(arm.name, mean) for arm in outcome.arms if (mean := _mean_validation(arm)) is not None]
+    best = min(scored, key=lambda each: each[1], default=None)
+    for name, mean in scored:
+        is_base, is_best = name == outcome.base.name, (name, mean) == best
+        if is_base or is_best:
+            role = " and ".join(["the base"] * is_base + ["the best arm"] * is_best)
+            yield BaselineRow(name if len(outcome.arms) == 1 else role if name == BASE else f"{role}: {name}", mean, arm=True)
+
+
+def _mean_validation(arm: ArmOutcome) -> float | None:
+    figures = [run.validation.bits_per_byte for run in arm.runs if run.validation is not None]
+    return sum(figures) / len(figures) if figures else None

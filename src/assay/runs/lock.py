@@ -1,7 +1,7 @@
-"""Who makes a run: a lock that the kernel gives back as soon as its holder is gone, however that happened.
+"""Lock a run for the one process that trains it; the kernel releases the lock when that process ends, for whatever reason.
 
-It is flock(2) on a file that is never deleted, so there is nothing stale to clean up and no process number that may have been reused. What
-is written in the file outlives the lock: how often the run was begun since it last got further.
+It is flock(2) on a file that is never deleted, so no stale lock has to be removed and no process number can be reused. The note in the file
+outlives the lock: how often the run was started since it last made progress.
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from assay.errors import RunError
 
-RUN = ".training.lock"  # in a run's directory
+RUN_LOCK = ".training.lock"  # in a run's directory
 
 
 class Lock:
-    """A lock that is held. Leaving its `with` block gives it back."""
+    """A lock that this process holds. Leaving its `with` block releases it."""
 
     def __init__(self, handle: int) -> None:
         self._handle: int | None = handle
@@ -29,7 +29,7 @@ class Lock:
         self.release()
 
     def release(self) -> None:
-        """Give it back; once is enough."""
+        """Release the lock; again has no effect."""
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
@@ -37,28 +37,28 @@ class Lock:
     def __del__(self) -> None:
         self.release()
 
-    def note(self) -> dict[str, Any]:
-        """What was last written in the file; nothing where that was cut off."""
-        handle = self._held()
+    def read_note(self) -> dict[str, Any]:
+        """Read the note in the file; empty where it was cut off."""
+        handle = self._open_handle()
         with suppress(ValueError):
-            found = json.loads(os.pread(handle, os.fstat(handle).st_size, 0))
-            if isinstance(found, dict):
-                return found
+            note = json.loads(os.pread(handle, os.fstat(handle).st_size, 0))
+            if isinstance(note, dict):
+                return note
         return {}
 
-    def write(self, note: dict[str, Any]) -> None:
-        """Replace what is written in the file."""
-        handle = self._held()
+    def write_note(self, note: dict[str, Any]) -> None:
+        """Replace the note in the file."""
+        handle = self._open_handle()
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(note).encode(), 0)
 
-    def _held(self) -> int:
-        assert self._handle is not None, "the lock was given back"
+    def _open_handle(self) -> int:
+        assert self._handle is not None, "the lock was released"
         return self._handle
 
 
-def take(path: Path, *, wait: bool = False) -> Lock | None:
-    """The lock on a file, which is made if it is not there; None where somebody else holds it, unless `wait`."""
+def acquire_lock(path: Path, *, wait: bool = False) -> Lock | None:
+    """Lock a file, which is made if it is missing; None where another process holds it, unless `wait`."""
     import fcntl  # noqa: PLC0415 (only where a study runs: not every system has it)
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,25 +74,32 @@ def take(path: Path, *, wait: bool = False) -> Lock | None:
     return Lock(handle)
 
 
-def hold_run(path: Path, who: str) -> Lock | None:
-    """The lock of whoever trains in a run's directory; None where the system or the file system knows no locks.
-
-    Raises RunError, with `who` holds it, where somebody else trains there.
-    """
-    try:
-        lock = take(path / RUN)
-    except (ImportError, OSError):
-        return None
-    if lock is None:
-        raise RunError(f"{path}: is being trained by {who}; wait until it ends, or stop it")
+def wait_for_lock(path: Path) -> Lock:
+    """Take the lock on a file as soon as nobody else holds it."""
+    lock = acquire_lock(path, wait=True)
+    assert lock is not None
     return lock
 
 
-def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock at this moment."""
+def lock_run(path: Path, holder: str) -> Lock | None:
+    """Lock the directory of a run for training; None where the system or the file system has no locks.
+
+    Raises RunError, which names the `holder`, where another process trains there.
+    """
+    try:
+        lock = acquire_lock(path / RUN_LOCK)
+    except (ImportError, OSError):
+        return None
+    if lock is None:
+        raise RunError(f"{path}: is being trained by {holder}; wait until it ends, or stop it")
+    return lock
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock now."""
     if not path.is_file():
         return False
-    lock = take(path)
+    lock = acquire_lock(path)
     if lock is None:
         return True
     lock.release()

@@ -1,13 +1,14 @@
-"""What a run was made with: code, versions, machine."""
+"""Collect with which code, versions and machine a run is made."""
 
 import hashlib
-import os
 import platform
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from assay.core.machine import cpu_count, list_gpus
 
 PACKAGES = ("torch", "numpy", "tokenizers", "tiktoken", "safetensors", "pydantic", "pythonbible-akjv")
 
@@ -27,9 +28,9 @@ def code_version() -> str:
     return f"{version('assay')}+{code_hash()[:8]}"
 
 
-def provenance() -> dict[str, Any]:
-    """Code, versions and machine as plain values."""
-    import torch  # noqa: PLC0415 (those who ask for the version alone need no torch)
+def collect_provenance() -> dict[str, Any]:
+    """Collect code, versions and machine as plain values."""
+    import torch  # noqa: PLC0415 (the version alone needs no torch)
 
     return {
         "assay": version("assay"),
@@ -37,9 +38,9 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "gpus": [gpu.name for gpu in list_gpus()],
         "command": sys.argv[1:],
     }
 

@@ -1,4 +1,4 @@
-"""Where a run stands."""
+"""The status of a run: its state, its progress and why it stopped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,24 +8,33 @@ from assay.errors import Failure
 
 State = Literal["queued", "created", "running", "interrupted", "failed", "finished", "pruned", "unknown"]
 
+FINAL_METRICS = ("bits_per_byte", "scores", "time_left_error", "seconds", "peak_bytes")  # what a finished run adds to its status
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What status.json says of a run."""
+    """The values of status.json."""
 
     state: State
     step: int = 0
-    steps: int | None = None  # of the whole budget; None while a budget in minutes is still being measured
+    steps: int | None = None  # of the whole budget; None while the steps of a budget in minutes are being measured
     failure: Failure | None = None  # why it stopped before its end
     error: str | None = None  # the same as a sentence
-    figures: Mapping[str, Any] = field(default_factory=dict)  # of a finished run: bits_per_byte, scores, seconds, ...
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # of a finished run: bits_per_byte, scores, seconds, ...
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """The status in the values of status.json; unknown where they do not say."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read the status from the values of status.json; its state is `unknown` where they have none."""
         own = ("step", "steps", "failure", "error")
-        figures = {name: values[name] for name in FIGURES if values.get(name) is not None}
-        return cls(values.get("state", "unknown"), **{name: values[name] for name in own if name in values}, figures=figures)
+        metrics = {name: values[name] for name in FINAL_METRICS if values.get(name) is not None}
+        return cls(values.get("state", "unknown"), **{name: values[name] for name in own if name in values}, metrics=metrics)
 
 
-FIGURES = ("bits_per_byte", "scores", "time_left_error", "seconds", "peak_bytes")  # what a finished run adds to its status
+def earlier_failure(status: Mapping[str, Any]) -> Failure | None:
+    """Find the failure in a status of a version before 0.6, which has it in the sentence of `error` alone."""
+    if status.get("state") == "interrupted":
+        return "interrupted"
+    if status.get("state") != "failed":
+        return None
+    error = str(status.get("error"))
+    return "diverged" if "lower the learning rate" in error else "out_of_memory" if error.startswith("out of memory") else "error"

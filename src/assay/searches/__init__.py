@@ -1,1 +1,1 @@
-"""What tries many configurations and finds good ones: search spaces, trials, early stopping."""
+"""Searches, which try many configurations to find good ones: search spaces, trials, early stopping."""

@@ -1,7 +1,8 @@
 """The journal of a search: a file to which all workers append, through Optuna. Nothing else imports Optuna.
 
 Optuna proposes points and keeps what became of them; `optuna-dashboard journal.log` shows it. Each proposal is drawn with a seed of its
-own, made of the search's and the trial's number, so a search with one worker repeats exactly, however often it was broken off.
+own, made of the search's and the trial's number, so a search with one worker repeats exactly, however often it was broken off. In the
+journal a key or kind keeps its first name (`core.renames`), so that Optuna learns from the trials of earlier versions as well.
 """
 
 import os
@@ -14,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from assay.core.renames import restore, restore_key, update_key
 from assay.errors import ConfigError, UserError
-from assay.searches.dimension import Choice, Dimension, Integers, Log, Scalar, Uniform
+from assay.searches.dimension import Categorical, Dimension, IntegerRange, LogUniform, Scalar, Uniform
 from assay.searches.file import SearchConfig
 from assay.searches.space import Space
 from assay.searches.trial import State, Trial
 
 JOURNAL = "journal.log"
 ENOUGH = 10  # complete trials below which nothing is said of importance
+STATES: dict[str, State] = {
+    "WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
+}  # fmt: skip
 TOP = 0.25  # share of the trials that count as good ones; Optuna's tenth would be one or two of a small search
 
 
@@ -33,35 +38,35 @@ class Journal:
         self.config, self.space = config, Space(config.space)
         path = folder / JOURNAL
         lock = optuna.storages.journal.JournalFileOpenLock(str(path))
-        with _calm():
-            _mend(path, lock)
+        with _suppress_warnings():
+            _drop_partial_line(path, lock)
             self.storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path), lock_obj=lock))
-            direction = "maximize" if config.compared.higher_is_better else "minimize"
+            direction = "maximize" if config.target_metric.higher_is_better else "minimize"
             self.study = optuna.create_study(storage=self.storage, study_name=folder.name, direction=direction, load_if_exists=True)
             if self.study.metric_names is None:
-                self.study.set_metric_names([config.compared.label])
+                self.study.set_metric_names([config.target_metric.label])
 
     def trials(self) -> list[Trial]:
-        """Every trial, in the order of their numbers."""
-        return [_trial(frozen) for frozen in self.study.get_trials(deepcopy=False)]
+        """Read every trial, in the order of their numbers."""
+        return [_read_trial(frozen, self.space) for frozen in self.study.get_trials(deepcopy=False)]
 
     def ask(self) -> Trial | None:
-        """A new trial, now running; None where a grid has no point left. To be called under the lock of the search."""
+        """Ask Optuna for a new trial, now running; None where a grid has no point left. To be called under the lock of the search."""
         known = self.trials()
         number = next((trial.number for trial in known if trial.state == "waiting"), len(known))
-        with _calm():
+        with _suppress_warnings():
             if self.config.sampler == "grid" and number == len(known):
                 tried = [trial.point for trial in known]
-                point = next((point for point in self.space.points() if point not in tried), None)
+                point = next((point for point in self.space.grid_points() if point not in tried), None)
                 if point is None:
                     return None
-                self.study.enqueue_trial(point)
-            self.study.sampler = sampler(self.config, number)
+                self.study.enqueue_trial({restore_key(key): _store_value(key, self.space.dimensions[key], point[key]) for key in point})
+            self.study.sampler = make_sampler(self.config, number)
             trial = self.study.ask()
-            point = self.space.draw(lambda key, dimension: _suggest(trial, key, dimension))
+            point = self.space.draw(lambda key, dimension: _suggest_value(trial, key, dimension))
         return Trial(trial.number, "running", point, None)
 
-    def note(self, number: int, **notes: Any) -> None:
+    def add_notes(self, number: int, **notes: Any) -> None:
         """Keep something beside a trial."""
         for key, value in notes.items():
             self.storage.set_trial_user_attr(self._id(number), key, value)
@@ -71,21 +76,21 @@ class Journal:
         self.storage.set_trial_intermediate_value(self._id(number), tokens, value)
 
     def complete(self, number: int, value: float) -> None:
-        """The trial has its figure."""
-        self._tell(number, "complete", value)
+        """Keep the figure with which a trial ended."""
+        self._finish(number, "complete", value)
 
     def prune(self, number: int, **notes: Any) -> None:
-        """The trial ended early, or diverged: the sampler takes it for a bad one."""
-        self.note(number, **notes)
-        self._tell(number, "pruned")
+        """Keep that a trial ended early, or diverged: the sampler takes it for a bad one."""
+        self.add_notes(number, **notes)
+        self._finish(number, "pruned")
 
     def fail(self, number: int, **notes: Any) -> None:
-        """The trial says nothing about its point: the sampler forgets it."""
-        self.note(number, **notes)
-        self._tell(number, "failed")
+        """Keep that a trial says nothing about its point: the sampler forgets it."""
+        self.add_notes(number, **notes)
+        self._finish(number, "failed")
 
     def importance(self) -> dict[str, float]:
-        """Each key's share in what tells good trials from the others, by PED-ANOVA (Watanabe et al. 2023); empty where trials are few.
+        """Measure each key's share in what tells good trials from others, by PED-ANOVA (Watanabe et al. 2023); empty for few trials.
 
         No other method of Optuna works without scikit-learn, and none says more of so few trials.
         """
@@ -94,28 +99,26 @@ class Journal:
             return {}
         from optuna import importance  # noqa: PLC0415
 
-        with _calm():
+        with _suppress_warnings():
             evaluator = importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
-            found = importance.get_param_importances(self.study, evaluator=evaluator)
-        return {str(key): float(share) for key, share in found.items()}
+            shares = importance.get_param_importances(self.study, evaluator=evaluator)
+        return {update_key(str(key)): float(share) for key, share in shares.items()}
 
     def _id(self, number: int) -> int:
-        found: int = self.storage.get_trial_id_from_study_id_trial_number(
-            self.storage.get_study_id_from_name(self.study.study_name), number
-        )
-        return found
+        study = self.storage.get_study_id_from_name(self.study.study_name)
+        return int(self.storage.get_trial_id_from_study_id_trial_number(study, number))
 
-    def _tell(self, number: int, state: State, value: float | None = None) -> None:
+    def _finish(self, number: int, state: State, value: float | None = None) -> None:
         from optuna.trial import TrialState  # noqa: PLC0415
 
-        states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        with _calm():
-            self.study.sampler = sampler(self.config, number)
-            self.study.tell(number, value, state=states[state], skip_if_finished=True)
+        name = next(name for name, one in STATES.items() if one == state)
+        with _suppress_warnings():
+            self.study.sampler = make_sampler(self.config, number)
+            self.study.tell(number, value, state=TrialState[name], skip_if_finished=True)
 
 
 def import_optuna() -> Any:
-    """The library. Raises UserError where it is missing."""
+    """Import the library. Raises UserError where it is missing."""
     try:
         import optuna  # noqa: PLC0415
     except ImportError:
@@ -124,8 +127,8 @@ def import_optuna() -> Any:
     return optuna
 
 
-def sampler(config: SearchConfig, number: int) -> Any:
-    """What proposes the point of a trial. Raises ConfigError where a library is missing."""
+def make_sampler(config: SearchConfig, number: int) -> Any:
+    """Make the sampler that proposes the point of a trial. Raises ConfigError where a library is missing."""
     from optuna import samplers  # noqa: PLC0415
 
     seed = int(np.random.SeedSequence([config.sampler_seed, number]).generate_state(1)[0])
@@ -138,7 +141,7 @@ def sampler(config: SearchConfig, number: int) -> Any:
     return samplers.RandomSampler(seed=seed)  # of a grid too, whose points are queued
 
 
-def _mend(path: Path, lock: Any) -> None:
+def _drop_partial_line(path: Path, lock: Any) -> None:
     """Remove a last line that was cut off, as by a full disk: nobody could read what is written behind it."""
     if not path.is_file() or path.read_bytes()[-1:] in (b"", b"\n"):
         return
@@ -150,39 +153,49 @@ def _mend(path: Path, lock: Any) -> None:
         lock.release()
 
 
-def _suggest(trial: Any, key: str, dimension: Dimension) -> Scalar:
-    """The value of a key in a trial."""
+def _stored_choices(key: str, dimension: Categorical) -> tuple[Scalar, ...]:
+    """The values of a choice as the journal has them."""
+    return dimension.replace(choice=restore(dimension.choice, key.rpartition(".")[2])).values()
+
+
+def _store_value(key: str, dimension: Dimension, drawn: Scalar) -> Scalar:
+    """A value that was drawn, as the journal has it."""
+    return _stored_choices(key, dimension)[dimension.values().index(drawn)] if isinstance(dimension, Categorical) else drawn
+
+
+def _read_value(key: str, dimension: Dimension | None, stored: Scalar) -> Scalar:
+    """A value of the journal as it was drawn."""
+    return dimension.values()[_stored_choices(key, dimension).index(stored)] if isinstance(dimension, Categorical) else stored
+
+
+def _suggest_value(trial: Any, key: str, dimension: Dimension) -> Scalar:
+    """Draw the value of a key in a trial."""
     drawn: Scalar
-    if isinstance(dimension, Log):
-        drawn = trial.suggest_float(key, *dimension.log, log=True)
+    stored = restore_key(key)
+    if isinstance(dimension, LogUniform):
+        drawn = trial.suggest_float(stored, *dimension.log, log=True)
     elif isinstance(dimension, Uniform):
         values: Sequence[Any] = dimension.values() or dimension.uniform
-        drawn = trial.suggest_float(key, values[0], values[-1], step=dimension.step)
-    elif isinstance(dimension, Integers):
-        drawn = trial.suggest_int(key, dimension.int[0], dimension.values()[-1], step=dimension.step, log=dimension.log)
+        drawn = trial.suggest_float(stored, values[0], values[-1], step=dimension.step)
+    elif isinstance(dimension, IntegerRange):
+        drawn = trial.suggest_int(stored, dimension.int[0], dimension.values()[-1], step=dimension.step, log=dimension.log)
     else:
-        assert isinstance(dimension, Choice)
-        drawn = trial.suggest_categorical(key, dimension.values())
+        assert isinstance(dimension, Categorical)
+        drawn = _read_value(key, dimension, trial.suggest_categorical(stored, _stored_choices(key, dimension)))
     return drawn
 
 
-def _trial(frozen: Any) -> Trial:
-    states: dict[str, State] = {
-        "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "WAITING": "waiting",
-    }  # fmt: skip
-    return Trial(
-        frozen.number,
-        states[frozen.state.name],
-        dict(frozen.params),
-        frozen.value,
-        dict(frozen.intermediate_values),
-        dict(frozen.user_attrs),
-    )
+def _read_trial(frozen: Any, space: Space) -> Trial:
+    """A trial of Optuna's, in today's words."""
+    drawn = {update_key(key): value for key, value in frozen.params.items()}
+    point = {key: _read_value(key, space.dimensions.get(key), value) for key, value in drawn.items()}
+    values, notes = dict(frozen.intermediate_values), dict(frozen.user_attrs)
+    return Trial(frozen.number, STATES[frozen.state.name], point, frozen.value, values, notes)
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
-    """Without the library's warnings, which are about its own future."""
+def _suppress_warnings() -> Iterator[None]:
+    """Suppress the library's warnings, which are about its own future."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

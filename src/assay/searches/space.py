@@ -1,4 +1,4 @@
-"""The space of a search: which keys of the config vary, over what, and under which condition.
+"""The space of a search: the keys of the config that vary, their values and their conditions.
 
     "optimizer.lr" = { log = [1e-4, 1e-1] }                                     log-uniform
     "train.clip" = { uniform = [0.5, 2.0], step = 0.5 }                         uniform, or on a lattice
@@ -14,9 +14,9 @@ from itertools import product
 from typing import Any
 
 from assay.core.config import Tree
-from assay.errors import ConfigError, nearest
-from assay.searches.dimension import FORMS, Dimension, Scalar, examples, read_dimension
-from assay.variation.names import spoken
+from assay.errors import ConfigError, suggest
+from assay.searches.dimension import FORMS, Dimension, Scalar, read_dimension
+from assay.variation.names import format_value
 
 Point = dict[str, Scalar]  # what was drawn for each key that is active; a table is written by its label
 
@@ -25,74 +25,72 @@ class Space:
     """The keys that vary, each after the keys that its condition or its place in the tree depends on. Raises ConfigError."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        dimensions = {key: read_dimension(key, tree) for key, tree in _entries(table)}
+        dimensions = {key: read_dimension(key, tree) for key, tree in _list_entries(table)}
         if not dimensions:
             raise ConfigError("space", 'is empty; name a key and its values, such as "optimizer.lr" = { log = [1e-4, 1e-2] }')
         for key, dimension in dimensions.items():
             for other, wanted in dimension.when.items():
                 _check_condition(key, other, wanted, dimensions)
-        self.dimensions = {key: dimensions[key] for key in _ordered(dimensions)}
+        self.dimensions = {key: dimensions[key] for key in _sort_keys(dimensions)}
 
     def draw(self, suggest: Callable[[str, Dimension], Scalar]) -> Point:
-        """One point: `suggest` is asked for each key in turn whose condition holds, and for no other."""
+        """Draw one point: call `suggest` for each key in turn whose condition holds, and for no other."""
         point: Point = {}
         for key, dimension in self.dimensions.items():
-            if self.active(key, point):
+            if self.is_active(key, point):
                 point[key] = suggest(key, dimension)
         return point
 
-    def active(self, key: str, point: Point) -> bool:
+    def is_active(self, key: str, point: Point) -> bool:
         """Whether the keys that were drawn so far let this one be set."""
         when = self.dimensions[key].when
-        return all(other in point and self._meets(other, point[other], wanted) for other, wanted in when.items())
+        return all(other in point and self._is_met(other, point[other], wanted) for other, wanted in when.items())
 
-    def _meets(self, key: str, drawn: Scalar, wanted: Any) -> bool:
-        return any(matches(self.dimensions[key].value(drawn), one) for one in _several(wanted))
+    def _is_met(self, key: str, drawn: Scalar, wanted: Any) -> bool:
+        return any(matches(self.dimensions[key].value(drawn), one) for one in _as_list(wanted))
 
     def settings(self, point: Point) -> Tree:
-        """What a point sets: each key with its value, tables included, in an order in which they can be applied."""
+        """List what a point sets: each key with its value, tables included, in an order in which they can be applied."""
         return {key: dimension.value(point[key]) for key, dimension in self.dimensions.items() if key in point}
 
-    def points(self) -> list[Point]:
-        """Every point. Raises ConfigError where a key has no end of values."""
+    def grid_points(self) -> list[Point]:
+        """List every point. Raises ConfigError where the values of a key are endless."""
         endless = next((key for key, dimension in self.dimensions.items() if dimension.values() is None), None)
         if endless is not None:
-            raise ConfigError(f'space."{endless}"', "has no end of values for a grid; give it a choice, an int or a uniform with a step")
+            raise ConfigError(
+                f'space."{endless}"', "has endless values, and a grid needs a list; give it a choice, an int or a uniform with a step"
+            )
         points: list[Point] = [{}]
         for key, dimension in self.dimensions.items():
             points = [
                 extended
                 for point in points
-                for extended in ([{**point, key: value} for value in dimension.values() or ()] if self.active(key, point) else [point])
+                for extended in ([{**point, key: value} for value in dimension.values() or ()] if self.is_active(key, point) else [point])
             ]
         return points
 
-    def corners(self, key: str) -> Iterator[list[Point]]:
-        """For each value of a choice, or each end of a range, the points that set `key` to it: one for each way of choosing what lies above
-        or conditions it. Other keys stay as they are. For checks."""
+    def boundary_points(self, key: str) -> Iterator[list[Point]]:
+        """For each value of a choice, or each end of a range, list the points that set `key` to it, for checks.
+
+        There is one for each way of choosing the keys that lie above it or condition it; other keys stay as they are.
+        """
         above = [other for other in self.dimensions if key.startswith(f"{other}.")]
         involved = [other for other in self.dimensions if other in self._conditions(key) or other in above]
         points = []
-        for drawn in product(*(examples(self.dimensions[other]) for other in involved)):
+        for drawn in product(*(self.dimensions[other].extremes() for other in involved)):
             point: Point = {}
             for other, value in zip(involved, drawn, strict=True):
-                if self.active(other, point):
+                if self.is_active(other, point):
                     point[other] = value
-            if self.active(key, point):
+            if self.is_active(key, point):
                 points.append(point)
-        for value in examples(self.dimensions[key]):
+        for value in self.dimensions[key].extremes():
             yield [{**point, key: value} for point in points]
 
     def _conditions(self, key: str) -> set[str]:
-        """The keys that its condition needs, and those that theirs need."""
-        found: set[str] = set()
-        waiting = [key]
-        while waiting:
-            for other in self.dimensions[waiting.pop()].when:
-                if other not in found:
-                    found.add(other)
-                    waiting.append(other)
-        return found
+        """The keys that the condition of a key needs, and those that theirs need."""
+        direct = set(self.dimensions[key].when)
+        return direct.union(*map(self._conditions, direct))
 
 
 def matches(value: Any, wanted: Any) -> bool:
@@ -102,37 +100,37 @@ def matches(value: Any, wanted: Any) -> bool:
     return type(value) is type(wanted) and bool(value == wanted)
 
 
-def _several(wanted: Any) -> list[Any]:
+def _as_list(wanted: Any) -> list[Any]:
     return list(wanted) if isinstance(wanted, list | tuple) else [wanted]
 
 
-def _entries(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of a space with their tables, whether a key is written quoted or as tables within tables."""
+def _list_entries(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """List the keys of a space with their tables, whether a key is written quoted or as tables within tables."""
     for key, tree in table.items():
         place = f"{path}.{key}" if path else key
         if isinstance(tree, Mapping) and not FORMS.keys() & tree.keys() and any(isinstance(item, Mapping) for item in tree.values()):
-            yield from _entries(tree, place)
+            yield from _list_entries(tree, place)
         else:
             yield place, tree
 
 
 def _check_condition(key: str, other: str, wanted: Any, dimensions: Mapping[str, Dimension]) -> None:
-    """Refuse a condition that can never hold."""
+    """Raise ConfigError for a condition that can never hold."""
     place = f'space."{key}".when'
     if other not in dimensions:
-        raise ConfigError(place, f"'{other}' is no key of this space; {nearest(other, [name for name in dimensions if name != key])}")
+        raise ConfigError(place, f"'{other}' is no key of this space; {suggest(other, [name for name in dimensions if name != key])}")
     values = dimensions[other].values()
     if values is None:
         raise ConfigError(place, f"'{other}' takes any value in a range; a condition needs a choice or an int")
     known = [dimensions[other].value(value) for value in values]
-    for one in _several(wanted):
+    for one in _as_list(wanted):
         if not any(matches(value, one) for value in known):
-            names = [str(value.get("kind", spoken(value))) if isinstance(value, Mapping) else spoken(value) for value in known]
-            raise ConfigError(place, f"'{other}' is never {spoken(one)}; {nearest(spoken(one), names)}")
+            names = [str(value.get("kind", format_value(value))) if isinstance(value, Mapping) else format_value(value) for value in known]
+            raise ConfigError(place, f"'{other}' is never {format_value(one)}; {suggest(format_value(one), names)}")
 
 
-def _ordered(dimensions: Mapping[str, Dimension]) -> list[str]:
-    """The keys, each after those that it depends on; otherwise as they are written. Raises ConfigError where conditions go in a circle."""
+def _sort_keys(dimensions: Mapping[str, Dimension]) -> list[str]:
+    """Sort the keys, each after those that it depends on; otherwise as they are written. Raises ConfigError for a circle."""
     needs = {
         key: {*dimension.when, *(other for other in dimensions if key.startswith(f"{other}."))} for key, dimension in dimensions.items()
     }
@@ -141,6 +139,6 @@ def _ordered(dimensions: Mapping[str, Dimension]) -> list[str]:
         ready = next((key for key in dimensions if key not in ordered and needs[key] <= set(ordered)), None)
         if ready is None:
             left = [key for key in dimensions if key not in ordered]
-            raise ConfigError("space", f"the conditions of {' and '.join(left)} go in a circle; remove one of them")
+            raise ConfigError("space", f"the conditions of {' and '.join(left)} depend on each other in a circle; remove one of them")
         ordered.append(ready)
     return ordered

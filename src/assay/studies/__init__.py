@@ -1,1 +1,1 @@
-"""What changes one thing and holds all else equal: study files, their plans and their runs."""
+"""Studies, which change one thing and hold all else equal: their files, plans and runs."""

@@ -1,10 +1,10 @@
-"""How long the runs of a study will take: from those that are finished or, before the first is, from a few steps of each arm.
+"""Estimating how long the runs of a study will take: from those that are finished or, before the first is, from a few steps of each arm.
 
 seconds(run) = seconds a FLOP * (tokens of training * FLOPs a token + tokens that are scored * a third of that)
 
-An arm of which a run is finished takes as long again, and tells how much longer than measured the others will take: workers disturb each
-other. A budget in minutes takes these minutes, and the scores besides. Samples, checkpoints and the start of a process are left out until
-they have been measured with a finished run.
+An arm with a finished run will take as long again. The finished runs also show by how much the others will exceed what was measured, as
+workers slow each other down. A budget in minutes takes these minutes, and the scores besides. Samples, checkpoints and the start of a
+process are left out until a finished run includes them.
 """
 
 import time
@@ -18,23 +18,23 @@ import torch
 
 from assay.core.devices import synchronize
 from assay.core.parallel import Parallel
-from assay.data.prepare import Prepared
+from assay.data.prepare import PreparedText
 from assay.errors import AssayError
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import JobStatus
-from assay.studies.plan import Plan, PlannedArm, PlannedJob
-from assay.trainer.final_scores import FINAL_SCORES
+from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
+from assay.trainer.scoring import FINAL_SCORES
 from assay.training.budget import Budget
-from assay.training.step import train_step
+from assay.training.loop import train_step
 
-STEPS, LONGEST = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is begun
+STEPS, LONGEST = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is taken
 ENOUGH = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """How long the text of the base is."""
+class TextSizes:
+    """The sizes of the text of the base."""
 
     train: int  # targets
     validation: int
@@ -42,138 +42,140 @@ class Sizes:
     validation_bytes: int
 
     @classmethod
-    def of(cls, prepared: Prepared) -> Self:
-        """Of the parts of a text."""
+    def from_prepared(cls, prepared: PreparedText) -> Self:
+        """Read the sizes of the parts of a text."""
         parts = prepared.parts
         test = parts["test"].target_count if "test" in parts else 0
-        return cls(parts["train"].target_count, parts["validation"].target_count, test, parts["validation"].bytes)
+        return cls(parts["train"].target_count, parts["validation"].target_count, test, parts["validation"].byte_count)
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What a run has to do."""
+class RunCost:
+    """The work of a run."""
 
-    training: float  # FLOPs; 0 for a budget in minutes
-    scoring: float  # FLOPs, of everything that is scored on validation
+    training_flops: float  # FLOPs; 0 for a budget in minutes
+    scoring_flops: float  # FLOPs, of everything that is scored on validation
     minutes: float = 0.0
 
     @property
-    def work(self) -> float:
+    def flops(self) -> float:
         """FLOPs, those of the minutes left out."""
-        return self.training + self.scoring
+        return self.training_flops + self.scoring_flops
 
     def seconds(self, rate: float) -> float:
-        """At so many seconds a FLOP."""
-        return 60 * self.minutes + rate * self.work
+        """The seconds of the run at a rate in seconds a FLOP."""
+        return 60 * self.minutes + rate * self.flops
 
 
 @dataclass
 class Estimate:
-    """The seconds of each run. `rates` are seconds a FLOP of the arms that were measured."""
+    """The estimated seconds of each run."""
 
-    plan: Plan
-    sizes: Sizes
-    rates: Mapping[str, float] = field(default_factory=dict)
-    taken: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
-    slower: float = 1.0  # runs take so many times as long as measured
+    plan: StudyPlan
+    sizes: TextSizes
+    rates: Mapping[str, float] = field(default_factory=dict)  # seconds a FLOP of the arms that were measured
+    finished_seconds: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
+    slowdown: float = 1.0  # how many times as long as measured the runs take
 
-    def follow(self, plan: Plan) -> None:
-        """Go by a plan that was read anew."""
+    def update_plan(self, plan: StudyPlan) -> None:
+        """Use a plan that was read again."""
         self.plan = plan
 
-    def measure(self, prepared: Prepared, threads: int) -> None:
+    def measure_rates(self, prepared: PreparedText, threads: int) -> None:
         """Time some steps of each arm of which no run is finished."""
-        self.rates = measured_rates(self.plan, prepared, threads, self.taken)
+        self.rates = measure_rates(self.plan, prepared, threads, self.finished_seconds)
 
-    def learn(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
-        """Take over what finished runs took."""
-        self.taken = {}
+    def update(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
+        """Take over the seconds of finished runs."""
+        self.finished_seconds = {}
         for one in statuses:
             spent: Mapping[str, float] = one.status.get("seconds") or {}
             if one.state == "finished" and spent:
-                self.taken.setdefault(one.job.arm, []).append(sum(spent.values()))
-        known = [name for name in self.taken if name in self.rates]
-        expected = sum(len(self.taken[name]) * self._load(name).work * self.rates[name] for name in known)
-        really = sum(sum(self.taken[name]) - 60 * len(self.taken[name]) * self._load(name).minutes for name in known)
-        self.slower = really / expected if expected and really > 0 else 1.0
+                self.finished_seconds.setdefault(one.job.arm, []).append(sum(spent.values()))
+        measured = [name for name in self.finished_seconds if name in self.rates]
+        expected = sum(len(self.finished_seconds[name]) * self._load(name).flops * self.rates[name] for name in measured)
+        actual = sum(map(self._counted_seconds, measured))
+        self.slowdown = actual / expected if expected and actual > 0 else 1.0
 
     @property
-    def rate(self) -> float:
+    def default_rate(self) -> float:
         """Seconds a FLOP of an arm of which nothing is known: as those of finished runs, else as measured."""
-        work = sum(len(taken) * self._load(name).work for name, taken in self.taken.items())
-        seconds = sum(sum(taken) - 60 * len(taken) * self._load(name).minutes for name, taken in self.taken.items())
-        if work and seconds > 0:
-            return seconds / work
+        work = sum(len(seconds) * self._load(name).flops for name, seconds in self.finished_seconds.items())
+        actual = sum(map(self._counted_seconds, self.finished_seconds))
+        if work and actual > 0:
+            return actual / work
         return fmean(self.rates.values()) if self.rates else 0.0
 
-    def run(self, arm: str) -> float:
+    def _counted_seconds(self, arm: str) -> float:
+        """The seconds of the finished runs of an arm, without the minutes of their budgets."""
+        return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._load(arm).minutes
+
+    def run_seconds(self, arm: str) -> float:
         """Seconds of one run of an arm."""
-        if arm in self.taken:
-            return fmean(self.taken[arm])
-        return self._load(arm).seconds(self.rates[arm] * self.slower if arm in self.rates else self.rate)
+        if arm in self.finished_seconds:
+            return fmean(self.finished_seconds[arm])
+        return self._load(arm).seconds(self.rates[arm] * self.slowdown if arm in self.rates else self.default_rate)
 
-    def _load(self, arm: str) -> "Load":
-        return load_of(self.plan.arm(arm), self.sizes)
+    def _load(self, arm: str) -> RunCost:
+        return estimate_run_cost(self.plan.arm(arm), self.sizes)
 
-    def left(self, statuses: Sequence[JobStatus[PlannedJob]], workers: int) -> float:
-        """Seconds until everything is made, with so many workers at once, and scored on the test part where that is reported."""
-        longest, total = 0.0, 0.0
-        for one in statuses:
-            if not one.ended:
-                status = one.status
-                done = status.get("step", 0) / status["steps"] if status.get("steps") and one.state != "waiting" else 0.0
-                seconds = self.run(one.job.arm) * (1 - min(1.0, done))
-                longest, total = max(longest, seconds), total + seconds
-        for arm, count in to_come(self.plan).items():
-            total += count * self.run(arm)
-        return max(longest, total / workers) + self._final(statuses)
+    def seconds_left(self, statuses: Sequence[JobStatus[PlannedJob]], workers: int) -> float:
+        """Estimate the seconds until all runs are made, with this number of workers, and scored on the test part where that is reported."""
+        seconds = [self._remaining_seconds(one) for one in statuses if not one.ended]
+        following = sum(count * self.run_seconds(arm) for arm, count in count_following_runs(self.plan).items())
+        return max([0.0, *seconds, (sum(seconds) + following) / workers]) + self._scoring_seconds(statuses)
 
-    def _final(self, statuses: Sequence[JobStatus[PlannedJob]]) -> float:
+    def _remaining_seconds(self, one: JobStatus[PlannedJob]) -> float:
+        steps = one.status.get("steps") if one.state != "waiting" else None
+        done = one.status.get("step", 0) / steps if steps else 0.0
+        return self.run_seconds(one.job.arm) * (1 - min(1.0, done))
+
+    def _scoring_seconds(self, statuses: Sequence[JobStatus[PlannedJob]]) -> float:
         study = self.plan.study
         if study.report_on != "test" or all(one.ended for one in statuses):
             return 0.0
-        return sum(len(study.seeds) * self.rate * self.sizes.test * arm.flops_per_token / 3 for arm in self.plan.arms)
+        return sum(len(study.seeds) * self.default_rate * self.sizes.test * arm.flops_per_token / 3 for arm in self.plan.arms)
 
 
-def to_come(plan: Plan) -> dict[str, int]:
-    """How many runs of each arm will follow once its learning rate is chosen."""
+def count_following_runs(plan: StudyPlan) -> dict[str, int]:
+    """Count the runs of each arm that will follow once its learning rate is chosen."""
     further = len(set(plan.study.seeds) - set(plan.study.tuning_seeds))
-    return {arm.name: further for arm in plan.arms if arm.name not in plan.chosen and further}
+    return {arm.name: further for arm in plan.arms if arm.name not in plan.chosen_factors and further}
 
 
-def load_of(arm: PlannedArm, sizes: Sizes) -> Load:
-    """What a run of an arm has to do."""
+def estimate_run_cost(arm: PlannedArm, sizes: TextSizes) -> RunCost:
+    """Estimate the work of a run of an arm."""
     config, per_token = arm.config, arm.flops_per_token
     budget = Budget.parse(config.train.budget)
     minutes = budget.amount if budget.unit == "minutes" else 0.0
     trained = _tokens(config.train.budget, config, per_token, sizes)
-    rhythm = _tokens(config.train.validate_every, config, per_token, sizes)
+    interval = _tokens(config.train.validate_every, config, per_token, sizes)
     share = min(1.0, config.train.validation_bytes / sizes.validation_bytes) if sizes.validation_bytes else 1.0
-    validations = FINAL_SCORES + (share * trained / rhythm if rhythm else 0.0)
-    return Load(trained * per_token, validations * sizes.validation * per_token / 3, minutes)
+    validations = FINAL_SCORES + (share * trained / interval if interval else 0.0)
+    return RunCost(trained * per_token, validations * sizes.validation * per_token / 3, minutes)
 
 
-def measured_rates(plan: Plan, prepared: Prepared, threads: int, known: Collection[str] = ()) -> dict[str, float]:
-    """Seconds a FLOP of the arms that are not `known`, as far as they read the text of the base and the time suffices.
+def measure_rates(plan: StudyPlan, prepared: PreparedText, threads: int, finished_arms: Collection[str] = ()) -> dict[str, float]:
+    """Measure seconds a FLOP of the arms without a finished run, if they read the text of the base and while the time suffices.
 
-    An arm that cannot take a step has no rate; its runs will say why.
+    An arm that cannot take a step has no rate; its runs will give the reason.
     """
     began, rates = time.perf_counter(), {}
     for arm in plan.arms:
         if time.perf_counter() - began > ENOUGH:
             break
-        if arm.name not in known and _text(arm) == _text(plan.arms[0]):
+        if arm.name not in finished_arms and _text_settings(arm) == _text_settings(plan.arms[0]):
             with suppress(AssayError, RuntimeError, MemoryError):
-                rates[arm.name] = _measured(arm, prepared, threads)
+                rates[arm.name] = _measure_rate(arm, prepared, threads)
     return rates
 
 
-def _text(arm: PlannedArm) -> tuple[Any, ...]:
+def _text_settings(arm: PlannedArm) -> tuple[Any, ...]:
     return arm.config.corpus, arm.config.split, arm.config.tokenizer
 
 
-def _measured(arm: PlannedArm, prepared: Prepared, threads: int) -> float:
-    """Of a few steps, thrown away, on as many threads as a worker will have."""
+def _measure_rate(arm: PlannedArm, prepared: PreparedText, threads: int) -> float:
+    """Time a few steps, which are thrown away, on as many threads as a worker will have."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -181,23 +183,17 @@ def _measured(arm: PlannedArm, prepared: Prepared, threads: int) -> float:
         began = time.perf_counter()
         taken: list[float] = []
         while len(taken) < 2 or (len(taken) < STEPS and time.perf_counter() - began < LONGEST):
-            at = time.perf_counter()
+            started = time.perf_counter()
             train_step(experiment.state, experiment.setup)
             synchronize(experiment.setup.device)
-            taken.append(time.perf_counter() - at)
-        return median(taken[1:]) / (max(1, arm.flops_per_token) * arm.config.plan.batch * arm.config.plan.window)
+            taken.append(time.perf_counter() - started)
+        return median(taken[1:]) / (max(1, arm.flops_per_token) * arm.config.batches.size * arm.config.batches.window)
     finally:
         torch.set_num_threads(before)
 
 
-def _tokens(text: str, config: ExperimentConfig, flops_per_token: int, sizes: Sizes) -> float:
-    """An amount of training or a rhythm in tokens; 0 for minutes."""
+def _tokens(text: str, config: ExperimentConfig, flops_per_token: int, sizes: TextSizes) -> float:
+    """An amount of training or an interval in tokens; 0 for minutes."""
     amount, unit = Budget.parse(text)
-    per = {
-        "steps": config.plan.batch * config.plan.window,
-        "epochs": sizes.train,
-        "tokens": 1.0,
-        "flops": 1 / max(1, flops_per_token),
-        "minutes": 0.0,
-    }
-    return amount * per[unit]
+    step, flop = config.batches.size * config.batches.window, 1 / max(1, flops_per_token)
+    return amount * {"steps": step, "epochs": sizes.train, "tokens": 1.0, "flops": flop, "minutes": 0.0}[unit]

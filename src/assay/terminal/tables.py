@@ -1,4 +1,4 @@
-"""Tables in plain characters, of which no figure is ever cut."""
+"""Make tables in plain characters, of which no figure is ever cut."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assay.terminal.console import WIDE
+from assay.terminal.console import UNLIMITED_WIDTH
 
 
-def pairs(facts: Mapping[str, str]) -> Table:
-    """Names and what they stand for; only the latter is wrapped."""
+def make_pair_table(facts: Mapping[str, str]) -> Table:
+    """Make a table of names and values; only the values are wrapped."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -19,19 +19,21 @@ def pairs(facts: Mapping[str, str]) -> Table:
     return grid
 
 
-def print_table(out: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, spare: int | None = None) -> None:
-    """A table whose first `words` columns are words and the others figures, none of them ever cut.
+def print_table(
+    out: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1, optional_column: int | None = None
+) -> None:
+    """Print a table whose first `text_columns` columns are words and the others figures, none of them ever cut.
 
-    Where it is too wide, the column `spare` is left out; where that does not help, each row becomes a paragraph.
+    Where it is too wide, the column `optional_column` is left out; where that does not help, each row becomes a paragraph.
     """
-    columns = [index for index in range(len(head)) if index != spare]
+    columns = [index for index in range(len(head)) if index != optional_column]
     for chosen in (range(len(head)), columns):
         table = Table(box=None, pad_edge=False)
         for index in chosen:
-            table.add_column(Text(head[index]), justify="left" if index < words else "right", no_wrap=True)
+            table.add_column(Text(head[index]), justify="left" if index < text_columns else "right", no_wrap=True)
         for row in rows:
             table.add_row(*(Text(row[index]) for index in chosen))
-        if out.measure(table, options=out.options.update(width=WIDE * 10)).maximum <= out.width:
+        if out.measure(table, options=out.options.update(width=UNLIMITED_WIDTH * 10)).maximum <= out.width:
             out.print(table)
             return
     for first, *rest in rows:

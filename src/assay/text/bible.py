@@ -31,27 +31,26 @@ class Verse(NamedTuple):
 
 
 class BibleError(DataError):
-    """The package is missing or holds another text."""
+    """The package of the Bible is missing or holds another text."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(f"corpus bible: {reason}; {REMEDY}")
         self.reason = reason
-
-    def __str__(self) -> str:
-        return f"corpus bible: {self.reason}; {REMEDY}"
 
 
 class BibleConfig(CorpusConfig):
     """The Bible, one document a verse, grouped by book; with `book_name`, `Genesis: In the beginning ...`."""
 
     kind: Literal["bible"] = "bible"
-    book_name: bool = setting(False, "put the name of its book before each verse", other=True, bites="data")
-    verses: int | None = setting(None, "how many of its first verses to take (absent: all)", other=1000, bites="data", ge=1, le=VERSES)
+    book_name: bool = setting(False, "put the name of its book before each verse", alternative=True, affects="data")
+    verses: int | None = setting(
+        None, "how many of its first verses to take (absent: all)", alternative=1000, affects="data", ge=1, le=VERSES
+    )
 
     def load(self, data_dir: Path | None) -> Corpus:
-        """Raises DataError when the package is missing or its text is not the known one."""
+        """Load the verses. Raises DataError when the package is missing or its text is not the known one."""
         verses = read_verses()
-        check(verses)
+        check_verses(verses)
         verses = verses[: self.verses]
         texts = [f"{verse.book}: {verse.text}" if self.book_name else verse.text for verse in verses]
         return Corpus(
@@ -72,7 +71,7 @@ class BibleConfig(CorpusConfig):
 
 
 def read_verses() -> list[Verse]:
-    """The repaired verses in order. A verse's id in the package is book * 10^6 + chapter * 10^3 + number."""
+    """Read the repaired verses in order. A verse's id in the package is book * 10^6 + chapter * 10^3 + number."""
     try:
         from pythonbible_akjv.plain_text_readers_bible import bible  # noqa: PLC0415  6 MB, needed here only
     except ImportError as missing:
@@ -80,18 +79,18 @@ def read_verses() -> list[Verse]:
     titles = list(bible.short_titles.values())
     content, ends = bible.scripture_content, bible.verse_end_indices
     return [
-        Verse(titles[place // 10**6 - 1], place // 1000 % 1000, place % 1000, repair(content[start : ends[place]].strip()))
+        Verse(titles[place // 10**6 - 1], place // 1000 % 1000, place % 1000, repair_possessives(content[start : ends[place]].strip()))
         for place, start in bible.verse_start_indices.items()
     ]
 
 
-def repair(text: str) -> str:
-    """`fathers'houses` becomes `fathers' houses`, `brother' keeper` becomes `brother's keeper`; `sons' ` is whole."""
-    return re.sub(r"'(\w)|(?<!sons)'", lambda found: f"' {found[1]}" if found[1] else "'s", text)
+def repair_possessives(text: str) -> str:
+    """Repair `fathers'houses` to `fathers' houses` and `brother' keeper` to `brother's keeper`; `sons' ` is right."""
+    return re.sub(r"'(\w)|(?<!sons)'", lambda match: f"' {match[1]}" if match[1] else "'s", text)
 
 
-def check(verses: list[Verse]) -> None:
-    """Raises DataError unless the verses, rendered with their places, have the known hash."""
+def check_verses(verses: list[Verse]) -> None:
+    """Raise DataError unless the verses, rendered with their places, have the known hash."""
     rendered = "".join(f"{verse.book} {verse.chapter}:{verse.number}\t{verse.text}\n" for verse in verses)
     found = hashlib.sha256(rendered.encode()).hexdigest()
     if found != REFERENCE:

@@ -1,11 +1,10 @@
-"""Long documents in chunks, encoded on every core: bounded memory, whatever the documents are, and the same ids.
+"""Cut long documents into chunks and encode those on every core: bounded memory, whatever the documents are, and the same ids.
 
-A kind of tokenizer gives the `boundary` at which it may be cut: a pattern without width that matches only where the kind begins a new
-token whatever stands around. A stretch of `STRETCH` bytes without any boundary (one word, a run of spaces, bytes that are no text) is cut
-all the same, at a character's end; so where a document is cut depends on the document alone.
+A tokenizer gives the `boundary` at which a document may be cut: a pattern without width that matches only where the tokenizer begins a
+new token whatever stands around. A stretch of `MAX_CHUNK` bytes without any boundary (one word, a run of spaces, bytes that are no text)
+is cut all the same, at a character's end; so where a document is cut depends on the document alone.
 """
 
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,22 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.text.tokenizer import Ids
+from assay.text.utf8 import character_start
 
 CHUNK = 2**16  # bytes: chunks are cut at the first boundary after as many, and shorter documents are gathered to as many
-STRETCH = 2**18  # bytes, at least CHUNK: tiktoken's pattern fails on 10^6 spaces, and its merging holds 60 bytes for each byte of a word
+MAX_CHUNK = 2**18  # bytes, at least CHUNK: tiktoken's pattern fails on 10^6 spaces, and its merging holds 60 bytes for each byte of a word
 # Before a space or newline that follows no white space: not ASCII, nor U+0085, A0, 1680, 2000-200A, 2028-29, 202F, 205F, 3000 in UTF-8.
-SPACE = (
+BEFORE_SPACE = (
     rb"(?<=[!-~\x80-\xff])(?<!\xc2[\x85\xa0])(?<!\xe1\x9a\x80)(?<!\xe2\x80[\x80-\x8a\xa8\xa9\xaf])(?<!\xe2\x81\x9f)(?<!\xe3\x80\x80)"
     rb"(?=[ \n])"
 )
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Batch = list[tuple[int, bytes]]  # chunks, and the index of the document that each is of
+ChunkBatch = list[tuple[int, bytes]]  # chunks, and the index of the document that each is of
 
 
-def chunks(document: bytes, boundary: re.Pattern[bytes], size: int, stretch: int) -> Iterator[bytes]:
-    """A document in chunks that end at the first boundary after `size` bytes, or where `stretch` bytes, no fewer, have none.
+def split_chunks(document: bytes, boundary: re.Pattern[bytes], size: int, stretch: int) -> Iterator[bytes]:
+    """Cut a document into chunks that end at the first boundary after `size` bytes, or where `stretch` bytes, no fewer, have none.
 
     An empty document is one empty chunk.
     """
@@ -54,20 +54,12 @@ def chunks(document: bytes, boundary: re.Pattern[bytes], size: int, stretch: int
         yield document[start:]
 
 
-def character_start(document: bytes, place: int) -> int:
-    """The start of the UTF-8 character that a place is in; the place itself where there is no character."""
-    for start in range(place, max(place - 4, 0), -1):
-        if document[start] & 0xC0 != 0x80:
-            return start
-    return place
-
-
-def batches(documents: Sequence[bytes], boundary: re.Pattern[bytes]) -> Iterator[Batch]:
-    """The chunks of all documents in turn, in lists of about `CHUNK` bytes."""
-    batch: Batch = []
+def batch_chunks(documents: Sequence[bytes], boundary: re.Pattern[bytes]) -> Iterator[ChunkBatch]:
+    """Gather the chunks of all documents, in turn, into lists of about `CHUNK` bytes."""
+    batch: ChunkBatch = []
     length = 0
     for index, document in enumerate(documents):
-        for chunk in chunks(document, boundary, CHUNK, STRETCH):
+        for chunk in split_chunks(document, boundary, CHUNK, MAX_CHUNK):
             batch.append((index, chunk))
             length += len(chunk)
             if length >= CHUNK:
@@ -80,21 +72,21 @@ def batches(documents: Sequence[bytes], boundary: re.Pattern[bytes]) -> Iterator
 def encode_chunks(
     documents: Sequence[bytes], boundary: re.Pattern[bytes], encode: Callable[[Sequence[bytes]], list[Ids]], threads: int = 1
 ) -> list[Ids]:
-    """The ids of each document, from an `encode` that is given a batch of chunks at a time."""
+    """Encode each document by an `encode` that is given a batch of chunks at a time."""
     parts: list[list[Ids]] = [[] for _ in documents]
     threads = threads if sum(map(len, documents)) > CHUNK else 1
 
-    def encoded(batch: Batch) -> tuple[Batch, list[Ids]]:
+    def encode_batch(batch: ChunkBatch) -> tuple[ChunkBatch, list[Ids]]:
         return batch, encode([chunk for _, chunk in batch])
 
-    for batch, found in in_order(encoded, batches(documents, boundary), threads):
+    for batch, found in map_in_order(encode_batch, batch_chunks(documents, boundary), threads):
         for (document, _), ids in zip(batch, found, strict=True):
             parts[document].append(ids)
     return [ids[0] if len(ids) == 1 else np.concatenate(ids) for ids in parts]
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """`map` on several threads, a few items ahead of what has been taken."""
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """`map` on several threads, a few items ahead of what the caller has taken."""
     if threads == 1:
         yield from map(function, items)
         return
@@ -108,12 +100,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads:
             yield waiting.popleft().result()
 
 
-def cores() -> int:
-    """On how many cores this process may run."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def split_at(ids: Ids, ends: npt.NDArray[np.int64]) -> list[Ids]:
-    """The ids before each end and after the one before it."""
+    """Split ids at these ends: the ids before each end and after the end before it."""
     places = ends.tolist()
     return [ids[start:end] for start, end in zip([0, *places], places, strict=False)]

@@ -1,4 +1,4 @@
-"""Corpora: a text as a sequence of documents, in the bytes it is made of."""
+"""A corpus: a text as a sequence of documents in bytes, and the config that loads it."""
 
 import hashlib
 from abc import abstractmethod
@@ -13,7 +13,7 @@ SEPARATOR = b"\n"  # follows every document of the raw text, unless that is cont
 
 
 def raw_sha256(documents: Iterable[bytes], separator: bytes = SEPARATOR) -> str:
-    """sha256 of the raw text: every document followed by the separator."""
+    """Hash the raw text: every document followed by the separator."""
     raw = hashlib.sha256()
     for document in documents:
         raw.update(document)
@@ -34,7 +34,7 @@ class Corpus:
     licence: str
     source: str
     separator: bytes = SEPARATOR
-    notes: tuple[str, ...] = ()  # what a person should know of how it was had, such as that there is less than was asked for
+    notes: tuple[str, ...] = ()  # remarks for the reader, such as that there are fewer documents than requested
 
     @cached_property
     def sha256(self) -> str:
@@ -48,12 +48,12 @@ class Corpus:
 
 
 class CorpusConfig(Config, family="corpus", package="assay.text"):
-    """Which text."""
+    """Which text to read."""
 
     @abstractmethod
     def load(self, data_dir: Path | None) -> Corpus:
-        """The documents. Raises DataError for a text that is missing, empty, changed or unreadable."""
+        """Load the documents. Raises DataError for a text that is missing, empty, changed or unreadable."""
 
     @abstractmethod
     def version(self, data_dir: Path | None) -> str:
-        """What the text depends on besides this config, found without loading it: caches are keyed by both."""
+        """Find what the text depends on besides this config, without loading it: caches are keyed by both."""

@@ -1,8 +1,8 @@
 """enwik8: the first 10^8 bytes of the English Wikipedia of March 2006, as one contiguous text.
 
 The text of the Large Text Compression Benchmark (Mahoney, mattmahoney.net/dc) and of character-level language modelling,
-where `split=contiguous` with `exact` gives the usual 90, 5 and 5 million bytes. Whatever it came by, it is checked against
-its known hash, so the content is one and the same everywhere.
+where `split=contiguous` with `exact` gives the usual 90, 5 and 5 million bytes. It is checked against its
+known hash, so the content is the same everywhere.
 """
 
 import hashlib
@@ -11,18 +11,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from assay.core.cache import get_or_build
 from assay.core.config import setting
 from assay.errors import DataError
-from assay.text.cache import cached
 from assay.text.corpus import Corpus, CorpusConfig
-from assay.text.download import download
-from assay.text.files import look, missing
-from assay.text.packing import PACKINGS, read
+from assay.text.decompression import COMPRESSIONS, read_file
+from assay.text.files import download, find_own_file
 
 NAME = "enwik8"
 SIZE = 10**8  # bytes
 SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
-ADDRESS = "http://mattmahoney.net/dc/enwik8.zip"
+URL = "http://mattmahoney.net/dc/enwik8.zip"
 ARTICLE = re.compile(rb"^  <page>$", re.MULTILINE)
 
 
@@ -34,16 +33,16 @@ class Enwik8Config(CorpusConfig):
     """
 
     kind: Literal["enwik8"] = "enwik8"
-    path: str = setting(NAME, "the file, or its name somewhere in the data folder", other="enwik8.zip", bites="report", min_length=1)
-    bytes: int = setting(SIZE, "how many of its first bytes to take", other=10**3, bites="data", gt=0, le=SIZE)
-    url: str = setting(ADDRESS, "where to download it from, packed or not", bites="report", pattern=r"^https?://\S+$")
+    path: str = setting(
+        NAME, "the file, or its name somewhere in the data folder", alternative="enwik8.zip", affects="report", min_length=1
+    )
+    bytes: int = setting(SIZE, "how many of its first bytes to take", alternative=10**3, affects="data", gt=0, le=SIZE)
+    url: str = setting(URL, "where to download it from, packed or not", affects="report", pattern=r"^https?://\S+$")
 
     def load(self, data_dir: Path | None) -> Corpus:
-        """Raises DataError when it is neither found nor to be downloaded, and when what is found is something else."""
-        file = look(self.path, data_dir)
-        if file is None and self.path != NAME:
-            raise missing(self.path, data_dir, self.url)
-        text = verified(file or self._downloaded())[: self.bytes]
+        """Load the text. Raises DataError when it can be neither found nor downloaded, and when the file is another text."""
+        file = find_own_file(self.path, NAME, data_dir, self.url)
+        text = read_verified(file or self._download())[: self.bytes]
         starts = [found.start() for found in ARTICLE.finditer(text)]
         cuts = sorted({0, *starts, len(text)})
         return Corpus(
@@ -57,28 +56,28 @@ class Enwik8Config(CorpusConfig):
         )
 
     def version(self, data_dir: Path | None) -> str:
-        """The hash that the whole file has wherever it lies, so it need not be there once the tokens are in the cache."""
+        """The known hash of the whole file, so the file is not needed once the tokens are in the cache."""
         return SHA256
 
-    def _downloaded(self) -> Path:
-        """The file in the cache, packed as it came."""
+    def _download(self) -> Path:
+        """Download the file into the cache, packed as it is, unless it is there."""
         packing = Path(self.url).suffix.lower()
-        name = NAME + (packing if packing in PACKINGS else "")
+        name = NAME + (packing if packing in COMPRESSIONS else "")
         instead = f"get {NAME} some other way and put it, packed or not, into {Path.cwd()} or a folder named with --data-dir DIR"
 
         def fetch(folder: Path) -> None:
             download(self.url, folder / name, instead)
             try:
-                verified(folder / name)
+                read_verified(folder / name)
             except DataError:
                 raise DataError(f"corpus.url: {self.url} gave a damaged file, or another than {NAME}; try again, or {instead}") from None
 
-        return cached(NAME, f"{SHA256[:32]}{packing}", fetch) / name
+        return get_or_build(NAME, f"{SHA256[:32]}{packing}", fetch) / name
 
 
-def verified(file: Path) -> bytes:
-    """The file, unpacked. Raises DataError when it is unreadable, damaged or not enwik8."""
-    text = read(file).data
+def read_verified(file: Path) -> bytes:
+    """Read the file, unpacked. Raises DataError when it is unreadable, damaged or not enwik8."""
+    text = read_file(file).data
     found = hashlib.sha256(text).hexdigest()
     if found != SHA256:
         raise DataError(

@@ -1,7 +1,7 @@
 """Titles of Hacker News, one document a title: short texts by many hands.
 
-They are the titles of the hub's data set `julien040/hacker-news-posts`, about 4 million, or those of a file, whose format is
-told by its name and never guessed. `.tsv`: fields between tabs; the first line names them, `title` among them, or there is no
+They are the titles of the hub's data set `julien040/hacker-news-posts`, about 4 million, or those of a file, whose name
+says its format. `.tsv`: fields between tabs; the first line names them, `title` among them, or there is no
 such line and each line has three: the source, a date such as 2016-08-04, and the title. `.txt`, or no ending: one title a line.
 """
 
@@ -11,23 +11,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from assay.core.cache import get_or_build
 from assay.core.config import digest, setting
+from assay.core.words import format_count
 from assay.errors import DataError
-from assay.text.cache import cached
 from assay.text.corpus import Corpus, CorpusConfig
-from assay.text.files import file_sha256, look, missing
-from assay.text.hub import draw, is_folder, revision, shuffled
-from assay.text.packing import PACKINGS, Unpacked, read, refuse_binary
-from assay.text.remarks import MARK, Remarks, many
+from assay.text.decompression import COMPRESSIONS, FileContent, read_file, refuse_binary
+from assay.text.files import file_sha256, find_own_file
+from assay.text.hub import fetch_revision, is_local_folder, sample_dataset, shuffle_rows
+from assay.text.text_audit import TextAudit
+from assay.text.utf8 import BYTE_ORDER_MARK, decode_text, encode_text
 
 NAME = "titles.tsv"
 COLUMN = "title"
 DATE = re.compile(rb"\d{4}-\d\d-\d\d")
-BREAK = re.compile(rb"\s*[\r\n]\s*")
+BREAK = re.compile(r"\s*[\r\n]\s*", re.ASCII)
 
 
 class Titles(NamedTuple):
-    """Titles as they were found, and where."""
+    """Titles as they were found, where, and notes on them."""
 
     texts: list[bytes]
     source: str
@@ -38,103 +40,98 @@ class HackerNewsConfig(CorpusConfig):
     """`count` titles of a file, or of the hub where no `titles.tsv` is found in the current folder or the data folder.
 
     A seed and a count take the same titles from the hub as `load_dataset(hub).shuffle(seed).take(count)`, by which others
-    took theirs; a file's are shuffled likewise, all of them too, since they may lie in the order of their sources. White space
-    around a title is no part of it, a line break inside becomes a space, and empty titles are left out.
+    took theirs; a file's are shuffled likewise, even if all are taken, since they may be in the order of their sources. White space
+    around a title is dropped, a line break inside becomes a space, and empty titles are left out.
     """
 
     kind: Literal["hacker_news"] = "hacker_news"
     path: str = setting(
-        NAME, "the file, or its name somewhere in the data folder; .xz, .gz, .zst and .zip are found too", bites="data", min_length=1
+        NAME, "the file, or its name somewhere in the data folder; .xz, .gz, .zst and .zip are found too", affects="data", min_length=1
     )
-    count: int = setting(100_000, "how many titles to take", other=40, bites="data", gt=0)
-    seed: int = setting(1337, "another seed takes other titles in another order", other=1338, bites="data", ge=0)
-    hub: str = setting("julien040/hacker-news-posts", "the data set that is taken where there is no file", bites="data", min_length=1)
+    count: int = setting(100_000, "how many titles to take", alternative=40, affects="data", gt=0)
+    seed: int = setting(1337, "seed of the choice and its order; another seed takes other titles", alternative=1338, affects="data", ge=0)
+    hub: str = setting("julien040/hacker-news-posts", "the data set to take where there is no file", affects="data", min_length=1)
 
     def load(self, data_dir: Path | None) -> Corpus:
-        """Raises DataError when there is neither a file nor a data set, and for a file that is damaged or of another format."""
-        file = self._file(data_dir)
-        titles = self._of_hub() if file is None else self._of_file(file)
-        documents, remarks = tidy(titles.texts)
+        """Load the titles. Raises DataError when there is neither a file nor a data set, and for a damaged file or another format."""
+        file = find_own_file(self.path, NAME, data_dir)
+        titles = self._fetched_titles() if file is None else self._titles_of(file)
+        documents, notes = clean_titles(titles.texts)
         if not documents:
             raise DataError(f"corpus {self.kind}: there is no title in {titles.source}; name a file of titles with corpus.path=FILE")
-        fewer = f"{many(len(documents), 'title')}, {self.count:,} were asked for"
+        fewer = f"{format_count(len(documents), 'title')}, {self.count:,} were asked for"
         return Corpus(
             name=self.kind,
             documents=documents,
             groups=None,
             licence="by their users, none stated: for experiments only, not to be passed on",
             source=titles.source,
-            notes=((fewer,) if len(documents) < self.count else ()) + titles.notes + remarks,
+            notes=((fewer,) if len(documents) < self.count else ()) + titles.notes + notes,
         )
 
     def version(self, data_dir: Path | None) -> str:
-        """sha256 of the file as it lies there; without one, of the titles from the hub and their revision, fetched if need be."""
-        return file_sha256(self._file(data_dir) or self._fetched())
+        """sha256 of the file; without one, of the titles from the hub and their revision, which are fetched if need be."""
+        return file_sha256(find_own_file(self.path, NAME, data_dir) or self._fetch())
 
-    def _file(self, data_dir: Path | None) -> Path | None:
-        file = look(self.path, data_dir)
-        if file is None and self.path != NAME:  # who names a file wants that one
-            raise missing(self.path, data_dir)
-        return file
+    def _titles_of(self, file: Path) -> Titles:
+        titles = read_titles(read_file(file))
+        order = shuffle_rows(len(titles.texts), self.count, self.seed)
+        return Titles([titles.texts[row] for row in order], self.path, titles.notes)
 
-    def _of_file(self, file: Path) -> Titles:
-        found, notes = read_titles(read(file))
-        return Titles([found[row] for row in shuffled(len(found), self.count, self.seed)], self.path, notes)
-
-    def _of_hub(self) -> Titles:
-        tree = json.loads(self._fetched().read_text(encoding="utf-8"))
-        source = f"Hugging Face data set {self.hub}, revision {tree['revision']}, {many(tree['rows'], 'row')}"
+    def _fetched_titles(self) -> Titles:
+        tree = json.loads(self._fetch().read_text(encoding="utf-8"))
+        source = f"Hugging Face data set {self.hub}, revision {tree['revision']}, {format_count(tree['rows'], 'row')}"
         return Titles([title.encode() for title in tree["titles"]], source)
 
-    def _fetched(self) -> Path:
-        """The file in the cache that the titles from the hub are kept in: they stay the same when the data set grows."""
-        local = revision(self.hub) if is_folder(self.hub) else ""  # whose content may change under its name
-        instead = f"put a file {NAME} (or with {', '.join(PACKINGS[1:])}) into {Path.cwd()}, or name its folder with --data-dir DIR"
+    def _fetch(self) -> Path:
+        """Fetch titles from the hub into a file in the cache, once: they stay the same when the data set grows."""
+        local = fetch_revision(self.hub) if is_local_folder(self.hub) else ""  # whose content may change under its name
+        instead = f"put a file {NAME} (or with {', '.join(COMPRESSIONS[1:])}) into {Path.cwd()}, or name its folder with --data-dir DIR"
 
-        def fetch(folder: Path) -> None:
-            drawn = draw(self.hub, COLUMN, self.count, self.seed, instead)
-            tree = {"revision": drawn.revision, "rows": drawn.rows, "titles": [title or "" for title in drawn.texts]}
+        def build(folder: Path) -> None:
+            sample = sample_dataset(self.hub, COLUMN, self.count, self.seed, instead)
+            tree = {"revision": sample.revision, "rows": sample.rows, "titles": [title or "" for title in sample.texts]}
             (folder / "titles.json").write_text(json.dumps(tree), encoding="utf-8")
 
-        return cached("hub", digest([self.hub, local, COLUMN, self.count, self.seed])[:32], fetch) / "titles.json"
+        return get_or_build("hub", digest([self.hub, local, COLUMN, self.count, self.seed])[:32], build) / "titles.json"
 
 
-def tidy(titles: Iterable[bytes]) -> tuple[list[bytes], tuple[str, ...]]:
-    """The titles that are not empty, each in one line, and what a person should know of them."""
-    bare = [_bare(title) for title in titles]
-    broken = sum(bool(BREAK.search(title)) for title in bare)
-    documents = [BREAK.sub(b" ", title) for title in bare if title]
-    remarks, empty, again = Remarks(), len(bare) - len(documents), len(documents) - len(set(documents))
-    remarks.documents(documents)
-    notes = (
-        (empty, f"{many(empty, 'empty title')} left out"),
-        (broken, f"{many(broken, 'title')} had line breaks, which are spaces now"),
-        (again, f"{many(again, 'title')} the same as another, all kept"),
-    )
-    return documents, tuple(note for count, note in notes if count) + remarks.notes()
+def clean_titles(titles: Iterable[bytes]) -> tuple[list[bytes], tuple[str, ...]]:
+    """Strip the titles and join their lines. Returns those that are not empty, and notes on what was unusual."""
+    stripped = [decode_text(title).strip() for title in titles]  # white space as Python knows it; bytes that are not UTF-8 are none
+    broken = sum(bool(BREAK.search(title)) for title in stripped)
+    documents = [encode_text(BREAK.sub(" ", title)) for title in stripped if title]
+    audit, empty, again = TextAudit(), len(stripped) - len(documents), len(documents) - len(set(documents))
+    audit.add_documents(documents)
+    notes = {
+        f"{format_count(empty, 'empty title')} left out": empty,
+        f"{format_count(broken, 'title')} had line breaks, which are spaces now": broken,
+        f"{format_count(again, 'title')} the same as another, all kept": again,
+    }
+    return documents, tuple(note for note, count in notes.items() if count) + audit.notes()
 
 
-def read_titles(file: Unpacked) -> tuple[list[bytes], tuple[str, ...]]:
-    """The titles of a file, empty ones too, and what a person should know of it. Raises DataError for another format."""
-    if file.ending not in (".tsv", ".txt", ""):
+def read_titles(file: FileContent) -> Titles:
+    """Read the titles of a file, empty ones too. Raises DataError for another format."""
+    if file.extension not in (".tsv", ".txt", ""):
         raise DataError(
-            f"corpus.path: {file.place} ends in {file.ending}, but titles are read from .tsv and .txt; convert it, or read it as it is "
+            f"corpus.path: {file.path} ends in {file.extension}, but titles are read from .tsv and .txt; convert it, or read it as it is "
             f"with corpus=text (for .jsonl and .parquet with corpus.field={COLUMN})"
         )
     refuse_binary(file)
-    marked = file.data.startswith(MARK)
-    lines = [line.removesuffix(b"\r") for line in file.data.removeprefix(MARK).removesuffix(b"\n").split(b"\n")]
-    notes = ("a byte order mark before the first title is left out",) if marked else ()
-    if file.ending == ".tsv":
-        return _column(lines, file.place), notes
+    lines = [line.removesuffix(b"\r") for line in file.data.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n").split(b"\n")]
+    notes = ["a byte order mark before the first title is left out"] if file.data.startswith(BYTE_ORDER_MARK) else []
+    if file.extension == ".tsv":
+        return Titles(_read_column(lines, file.path), file.path, tuple(notes))
     tabs = sum(b"\t" in line for line in lines)
     if tabs and tabs == sum(map(bool, lines)):
-        raise DataError(f"corpus.path: every line of {file.place} has tabs, as a table has; let its name end in .tsv")
-    return lines, (*notes, f"{many(tabs, 'title')} with tabs, which are kept") if tabs else notes
+        raise DataError(f"corpus.path: every line of {file.path} has tabs, as a table has; let its name end in .tsv")
+    notes += [f"{format_count(tabs, 'title')} with tabs, which are kept"] if tabs else []
+    return Titles(lines, file.path, tuple(notes))
 
 
-def _column(lines: list[bytes], place: str) -> list[bytes]:
-    """The titles of a table."""
+def _read_column(lines: list[bytes], place: str) -> list[bytes]:
+    """Read the titles of a table."""
     first = lines[0].split(b"\t")
     dated = len(first) == 3 and DATE.fullmatch(first[1]) is not None
     names = [name.strip().lower() for name in first]
@@ -152,8 +149,3 @@ def _column(lines: list[bytes], place: str) -> list[bytes]:
             )
         titles.append(fields[column] if line else b"")
     return titles
-
-
-def _bare(title: bytes) -> bytes:
-    """Without white space at both ends, as Python's `str.strip` knows it; bytes that are not UTF-8 are none."""
-    return title.decode(errors="surrogateescape").strip().encode(errors="surrogateescape")

@@ -1,27 +1,30 @@
-"""Records with a text in one of their fields: JSON Lines and parquet files."""
+"""Read records with a text in one of their fields: JSON Lines, and parquet files by `pyarrow` of the extra `hub`."""
 
 import json
 from collections.abc import Callable, Iterator
 
+from assay.core.words import shorten
 from assay.errors import DataError
-from assay.text.hub import parquet_column
-from assay.text.packing import Unpacked
+from assay.text.decompression import FileContent
+from assay.text.utf8 import BYTE_ORDER_MARK
 
-READERS: dict[str, Callable[[Unpacked, str], Iterator[bytes | None]]]
+INSTALL = "pip install 'assay[hub]'"
+BATCH = 2**14  # rows of a parquet file in memory at once, besides the text they give
 
 
-def json_lines(file: Unpacked, field: str) -> Iterator[bytes | None]:
-    """The text of `field` in each line; None where it is null. Lines of white space alone are no records.
+def read_json_lines(file: FileContent, field: str) -> Iterator[bytes | None]:
+    """Read the text of `field` in each line; None where it is null. Lines of white space alone are no records.
 
-    Raises DataError, with the line's number, for a line that is not one JSON object in UTF-8, lacks the field, or has in it what
-    is no text: a number, or half of a surrogate pair (`\\ud800`), which no UTF-8 can spell.
+    Raises DataError, with the line's number, for a line that is not one JSON object in UTF-8, lacks the field, or has in it something
+    else than text: a number, or half of a surrogate pair (`\\ud800`), which no UTF-8 can spell.
     """
-    for number, line in enumerate(file.data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(file.data.removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
-            yield _text(line, field, f"corpus.path: line {number:,} of {file.place}")
+            yield _record_text(line, field, f"corpus.path: line {number:,} of {file.path}")
 
 
-def _text(line: bytes, field: str, place: str) -> bytes | None:
+def _record_text(line: bytes, field: str, place: str) -> bytes | None:
+    """The text of one record, in which errors name the line as `place`."""
     try:
         record = json.loads(line.decode())
     except (ValueError, RecursionError) as error:
@@ -44,4 +47,33 @@ def _text(line: bytes, field: str, place: str) -> bytes | None:
         ) from None
 
 
-READERS = {".jsonl": json_lines, ".parquet": parquet_column}
+def read_parquet_column(file: FileContent, column: str) -> Iterator[bytes | None]:
+    """Read the bytes of one column, row by row; None where a row has none.
+
+    Raises DataError when pyarrow is missing, the file is damaged, or the column is missing or holds no text.
+    """
+    try:
+        import pyarrow  # noqa: PLC0415  optional
+        from pyarrow import parquet, types  # noqa: PLC0415
+    except ImportError:
+        raise DataError(f"corpus.path: {file.path} needs pyarrow, which is not installed; run: {INSTALL}") from None
+    try:
+        opened = parquet.ParquetFile(pyarrow.BufferReader(file.data))
+        schema = opened.schema_arrow
+        if column not in schema.names:
+            raise DataError(
+                f"corpus.field: {file.path} has no column '{column}' (its columns: {', '.join(schema.names)}); "
+                "name the column that holds the text with corpus.field"
+            )
+        kind = schema.field(column).type
+        content = kind.value_type if types.is_dictionary(kind) else kind
+        if not any(is_text(content) for is_text in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)):
+            raise DataError(f"corpus.field: column '{column}' of {file.path} holds {kind}, no text; name another column with corpus.field")
+        for batch in opened.iter_batches(batch_size=BATCH, columns=[column]):
+            plain = batch.column(0).cast(content)
+            yield from plain.cast(pyarrow.large_binary()).to_pylist()  # as bytes, which need not be UTF-8
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"corpus.path: {file.path} cannot be read as parquet ({shorten(str(error))}); get an undamaged copy") from None
+
+
+READERS: dict[str, Callable[[FileContent, str], Iterator[bytes | None]]] = {".jsonl": read_json_lines, ".parquet": read_parquet_column}

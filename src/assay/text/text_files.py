@@ -1,22 +1,23 @@
-"""Texts of one's own: a file or a folder of files, plain or packed, kept byte for byte."""
+"""Read your own texts: a file or a folder of files, plain or compressed, byte for byte."""
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import model_validator
 
 from assay.core.config import digest, setting
+from assay.core.words import format_count, format_list
 from assay.errors import ConfigError, DataError
 from assay.text.corpus import Corpus, CorpusConfig
-from assay.text.files import file_sha256, find, members
-from assay.text.packing import Unpacked, bare, read, refuse_binary
+from assay.text.decompression import FileContent, read_file, refuse_binary, strip_compression
+from assay.text.files import file_sha256, find_text, list_folder
 from assay.text.records import READERS
-from assay.text.remarks import Remarks, listed, many
+from assay.text.text_audit import SHOWN, TextAudit
 
-Document = Literal["line", "paragraph", "file"]
+DocumentUnit = Literal["line", "paragraph", "file"]
 FIELD = "text"
 ENDINGS = (".txt", ".md", ".jsonl", ".parquet")
 ENDING = re.compile(r"\.[^./A-Z]+")
@@ -25,14 +26,14 @@ ENDING = re.compile(r"\.[^./A-Z]+")
 class TextConfig(CorpusConfig):
     """A file, or the files of a folder and of the folders in it in the order of their paths, cut into documents.
 
-    `line`: one document a line, split at the newline byte; empty lines are no documents and are left out.
+    `line`: one document a line, split at the newline byte; empty lines are left out.
     `paragraph`: documents are separated by one or more blank lines, a lone carriage return counting as blank.
     `file`: the whole file is one document.
     A newline at the end of a file belongs to the last document's end. Every other byte is kept as it is: carriage returns,
-    NUL, byte order marks and what is not UTF-8; the corpus' notes tell of them.
+    NUL, byte order marks and what is not UTF-8; the notes of the corpus report them.
 
-    In .jsonl and .parquet each record is a document, which only `line` says; a record whose `field` is empty or null is left
-    out. A file's format is told by its name, that of its packing aside, and in a .zip by the name of the one file inside. Of a
+    In .jsonl and .parquet each record is a document, for which `document` must be `line`; a record whose `field` is empty or null is
+    left out. A file's name says its format, that of its compression aside; in a .zip it is the name of the one file inside. Of a
     folder, hidden files and files with other `endings` are left out; an unreadable one is refused.
     """
 
@@ -40,88 +41,85 @@ class TextConfig(CorpusConfig):
     path: str = setting(
         ...,
         "the file, or its name somewhere in the data folder, or a folder; .xz, .gz, .zst and .zip are found too",
-        bites="data",
+        affects="data",
         min_length=1,
     )
-    document: Document = setting("line", "what one document is", other="file", bites="data")
-    field: str = setting(FIELD, "which field of .jsonl and .parquet records holds the text", other="title", bites="data")
+    document: DocumentUnit = setting("line", "what one document is", alternative="file", affects="data")
+    field: str = setting(FIELD, "which field of .jsonl and .parquet records holds the text", alternative="title", affects="data")
     endings: tuple[str, ...] = setting(
-        ENDINGS, "which files of a folder are read, packed or not", other=(".txt",), bites="data", min_length=1
+        ENDINGS, "which files of a folder are read, packed or not", alternative=(".txt",), affects="data", min_length=1
     )
-    licence: str = setting("unknown", "under which the text may be used", other="public domain", bites="report")
-    sha256: str | None = setting(None, "which the unpacked file, or those of a folder one after another, must have", bites="report")
-    source: str | None = setting(None, "where the file can be had", bites="report")
+    licence: str = setting("unknown", "the licence of the text, for the record", alternative="public domain", affects="report")
+    sha256: str | None = setting(
+        None, "the required sha256 of the unpacked file, or of a folder's files joined (absent: any)", affects="report"
+    )
+    source: str | None = setting(None, "where to get the file, for error messages", affects="report")
 
     @model_validator(mode="after")
-    def _write_endings_as_they_are_compared(self) -> Self:
+    def _check_endings(self) -> Self:
         for ending in self.endings:
             if not ENDING.fullmatch(ending):
-                raise ConfigError("endings", f"'{ending}' is no ending; write a dot and small letters, such as .txt")
+                raise ConfigError("endings", f"'{ending}' is not an ending; write a dot and small letters, such as .txt")
         return self
 
     def load(self, data_dir: Path | None) -> Corpus:
-        """Raises DataError when a file is missing, unreadable, damaged, no text or not what `sha256` names, and when all is empty."""
-        place = find(self.path, data_dir, self.source)
+        """Load the text. Raises DataError for a missing, unreadable, damaged or binary file, another `sha256`, and empty files alone."""
+        place = find_text(self.path, data_dir, self.source)
         files, others = self._files(place)
-        remarks, raw, documents = Remarks(), hashlib.sha256(), list[bytes]()
-        for file in map(read, files):
+        audit, raw, documents = TextAudit(), hashlib.sha256(), list[bytes]()
+        for file in map(read_file, files):
             raw.update(file.data)
-            remarks.file(file.place, file.data)
-            documents += self._documents(file, remarks)
+            audit.add_file(file.path, file.data)
+            documents += self._read_documents(file, audit)
         if self.sha256 is not None and raw.hexdigest() != self.sha256.lower():
             raise DataError(f"corpus.sha256: {place} is {raw.hexdigest()}, not {self.sha256}; get the right file, or correct the setting")
-        records = remarks.counts["record_files"] > 0
+        records = audit.counts["record_files"] > 0
         if not documents:
             raise DataError(
                 f"corpus.path: {place} has no text in it; name a file with at least one {'record' if records else self.document}"
             )
         if self.field != FIELD and not records:
             raise DataError(f"corpus.field: {place} is plain text without fields; set corpus.field={FIELD}")
-        remarks.documents(documents)
+        audit.add_documents(documents)
         left = [other.relative_to(place).as_posix() for other in others]
-        notes = (f"{many(len(left), 'other file')} of the folder left out: {listed(left)}",) if left else ()
-        name = bare(place.name) if place.is_file() else place.resolve().name
-        return Corpus(name, documents, groups=None, licence=self.licence, source=self.source or self.path, notes=remarks.notes() + notes)
+        notes = (f"{format_count(len(left), 'other file')} of the folder left out: {format_list(left, SHOWN)}",) if left else ()
+        name = strip_compression(place.name) if place.is_file() else place.resolve().name
+        return Corpus(name, documents, groups=None, licence=self.licence, source=self.source or self.path, notes=audit.notes() + notes)
 
     def version(self, data_dir: Path | None) -> str:
-        """sha256 of the file as it lies there; of a folder, of the paths of its files and the sha256 of each."""
-        place = find(self.path, data_dir, self.source)
+        """sha256 of the file; of a folder, of the paths of its files and the sha256 of each."""
+        place = find_text(self.path, data_dir, self.source)
         if place.is_file():
             return file_sha256(place)
         return digest([[file.relative_to(place).as_posix(), file_sha256(file)] for file in self._files(place)[0]])
 
     def _files(self, place: Path) -> tuple[list[Path], list[Path]]:
-        """The files to read, and those of the folder that are left out."""
+        """List the files to read, and those of the folder that are left out."""
         if place.is_file():
             if self.endings != ENDINGS:
                 raise DataError(f"corpus.endings: {place} is a file, and endings choose the files of a folder; leave them out")
             return [place], []
-        files, others = members(place, self.endings)
+        files, others = list_folder(place, self.endings)
         if not files:
             raise DataError(
-                f"corpus.path: the folder {place} has no file that ends in {', '.join(self.endings)} ({many(len(others), 'other file')}); "
-                "name another folder, or the endings to read with corpus.endings"
+                f"corpus.path: the folder {place} has no file that ends in {', '.join(self.endings)} "
+                f"({format_count(len(others), 'other file')}); name another folder, or the endings to read with corpus.endings"
             )
         return files, others
 
-    def _documents(self, file: Unpacked, remarks: Remarks) -> Iterator[bytes]:
-        if file.ending not in READERS:
+    def _read_documents(self, file: FileContent, audit: TextAudit) -> Iterable[bytes]:
+        """Read the documents of one file."""
+        if file.extension not in READERS:
             refuse_binary(file)
-            remarks.plain(file.data)
-            yield from cut(file.data, self.document)
-            return
-        remarks.record_file()
+            audit.add_plain_text(file.data)
+            return split_documents(file.data, self.document)
         if self.document != "line":
-            raise DataError(f"corpus.document: each record of {file.place} is a document; set corpus.document=line")
-        for text in READERS[file.ending](file, self.field):
-            if text:
-                yield text
-            else:
-                remarks.blank_record()
+            raise DataError(f"corpus.document: each record of {file.path} is a document; set corpus.document=line")
+        return audit.add_records(READERS[file.extension](file, self.field))
 
 
-def cut(data: bytes, document: Document) -> list[bytes]:
-    """The non-empty documents of a file."""
+def split_documents(data: bytes, document: DocumentUnit) -> list[bytes]:
+    """Split a file into its non-empty documents."""
     if document == "line":
         pieces = data.split(b"\n")
     elif document == "paragraph":

@@ -1,7 +1,7 @@
-"""Tokenizers: from bytes to ids and back without loss, and how many bytes each id stands for.
+"""Tokenizers turn bytes into ids and back without loss, and know how many bytes each id stands for.
 
 The last id of every tokenizer is the end token. It is never made from text: it stands for the newline that follows each
-document of the raw text, so it has one byte in the account of bits per byte.
+document of the raw text, so bits per byte counts it as one byte.
 """
 
 import json
@@ -15,76 +15,75 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core.config import Config, Tree, digest
-from assay.errors import DataError, nearest
+from assay.errors import DataError, suggest
 from assay.text.corpus import SEPARATOR
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
-DECODED = 2**16  # ids that `decode` spells at once
-FEW = 128  # ids that are spelt sooner one by one
+DECODED = 2**16  # ids that `decode` looks up at once
+FEW = 128  # ids up to which looking them up one by one is faster
 
 
 class Tokenizer(ABC):
-    """`spellings[id]` is the bytes an id stands for; V = `size` of them, the end token included."""
+    """`token_bytes[id]` is the bytes that an id stands for, V = `vocab_size` of them, the end token included."""
 
-    def __init__(self, spellings: Sequence[bytes]) -> None:
-        self.spellings = [*spellings, SEPARATOR]
+    def __init__(self, token_bytes: Sequence[bytes]) -> None:
+        self.token_bytes = [*token_bytes, SEPARATOR]
 
     @abstractmethod
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
-        """The ids of each document, without the end token, in `dtype`. Any bytes are accepted."""
+        """Encode each document as ids of `dtype`, without the end token. Any bytes are accepted."""
 
     @abstractmethod
     def tree(self) -> Tree:
-        """Plain data with the `kind`, and all that its config's `restore` needs."""
+        """Plain data from which its config's `restore` makes the same tokenizer; has its `kind`."""
 
     @property
-    def size(self) -> int:
+    def vocab_size(self) -> int:
         """V, the end token included."""
-        return len(self.spellings)
+        return len(self.token_bytes)
 
     @property
-    def end(self) -> int:
+    def end_id(self) -> int:
         """The id of the end token."""
-        return self.size - 1
+        return self.vocab_size - 1
 
     @property
     def dtype(self) -> "np.dtype[np.unsignedinteger[Any]]":
         """The smallest little-endian type that holds every id."""
-        return np.dtype("<u2") if self.size <= 2**16 else np.dtype("<u4")
+        return np.dtype("<u2") if self.vocab_size <= 2**16 else np.dtype("<u4")
 
     @cached_property
     def byte_lengths(self) -> npt.NDArray[np.int64]:
         """[V] bytes of raw text that each id stands for."""
-        return np.array([len(spelling) for spelling in self.spellings], dtype=np.int64)
+        return np.array([len(spelling) for spelling in self.token_bytes], dtype=np.int64)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of all that the tokenizer is."""
+        """sha256 of `tree()`."""
         return digest(self.tree())
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The bytes of some ids; the end token is a newline."""
+        """Decode ids to bytes; the end token is a newline. Many ids are looked up in an array, few one by one, which is faster."""
         if isinstance(ids, np.ndarray):
             if len(ids) > FEW:
-                return b"".join([self._spell(ids[start : start + DECODED]) for start in range(0, len(ids), DECODED)])
+                return b"".join([self._decode_array(ids[start : start + DECODED]) for start in range(0, len(ids), DECODED)])
             ids = ids.tolist()
-        return b"".join([self.spellings[token] for token in ids])
+        return b"".join([self.token_bytes[token] for token in ids])
 
     @cached_property
-    def _joined(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """All spellings one after the other, and where each begins."""
-        return np.frombuffer(b"".join(self.spellings), np.uint8), np.cumsum(self.byte_lengths) - self.byte_lengths
+    def _joined_bytes(self) -> npt.NDArray[np.uint8]:
+        """The bytes of all tokens, one after the other."""
+        return np.frombuffer(b"".join(self.token_bytes), np.uint8)
 
-    def _spell(self, ids: "npt.NDArray[np.integer[Any]]") -> bytes:
-        spelt, starts = self._joined
-        lengths = self.byte_lengths[ids]
-        begins = np.cumsum(lengths) - lengths
-        places = np.repeat(starts[ids] - begins, lengths)  # of each byte of the result in `spelt`, less its place in the result
-        places += np.arange(len(places))
-        return bytes(spelt[places])
+    def _decode_array(self, ids: "npt.NDArray[np.integer[Any]]") -> bytes:
+        lengths, starts = self.byte_lengths[ids], (np.cumsum(self.byte_lengths) - self.byte_lengths)[ids]
+        places = np.repeat(
+            starts - (np.cumsum(lengths) - lengths), lengths
+        )  # of each byte in the joined bytes, less its place in the result
+        return bytes(self._joined_bytes[places + np.arange(len(places))])
 
     def save(self, path: Path) -> None:
-        """Write a file from which `load_tokenizer` makes the same tokenizer, wherever it lies."""
+        """Write a file from which `load_tokenizer` makes the same tokenizer."""
         path.write_text(json.dumps({**self.tree(), "byte_lengths": self.byte_lengths.tolist()}), encoding="utf-8")
 
 
@@ -93,21 +92,21 @@ class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
 
     @property
     @abstractmethod
-    def expected_size(self) -> int:
-        """V, the end token included, that a large enough text gives."""
+    def expected_vocab_size(self) -> int:
+        """V, the end token included, with a large enough text."""
 
     @abstractmethod
     def train(self, documents: Sequence[bytes]) -> Tokenizer:
-        """The tokenizer that these documents, the training part, give."""
+        """Train the tokenizer on these documents, the training part."""
 
     @classmethod
     @abstractmethod
     def restore(cls, tree: Tree) -> Tokenizer:
-        """The tokenizer whose `tree()` this is."""
+        """Make the tokenizer whose `tree()` this is."""
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer that was saved in a file. Raises DataError when the file is missing or damaged."""
+    """Load a saved tokenizer. Raises DataError when the file is missing or damaged."""
     remedy = "copy tokenizer.json from the run it belongs to"
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
@@ -119,7 +118,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     assert TokenizerConfig.family is not None
     kinds = TokenizerConfig.family.kinds
     if kind not in kinds:
-        raise DataError(f"{path} holds a tokenizer of the unknown kind '{kind}'; {nearest(kind, kinds)}")
+        raise DataError(f"{path} holds a tokenizer of the unknown kind '{kind}'; {suggest(kind, kinds)}")
     config = kinds[kind]
     assert issubclass(config, TokenizerConfig)
     lengths = tree.pop("byte_lengths", None)

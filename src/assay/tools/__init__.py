@@ -1,1 +1,1 @@
-"""What measures and checks beside training: machine speed, memory, learning rates, exact resume, scores of many kinds, reports."""
+"""Tools around training: machine speed, memory, learning rates, exact resume, scores of many kinds, studies, searches and reports."""

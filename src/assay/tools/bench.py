@@ -1,119 +1,202 @@
-"""How fast this machine trains: each configuration in a process of its own, and what else was going on meanwhile."""
+"""Measure how fast this machine trains, each model in a process of its own: three sizes, and every mixer in one and the same model."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from assay.core.config import Tree
-from assay.core.machine import facts
-from assay.errors import AssayError
-from assay.tools.bench_process import FLOPS_ARE, Configuration, Measurement, Peak, able, chosen
-from assay.tools.contention import RULE, Contention
-from assay.tools.own_process import run_module
-from assay.tools.progress import Progress, ignore, silent
+from assay.core.config import FAMILIES, Tree
+from assay.core.machine import describe_machine
+from assay.errors import UserError, suggest
+from assay.experiment.summary import state_bytes, summarize_experiment
+from assay.nn.mixer.recurrence import RecurrenceConfig
+from assay.tools import bench_process as process
+from assay.tools.bench_process import BenchModel, Measurement, Peak
+from assay.tools.contention import DISTURBANCE_RULE, Contention
+from assay.tools.progress import ShowProgress, collect_results, ignore_result, show_nothing
+from assay.tools.subprocesses import run_module
+
+CONTEXTS = (256, 1024, 4096)  # of the comparison of mixers, like the rest
+DEPTH, HEADS, WIDTH, VOCABULARY = 6, 8, 256, 256
+TOKENS = 4096  # in a step, shared out among as many rows as the context allows
+STEPS = 5
+TRACED_POSITIONS = 64  # positions for which a recurrence is traced
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """How training is measured. Without `steps` it is for at least 10 steps and 5 seconds."""
+
+    precision: str = "float32"
+    device: str = "auto"
+    steps: int | None = None
+
+    def resolve(self) -> "BenchOptions":
+        """Find the number format and the device that are meant. Raises UserError where training cannot be measured in and on them."""
+        precision, device = process.resolve_format_and_device(self.precision, self.device)
+        return BenchOptions(precision, str(device), self.steps)
+
+
+DEFAULT_OPTIONS = BenchOptions()
 
 
 @dataclass(frozen=True)
 class SpeedReport:
-    """What training some configurations took on this machine."""
+    """The speed of training some models on this machine."""
 
     machine: Tree
     precision: str
     device: str
     peak: Peak
-    measured: tuple[Measurement, ...]
+    measurements: tuple[Measurement, ...]
 
     def tree(self) -> Tree:
-        """As plain values."""
-        peak = {"flops_per_second": self.peak.flops, "size": self.peak.size, "repeats": self.peak.repeats, **_contention(self.peak)}
+        """Return it as plain values."""
+        peak = {"flops_per_second": self.peak.flops, "size": self.peak.size, "repeats": self.peak.repeats}
         return {
             "machine": self.machine,
             "precision": self.precision,
             "device": self.device,
-            "peak": peak,
-            "share_of_peak_is": FLOPS_ARE,
-            "disturbed_means": RULE,
-            "configurations": [_figures(one, self.peak) for one in self.measured],
+            "peak": {**peak, **self.peak.contention.tree()},
+            "peak_formula": process.FLOPS_FORMULA,
+            "disturbance_rule": DISTURBANCE_RULE,
+            "configurations": [
+                {**one.tree(), "share_of_peak": one.flops / self.peak.flops, **one.contention.tree()} for one in self.measurements
+            ],
         }
 
 
+@dataclass(frozen=True, slots=True)
+class MixerCost:
+    """The cost of one mixer at one length of context."""
+
+    measurement: Measurement
+    flops: int  # a token, forward and backward
+    state_bytes: int  # bytes for a text of that length, while it is generated
+    full: Measurement  # full attention at that length
+
+    @property
+    def speed_ratio(self) -> float:
+        """Tokens per second, of those of full attention."""
+        return self.measurement.rates[1] / self.full.rates[1]
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """Peak memory, of that of full attention."""
+        mine, other = self.measurement.peak_memory, self.full.peak_memory
+        return None if mine is None or not other else mine / other
+
+    def tree(self) -> Tree:
+        """Return it as plain values."""
+        measurement = self.measurement
+        return {
+            "mixer": measurement.bench_model.mixer,
+            "context": measurement.bench_model.window,
+            "parameters": measurement.parameters,
+            "flops_per_token": self.flops,
+            "tokens_per_second": measurement.rates[1],
+            "tokens_per_second_of_full": self.speed_ratio,
+            "seconds": measurement.seconds,
+            "peak_memory_bytes": measurement.peak_memory,
+            "peak_memory_of_full": self.memory_ratio,
+            "state_bytes": self.state_bytes,
+            "disturbed": measurement.contention.disturbed,
+        }
+
+
+@dataclass(frozen=True)
+class MixerReport:
+    """The costs of some mixers on this machine."""
+
+    machine: Tree
+    precision: str
+    device: str
+    steps: int  # measured of each
+    rows: tuple[MixerCost, ...]
+
+    def tree(self) -> Tree:
+        """Return it as plain values."""
+        rows = [row.tree() for row in self.rows]
+        return {"machine": self.machine, "precision": self.precision, "device": self.device, "mixers": rows}
+
+
 def measure_speed(
-    configurations: Sequence[str] = (),
-    precision: str = "float32",
-    device: str = "auto",
-    steps: int | None = None,
-    *,
-    dropout: bool = True,
-    progress: Progress = silent,
-    on_abort: Callable[[SpeedReport], object] = ignore,
-) -> SpeedReport:
-    """Train the configurations of these names, by default all of them, on random tokens, beside the fastest matrix product.
+    names: Sequence[str] = (), options: BenchOptions = DEFAULT_OPTIONS, *, dropout: bool = True, progress: ShowProgress = show_nothing,
+    on_abort: Callable[[SpeedReport], object] = ignore_result,
+) -> SpeedReport:  # fmt: skip
+    """Train the models of these names, by default all of them, on random tokens, beside the fastest matrix product.
 
-    Without `steps` each is measured for at least 10 steps and 5 seconds. `on_abort` is given what was measured when an error or Ctrl-C
-    ends it early. Raises UserError for an unknown name, number format or device, AssayError where a measurement fails.
+    `on_abort` gets what was measured when an error or Ctrl-C ends it early. Raises UserError for an unknown name, number format or
+    device, AssayError where a measurement fails.
     """
-    selected = [one if dropout else replace(one, dropout=0.0) for one in chosen(configurations)]
-    found, place = able(precision, device)
-    where, machine = str(place), facts()
-    with progress(f"{found} matrix products"):
-        peak = measure_peak_apart(found, where)
-    measured: list[Measurement] = []
-    try:
-        for one in selected:
-            with progress(f"{one.name}  {one}"):
-                measured.append(measure_apart(one, found, where, steps))
-        if peak.disturbed:  # the machine may be quieter by now
-            peak = max(peak, measure_peak_apart(found, where), key=lambda one: one.flops)
-    except BaseException:
-        if measured:
-            on_abort(SpeedReport(machine, found, where, peak, tuple(measured)))
-        raise
-    return SpeedReport(machine, found, where, peak, tuple(measured))
+    models = [model if dropout else replace(model, dropout=0.0) for model in process.select_models(names)]
+    how, machine = options.resolve(), describe_machine()
+    with progress(f"{how.precision} matrix products"):
+        peaks = [measure_peak_in_subprocess(how)]
+
+    def measure() -> Iterator[Measurement]:
+        for model in models:
+            with progress(f"{model.name}  {model}"):
+                yield measure_in_subprocess(model, how)
+        if peaks[0].contention.disturbed:  # the machine may be quieter by now
+            peaks.append(measure_peak_in_subprocess(how))
+
+    def make_report(measurements: Iterable[Measurement]) -> SpeedReport:
+        return SpeedReport(machine, how.precision, how.device, max(peaks, key=lambda peak: peak.flops), tuple(measurements))
+
+    return collect_results(measure(), make_report, on_abort)
 
 
-def measure_apart(configuration: Configuration, precision: str, device: str, steps: int | None = None) -> Measurement:
-    """`measure` in a process of its own. Raises AssayError if that fails."""
-    asked = {"configuration": asdict(configuration), "precision": precision, "device": device, "steps": steps}
-    return Measurement(configuration, **_apart(configuration.name, asked))
+def compare_mixers(
+    kinds: Sequence[str] = (), contexts: Sequence[int] = (), options: BenchOptions = DEFAULT_OPTIONS, *,
+    progress: ShowProgress = show_nothing, on_abort: Callable[[MixerReport], object] = ignore_result,
+) -> MixerReport:  # fmt: skip
+    """Train one model with each of these mixers, by default all of them, and with full attention, at each context.
+
+    `on_abort` gets what was measured when an error or Ctrl-C ends it early. Raises UserError for an unknown mixer, number format or
+    device, AssayError where a measurement fails.
+    """
+    how, machine = replace(options.resolve(), steps=options.steps or STEPS), describe_machine()
+    for kind in kinds:
+        if kind not in FAMILIES["mixer"].kinds:
+            raise UserError(f"no mixer '{kind}'; {suggest(kind, FAMILIES['mixer'].kinds)}")
+
+    def measure() -> Iterator[MixerCost]:
+        for context in contexts or CONTEXTS:
+            full: Measurement | None = None
+            for kind in dict.fromkeys(["full", *(kinds or FAMILIES["mixer"].kinds)]):
+                model = BenchModel(kind, "mixer", DEPTH, HEADS, WIDTH, context, max(1, TOKENS // context), VOCABULARY, 0.0, kind)
+                with progress(f"{kind} at {context}"):
+                    measurement = measure_in_subprocess(model, how)
+                full = full or measurement  # which is the first
+                yield MixerCost(measurement, *_trace(model, how), full)
+
+    def make_report(rows: Iterable[MixerCost]) -> MixerReport:
+        return MixerReport(machine, how.precision, how.device, how.steps or STEPS, tuple(rows))
+
+    return collect_results(measure(), make_report, on_abort)
 
 
-def measure_peak_apart(precision: str, device: str) -> Peak:
-    """`measure_peak` in a process of its own. Raises AssayError if that fails."""
-    return Peak(**_apart("matrix products", {"precision": precision, "device": device}))
+def measure_in_subprocess(model: BenchModel, options: BenchOptions) -> Measurement:
+    """Run `measure_training` in a process of its own. Raises AssayError if that fails."""
+    return Measurement(model, **_run(model.name, {"bench_model": asdict(model), **asdict(options)}))
 
 
-def _apart(name: str, asked: Tree) -> dict[str, Any]:
-    """The fields that another process measured."""
-    ended = run_module("assay.tools.bench_process", asked)
-    if ended.code:
-        reason = ended.complaint or f"its process ended with code {ended.code}; was the memory used up?"
-        raise AssayError(f"{name} could not be measured: {reason}")
-    fields: dict[str, Any] = json.loads(ended.out)
-    if isinstance(fields["contention"], list):
-        fields["contention"] = Contention(*fields["contention"])
+def measure_peak_in_subprocess(options: BenchOptions) -> Peak:
+    """Run `measure_peak` in a process of its own. Raises AssayError if that fails."""
+    return Peak(**_run("matrix products", {"precision": options.precision, "device": options.device}))
+
+
+def _run(name: str, request: Tree) -> dict[str, Any]:
+    """Measure what is requested in another process; the fields that it measured."""
+    fields: dict[str, Any] = json.loads(run_module("assay.tools.bench_process", request).check(f"{name} could not be measured"))
+    fields["contention"] = Contention(*fields["contention"])
     return fields
 
 
-def _figures(measurement: Measurement, peak: Peak) -> Tree:
-    """One configuration as plain values."""
-    low, median, high = measurement.rates
-    return {
-        **asdict(measurement.configuration),
-        "tokens_per_second": median,
-        "tokens_per_second_10th_percentile": low,
-        "tokens_per_second_90th_percentile": high,
-        "parameters": measurement.parameters,
-        "flops_per_token": measurement.flops_per_token,
-        "share_of_peak": measurement.flops / peak.flops,
-        "peak_memory_bytes": measurement.peak_memory,
-        "seconds": measurement.seconds,
-        **_contention(measurement),
-    }
-
-
-def _contention(measured: Measurement | Peak) -> Tree:
-    """Whether it was disturbed; None where that cannot be told, with the reason."""
-    if isinstance(measured.contention, str):
-        return {"disturbed": None, "contention": measured.contention}
-    return {"disturbed": measured.disturbed, "contention": measured.contention._asdict()}
+def _trace(model: BenchModel, options: BenchOptions) -> tuple[int, int]:
+    """FLOPs a token and bytes of state. Those of a recurrence do not depend on the context, and each of its steps takes tracing."""
+    recurrent = issubclass(FAMILIES["mixer"].kinds[model.mixer], RecurrenceConfig)
+    traced = replace(model, window=min(model.window, TRACED_POSITIONS)) if recurrent else model
+    config = process.make_experiment_config(traced, options.precision, options.device)
+    return summarize_experiment(config, VOCABULARY).flops_training, state_bytes(config.model, VOCABULARY, traced.window)

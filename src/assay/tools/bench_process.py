@@ -1,14 +1,14 @@
 """Train fixed models on random tokens, through the same steps as `assay train`, and time them.
 
-`python -m assay.tools.bench_process` measures one thing: it reads what as JSON from standard input and writes the figures as JSON to
-standard output.
+`python -m assay.tools.bench_process` measures one thing: it reads a request as JSON from standard input and writes the figures as JSON
+to standard output.
 """
 
 import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,36 +16,35 @@ import numpy as np
 import torch
 
 from assay.core.config import Tree, merge
-from assay.core.devices import resolve, synchronize
-from assay.core.machine import FORMATS, MemoryPeak, matmul_speed
+from assay.core.devices import MATMUL_DTYPES, MemoryPeak, measure_matmul_speed, resolve_device, synchronize
 from assay.core.parallel import Parallel
-from assay.core.seeds import numpy_stream
-from assay.data.prepare import CorpusFacts, Prepared
-from assay.errors import ConfigError, UserError, nearest
+from assay.core.seeds import numpy_generator
+from assay.data.prepare import CorpusInfo, PreparedText
+from assay.errors import ConfigError, UserError, suggest
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig
-from assay.models.presets import gpt2
-from assay.text.store import Part
+from assay.models.presets.transformers import gpt2
+from assay.text.token_files import TokenizedPart
 from assay.text.tokenizer import Ids, Tokenizer
-from assay.tools.contention import Contention, between, clocks
-from assay.training.precision import Precision, arithmetic, usable
-from assay.training.step import train_step
+from assay.tools.contention import Contention, measure_contention, read_cpu_times
+from assay.training.loop import train_step
+from assay.training.precision import Precision, autocast, choose_precision
 
 WARM_STEPS = 4  # not measured: memory is allocated, kernels are chosen
-FEWEST_STEPS, SECONDS = 10, 5.0  # measured where no number of steps is asked for: both at least
-STEPS_AN_EPOCH = 64
+MIN_STEPS, SECONDS = 10, 5.0  # measured without a given number of steps: both at least
+STEPS_PER_EPOCH = 64
 PEAK_SECONDS = 1.0
-PRECISIONS = ("auto", *FORMATS)
+PRECISIONS = ("auto", *MATMUL_DTYPES)
 OPTIONS = {"train.device": "--device", "train.precision": "--precision"}  # which option sets a key of the config
-FLOPS_ARE = "6 N + 12 L D T a token: N parameters, L layers of width D, windows of T; attention as if it were not causal"
+FLOPS_FORMULA = "6 N + 12 L D T a token: N parameters, L layers of width D, windows of T; attention as if it were not causal"
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class BenchModel:
     """A GPT-2 (4 D wide feed-forwards, tied head) of L layers and H heads, and the batches that it reads."""
 
     name: str
-    what: str
+    description: str
     depth: int
     heads: int
     width: int
@@ -62,17 +61,17 @@ class Configuration:
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: {self.depth} layers, {self.heads} heads, width {self.width}, window {self.window}, batch {self.batch}, "
+            f"{self.description}: {self.depth} layers, {self.heads} heads, width {self.width}, window {self.window}, batch {self.batch}, "
             f"vocabulary {self.vocabulary:,}, dropout {self.dropout:g}"
         )
 
 
-CONFIGURATIONS = {
-    configuration.name: configuration
-    for configuration in (
-        Configuration("C1", "char-small", 4, 4, 128, 64, 12, 65, 0.0),  # nanoGPT's README, for a CPU
-        Configuration("C2", "titles", 6, 8, 256, 256, 16, 16_000, 0.1),
-        Configuration("C3", "enwik8-T12-like", 12, 8, 512, 512, 2, 256, 0.0),  # Al-Rfou et al., arXiv 1808.04444, with shorter windows
+BENCH_MODELS = {
+    model.name: model
+    for model in (
+        BenchModel("C1", "char-small", 4, 4, 128, 64, 12, 65, 0.0),  # nanoGPT's README, for a CPU
+        BenchModel("C2", "titles", 6, 8, 256, 256, 16, 16_000, 0.1),
+        BenchModel("C3", "enwik8-T12-like", 12, 8, 512, 512, 2, 256, 0.0),  # Al-Rfou et al., arXiv 1808.04444, with shorter windows
     )
 }
 
@@ -83,33 +82,23 @@ class Peak(NamedTuple):
     flops: float  # a second
     size: int  # rows and columns of the matrices
     repeats: int
-    contention: Contention | str  # words where it cannot be told
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether others are known to have slowed it down."""
-        return isinstance(self.contention, Contention) and self.contention.disturbed
+    contention: Contention
 
 
 class Measurement(NamedTuple):
-    """What training one configuration took."""
+    """The cost of training one model."""
 
-    configuration: Configuration
+    bench_model: BenchModel
     seconds: list[float]  # of each measured step
     parameters: int
     flops_per_token: int
     peak_memory: int | None  # bytes, as `MemoryPeak` counts them, from before the model was built
-    contention: Contention | str  # words where it cannot be told
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether others are known to have slowed it down."""
-        return isinstance(self.contention, Contention) and self.contention.disturbed
+    contention: Contention
 
     @property
     def rates(self) -> tuple[float, float, float]:
         """Tokens per second of the steps: 10th percentile, median, 90th percentile."""
-        low, middle, high = np.percentile(self.configuration.tokens / np.array(self.seconds), (10, 50, 90))
+        low, middle, high = np.percentile(self.bench_model.tokens / np.array(self.seconds), (10, 50, 90))
         return float(low), float(middle), float(high)
 
     @property
@@ -117,47 +106,60 @@ class Measurement(NamedTuple):
         """A second, at the median."""
         return self.flops_per_token * self.rates[1]
 
+    def tree(self) -> Tree:
+        """Return the model and its figures as plain values."""
+        low, median, high = self.rates
+        return {
+            **asdict(self.bench_model),
+            "tokens_per_second": median,
+            "tokens_per_second_10th_percentile": low,
+            "tokens_per_second_90th_percentile": high,
+            "parameters": self.parameters,
+            "flops_per_token": self.flops_per_token,
+            "peak_memory_bytes": self.peak_memory,
+            "seconds": self.seconds,
+        }
 
-def chosen(names: Sequence[str]) -> list[Configuration]:
-    """The configurations called so, without names all of them. Raises UserError for an unknown one."""
+
+def select_models(names: Sequence[str]) -> list[BenchModel]:
+    """Select the models of these names, without names all of them. Raises UserError for an unknown one."""
     for name in names:
-        if name.upper() not in CONFIGURATIONS:
-            raise UserError(f"no configuration '{name}'; {nearest(name.upper(), CONFIGURATIONS)}")
-    return [CONFIGURATIONS[name] for name in dict.fromkeys(map(str.upper, names))] or list(CONFIGURATIONS.values())
+        if name.upper() not in BENCH_MODELS:
+            raise UserError(f"no configuration '{name}'; {suggest(name.upper(), BENCH_MODELS)}")
+    return [BENCH_MODELS[name] for name in dict.fromkeys(map(str.upper, names))] or list(BENCH_MODELS.values())
 
 
-def able(precision: str, device: str) -> tuple[Precision, torch.device]:
-    """The number format and the device that are meant, if training can be measured in and on them. Raises UserError."""
+def resolve_format_and_device(precision: str, device: str) -> tuple[Precision, torch.device]:
+    """Find the number format and the device that are meant. Raises UserError where training cannot be measured in and on them."""
     if precision not in PRECISIONS:
-        raise UserError(f"--precision: no number format '{precision}'; {nearest(precision, PRECISIONS)}")
+        raise UserError(f"--precision: no number format '{precision}'; {suggest(precision, PRECISIONS)}")
     try:
-        found = resolve(device)
-        if found.type not in ("cpu", "cuda"):
-            raise UserError(f"--device: speed on '{found.type}' cannot be measured; use cpu or cuda")
-        return usable(precision, found), found
+        place = resolve_device(device)
+        if place.type not in ("cpu", "cuda"):
+            raise UserError(f"--device: speed on '{place.type}' cannot be measured; use cpu or cuda")
+        return choose_precision(precision, place), place
     except ConfigError as wrong:  # it names a setting of a recipe
         raise UserError(f"{OPTIONS[wrong.path]}: {wrong.reason}") from None
 
 
-def experiment_config(configuration: Configuration, precision: str, device: str) -> ExperimentConfig:
-    """A configuration as an experiment: AdamW, the gradient clipped at norm 1."""
-    shape, length = (configuration.width, configuration.depth, configuration.heads), configuration.window
-    model = gpt2(*shape, length=length, dropout=configuration.dropout).tree()
-    if configuration.mixer != "full":
-        model = merge(model, {"block": {"mixer": {"kind": configuration.mixer}}})
-    return ExperimentConfig.make(
-        {
-            "corpus": {"kind": "text", "path": "random tokens"},  # a name only: the tokens come from `random_tokens`
-            "split": "shuffle",
-            "tokenizer": "byte",
-            "plan": {"kind": "windows", "window": configuration.window, "batch": configuration.batch},
-            "model": model,
-            "objective": "next_token",
-            "optimizer": "adamw",
-            "schedule": "constant",
-            "train": {"budget": "1000000steps", "clip": 1.0, "precision": precision, "device": device},
-        }
-    )
+def make_experiment_config(bench_model: BenchModel, precision: str, device: str) -> ExperimentConfig:
+    """Make the experiment that trains a model: AdamW, the gradient clipped at norm 1."""
+    shape, length = (bench_model.width, bench_model.depth, bench_model.heads), bench_model.window
+    model = gpt2(*shape, length=length, dropout=bench_model.dropout).tree()
+    if bench_model.mixer != "full":
+        model = merge(model, {"block": {"mixer": {"kind": bench_model.mixer}}})
+    tree = {
+        "corpus": {"kind": "text", "path": "random tokens"},  # a name only: the tokens come from `make_random_text`
+        "split": "shuffle",
+        "tokenizer": "byte",
+        "batches": {"kind": "windows", "window": bench_model.window, "size": bench_model.batch},
+        "model": model,
+        "objective": "next_token",
+        "optimizer": "adamw",
+        "schedule": "constant",
+        "train": {"budget": "1000000steps", "clip": 1.0, "precision": precision, "device": device},
+    }
+    return ExperimentConfig.make(tree)
 
 
 class _Numbers(Tokenizer):
@@ -167,46 +169,46 @@ class _Numbers(Tokenizer):
         raise TypeError("random tokens have no text")
 
     def tree(self) -> Tree:
-        return {"kind": "numbers", "size": self.size}
+        return {"kind": "numbers", "size": self.vocab_size}
 
 
-def random_tokens(configuration: Configuration) -> Prepared:
-    """A text of tokens drawn evenly from the vocabulary, which fills whole batches only."""
-    count = configuration.tokens * STEPS_AN_EPOCH
-    tokenizer = _Numbers([b" "] * (configuration.vocabulary - 1))
-    tokens = numpy_stream(0, "data").integers(configuration.vocabulary, size=count).astype(tokenizer.dtype)
-    part = Part(tokens, offsets=np.array([0, count]), sizes=np.array([count]), groups=None, sha256="random")
-    facts = CorpusFacts("random tokens", "none", "drawn here", "random", 1, count, (), ())
-    return Prepared(facts, tokenizer, {"train": part}, "random")
+def make_random_text(bench_model: BenchModel) -> PreparedText:
+    """Draw a text of tokens evenly from the vocabulary, which fills whole batches only."""
+    count = bench_model.tokens * STEPS_PER_EPOCH
+    tokenizer = _Numbers([b" "] * (bench_model.vocabulary - 1))
+    tokens = numpy_generator(0, "data").integers(bench_model.vocabulary, size=count).astype(tokenizer.dtype)
+    part = TokenizedPart(tokens, offsets=np.array([0, count]), byte_sizes=np.array([count]), groups=None, sha256="random")
+    facts = CorpusInfo("random tokens", "none", "drawn here", "random", 1, count, (), ())
+    return PreparedText(facts, tokenizer, {"train": part}, "random")
 
 
-def measure(configuration: Configuration, precision: str, device: str, steps: int | None = None) -> Measurement:
-    """Train a configuration in this process for so many steps, or else for at least 10 steps and 5 seconds.
+def measure_training(bench_model: BenchModel, precision: str, device: str, steps: int | None = None) -> Measurement:
+    """Train a model in this process for so many steps, or else for at least 10 steps and 5 seconds.
 
     Its peak memory is its own only where nothing larger was done in this process before.
     """
-    config = experiment_config(configuration, precision, device)  # the first config imports the kinds of all families
-    peak = MemoryPeak(able(precision, device)[1])
-    ready = assemble(config, random_tokens(configuration), Parallel())
+    config = make_experiment_config(bench_model, precision, device)  # the first config imports the kinds of all families
+    peak = MemoryPeak(resolve_format_and_device(precision, device)[1])
+    experiment = assemble(config, make_random_text(bench_model), Parallel())
     for _ in range(WARM_STEPS):
-        train_step(ready.state, ready.setup)
-    seconds, contention = _timed(ready, steps)
-    parameters = sum(parameter.numel() for parameter in ready.state.learner.parameters())
-    attention = 12 * configuration.depth * configuration.width * configuration.window
-    return Measurement(configuration, seconds, parameters, 6 * parameters + attention, peak.above(), contention)
+        train_step(experiment.state, experiment.setup)
+    seconds, contention = _time_steps(experiment, steps)
+    parameters = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
+    attention = 12 * bench_model.depth * bench_model.width * bench_model.window
+    return Measurement(bench_model, seconds, parameters, 6 * parameters + attention, peak.bytes_above_start(), contention)
 
 
-def _timed(ready: Experiment, steps: int | None) -> tuple[list[float], Contention | str]:
-    """The seconds of each step, and what disturbed them. On a GPU its own clock is read, so that no step waits for the host."""
-    device, marks = ready.setup.device, []
+def _time_steps(experiment: Experiment, steps: int | None) -> tuple[list[float], Contention]:
+    """Measure the seconds of each step, and what disturbed them. On a GPU its own clock is read, so that no step waits for the host."""
+    device, marks = experiment.setup.device, []
     synchronize(device)
-    before = clocks()
+    before = read_cpu_times()
     marks.append(_mark(device))
-    while len(marks) <= (steps or FEWEST_STEPS) or (steps is None and time.perf_counter() - before.clock < SECONDS):
-        train_step(ready.state, ready.setup)
+    while len(marks) <= (steps or MIN_STEPS) or (steps is None and time.perf_counter() - before.wall < SECONDS):
+        train_step(experiment.state, experiment.setup)
         marks.append(_mark(device))
     synchronize(device)
-    contention = between(before, clocks())
+    contention = measure_contention(before, read_cpu_times())
     return [_elapsed(begin, end) for begin, end in pairwise(marks)], contention
 
 
@@ -226,24 +228,23 @@ def _elapsed(begin: Any, end: Any) -> float:
 
 def measure_peak(precision: str, device: str) -> Peak:
     """Measure matrix products in this process."""
-    format_, where = able(precision, device)
-    before = clocks()
-    with arithmetic(format_, where):
-        speed = matmul_speed(format_, where, PEAK_SECONDS)
-    return Peak(speed.flops, speed.size, speed.repeats, between(before, clocks()))
+    format_, where = resolve_format_and_device(precision, device)
+    before = read_cpu_times()
+    with autocast(format_, where):
+        speed = measure_matmul_speed(format_, where, PEAK_SECONDS)
+    return Peak(speed.flops, speed.size, speed.repeats, measure_contention(before, read_cpu_times()))
 
 
-def answer(asked: str) -> str:
-    """The fields of what is to be measured."""
-    tree = json.loads(asked)
-    if "configuration" in tree:
-        configuration = Configuration(**tree.pop("configuration"))
-        fields = measure(configuration, **tree)._asdict()
-        del fields["configuration"]
+def run_request(request: str) -> str:
+    """Measure what is requested; the fields of the measurement, both as JSON."""
+    tree = json.loads(request)
+    if "bench_model" in tree:
+        fields = measure_training(BenchModel(**tree.pop("bench_model")), **tree)._asdict()
+        del fields["bench_model"]
     else:
         fields = measure_peak(**tree)._asdict()
     return json.dumps(fields)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(answer(sys.stdin.read()))
+    sys.stdout.write(run_request(sys.stdin.read()))

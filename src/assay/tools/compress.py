@@ -1,37 +1,36 @@
-"""A file through a trained model, and back to the last bit."""
+"""Compress a file with a trained model, and decompress it exactly."""
 
 import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from assay.compression.baselines import others, rank_bytes
-from assay.compression.codec import Codec, Compressed
-from assay.compression.header import HEADER_BYTES, Identity
+from assay.compression.codec import Codec, measure_other_compressors, measure_rank_coding
+from assay.compression.header import HEADER_BYTES, ModelIdentity
 from assay.core.config import Tree, digest
-from assay.core.files import hash_file, replacing
-from assay.data.plan import Policy
+from assay.core.files import hash_file, write_atomically
+from assay.data.batches import Policy
 from assay.errors import AssayError, DataError, UserError
-from assay.experiment.assemble import build_model, refuse_growing_state
+from assay.experiment.assemble import build_model, refuse_unbounded_state
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.models.base import Model
-from assay.runs.checkpoint_ref import step_name
-from assay.runs.directory import find, runs_folder
+from assay.runs.checkpoint_ref import format_step
+from assay.runs.directory import find_run, resolve_runs_folder
 from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 
-Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]  # of words; then it is told how much of how much is done
+ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]  # of a title; then of how much of how much is done
 
 
-class Coder(NamedTuple):
-    """Which model codes, and how it reads."""
+class CodecOptions(NamedTuple):
+    """The model that codes, and how it reads."""
 
     run: str  # its directory, its name, or `last`
     checkpoint: str = "best"
@@ -42,17 +41,17 @@ class Coder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """A compressed file, and what it is worth."""
+    """A compressed file, with its size beside that of other compressors."""
 
     output: Path
-    size: int  # bytes
+    bytes: int
     predicted_bits: float
     raw_bytes: int
     weights_bytes: int
-    others: dict[str, int]  # bytes of the same file from common compressors
-    ranks: int  # bytes of the ranks of the true tokens, compressed
+    baselines: dict[str, int]  # bytes of the same file from common compressors
+    rank_bytes: int  # bytes of the ranks of the true tokens, compressed
     tokens: int
-    lanes: int
+    streams: int
     context: int
     stride: int
     seconds: float
@@ -60,7 +59,7 @@ class Compression:
 
     @property
     def tokens_per_second(self) -> float:
-        """Coded, verification left out."""
+        """Speed of coding, without verification."""
         return self.tokens / self.seconds
 
     def share(self, size: int) -> float | None:
@@ -68,32 +67,21 @@ class Compression:
         return size / self.raw_bytes if self.raw_bytes else None
 
     def bits_per_byte(self, size: int) -> float | None:
-        """Of the file, where it takes so many bytes."""
+        """Bits per byte of the file, where it takes so many bytes."""
         return self.share(8 * size)
 
     def tree(self) -> Tree:
-        """As plain values."""
-        together = self.size + self.weights_bytes
+        """Return it as plain values."""
+        with_model = self.bytes + self.weights_bytes
         return {
+            **asdict(self),
             "output": str(self.output),
-            "bytes": self.size,
-            "predicted_bits": self.predicted_bits,
             "header_bytes": HEADER_BYTES,
-            "raw_bytes": self.raw_bytes,
-            "ratio": self.share(self.size),
-            "bits_per_byte": self.bits_per_byte(self.size),
-            "weights_bytes": self.weights_bytes,
-            "ratio_with_model": self.share(together),
-            "bits_per_byte_with_model": self.bits_per_byte(together),
-            "others": self.others,
-            "ranks": self.ranks,
-            "tokens": self.tokens,
-            "lanes": self.lanes,
-            "context": self.context,
-            "stride": self.stride,
-            "seconds": self.seconds,
+            "ratio": self.share(self.bytes),
+            "bits_per_byte": self.bits_per_byte(self.bytes),
+            "ratio_with_model": self.share(with_model),
+            "bits_per_byte_with_model": self.bits_per_byte(with_model),
             "tokens_per_second": self.tokens_per_second,
-            "verified": self.verified,
         }
 
 
@@ -102,95 +90,101 @@ class Decompression:
     """A file that was brought back."""
 
     output: Path
-    size: int  # bytes
+    bytes: int
     seconds: float
     tokens_per_second: float
 
     def tree(self) -> Tree:
-        """As plain values."""
-        return {"output": str(self.output), "bytes": self.size, "seconds": self.seconds, "tokens_per_second": self.tokens_per_second}
+        """Return it as plain values."""
+        return {**asdict(self), "output": str(self.output)}
 
 
-def no_bar(text: str) -> AbstractContextManager[None]:
+def show_no_progress_bar(text: str) -> AbstractContextManager[None]:
     """Show nothing."""
     return nullcontext()
 
 
 def compress_file(
-    file: Path, output: Path, coder: Coder, *, verify: bool = False, force: bool = False, progress: Bar = no_bar
-) -> Compression:
+    file: Path, output: Path, options: CodecOptions, *, verify: bool = False, force: bool = False,
+    progress: ProgressBar = show_no_progress_bar,
+) -> Compression:  # fmt: skip
     """Compress any file; with `verify` it is decompressed and compared before it is written, with `force` it may overwrite `output`.
 
     Raises UserError for what cannot be read or written, AssayError where the file would not come back.
     """
     text = _read(file)
-    _refuse(file, output, force=force)
-    opened = _open(coder)
+    _refuse_output(file, output, force=force)
+    loaded = _load_codec(options)
     began = time.perf_counter()
     with progress(f"compressing {file.name}") as report:
-        result = opened.codec.compress(text, report)
-    seconds = time.perf_counter() - began
+        result = loaded.codec.compress(text, report)
+    seconds, layout = time.perf_counter() - began, result.layout
     if verify:
         with progress(f"verifying {file.name}") as report:
-            if opened.codec.decompress(result.packed, report).text != text:
+            if loaded.codec.decompress(result.packed, report).text != text:
                 raise AssayError(f"{file}: what was compressed does not come back: this is a bug, please report it; nothing was written")
     _write(output, result.packed)
-    return _compression(output, text, result, opened.weights_bytes, seconds, verified=verify)
+    baselines, rank_bytes = measure_other_compressors(text), measure_rank_coding(result.ranks)
+    return Compression(
+        output, len(result.packed), result.predicted_bits, len(text), loaded.weights_bytes, baselines, rank_bytes,
+        layout.tokens, layout.count, layout.context, layout.stride, seconds, verify,
+    )  # fmt: skip
 
 
-def decompress_file(file: Path, output: Path, coder: Coder, *, force: bool = False, progress: Bar = no_bar) -> Decompression:
+def decompress_file(
+    file: Path, output: Path, options: CodecOptions, *, force: bool = False, progress: ProgressBar = show_no_progress_bar
+) -> Decompression:
     """Bring back what `compress_file` compressed with the same model.
 
     Raises DataError for a damaged file or another model, AssayError where the text is not exact; nothing is written then.
     """
     packed = _read(file)
-    _refuse(file, output, force=force)
-    codec = _open(coder).codec
+    _refuse_output(file, output, force=force)
+    codec = _load_codec(options).codec
     began = time.perf_counter()
     with progress(f"decompressing {file.name}") as report:
         try:
-            found = codec.decompress(packed, report)
+            result = codec.decompress(packed, report)
         except DataError as error:
             raise DataError(f"{file}: {error}") from None
-    _write(output, found.text)
+    _write(output, result.text)
     seconds = time.perf_counter() - began
-    return Decompression(output, len(found.text), seconds, found.lanes.tokens / seconds)
+    return Decompression(output, len(result.text), seconds, result.layout.tokens / seconds)
 
 
-class _Opened(NamedTuple):
+class _LoadedCodec(NamedTuple):
     """A run's model, ready to code."""
 
     codec: Codec
     weights_bytes: int
 
 
-def _open(coder: Coder) -> _Opened:
-    directory = find(coder.run, runs_folder(coder.runs_dir))
-    config, tokenizer = read_config(directory), load_tokenizer(directory.path / "tokenizer.json")
-    model = build_model(config, tokenizer.size)
-    ref = checkpoints.open_weights(directory.checkpoints, coder.checkpoint, model)
-    weights = directory.checkpoints / step_name(ref.step) / checkpoints.weights_file(ref)
+def _load_codec(options: CodecOptions) -> _LoadedCodec:
+    run = find_run(options.run, resolve_runs_folder(options.runs_dir))
+    config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
+    model = build_model(config, tokenizer.vocab_size)
+    ref = checkpoints.load_chosen_weights(run.checkpoints, options.checkpoint, model)
+    weights = run.checkpoints / format_step(ref.step) / checkpoints.weights_file(ref)
     known = digest([config.model.digest(), hash_file(weights)])
-    identity = Identity(bytes.fromhex(known)[:16], bytes.fromhex(tokenizer.digest)[:16], torch.__version__, version("assay"))
-    alone = (config.plan.masks or config.plan.policy == "documents") and model.masks_documents
-    new = _stride(config, model, coder.policy, coder.stride)
-    return _Opened(Codec(model, tokenizer, identity, config.plan.window, new, alone), weights.stat().st_size)
+    identity = ModelIdentity(bytes.fromhex(known)[:16], bytes.fromhex(tokenizer.digest)[:16], torch.__version__, version("assay"))
+    isolated = (config.batches.masks_documents or config.batches.policy == "documents") and model.masks_documents
+    stride = _choose_stride(config, model, options.policy, options.stride)
+    return _LoadedCodec(Codec(model, tokenizer, identity, config.batches.window, stride, isolated), weights.stat().st_size)
 
 
-def _stride(config: ExperimentConfig, model: Model, policy: Policy | None, stride: int | None) -> int:
-    """New tokens a window, 0 where the state is carried. Raises ConfigError for a state that grows, UserError for a stride that is none."""
-    if (policy == "strided") > (stride is not None) or (policy in ("disjoint", "carried") and stride is not None):
+def _choose_stride(config: ExperimentConfig, model: Model, policy: Policy | None, stride: int | None) -> int:
+    """Choose the new tokens a window, 0 for streams. Raises ConfigError for a state that grows, UserError for a wrong stride."""
+    if (policy == "strided") > (stride is not None) or (policy in ("disjoint", "streams") and stride is not None):
         raise UserError(f"--policy {policy}: the policy strided, and only it, has a --stride; give both or neither")
-    context = config.plan.window
+    context = config.batches.window
     if stride is not None:
         if stride > context:
-            raise UserError(
-                f"--stride: {stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}"
-            )
+            remedy = f"choose 1 to {context}"
+            raise UserError(f"--stride: {stride} exceeds the context of {context} tokens, so tokens would be left out; {remedy}")
         return stride
-    if policy == "carried":
-        refuse_growing_state(model, "--policy")
-    return 0 if (policy or config.plan.policy) == "carried" else context
+    if policy == "streams":
+        refuse_unbounded_state(model, "--policy")
+    return 0 if (policy or config.batches.policy) == "streams" else context
 
 
 def _read(file: Path) -> bytes:
@@ -200,7 +194,7 @@ def _read(file: Path) -> bytes:
         raise UserError(f"{file} cannot be read ({(error.strerror or str(error)).lower()}); name a file") from None
 
 
-def _refuse(file: Path, output: Path, *, force: bool) -> None:
+def _refuse_output(file: Path, output: Path, *, force: bool) -> None:
     """Raise UserError for a place that cannot or should not be written to, before any work is done."""
     if output.is_dir() or (output.exists() and not output.is_file()):
         raise UserError(f"{output} is no ordinary file; name a file to write to with -o")
@@ -213,20 +207,11 @@ def _refuse(file: Path, output: Path, *, force: bool) -> None:
 
 
 def _write(output: Path, data: bytes) -> None:
-    """The whole file or none, whatever happens meanwhile."""
+    """Write the whole file or none, whatever happens meanwhile."""
     try:
-        with replacing(output) as partial, partial.open("wb") as file:
+        with write_atomically(output) as partial, partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"{output} cannot be written ({(error.strerror or str(error)).lower()}); name another place with -o") from None
-
-
-def _compression(output: Path, text: bytes, result: Compressed, weights_bytes: int, seconds: float, *, verified: bool) -> Compression:
-    """The figures of what was written."""
-    lanes = result.lanes
-    return Compression(
-        output, len(result.packed), result.predicted_bits, len(text), weights_bytes, others(text), rank_bytes(result.ranks),
-        lanes.tokens, lanes.count, lanes.context, lanes.stride, seconds, verified,
-    )  # fmt: skip

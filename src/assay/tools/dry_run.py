@@ -1,70 +1,78 @@
-"""What training would take: steps, memory and time, from a few real steps that are thrown away."""
+"""Estimate the steps, memory and time of a run from a few real steps, of which nothing is kept."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from assay.core import parallel as processes
+from assay.core.devices import synchronize
 from assay.experiment.assemble import Experiment
-from assay.experiment.describe import of_experiment
+from assay.experiment.summary import summarize_experiment
 from assay.tracking.base import Tracker
-from assay.trainer.make import make_config
-from assay.trainer.start import prepare_experiment
-from assay.training.step import train_step
+from assay.trainer.train_run import make_config, prepare_experiment
+from assay.training.loop import train_step
 
-WARM, MEASURED = 3, 7  # steps
+WARM_STEPS, MEASURED_STEPS = 3, 7
 
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """What a run would take on this machine."""
+    """The cost of a run on this machine."""
 
     steps: int
     steps_per_epoch: int
     tokens_per_epoch: int
     epochs: float
     tokens_per_second: float
-    seconds_of_training: float
+    training_seconds: float
     parameters: int
     flops_per_token: int
     memory_bytes: int
 
     def tree(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return it as plain values."""
         return asdict(self)
 
 
 def estimate_run(
-    recipe: str, overrides: Sequence[str], named: Mapping[str, Any], data_dir: Path | None, tracker: Tracker
+    recipe: str, overrides: Sequence[str], scale: str | None, seed: int | None, data_dir: Path | None, tracker: Tracker
 ) -> RunEstimate | None:
-    """Measure a few steps of a recipe; `named` are scale and seed. None in all but the first process."""
-    config = make_config(recipe, overrides, named["scale"], {"train.seed": named["seed"]})
-    with processes.joined() as parallel:
+    """Measure a few steps of a recipe; None in all but the main process."""
+    config = make_config(recipe, overrides, scale, {"train.seed": seed})
+    with processes.process_group() as parallel:
         return _measure(prepare_experiment(config, data_dir, parallel, tracker))
 
 
-def _measure(experiment: Experiment) -> RunEstimate | None:
-    plan, state, setup = experiment.setup.plan, experiment.state, experiment.setup
-    for _ in range(WARM):
-        train_step(state, setup)
+def time_steps(experiment: Experiment, warm: int, measured: int) -> float:
+    """Measure the mean seconds of some training steps, after `warm` others."""
+    device = experiment.setup.device
+    for _ in range(warm):
+        train_step(experiment.state, experiment.setup)
+    synchronize(device)
     began = time.perf_counter()
-    for _ in range(MEASURED):
-        train_step(state, setup)
-    per_step = (time.perf_counter() - began) / MEASURED
-    if not setup.parallel.main:
+    for _ in range(measured):
+        train_step(experiment.state, experiment.setup)
+    synchronize(device)
+    return (time.perf_counter() - began) / measured
+
+
+def _measure(experiment: Experiment) -> RunEstimate | None:
+    batches, state, setup = experiment.setup.batches, experiment.state, experiment.setup
+    per_step = time_steps(experiment, WARM_STEPS, MEASURED_STEPS)
+    if not setup.parallel.is_main:
         return None
     steps = state.steps if state.steps is not None else setup.budget.steps_from_time(0, 0.0, per_step)
-    described = of_experiment(experiment.config, experiment.prepared.tokenizer.size)
+    summary = summarize_experiment(experiment.config, experiment.prepared.tokenizer.vocab_size)
     return RunEstimate(
         steps=steps,
-        steps_per_epoch=plan.steps_per_epoch,
-        tokens_per_epoch=plan.targets_per_epoch,
-        epochs=steps / plan.steps_per_epoch,
-        tokens_per_second=plan.targets_per_epoch / plan.steps_per_epoch / per_step,
-        seconds_of_training=steps * per_step,
-        parameters=described.total,
-        flops_per_token=described.flops_training,
-        memory_bytes=described.memory["training"],
+        steps_per_epoch=batches.steps_per_epoch,
+        tokens_per_epoch=batches.targets_per_epoch,
+        epochs=steps / batches.steps_per_epoch,
+        tokens_per_second=batches.targets_per_epoch / batches.steps_per_epoch / per_step,
+        training_seconds=steps * per_step,
+        parameters=summary.total_parameters,
+        flops_per_token=summary.flops_training,
+        memory_bytes=summary.memory_bytes["training"],
     )

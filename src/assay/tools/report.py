@@ -1,19 +1,20 @@
-"""Write what a study or some runs found on one page: gather it, measure what is missing, and only then draw."""
+"""Write the results of a study or of some runs on one page: gather them, measure what is missing, and only then draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from assay.errors import UserError
-from assay.reports.content import compose
-from assay.reports.page import page
-from assay.reports.picture import refuse_missing
-from assay.reports.plain import as_csv, as_markdown
-from assay.reports.side_by_side import choose_readers
-from assay.runs.directory import RunDirectory, all_runs, find, runs_folder
+from assay.reports.content import compose_report
+from assay.reports.page import render_page
+from assay.reports.svg import refuse_missing_libraries
+from assay.reports.text_tables import to_csv, to_markdown
+from assay.reports.token_heatmap import choose_heatmap_runs
+from assay.runs.directory import RunDirectory, find_run, list_runs, resolve_runs_folder
 from assay.studies.analysis.outcome import read_study
-from assay.studies.analysis.plain_runs import judge_alone, read_runs
-from assay.studies.analysis.results import Outcome
+from assay.studies.analysis.plain_runs import describe_single_arm, read_runs
+from assay.studies.analysis.results import StudyOutcome
 from assay.studies.folder import is_study
 from assay.trainer.baselines import Baselines, measure_if_quick, read_baselines
 from assay.trainer.token_losses import TokenLosses, measure_token_losses
@@ -21,11 +22,15 @@ from assay.trainer.token_losses import TokenLosses, measure_token_losses
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """The files of a report, and what they say first."""
+    """The files of a report with their sizes, and its verdict."""
 
     files: dict[Path, int]  # bytes of each
     verdict: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    def tree(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {"files": [str(path) for path in self.files], "verdict": self.verdict, "warnings": self.warnings}
 
 
 def write_report(
@@ -37,9 +42,9 @@ def write_report(
     `csv` and `markdown` are written too where they are given. Raises UserError where nothing is found, a library is missing or a file
     cannot be written.
     """
-    refuse_missing()
+    refuse_missing_libraries()
     names = [str(what)] if isinstance(what, str | Path) else [str(name) for name in what]
-    folder = runs_folder(runs_dir)
+    folder = resolve_runs_folder(runs_dir)
     study = _find_study(names, folder)
     outcome = read_study(study) if study is not None else read_runs(_find_runs(names, folder))
     for path in (output, csv, markdown):
@@ -47,34 +52,34 @@ def write_report(
             raise UserError(f"{path}: is a folder; give the name of a file in it")
     baselines = gather_baselines(outcome, data_dir)
     if study is None and len(outcome.arms) == 1:
-        outcome = replace(outcome, verdict=judge_alone(outcome, baselines))
-    content = compose(outcome, _kind(outcome, study), baselines, gather_token_losses(outcome, data_dir))
-    texts = {output: page(content)}
+        outcome = replace(outcome, verdict=describe_single_arm(outcome, baselines))
+    content = compose_report(outcome, _title(outcome, study), baselines, gather_token_losses(outcome, data_dir))
+    texts = {output: render_page(content)}
     if csv is not None:
-        texts[csv] = as_csv(outcome)
+        texts[csv] = to_csv(outcome)
     if markdown is not None:
-        texts[markdown] = as_markdown(content)
+        texts[markdown] = to_markdown(content)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="")
     return WrittenReport({path: len(text.encode()) for path, text in texts.items()}, outcome.verdict, outcome.warnings)
 
 
-def gather_baselines(outcome: Outcome, data_dir: Path | None) -> Baselines | None:
+def gather_baselines(outcome: StudyOutcome, data_dir: Path | None) -> Baselines | None:
     """Read the baselines that a run keeps; where none does, measure those of a finished run if that is quick."""
-    kept = read_baselines(run.run for run in outcome.jobs)
-    finished = next((run.run for run in outcome.jobs if run.finished), None)
+    kept = read_baselines(run.run for run in outcome.all_runs)
+    finished = next((run.run for run in outcome.all_runs if run.finished), None)
     return kept if kept is not None or finished is None else measure_if_quick(finished, data_dir)
 
 
-def gather_token_losses(outcome: Outcome, data_dir: Path | None) -> list[tuple[str, TokenLosses]]:
-    """Read what single tokens cost the models that a report shows beside each other, by arm; score them where that was not done yet."""
+def gather_token_losses(outcome: StudyOutcome, data_dir: Path | None) -> list[tuple[str, TokenLosses]]:
+    """Read the losses of single tokens under the models of the heatmap, by arm; score them where that was not done yet."""
     checkpoint = outcome.plan.study.checkpoint
-    return [(arm, measure_token_losses(run, data_dir, checkpoint)) for arm, run in choose_readers(outcome)]
+    return [(arm, measure_token_losses(run, data_dir, checkpoint)) for arm, run in choose_heatmap_runs(outcome)]
 
 
 def _find_study(names: Sequence[str], folder: Path) -> Path | None:
-    """The folder of the study that is meant; None where runs are. Raises UserError for a study among others."""
+    """Find the folder of the study that is named; None where runs are. Raises UserError for a study among others."""
     places = [path for name in names for path in (Path(name), folder / name) if is_study(path)]
     if places and len(names) > 1:
         raise UserError(f"{places[0]} is a study and has a page of its own; name it alone, or name runs")
@@ -82,20 +87,20 @@ def _find_study(names: Sequence[str], folder: Path) -> Path | None:
 
 
 def _find_runs(names: Sequence[str], folder: Path) -> list[RunDirectory]:
-    """The runs that are meant, each by any of its names or as one of a folder of runs. Raises UserError where there are none."""
-    runs = [run for name in names for run in _runs_of(name, folder)] if names else all_runs(folder)
+    """Find the runs that are named, each by any of its names or as one of a folder of runs. Raises UserError where there are none."""
+    runs = [run for name in names for run in _runs_of(name, folder)] if names else list_runs(folder)
     if not runs:
         raise UserError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
     return runs
 
 
 def _runs_of(name: str, folder: Path) -> list[RunDirectory]:
-    inside = all_runs(Path(name)) if Path(name).is_dir() else []
-    return inside or [find(name, folder)]
+    inside = list_runs(Path(name)) if Path(name).is_dir() else []
+    return inside or [find_run(name, folder)]
 
 
-def _kind(outcome: Outcome, study: Path | None) -> str:
-    """What is reported, for the head of the page."""
+def _title(outcome: StudyOutcome, study: Path | None) -> str:
+    """Name what is reported, for the head of the page."""
     if study is None:
-        return "Run" if len(outcome.jobs) == 1 else f"{len(outcome.jobs)} runs"
+        return "Run" if len(outcome.all_runs) == 1 else f"{len(outcome.all_runs)} runs"
     return f"Study {outcome.plan.name}{f', scale {outcome.plan.scale}' if outcome.plan.scale else ''}"

@@ -1,27 +1,26 @@
-"""The runs in a folder with where each stands, and a study of many runs as one entry."""
+"""List the runs in a folder with their states, and a study of many runs as one entry."""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.runs.directory import RunDirectory, all_runs
-from assay.tracking.follow import state
-
-PLAN = "plan.json"
+from assay.core.renames import restore
+from assay.runs.directory import PLAN, RunDirectory, list_runs, list_study_folders
+from assay.tracking.monitor import current_state
 
 
 def list_entries(folder: Path) -> list[dict[str, Any]]:
-    """The runs, oldest first, then the studies by name. Only what is listed is read, so that no model's code is needed."""
+    """List the runs, oldest first, then the studies by name. Only status files are read, so that no model's code is needed."""
     runs = []
-    for run in all_runs(folder):
+    for run in list_runs(folder):
         status = run.status()
-        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": state(status)})
-    return [*runs, *(study_entry(path.parent) for path in sorted(folder.glob(f"*/{PLAN}")))]
+        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": current_state(status)})
+    return [*runs, *map(read_study_entry, list_study_folders(folder))]
 
 
-def study_entry(folder: Path) -> dict[str, Any]:
-    """A study: how many of its runs are finished, of those that are planned and those that follow from finished ones."""
+def read_study_entry(folder: Path) -> dict[str, Any]:
+    """Read a study: how many of its runs are finished, of those that are planned and those that follow from finished ones."""
     entry = {"run": folder.name, "path": str(folder.resolve())}
     try:
         plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
@@ -40,7 +39,7 @@ def _finished(path: Path) -> bool:
 
 
 def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
-    """For each run that follows once an arm's learning rate is chosen: its names by the factors, one of which is the chosen one."""
+    """For each run that follows once an arm's learning rate is chosen: its names under the factors, one of which is the chosen one."""
     for arm in plan["arms"] if len(plan["lr_factors"]) > 1 else ():
         tried = [job for job in plan["jobs"] if job["arm"] == arm["name"]]
         status = [RunDirectory(folder / job["run"]).status() for job in tried if job["tuning"]]
@@ -51,10 +50,10 @@ def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:
-    """The name of a run of an arm, which its config gives."""
+    """The name of a run of an arm, from its config."""
     from assay.core.config import digest  # noqa: PLC0415 (only a study that tries learning rates needs pydantic)
     from assay.variation.names import run_name  # noqa: PLC0415
-    from assay.variation.rates import scaled_rates  # noqa: PLC0415
+    from assay.variation.rates import scale_learning_rates  # noqa: PLC0415
 
-    tree = scaled_rates(arm["config"], factor)
-    return run_name(arm["name"], factor, digest({**tree, "train": {**tree["train"], "seed": seed}}), seed)
+    tree = scale_learning_rates(arm["config"], factor)
+    return run_name(arm["name"], factor, digest(restore({**tree, "train": {**tree["train"], "seed": seed}})), seed)

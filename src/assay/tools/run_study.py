@@ -1,7 +1,7 @@
-"""The runs of a study made: planned from a file, estimated, made by a pool here or sent to a cluster."""
+"""Plan, estimate and make the runs of a study, by a pool here or on a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,45 +10,41 @@ import torch
 
 from assay.errors import Interrupted, RunError, UserError
 from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import refuse_no_jobs, shares
-from assay.jobs.slurm import require_slurm, submit
-from assay.jobs.worker import prepare_base, retry
-from assay.runs.directory import runs_folder
+from assay.jobs.pool import check_job_count, divide_resources
+from assay.jobs.slurm import submit_workers
+from assay.jobs.worker import prepare_base, retry_failed
+from assay.runs.directory import resolve_runs_folder
 from assay.studies import file
-from assay.studies.estimate import Estimate, Sizes
-from assay.studies.final import score_chosen
-from assay.studies.folder import StudyFolder, find_folder, is_study, studies
-from assay.studies.make import make_plan
-from assay.studies.plan import Plan
-from assay.studies.pool import Show, run_pool
-from assay.studies.work import work
-from assay.tools.study import Statuses, Study, count_runs
+from assay.studies.estimate import Estimate, TextSizes
+from assay.studies.folder import StudyFolder, find_folder, is_study, list_folders
+from assay.studies.planning import make_plan
+from assay.studies.workers import ProgressCallback, run_pool, run_worker, score_chosen_runs
+from assay.tools.progress import Watcher
+from assay.tools.study import Study, StudyState
+
+Callbacks = tuple[ProgressCallback, Callable[[str], None]]  # one shows the states of the runs, the other a sentence
 
 
-class StudyWatcher:
-    """Sees a study being made, and shows nothing; views override what they show."""
+class StudyWatcher(Watcher):
+    """Follows a study being made, and shows nothing; views override what they show."""
 
-    estimates = False  # whether some steps of each arm are to be measured, to tell how long it takes
+    measures_steps = False  # whether some steps of each arm are to be measured, for an estimate of the time
 
-    def waiting(self, text: str) -> AbstractContextManager[object]:
-        """Around work that takes a while."""
-        return nullcontext()
+    def on_plan(self, state: StudyState) -> None:
+        """Show the plan and the states of its runs."""
 
-    def planned(self, folder: StudyFolder, plan: Plan, statuses: Statuses) -> None:
-        """The plan is made; where its runs stand."""
-
-    def estimated(self, estimate: Estimate, statuses: Statuses, workers: int) -> None:
-        """How long it will take."""
+    def on_estimate(self, estimate: Estimate, state: StudyState, workers: int) -> None:
+        """Show how long it will take."""
 
     @contextmanager
-    def making(self, folder: StudyFolder, estimate: Estimate, workers: int) -> Iterator[tuple[Show, Callable[[str], None]]]:
-        """Around the runs being made: what is shown where they stand, and what is told a sentence."""
+    def show_progress(self, folder: StudyFolder, estimate: Estimate, workers: int) -> Iterator[Callbacks]:
+        """Show progress while the runs are made."""
         yield lambda plan, statuses: None, lambda text: None
 
 
 @dataclass(frozen=True, slots=True)
 class StudyRequest:
-    """Which study, where, and how it is to be made."""
+    """A study to be made: its file, its place, and how."""
 
     study: str
     scale: str | None = None
@@ -59,18 +55,18 @@ class StudyRequest:
     command: str = "the same call of assay.study"  # that goes on
 
     def __post_init__(self) -> None:
-        refuse_no_jobs(self.jobs)
+        check_job_count(self.jobs)
 
 
 def run_study(request: StudyRequest, watcher: StudyWatcher) -> Study:
     """Make the runs that are not finished, several at a time, and score the chosen ones. Raises Interrupted after they were saved."""
-    folder, plan, statuses = begin_study(request, watcher, write=True)
-    workers = request.jobs or max(1, torch.cuda.device_count())
-    estimate = estimate_study(plan, statuses, request.data_dir, workers, watcher)
+    state = prepare_study(request, watcher, write=True)
+    folder, workers = state.folder, _count_workers(request)
+    estimate = estimate_study(state, request.data_dir, workers, watcher)
     try:
-        with watcher.making(folder, estimate, workers) as (show, tell):
-            run_pool(folder, workers, request.data_dir, show, tell)
-            score_chosen(folder, request.data_dir, tell)
+        with watcher.show_progress(folder, estimate, workers) as (show, report):
+            run_pool(folder, workers, request.data_dir, show, report)
+            score_chosen_runs(folder, request.data_dir, report)
     except (Interrupted, KeyboardInterrupt):
         plan = folder.plan()
         finished = sum(folder.run(job).status()["state"] == "finished" for job in plan.jobs)
@@ -78,99 +74,95 @@ def run_study(request: StudyRequest, watcher: StudyWatcher) -> Study:
     return Study(folder.path, request.data_dir)
 
 
-def begin_study(request: StudyRequest, watcher: StudyWatcher, *, write: bool) -> tuple[StudyFolder, Plan, Statuses]:
-    """The plan of a study and where its runs stand; `write` it into its folder, and with `retry` let failed runs be made again."""
-    with watcher.waiting("planning"):
+def _count_workers(request: StudyRequest) -> int:
+    return request.jobs or max(1, torch.cuda.device_count())
+
+
+def prepare_study(request: StudyRequest, watcher: StudyWatcher, *, write: bool) -> StudyState:
+    """Make the plan of a study; `write` it into its folder, and with `retry` let failed runs be made again."""
+    with watcher.show_waiting("planning"):
         plan = make_plan(request.study, request.scale)
-    folder = StudyFolder(runs_folder(request.runs_dir).resolve() / plan.folder_name)
+    folder = StudyFolder(resolve_runs_folder(request.runs_dir).resolve() / plan.folder_name)
+    plan = plan.keep_names(folder.path)
     if write:
         plan.write(folder.path)
         if request.retry:
-            retry(folder, plan.grown(folder.path).jobs)
-    plan = plan.grown(folder.path)
-    statuses = folder.statuses(plan)
-    watcher.planned(folder, plan, statuses)
-    return folder, plan, statuses
+            retry_failed(folder, plan.extend(folder.path).jobs)
+    state = StudyState.read(folder, plan.extend(folder.path))
+    watcher.on_plan(state)
+    return state
 
 
-def estimate_study(plan: Plan, statuses: Statuses, data_dir: Path | None, workers: int, watcher: StudyWatcher) -> Estimate:
-    """How long it will take, by finished runs and, where the watcher wants to know, by some steps of each arm."""
-    with watcher.waiting("preparing the text"):
+def estimate_study(state: StudyState, data_dir: Path | None, workers: int, watcher: StudyWatcher) -> Estimate:
+    """Estimate the time, by finished runs and, where the watcher wants it, by some steps of each arm."""
+    plan, statuses = state.plan, state.statuses
+    with watcher.show_waiting("preparing the text"):
         prepared = prepare_base(plan.base, data_dir)
-    estimate = Estimate(plan, Sizes.of(prepared))
-    estimate.learn(statuses)
+    estimate = Estimate(plan, TextSizes.from_prepared(prepared))
+    estimate.update(statuses)
     if all(one.ended for one in statuses):
         return estimate
-    if watcher.estimates:
-        with watcher.waiting("measuring some steps of each arm"):
-            estimate.measure(prepared, shares(workers)[0].threads)
-    watcher.estimated(estimate, statuses, workers)
+    if watcher.measures_steps:
+        with watcher.show_waiting("measuring some steps of each arm"):
+            estimate.measure_rates(prepared, divide_resources(workers)[0].threads)
+    watcher.on_estimate(estimate, state, workers)
     return estimate
 
 
 def dry_run_study(request: StudyRequest, watcher: StudyWatcher) -> dict[str, Any]:
-    """What the runs of a study would be and take, as plain values; nothing is written."""
-    folder, plan, statuses = begin_study(request, watcher, write=False)
-    workers = request.jobs or max(1, torch.cuda.device_count())
-    estimate = estimate_study(plan, statuses, request.data_dir, workers, watcher)
-    return {**count_runs(folder, plan, statuses), "seconds": estimate.left(statuses, workers)}
+    """Estimate the runs of a study, as plain values; nothing is written."""
+    state, workers = prepare_study(request, watcher, write=False), _count_workers(request)
+    estimate = estimate_study(state, request.data_dir, workers, watcher)
+    return {**state.count_runs(), "seconds": estimate.seconds_left(state.statuses, workers)}
 
 
 @dataclass(frozen=True, slots=True)
-class SentStudy:
-    """Workers sent to a cluster; they take the runs, and nobody waits here."""
+class SubmittedStudy:
+    """A study whose workers were submitted to a cluster; they take the runs, and this process does not wait."""
 
     path: Path
     workers: int
-    ids: list[str]  # of the jobs; none where nothing was sent
-    counted: dict[str, Any]
+    job_ids: list[str]  # none where nothing was submitted
+    counts: dict[str, Any]
 
     def tree(self) -> dict[str, Any]:
-        """As plain values."""
-        return {**self.counted, "slurm": self.ids}
+        """Return it as plain values."""
+        return {**self.counts, "slurm": self.job_ids}
 
 
-def send_study(request: StudyRequest, assignments: Sequence[str], watcher: StudyWatcher, *, dry: bool) -> SentStudy:
-    """Send as many workers to the cluster as there are runs to make. Raises UserError."""
-    folder, plan, statuses = begin_study(request, watcher, write=not dry)
-    launch = LaunchConfig.read(plan.study.launch.tree(), assignments)
-    if launch.tasks > 1:
-        raise UserError("launch.gpus: a worker of a study trains on one GPU; set it to 1, and let launch.array say how many work at once")
-    open_runs = sum(one.state in ("waiting", "interrupted") for one in statuses)
-    workers = min(open_runs, launch.array or open_runs)
-    ids: list[str] = []
-    if workers and not dry:
-        require_slurm()
-        values = (folder.path, None if request.data_dir is None else request.data_dir.resolve())
-        ids = submit(work, [values] * workers, launch, folder.path / "slurm", plan.folder_name)
-    return SentStudy(folder.path, workers, ids, count_runs(folder, plan, statuses))
+def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: StudyWatcher, *, dry_run: bool) -> SubmittedStudy:
+    """Submit as many workers to the cluster as there are runs to make. Raises UserError."""
+    state = prepare_study(request, watcher, write=not dry_run)
+    launch = LaunchConfig.from_table(state.plan.study.launch.tree(), assignments)
+    launch.refuse_several_gpus("a worker of a study trains on one GPU; set it to 1, and let launch.array say how many work at once")
+    open_runs = sum(one.state in ("waiting", "interrupted") for one in state.statuses)
+    workers, path, job_ids = min(open_runs, launch.array or open_runs), state.folder.path, list[str]()
+    if workers and not dry_run:
+        job_ids = submit_workers(run_worker, path, request.data_dir, launch, workers)
+    return SubmittedStudy(path, workers, job_ids, state.count_runs())
 
 
-def look_at_study(study: str, scale: str | None, runs_dir: Path | None) -> tuple[StudyFolder, Plan, Statuses]:
-    """A study by its name, its TOML file, or its folder among the runs; it need not have begun. Raises UserError."""
-    runs = runs_folder(runs_dir)
-    named = study.endswith(".toml") or study in file.names()
-    if named or not (is_study(Path(study)) or is_study(runs / study)):
+def find_study(study: str, scale: str | None, runs_dir: Path | None) -> StudyState:
+    """Find a study by its name, its TOML file, or its folder among the runs; it need not have begun. Raises UserError."""
+    runs = resolve_runs_folder(runs_dir)
+    is_file = study.endswith(".toml") or study in file.list_bundled()
+    if is_file or not (is_study(Path(study)) or is_study(runs / study)):
         plan = make_plan(study, scale)
         folder = StudyFolder(runs.resolve() / plan.folder_name)
-        plan = plan.grown(folder.path)
-    elif scale is not None:
+        return StudyState.read(folder, plan.keep_names(folder.path).extend(folder.path))
+    if scale is not None:
         raise UserError("--scale: is for a study's file, and a folder holds one scale of it; leave it out")
-    else:
-        folder = find_folder(study, runs)
-        plan = folder.plan()
-    return folder, plan, folder.statuses(plan)
+    folder = find_folder(study, runs)
+    return StudyState.read(folder, folder.plan())
 
 
 def list_studies(runs_dir: Path | None, report: Callable[[str], object]) -> dict[str, Any]:
-    """The studies that ship with Assay and those among the runs, as plain values; `report` gets a sentence for a damaged plan."""
-    shipped = [{"study": name, "scales": file.scales(name), "question": file.StudyConfig.load(name).question} for name in file.names()]
-    begun = []
-    for folder in studies(runs_folder(runs_dir)):
+    """List the studies that ship with Assay and those among the runs, as plain values; `report` gets a sentence for a damaged plan."""
+    bundled, begun = file.list_bundled(), []
+    shipped = [{"study": name, "scales": file.list_scales(name), "question": file.StudyConfig.load(name).question} for name in bundled]
+    for folder in list_folders(resolve_runs_folder(runs_dir)):
         try:
-            plan = folder.plan()
+            begun.append(StudyState.read(folder, folder.plan()).count_runs())
         except RunError as damaged:
             report(str(damaged))
-            continue
-        begun.append(count_runs(folder, plan, folder.statuses(plan)))
     return {"shipped": shipped, "begun": begun}

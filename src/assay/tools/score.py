@@ -1,61 +1,71 @@
-"""A run scored with all that may stand beside its score: dynamic evaluation, another harness's figures, baselines."""
+"""Score a run, and measure what is shown beside its score: dynamic evaluation, another harness's figures, baselines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from assay.data.split import PartName
-from assay.errors import UserError
-from assay.evaluation.dynamic import Adaptation
-from assay.evaluation.legacy import Shape
+from assay.errors import AssayError, UserError
+from assay.evaluation.dynamic import Adaptation, evaluate_dynamically, measure_gradient_scales
+from assay.evaluation.legacy import LEGACY_LABEL, HarnessShape, parse_shapes, reproduce_legacy_figure
+from assay.evaluation.metrics import estimate_ratio
+from assay.evaluation.readers import TextReader
+from assay.evaluation.score import Score, Scorer, store_score
+from assay.models.base import Model
 from assay.runs.directory import RunDirectory
-from assay.tools.score_dynamic import compare_with_static, score_dynamically
-from assay.tools.score_legacy import score_as_legacy
-from assay.trainer.baselines import Baselines, Waiting, measure_baselines
-from assay.trainer.rescore import KeptScore, OpenedRun, ScoreRequest, keep_score, make_run_scorer, open_run
+from assay.trainer.baselines import Baselines, BusyIndicator, measure_baselines
+from assay.trainer.scoring import SavedScore, ScoreRequest, load_run, make_run_scorer, score_and_save
+
+Harness = Literal["mainrun"]
+LEGACY_SHAPES = "128x64,256x128,256x256"
+# Somewhat below the best rate of a BPE model and of a byte model of the Bible, 3e-4 of those from 1e-5 to 3e-3; 1e-3 is worse than none.
+DEFAULT_ADAPTATION = Adaptation(rate=2e-4, decay=3e-3)
 
 
 @dataclass(frozen=True, slots=True)
 class RunScore:
-    """A score that was kept in a run, and what stands beside it."""
+    """A score that was saved in a run, and the figures beside it."""
 
-    kept: KeptScore
+    saved: SavedScore
     split: PartName
     dynamic: dict[str, Any] | None
     legacy: list[dict[str, Any]]
     baselines: Baselines
 
     def tree(self) -> dict[str, Any]:
-        """As plain values."""
-        beside = {**({} if self.dynamic is None else {"dynamic": self.dynamic}), **({"legacy": self.legacy} if self.legacy else {})}
-        return {**kept_tree(self.kept), **beside, "yardsticks": None if self.baselines.left_out else dict(self.baselines.bits_per_byte)}
+        """Return it as plain values."""
+        extras = {**({} if self.dynamic is None else {"dynamic": self.dynamic}), **({"legacy": self.legacy} if self.legacy else {})}
+        baselines = None if self.baselines.skip_reason else dict(self.baselines.bits_per_byte)
+        return {**stored_score_tree(self.saved), **extras, "baselines": baselines}
 
 
-def kept_tree(kept: KeptScore) -> dict[str, Any]:
-    """A kept score as plain values, with the file it is in."""
-    return {**kept.stored, "stored": str(kept.file), **({"test_uses": kept.uses} if kept.uses else {})}
+def stored_score_tree(saved: SavedScore) -> dict[str, Any]:
+    """Return a saved score as plain values, with the file it is in."""
+    return {**saved.stored, "stored": str(saved.file), **({"test_uses": saved.test_uses} if saved.test_uses else {})}
 
 
-def score_beside(
-    run: RunDirectory, request: ScoreRequest, minimum_context: int | None, learning: Adaptation | None, shapes: Sequence[Shape],
-    waiting: Waiting, show: Callable[[KeptScore], object],
+def score_with_extras(
+    run: RunDirectory, request: ScoreRequest, minimum_context: int | None, adaptation: Adaptation | None, shapes: Sequence[HarnessShape],
+    waiting: BusyIndicator, on_score: Callable[[SavedScore], object],
 ) -> RunScore:  # fmt: skip
-    """Score a run, keep and `show` the score, and measure what was asked for beside it, which may take longer. Raises UserError."""
-    opened = open_run(run, request.split, request.checkpoint, request.data_dir)
-    chosen = replace(request, stride=choose_stride(opened.config.plan.window, request.stride, minimum_context))
-    scorer = make_run_scorer(opened, chosen)
-    kept = keep_score(opened, scorer)
-    show(kept)
+    """Score a run, save the score and give it to `on_score`, then measure the extras, which may take longer. Raises UserError."""
+    loaded = load_run(run, request.split, request.checkpoint, request.data_dir)
+    request = replace(request, stride=choose_stride(loaded.config.batches.window, request.stride, minimum_context))
+    scorer = make_run_scorer(loaded, request)
+    saved = score_and_save(loaded, scorer)
+    on_score(saved)
     dynamic = None
-    if learning is not None:
-        training = make_run_scorer(_on_training_text(opened), chosen).reading
-        dynamic = compare_with_static(kept.score, score_dynamically(run, kept.name, opened.model, scorer, training, learning))
-    legacy = score_as_legacy(run, kept.name, opened.model, scorer, shapes) if shapes else []
-    return RunScore(kept, opened.split, dynamic, legacy, measure_baselines(opened.prepared, opened.split, waiting, run))
+    if adaptation is not None:
+        training = make_run_scorer(loaded._replace(split="train"), request).reader
+        dynamic = compare_with_static(saved.score, score_dynamically(run, saved.name, loaded.model, scorer, training, adaptation))
+    legacy = score_legacy(run, saved.name, loaded.model, scorer, shapes) if shapes else []
+    return RunScore(saved, loaded.split, dynamic, legacy, measure_baselines(loaded.prepared, loaded.split, waiting, run))
 
 
 def choose_stride(context: int, stride: int | None, minimum_context: int | None) -> int | None:
-    """The stride that was asked for, directly or by the tokens c that each target sees at least: s = T - c + 1. Raises UserError."""
+    """Choose the stride, given directly or by the tokens c that each target sees at least: s = T - c + 1. Raises UserError."""
     if minimum_context is None:
         return stride
     if stride is not None:
@@ -65,5 +75,54 @@ def choose_stride(context: int, stride: int | None, minimum_context: int | None)
     return context - minimum_context + 1
 
 
-def _on_training_text(opened: OpenedRun) -> OpenedRun:
-    return opened._replace(split="train")
+def choose_adaptation(rate: float | None, decay: float | None, *, dynamic: bool) -> Adaptation | None:
+    """Choose how dynamic evaluation learns; None without it. Raises UserError for a setting that would not be used."""
+    if not dynamic and (rate, decay) != (None, None):
+        raise UserError("--dynamic-rate, --dynamic-decay: say how dynamic evaluation learns; add --dynamic")
+    given = {name: value for name, value in (("rate", rate), ("decay", decay)) if value is not None}
+    return DEFAULT_ADAPTATION._replace(**given) if dynamic else None
+
+
+def score_dynamically(run: RunDirectory, name: str, model: Model, scorer: Scorer, training: TextReader, adaptation: Adaptation) -> Score:
+    """Score with weights that learn from the text, and save the figures beside the static ones as NAME-dynamic. Raises AssayError."""
+    record = evaluate_dynamically(model, scorer.reader, measure_gradient_scales(model, training, scorer.device), adaptation, scorer.device)
+    if not np.isfinite(record.nats).all():
+        raise AssayError(f"--dynamic-rate: {adaptation.rate:g} drives this model's weights to what is no number; lower it")
+    result = replace(scorer, protocol=scorer.protocol._replace(dynamic=describe_adaptation(adaptation))).make_score(record)
+    store_score(run, f"{name}-dynamic", result)
+    return result
+
+
+def describe_adaptation(adaptation: Adaptation) -> str:
+    """Describe the settings, for the protocol."""
+    return f"rate {adaptation.rate:g}, decay {adaptation.decay:g}"
+
+
+def compare_with_static(static: Score, dynamic: Score) -> dict[str, Any]:
+    """Compare both figures; the error of their difference is over the same documents or blocks."""
+    assert np.array_equal(static.targets.index, dynamic.targets.index)
+    difference = estimate_ratio(dynamic.targets.bits - static.targets.bits, static.targets.sizes, static.unit_of_target)
+    return {
+        "bits_per_byte": dynamic.bits_per_byte,
+        "standard_error": dynamic.standard_error,
+        "static_bits_per_byte": static.bits_per_byte,
+        "difference": difference.value,
+        "difference_standard_error": difference.standard_error,
+        "protocol": dynamic.protocol.tree(),
+    }
+
+
+def choose_shapes(harness: Harness | None, text: str | None) -> list[HarnessShape]:
+    """Choose how a harness reads the text; nothing without a harness. Raises UserError for a setting that would not be used."""
+    if harness is None and text is not None:
+        raise UserError("--legacy-shapes: says how a harness reads the text; add --legacy mainrun")
+    return [] if harness is None else parse_shapes(text or LEGACY_SHAPES)
+
+
+def score_legacy(run: RunDirectory, name: str, model: Model, scorer: Scorer, shapes: Sequence[HarnessShape]) -> list[dict[str, Any]]:
+    """Reproduce what the harness reports for each shape, and save it in the run as legacy/NAME.json."""
+    part, tokenizer = scorer.reader.part, scorer.tokenizer
+    figures = [reproduce_legacy_figure(model, part, tokenizer, shape, scorer.device).tree() for shape in shapes]
+    stored = {"harness": "mainrun", "label": LEGACY_LABEL, "figures": figures, "protocol": scorer.protocol.tree()}
+    run.write_json(f"legacy/{name}.json", stored)
+    return figures

@@ -1,31 +1,30 @@
-"""A search as a person asks for it: begun from a file, its trials made, and what it found read from its folder."""
+"""Read a search from its folder; start one from a file, and make its trials here or on a cluster."""
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.core import recipe
-from assay.errors import ConfigError, Interrupted, UserError
+from assay.errors import ConfigError, Interrupted, UserError, refuse_unused
 from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import refuse_no_jobs
-from assay.jobs.slurm import require_slurm, submit
-from assay.runs.directory import runs_folder
-from assay.searches.begin import SWEEPS, Asked, base_of, from_sweep, prepare, read
-from assay.searches.file import SearchConfig
-from assay.searches.folder import SearchFolder, find_folder, nearest_search
+from assay.jobs.pool import check_job_count
+from assay.jobs.slurm import submit_workers
+from assay.runs.directory import resolve_runs_folder
+from assay.searches.file import SWEEP_SUFFIXES, SearchConfig, SearchOptions, convert_sweep, read_search
+from assay.searches.folder import SearchFolder, find_folder, suggest_search
 from assay.searches.journal import import_optuna
-from assay.searches.pool import run_pool
-from assay.searches.results import Results, line, results, write_best
+from assay.searches.results import SearchResults, describe_trial, read_results, write_best
 from assay.searches.trial import Trial
-from assay.searches.work import work
-from assay.trainer.notebook import frame_of, html_table
+from assay.searches.workers import run_pool, run_worker
+from assay.tools.progress import Watcher
+from assay.trainer.notebook import make_dataframe, render_table
+from assay.variation.settings import name_file_in_errors
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search: `path` is its folder, and everything is read from there when it is asked for.
+    """A search: `path` is its folder, and everything is read from there when it is options for.
 
     >>> len(search.trials) == len(search.frame()) == len(search.optuna.trials)
     True
@@ -34,9 +33,9 @@ class Search:
     path: Path
 
     @property
-    def results(self) -> Results:
-        """Where it stands: trials, the best of them, sentences."""
-        return results(SearchFolder.read(self.path))
+    def results(self) -> SearchResults:
+        """Its results: trials, the best of them, sentences."""
+        return read_results(SearchFolder.read(self.path))
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -50,7 +49,7 @@ class Search:
         >>> search.best.value <= max(trial.value for trial in search.trials)
         True
         """
-        best = self.results.best
+        best = self.results.ranked_trials
         return best[0] if best else None
 
     @property
@@ -65,140 +64,133 @@ class Search:
 
     def frame(self) -> Any:
         """The same as a pandas DataFrame. Raises UserError without pandas."""
-        return frame_of(self.rows())
+        return make_dataframe(self.rows())
 
     def tree(self) -> dict[str, Any]:
-        """What it found as plain values."""
+        """Return its results as plain values."""
         return self.results.tree()
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
-        found = self.results
-        return html_table({"search": str(self.path), "trials": found.standing(), "found": " ".join(found.sentences())})
+        results = self.results
+        return render_table({"search": str(self.path), "trials": results.summary(), "found": " ".join(results.sentences())})
 
     def __repr__(self) -> str:
         """One line: its folder and its trials."""
-        return f"Search({str(self.path)!r}, {self.results.standing()})"
+        return f"Search({str(self.path)!r}, {self.results.summary()})"
 
 
-class SearchWatcher:
-    """Sees a search being made, and shows nothing; views override what they show."""
+class SearchWatcher(Watcher):
+    """Follows a search being made, and shows nothing; views override what they show."""
 
-    def waiting(self, text: str) -> contextlib.AbstractContextManager[object]:
-        """Around work that takes a while."""
-        return contextlib.nullcontext()
+    def on_start(self, search: SearchFolder, ignored: Sequence[str]) -> None:
+        """Show what is searched; `ignored` are keys of a W&B sweep that have no meaning here."""
 
-    def begun(self, search: SearchFolder, left_out: Sequence[str]) -> None:
-        """The search is about to go on; `left_out` are keys of a W&B sweep that have no meaning here."""
-
-    def tell(self, text: str) -> None:
-        """Something happened to a trial, in a sentence."""
+    def on_message(self, text: str) -> None:
+        """Show a sentence about a trial."""
 
 
-ASKED = Asked()
+DEFAULT_OPTIONS = SearchOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """Which search, where, and how it is to be made."""
+    """A search to be made: its file, its place, and how."""
 
     file: str
     jobs: int = 1  # trials at a time
-    asked: Asked = ASKED
+    options: SearchOptions = DEFAULT_OPTIONS
     runs_dir: Path | None = None
     command: str = "the same call of assay.search"  # that goes on
 
     def __post_init__(self) -> None:
-        refuse_no_jobs(self.jobs)
+        check_job_count(self.jobs)
 
 
 def run_search(request: SearchRequest, watcher: SearchWatcher) -> Search:
-    """Make trials until there are as many as asked for. Raises Interrupted after they were saved, and UserError."""
-    search = begin_search(request, watcher)
-    data_dir = request.asked.data_dir
+    """Make trials until there are as many as requested. Raises Interrupted after they were saved, and UserError."""
+    search = prepare_search(request, watcher)
+    data_dir = request.options.data_dir
     try:
         if request.jobs == 1:
-            work(search.path, data_dir, watcher.tell)
+            run_worker(search.path, data_dir, watcher.on_message)
         else:
-            run_pool(search, request.jobs, data_dir, TrialTeller(watcher.tell), watcher.tell)
+            run_pool(search, request.jobs, data_dir, TrialReporter(watcher.on_message), watcher.on_message)
     except (Interrupted, KeyboardInterrupt):
-        standing = results(search).standing()
-        raise Interrupted(f"stopped, and saved: {standing}; go on with {request.command}") from None
+        raise Interrupted(f"stopped, and saved: {read_results(search).summary()}; go on with {request.command}") from None
     finally:
-        write_best(results(search))
+        write_best(read_results(search))
     return Search(search.path)
 
 
-def begin_search(request: SearchRequest, watcher: SearchWatcher) -> SearchFolder:
+def prepare_search(request: SearchRequest, watcher: SearchWatcher) -> SearchFolder:
     """Read the file, refuse what cannot work before anything is trained, and make the folder or find it as it was left."""
     import_optuna()
-    runs, asked = runs_folder(request.runs_dir), request.asked
-    if not request.file.endswith((".toml", *SWEEPS)):
-        raise UserError(f"'{request.file}' is neither a search file nor a search's folder in {runs}; {nearest_search(request.file, runs)}")
-    with watcher.waiting("preparing the text"):
-        config, left_out = read(Path(request.file), asked)
-        label = "-".join(filter(None, (Path(request.file).stem, asked.scale)))
-        search = SearchFolder((runs / label).resolve(), config, base_of(config))
-        prepare(search, asked.data_dir)
-    begun = SearchFolder.begin(search.path, config, search.base)
-    watcher.begun(begun, left_out)
-    return begun
+    runs, options = resolve_runs_folder(request.runs_dir), request.options
+    if not request.file.endswith((".toml", *SWEEP_SUFFIXES)):
+        raise UserError(f"'{request.file}' is neither a search file nor a search's folder in {runs}; {suggest_search(request.file, runs)}")
+    with watcher.show_waiting("preparing the text"):
+        config, ignored = read_search(Path(request.file), options)
+        label = "-".join(filter(None, (Path(request.file).stem, options.scale)))
+        search = SearchFolder((runs / label).resolve(), config, config.load_base())
+        search.check(options.data_dir)
+    search = SearchFolder.open_or_create(search.path, config, search.base)
+    watcher.on_start(search, ignored)
+    return search
 
 
 def find_search(reference: str, request: SearchRequest) -> Search | None:
-    """The search whose folder or name this is; None where it is a file. Raises UserError for options that go with a file."""
+    """Find the search whose folder or name this is; None where it is a file. Raises UserError for options that go with a file."""
     import_optuna()
-    path = find_folder(reference, runs_folder(request.runs_dir))
+    path = find_folder(reference, resolve_runs_folder(request.runs_dir))
     if path is None:
         return None
-    asked = request.asked
-    given: Mapping[str, object] = {
-        "--scale": asked.scale, "--trials": asked.trials, "--base": asked.base, "--jobs": None if request.jobs == 1 else request.jobs,
-    }  # fmt: skip
-    for option, value in given.items():
-        if value is not None:
-            raise UserError(f"{option}: goes with a search's file, and a folder is only shown; give the file, or leave it out")
-    found = Search(path)
-    write_best(found.results)
-    return found
+    options = request.options
+    given = {"--scale": options.scale, "--trials": options.trials, "--base": options.base, "--jobs": request.jobs != 1}
+    refuse_unused(given, "goes with a search's file, and a folder is only shown; give the file, or leave it out")
+    search = Search(path)
+    write_best(search.results)
+    return search
 
 
-def send_search(request: SearchRequest, assignments: Sequence[str], watcher: SearchWatcher) -> tuple[list[str], Path]:
-    """Send `jobs` workers to the cluster; they take the trials. The jobs' ids, none where all is made; the folder."""
-    search = begin_search(request, watcher)
-    launch = LaunchConfig.read(search.config.launch.tree(), assignments)
-    if launch.tasks > 1:
-        raise UserError("launch.gpus: a worker of a search trains on one GPU; set it to 1, and let --jobs say how many work at once")
-    if results(search).done:
-        return [], search.path
-    require_slurm()
-    data_dir = request.asked.data_dir
-    values = (search.path, None if data_dir is None else data_dir.resolve())
-    return submit(work, [values] * request.jobs, launch, search.path / "slurm", search.path.name), search.path
+class SubmittedSearch(NamedTuple):
+    """A search whose workers were submitted to a cluster."""
+
+    path: Path
+    job_ids: list[str]  # none where no trial is left to make
 
 
-def translate_sweep(file: str, asked: Asked) -> tuple[str, tuple[str, ...]]:
-    """A W&B sweep as the TOML of a search file, and the keys that have no meaning here. Raises ConfigError."""
-    if not file.endswith(SWEEPS):
+def submit_search(request: SearchRequest, assignments: Sequence[str], watcher: SearchWatcher) -> SubmittedSearch:
+    """Submit `jobs` workers to the cluster, which take the trials. Raises UserError."""
+    search = prepare_search(request, watcher)
+    launch = LaunchConfig.from_table(search.config.launch.tree(), assignments)
+    launch.refuse_several_gpus("a worker of a search trains on one GPU; set it to 1, and let --jobs say how many work at once")
+    if read_results(search).done:
+        return SubmittedSearch(search.path, [])
+    return SubmittedSearch(search.path, submit_workers(run_worker, search.path, request.options.data_dir, launch, request.jobs))
+
+
+def translate_sweep(file: str, options: SearchOptions) -> tuple[str, tuple[str, ...]]:
+    """Translate a W&B sweep into the TOML of a search file; also the keys that have no meaning here. Raises ConfigError."""
+    if not file.endswith(SWEEP_SUFFIXES):
         raise ConfigError("--toml", f"is for a W&B sweep in YAML, and '{file}' is none")
-    try:
-        tree, left_out = from_sweep(Path(file), asked)
-        SearchConfig.of(tree, Path(), over={} if "trials" in tree or tree["sampler"] == "grid" else {"trials": 1})
-    except ConfigError as wrong:
-        raise ConfigError(f"{file}: {wrong.path}" if wrong.path else file, wrong.reason) from None
-    return recipe.dump(tree), left_out
+    with name_file_in_errors(Path(file)):
+        sweep = convert_sweep(Path(file), options)
+        missing = {} if "trials" in sweep.tree or sweep.tree["sampler"] == "grid" else {"trials": 1}
+        SearchConfig.from_tree(sweep.tree, Path(), overrides=missing)
+    return recipe.to_toml(sweep.tree), sweep.ignored_keys
 
 
-class TrialTeller:
-    """Tells of each trial of other processes that has ended since the last look."""
+class TrialReporter:
+    """Reports each trial of other processes that has ended since the last call."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell = tell
-        self.told: set[int] | None = None
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.report = report
+        self.reported: set[int] | None = None
 
-    def __call__(self, found: Results) -> None:
-        """Look."""
-        ended = {trial.number for trial in found.trials if trial.state not in ("running", "waiting")}
-        for number in sorted(ended - (ended if self.told is None else self.told)):
-            self.tell(line(found.search, found.trials[number]))
-        self.told = ended
+    def __call__(self, results: SearchResults) -> None:
+        """Report what is new; the first call only remembers what has ended."""
+        ended = {trial.number for trial in results.trials if trial.state not in ("running", "waiting")}
+        for number in sorted(ended - (ended if self.reported is None else self.reported)):
+            self.report(describe_trial(results.search, results.trials[number]))
+        self.reported = ended

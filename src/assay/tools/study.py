@@ -1,31 +1,63 @@
-"""A study as a person asks for it: a view of its folder, cheap to make, and the same in another process."""
+"""Read a study from its folder: its plan, arms, runs and results. It is cheap to make, and the same in another process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.jobs.folder import JobState, JobStatus, counts
+from assay.jobs.folder import JobState, JobStatus, count_states
 from assay.studies.analysis.outcome import read_study
-from assay.studies.analysis.results import Against, ArmOutcome, Outcome
-from assay.studies.estimate import to_come
+from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, StudyOutcome
+from assay.studies.estimate import count_following_runs
 from assay.studies.folder import StudyFolder
-from assay.studies.plan import Plan, PlannedJob
+from assay.studies.plan import PlannedJob, StudyPlan
 from assay.tools.report import write_report
-from assay.trainer.notebook import frame_of, html_table
+from assay.trainer.notebook import make_dataframe, render_table
 from assay.trainer.run import Run
 
-Statuses = Sequence[JobStatus[PlannedJob]]
 STATES: tuple[JobState, ...] = ("finished", "failed", "running", "interrupted", "waiting")
 
 
-class Difference(NamedTuple):
-    """An arm against the base; below 0 is better."""
+@dataclass(frozen=True, slots=True)
+class StudyState:
+    """A study's folder, its plan, and the status of each planned run."""
+
+    folder: StudyFolder
+    plan: StudyPlan
+    statuses: Sequence[JobStatus[PlannedJob]]
+
+    @classmethod
+    def read(cls, folder: StudyFolder, plan: StudyPlan) -> "StudyState":
+        """Read the statuses of the runs of a plan."""
+        return cls(folder, plan, folder.statuses(plan))
+
+    def count_runs(self) -> dict[str, Any]:
+        """Summarize the study in figures."""
+        count = count_states(self.statuses)
+        return {
+            "study": self.plan.name,
+            "scale": self.plan.scale,
+            "folder": str(self.folder.path),
+            "question": self.plan.study.question,
+            "runs": {state: count[state] for state in STATES},
+            "to_come": sum(count_following_runs(self.plan).values()),
+            "refused": [refused._asdict() for refused in self.plan.refused],
+            "earlier": len(self.folder.earlier_runs(self.plan)),
+        }
+
+    def tree(self) -> dict[str, Any]:
+        """Return the study with its arms and runs as plain values."""
+        jobs = [{**one.job.entry(), "state": one.state, "bits_per_byte": one.status.get("bits_per_byte")} for one in self.statuses]
+        return {**self.count_runs(), "arms": [arm.tree() for arm in self.plan.arms], "jobs": jobs}
+
+
+class ArmDifference(NamedTuple):
+    """The difference of an arm from the base; below 0 is better."""
 
     mean: float
     interval: tuple[float, float] | None  # 95 %, over seeds; None where one of the two has a single seed
     resolved: bool
-    seeds_needed: int | None  # an arm, for a difference of this size; None where it is resolved or cannot be told
+    seeds_needed: int | None  # an arm, for a difference of this size; None where it is resolved or not known
     verdict: str
 
 
@@ -35,7 +67,7 @@ class StudyArm:
 
     name: str
     outcome: ArmOutcome
-    difference: Difference | None  # of the base, and before there are figures: None
+    difference: ArmDifference | None  # of the base, and before there are figures: None
 
     @property
     def figures(self) -> tuple[float, ...]:
@@ -65,13 +97,18 @@ class Study:
         return StudyFolder(self.path)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> StudyPlan:
         """Its arms and jobs, with those that follow from what is finished."""
         return self.folder.plan()
 
     @property
-    def outcome(self) -> Outcome:
-        """What it found so far: `.verdict` and `.warnings` are sentences.
+    def state(self) -> StudyState:
+        """Its plan, and the status of each planned run."""
+        return StudyState.read(self.folder, self.plan)
+
+    @property
+    def outcome(self) -> StudyOutcome:
+        """The results so far: `.verdict` and `.warnings` are sentences.
 
         >>> study.outcome.verdict[0].endswith(".")
         True
@@ -86,12 +123,12 @@ class Study:
         'base'
         """
         outcome = self.outcome
-        found = {one.arm: one for one in outcome.comparisons}
-        return {arm.name: StudyArm(arm.name, arm, _difference(found.get(arm.name))) for arm in outcome.arms}
+        comparisons = {one.arm: one for one in outcome.comparisons}
+        return {arm.name: StudyArm(arm.name, arm, _difference(comparisons.get(arm.name))) for arm in outcome.arms}
 
     @property
     def runs(self) -> list[Run]:
-        """Its runs that have been begun."""
+        """Its runs that have started."""
         return [Run(self.folder.run(job).path, self.data_dir) for job in self.plan.jobs if self.folder.run(job).path.is_dir()]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -100,18 +137,18 @@ class Study:
             {
                 "run": run.job.run, "arm": arm.name, "seed": run.job.seed, "lr_factor": run.job.lr_factor, "state": run.state,
                 "bits_per_byte": None if (score := run.score(arm.split)) is None else score.bits_per_byte,
-                "tokens": run.spent.tokens, "seconds": run.spent.seconds, "parameters": arm.plan.parameters,
+                "tokens": run.resource_use.tokens, "seconds": run.resource_use.seconds, "parameters": arm.planned_arm.parameters,
             }
             for arm in self.outcome.arms
-            for run in arm.jobs
+            for run in arm.all_runs
         ]  # fmt: skip
 
     def frame(self) -> Any:
         """The same as a pandas DataFrame. Raises UserError without pandas."""
-        return frame_of(self.rows())
+        return make_dataframe(self.rows())
 
     def report(self, path: str | Path) -> Path:
-        """Write what it found on one page, a file that asks nothing of the network.
+        """Write its results on one page, a file that asks nothing of the network.
 
         >>> study.report(folder / "study.html").is_file()
         True
@@ -121,50 +158,28 @@ class Study:
 
     def tree(self) -> dict[str, Any]:
         """What is known of it as plain values."""
-        folder, plan = self.folder, self.plan
-        statuses, outcome = folder.statuses(plan), self.outcome
+        state, outcome = self.state, self.outcome
         failed = [
-            {"run": one.job.run, "failure": one.status["failure"], "error": one.status.get("error"), "log": str(folder.log(one.job))}
-            for one in statuses if one.state == "failed"
+            {"run": one.job.run, "failure": one.status["failure"], "error": one.status.get("error"), "log": str(state.folder.log(one.job))}
+            for one in state.statuses if one.state == "failed"
         ]  # fmt: skip
-        return {**count_runs(folder, plan, statuses), "failures": failed, "verdict": outcome.verdict, "warnings": outcome.warnings}
+        return {**state.count_runs(), "failures": failed, "verdict": outcome.verdict, "warnings": outcome.warnings}
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
         arms = self.arms
         rows = {"study": str(self.path), "verdict": " ".join(self.outcome.verdict)}
         rows |= {name: "-" if arm.mean is None else f"{arm.mean:.4f}" for name, arm in arms.items()}
-        return html_table(rows)
+        return render_table(rows)
 
     def __repr__(self) -> str:
         """One line: its folder, and how many runs are finished."""
-        count = counts(self.folder.statuses(self.plan))
+        count = count_states(self.state.statuses)
         return f"Study({str(self.path)!r}, {count['finished']} of {sum(count.values())} runs finished)"
 
 
-def count_runs(folder: StudyFolder, plan: Plan, statuses: Statuses) -> dict[str, Any]:
-    """A study in figures."""
-    count = counts(statuses)
-    return {
-        "study": plan.name,
-        "scale": plan.scale,
-        "folder": str(folder.path),
-        "question": plan.study.question,
-        "runs": {state: count[state] for state in STATES},
-        "to_come": sum(to_come(plan).values()),
-        "refused": [refused._asdict() for refused in plan.refused],
-        "earlier": len(folder.earlier(plan)),
-    }
-
-
-def describe_plan(folder: StudyFolder, plan: Plan, statuses: Statuses) -> dict[str, Any]:
-    """A study with its arms and runs, as plain values."""
-    jobs = [{**one.job.entry(), "state": one.state, "bits_per_byte": one.status.get("bits_per_byte")} for one in statuses]
-    return {**count_runs(folder, plan, statuses), "arms": [arm.tree() for arm in plan.arms], "jobs": jobs}
-
-
-def _difference(found: Against | None) -> Difference | None:
-    if found is None:
+def _difference(comparison: ComparisonToBase | None) -> ArmDifference | None:
+    if comparison is None:
         return None
-    interval = None if found.interval is None else (found.interval.low, found.interval.high)
-    return Difference(found.difference, interval, found.resolved, found.needed, found.verdict)
+    interval = None if comparison.interval is None else (comparison.interval.low, comparison.interval.high)
+    return ArmDifference(comparison.difference, interval, comparison.resolved, comparison.seeds_needed, comparison.verdict)

@@ -1,1 +1,1 @@
-"""What is told while a run trains: to the console, to TensorBoard, to Weights & Biases."""
+"""Show a run while it trains: in the console, in TensorBoard, in Weights & Biases."""

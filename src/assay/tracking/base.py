@@ -1,10 +1,17 @@
-"""What follows a run while it happens. The run directory is the record; trackers are mirrors of it."""
+"""The interface of trackers, which show a run while it trains. The run directory is the record; trackers only mirror it.
 
+External ones are programs that keep a copy of the run. They group scalars by name (`train/loss`, `train_lr/adamw`,
+`train_gradient_norm/blocks.0`), in the order of the alphabet, so the names are such that the losses come first.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+SCORE_FIELDS = ("bits_per_byte", "standard_error", "nats_per_token", "coverage")  # of a validation and of a final score
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +27,67 @@ class Pace:
 
 
 class Tracker:
-    """Receives everything that is written to a run directory. This one heeds nothing; others override what they heed."""
+    """Receives everything that is written to a run directory. This base class ignores it; others override what they show."""
 
-    def waiting(self, text: str) -> AbstractContextManager[object]:
-        """Around work that takes a while before the run begins, with what it is."""
+    def show_busy(self, text: str) -> AbstractContextManager[object]:
+        """Return a context that shows `text` during work before the run starts."""
         return nullcontext()
 
-    def begin(self, title: str, facts: Mapping[str, str]) -> None:
-        """The run is about to start."""
+    def start(self, title: str, description: Mapping[str, str]) -> None:
+        """Show the title and the description of a run that is about to start."""
 
-    def opened(self, folder: Path, step: int) -> None:
-        """The run's directory, complete but for what will be computed, and the step that the run goes on from: 0 for a new one."""
+    def open_directory(self, folder: Path, step: int) -> None:
+        """Take the run's directory, which has its config, and the step that the run starts from: 0 for a new one."""
 
-    def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
-        """A line of metrics.jsonl."""
+    def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        """Log a line of metrics.jsonl."""
 
-    def validation(self, line: Mapping[str, Any], best: bool) -> None:
-        """A validation was scored."""
+    def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
+        """Log a validation."""
 
-    def sample(self, step: int, texts: Sequence[str]) -> None:
-        """The model wrote something."""
+    def log_samples(self, step: int, texts: Sequence[str]) -> None:
+        """Log texts that the model wrote."""
 
-    def scores(self, step: int, figures: Mapping[str, Any]) -> None:
-        """The run is finished: the figures that its status now holds."""
+    def log_final_scores(self, step: int, results: Mapping[str, Any]) -> None:
+        """Log the final scores of a finished run, as in its status."""
 
-    def note(self, text: str) -> None:
-        """Something that a person should know."""
+    def log_message(self, text: str) -> None:
+        """Log a message for people."""
 
-    def end(self) -> None:
-        """The run has ended, however it did."""
+    def close(self) -> None:
+        """End, whether the run was finished, stopped or failed."""
+
+
+class ExternalTracker(Tracker, ABC):
+    """A tracker that keeps a copy of the run for another program. All but `describe_location` is called in a background thread."""
+
+    close_timeout: float  # seconds that a run waits for it at its end
+    timeout_message: str  # what may be missing if it is not done by then
+
+    @abstractmethod
+    def describe_location(self, folder: Path) -> str:
+        """Describe in one line how to see the copy."""
+
+
+def training_scalars(line: Mapping[str, Any], pace: Pace) -> dict[str, float]:
+    """Return the scalars of a line of metrics: means, tokens so far, learning rates, gradient norms by layer, and the pace in seconds."""
+    named_apart = ("step", "targets", "epoch", "lr", "gradient_norm", "gradient_norms")
+    scalars = {f"train/{name}": value for name, value in line.items() if name not in named_apart and isinstance(value, int | float)}
+    scalars |= {"train_pace/tokens": line["targets"], "train_pace/epoch": line["epoch"]}
+    scalars |= {f"train_lr/{name}": rate for name, rate in line["lr"].items()}
+    scalars["train_gradient_norm/all"] = line["gradient_norm"]
+    scalars |= {f"train_gradient_norm/{layer}": norm for layer, norm in line["gradient_norms"].items()}
+    scalars["train_pace/tokens_per_second"] = pace.tokens_per_second
+    left = {"train_pace/epoch_left": pace.epoch_left, "train_pace/run_left": pace.run_left}
+    return scalars | {name: seconds for name, seconds in left.items() if seconds is not None}
+
+
+def validation_scalars(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scalars of a validation."""
+    return {f"validation/{name}": line["validation"][name] for name in SCORE_FIELDS}
+
+
+def score_scalars(results: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scalars of the final scores (last, best, average, training), and the seconds that each kind of work took."""
+    scalars = {f"final/{which}/{name}": score[name] for which, score in results["scores"].items() for name in SCORE_FIELDS}
+    return scalars | {f"final/seconds/{kind}": seconds for kind, seconds in results["seconds"].items()}

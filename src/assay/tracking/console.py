@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a live bar in a terminal, plain lines elsewhere."""
+"""Show a run in the console: a live bar in a terminal, plain lines elsewhere, and the final scores as a table."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,56 +12,58 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from assay.core.words import duration
-from assay.terminal.console import visible
+from assay.core.words import format_duration
+from assay.terminal.console import escape_control_characters
+from assay.terminal.tables import print_table
 from assay.tracking.base import Pace, Tracker
-from assay.tracking.final import print_final_scores
+from assay.training.clock import training_seconds
 
-REFRESH = 2  # a second: the time left counts down and nothing else moves between two lines of metrics
+REFRESH = 2  # times a second: between two lines of metrics only the time left changes
+FINAL_ROWS = {"validation, best": "best", "validation, last": "last", "validation, average": "average", "training, last": "training"}
 
 
-def pace_parts(pace: Pace, loss: float) -> tuple[str, str]:
-    """The state of a run in two pieces of plain text: where it stands, and what is left."""
+def format_pace(pace: Pace, loss: float) -> tuple[str, str]:
+    """Format the progress of a run as two texts: what is done, and the time left."""
     return (
         f"step {pace.step}/{pace.steps or '?'}  epoch {pace.epoch:.2f}  loss {loss:.4f} nats/token  {pace.tokens_per_second:,.0f} tokens/s",
-        f"left: epoch {duration(pace.epoch_left)}, run {duration(pace.run_left)}",
+        f"left: epoch {format_duration(pace.epoch_left)}, run {format_duration(pace.run_left)}",
     )
 
 
-class Bar:
-    """A bar as wide as the terminal, and the figures under it in as many lines as they need."""
+class LiveProgressBar:
+    """A bar as wide as the terminal, and the progress under it in as many lines as it needs."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.pace: Pace | None = None
         self.loss = 0.0
-        self.at = 0.0
+        self.updated_at = 0.0
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=REFRESH)
 
     def update(self, pace: Pace, loss: float) -> None:
-        """Show new figures."""
-        self.pace, self.loss, self.at = pace, loss, time.monotonic()
+        """Show new values."""
+        self.pace, self.loss, self.updated_at = pace, loss, time.monotonic()
         self.live.refresh()
 
     def render(self) -> RenderableType:
-        """What is on the screen now; the time left goes on counting down."""
+        """Draw the bar and the progress; the time left counts down between updates."""
         width = self.console.width
         pace = self.pace
         if pace is None:
-            return _rows(ProgressBar(total=None, width=width, pulse=True), Text("first steps"))
-        since = time.monotonic() - self.at
+            return _stack(ProgressBar(total=None, width=width, pulse=True), Text("first steps"))
+        since = time.monotonic() - self.updated_at
         epoch_left, run_left = (None if left is None else max(0.0, left - since) for left in (pace.epoch_left, pace.run_left))
-        parts = pace_parts(replace(pace, epoch_left=epoch_left, run_left=run_left), self.loss)
+        parts = format_pace(replace(pace, epoch_left=epoch_left, run_left=run_left), self.loss)
         if pace.steps is not None and pace.step >= pace.steps:
             parts = (parts[0], "scoring the whole split")
         joined = "  ".join(parts)
         lines = [joined] if len(joined) <= width else [part if len(part) <= width else part.replace(" nats/token", "") for part in parts]
         bar = ProgressBar(total=pace.steps, completed=pace.step, width=width, pulse=pace.steps is None)
-        return _rows(bar, *map(Text, lines))
+        return _stack(bar, *map(Text, lines))
 
 
-def _rows(*parts: RenderableType) -> Table:
-    """The parts below each other; a grid, because a bar does not end its own line."""
+def _stack(*parts: RenderableType) -> Table:
+    """Put the parts below each other, in a grid, because a bar does not end its own line."""
     grid = Table.grid()
     for part in parts:
         grid.add_row(part)
@@ -73,55 +75,73 @@ class ConsoleTracker(Tracker):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.bar = Bar(console) if console.is_terminal and not (console.is_dumb_terminal or console.quiet) else None
+        self.bar = LiveProgressBar(console) if console.is_terminal and not (console.is_dumb_terminal or console.quiet) else None
 
-    def waiting(self, text: str) -> AbstractContextManager[object]:
+    def show_busy(self, text: str) -> AbstractContextManager[object]:
         return self.console.status(text) if self.console.is_terminal else nullcontext()
 
-    def begin(self, title: str, facts: Mapping[str, str]) -> None:
+    def start(self, title: str, description: Mapping[str, str]) -> None:
         self._print(title, "bold")
         if self.bar is None:
-            for name, fact in facts.items():
-                self._print(f"  {name:<11}{fact}")
+            for name, text in description.items():
+                self._print(f"  {name:<11}{text}")
             return
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True, style="dim")
         grid.add_column(overflow="fold")
-        for name, fact in facts.items():
-            grid.add_row(Text(f"  {name}"), Text(fact))
+        for name, text in description.items():
+            grid.add_row(Text(f"  {name}"), Text(text))
         self.console.print(grid)
         self.bar.live.start()
 
-    def metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+    def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
         if self.bar is None:
-            self._print("  ".join(pace_parts(pace, line["loss"])))
+            self._print("  ".join(format_pace(pace, line["loss"])))
         else:
             self.bar.update(pace, line["loss"])
 
-    def validation(self, line: Mapping[str, Any], best: bool) -> None:
-        figures = line["validation"]
-        share = "" if figures["coverage"] == 1 else f" (sample {100 * figures['coverage']:.2g} %)"
+    def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
+        metrics = line["validation"]
+        share = "" if metrics["coverage"] == 1 else f" (sample {100 * metrics['coverage']:.2g} %)"
         self._print(
-            f"step {line['step']}  validation{share} {figures['bits_per_byte']:.4f} +- {figures['standard_error']:.4f} bits per byte"
-            f"  {figures['nats_per_token']:.4f} nats/token{'  best so far' if best else ''}",
+            f"step {line['step']}  validation{share} {metrics['bits_per_byte']:.4f} +- {metrics['standard_error']:.4f} bits per byte"
+            f"  {metrics['nats_per_token']:.4f} nats/token{'  best so far' if best else ''}",
             "green" if best else "yellow",
         )
 
-    def sample(self, step: int, texts: Sequence[str]) -> None:
+    def log_samples(self, step: int, texts: Sequence[str]) -> None:
         for text in texts:
-            self._print(f"step {step}  sample  |{visible(text)}|", "cyan")
+            self._print(f"step {step}  sample  |{escape_control_characters(text)}|", "cyan")
 
-    def scores(self, step: int, figures: Mapping[str, Any]) -> None:
-        self.end()  # the bar, whose work is done
-        print_final_scores(self.console, figures)
+    def log_final_scores(self, step: int, results: Mapping[str, Any]) -> None:
+        self.close()  # the bar is no longer needed
+        print_final_scores(self.console, results)
 
-    def note(self, text: str) -> None:
+    def log_message(self, text: str) -> None:
         self._print(text)
 
-    def end(self) -> None:
+    def close(self) -> None:
         if self.bar is not None:
-            self.bar.live.transient = self.bar.pace is None  # a bar without figures leaves nothing behind
+            self.bar.live.transient = self.bar.pace is None  # a bar that never showed anything is removed
             self.bar.live.stop()
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
+
+
+def print_final_scores(console: Console, results: Mapping[str, Any]) -> None:
+    """Print every score of a finished run, the gap between validation and training, and the time that the steps took."""
+    scores = results["scores"]
+    rows = []
+    for label, key in FINAL_ROWS.items():
+        if key not in scores:
+            continue
+        score = scores[key]
+        values = (f"{score[name]:.4f}" for name in ("bits_per_byte", "standard_error", "nats_per_token"))
+        rows.append((label, *values, f"{score['bytes_scored']:,}"))
+    console.print("\neach byte of the split scored once, without dropout:", markup=False)
+    print_table(console, ("", "bits/byte", "+-", "nats/token", "bytes"), rows)
+    gap = scores["last"]["bits_per_byte"] - scores["training"]["bits_per_byte"]
+    console.print(f"gap between validation and training: {gap:+.4f} bits per byte")
+    error = "" if results["time_left_error"] is None else f"; time left was off by {100 * results['time_left_error']:.1f} % on average"
+    console.print(f"training steps took {format_duration(training_seconds(results['seconds']))}{error}")

@@ -1,4 +1,4 @@
-"""The process in which W&B's library runs. Needs nothing of Assay; reads lines of JSON until there are no more.
+"""Run W&B's library in a process of its own, which does not import Assay: read lines of JSON until there are no more.
 
 Its argument is the number of seconds in which the server has to be reached.
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import wandb
 
-SEND = 60.0  # seconds to send the rest at the end; what is not sent by then is on the disk
+FINISH_TIMEOUT = 60.0  # seconds to send the rest at the end; what is not sent by then is on the disk
 
 
 def main() -> None:
@@ -40,17 +40,17 @@ def main() -> None:
 
 
 def _read(lines: "SimpleQueue[str]") -> None:
-    """All lines as they come; an empty one at the end."""
+    """Queue all lines as they come, and an empty one at the end."""
     for line in sys.stdin:
         lines.put(line)
     lines.put("")
 
 
 def _begin(message: dict[str, Any], reach: float) -> Any:
-    """The run of W&B. It measures no machine, copies no code, reads no output and looks at no git repository."""
+    """Start the run in W&B, without monitoring the machine, copying code, capturing output or reading a git repository."""
     settings = wandb.Settings(
         console="off", disable_git=True, disable_code=True, disable_job_creation=True, save_code=False, x_disable_stats=True,
-        x_disable_machine_info=True, x_disable_meta=True, x_save_requirements=False, init_timeout=reach, finish_timeout=SEND,
+        x_disable_machine_info=True, x_disable_meta=True, x_save_requirements=False, init_timeout=reach, finish_timeout=FINISH_TIMEOUT,
     )  # fmt: skip
     given = {**message["open"], "config": message["config"], "resume": "allow", "settings": settings}
     try:

@@ -1,1 +1,1 @@
-"""One run made: trained, resumed, scored again, compared, and seen from Python."""
+"""Train, resume, score and compare single runs, and show them in Python."""

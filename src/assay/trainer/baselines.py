@@ -1,21 +1,20 @@
-"""Baselines: what cheaper methods reach on the text of a run, measured once and kept in the run beside the model's own figures."""
+"""Measure baselines: what cheaper methods reach on the text of a run. They are measured once and stored in the run."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.data.prepare import Prepared
+from assay.data.baselines import compute_baselines, estimate_seconds, label_baselines
+from assay.data.prepare import PreparedText
 from assay.data.split import PartName
-from assay.data.yardsticks import labels, seconds_needed, yardsticks
 from assay.errors import AssayError, DataError
 from assay.experiment.load import load_data, read_config
 from assay.runs.directory import BASELINES, RunDirectory
 
-QUICK = 60  # seconds that measuring takes at most where nobody asked for it
+QUICK_SECONDS = 60  # seconds that measuring takes at most unless it was asked for
 
-Waiting = Callable[[float], AbstractContextManager[object]]  # entered while so many seconds are spent on measuring
+BusyIndicator = Callable[[float], AbstractContextManager[object]]  # entered, with the expected seconds, while measuring
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,53 +23,50 @@ class Baselines:
 
     bits_per_byte: Mapping[str, float]
     training_bytes: int  # of the training text that the methods were given
-    left_out: str = ""
+    skip_reason: str = ""
 
-    def labelled(self) -> dict[str, float]:
-        """Bits per byte by what people read beside each method, in the order in which they are shown."""
-        names = labels(self.training_bytes)
+    def by_label(self) -> dict[str, float]:
+        """Return bits per byte by the label of each method, in the order in which they are shown."""
+        names = label_baselines(self.training_bytes)
         return {label: self.bits_per_byte[name] for name, label in names.items() if self.bits_per_byte.get(name) is not None}
 
 
 def measure_baselines(
-    prepared: Prepared, part: PartName = "validation", waiting: Waiting = nullcontext, run: RunDirectory | None = None
+    prepared: PreparedText, part: PartName = "validation", busy: BusyIndicator = nullcontext, run: RunDirectory | None = None
 ) -> Baselines:
-    """Measure the baselines of one part of a text, or take them from the cache; those of validation are kept in `run`.
+    """Measure the baselines of one part of a text, or take them from the cache; those of validation are stored in `run`.
 
-    A person may interrupt it, and the machine may have too little memory or disk: the model's own figures are not lost for want of these.
+    Ctrl-C and a lack of memory or disk only end the measuring, so that the scores of the model, which come with it, are not lost.
     """
-    training_bytes = prepared.parts["train"].bytes
-    seconds = seconds_needed(prepared, part)
+    training_bytes = prepared.parts["train"].byte_count
+    seconds = estimate_seconds(prepared, part)
     try:
-        with waiting(seconds):
-            found = yardsticks(prepared, part)
+        with busy(seconds):
+            bits_per_byte = compute_baselines(prepared, part)
     except (KeyboardInterrupt, MemoryError, DataError) as stopped:
         why = {KeyboardInterrupt: "interrupted", MemoryError: "out of memory"}.get(type(stopped), str(stopped))
-        return Baselines({}, training_bytes, left_out=why)
+        return Baselines({}, training_bytes, skip_reason=why)
     if run is not None and part == "validation":
-        run.write_json(BASELINES, found)
-    return Baselines(found, training_bytes)
+        run.write_json(BASELINES, bits_per_byte)
+    return Baselines(bits_per_byte, training_bytes)
 
 
 def measure_if_quick(run: RunDirectory, data_dir: Path | None) -> Baselines | None:
-    """Measure and keep the baselines of a run if its text is there and it takes no longer than QUICK; else None."""
+    """Measure and store the baselines of a run if its text is there and it takes at most QUICK_SECONDS; else return None."""
     try:
         prepared = load_data(read_config(run), data_dir)
-        if seconds_needed(prepared) > QUICK:
+        if estimate_seconds(prepared) > QUICK_SECONDS:
             return None
-        run.write_json(BASELINES, yardsticks(prepared))
+        run.write_json(BASELINES, compute_baselines(prepared))
     except (AssayError, OSError, MemoryError):
         return None
     return read_baselines([run])
 
 
 def read_baselines(runs: Iterable[RunDirectory]) -> Baselines | None:
-    """The baselines that the first of some runs to have any keeps; None where none has."""
+    """Read the baselines of the first run that has any; None where none has."""
     for run in runs:
-        try:
-            found: dict[str, float] = json.loads((run.path / BASELINES).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if found:
-            return Baselines(found, run.provenance().get("data", {}).get("parts", {}).get("train", {}).get("bytes", 0))
+        bits_per_byte: dict[str, float] | None = run.read_json(BASELINES)
+        if bits_per_byte:
+            return Baselines(bits_per_byte, run.provenance().get("data", {}).get("parts", {}).get("train", {}).get("bytes", 0))
     return None

@@ -1,4 +1,4 @@
-"""A function as a hook: it gets one event at a time, in plain values, and may ask the run to stop.
+"""Use a function as a hook: it gets one event at a time, in plain values, and may ask the run to stop.
 
 One that ends a run which does not learn:
 
@@ -14,13 +14,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 from assay.errors import UserError
-from assay.training.eta import STEP, WARM_UP
-from assay.training.hook import Figures, Hook, Training
-from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
+from assay.training.clock import STEP, WARM_UP
+from assay.training.hook import Hook, Metrics, TrainingContext
+from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
 from assay.training.state import StepResult, TrainState
 
-RESERVED = {STEP, WARM_UP, *(own.name for own in (Log, Validate, Patience, Sample, Save, Stop))}  # kinds of work that the clock measures
-Name = Literal["step", "validated", "stopping"]
+OWN_HOOKS = (LogHook, ValidationHook, EarlyStopping, SampleHook, CheckpointHook, StopHook)
+RESERVED_NAMES = {STEP, WARM_UP, *(hook.name for hook in OWN_HOOKS)}  # kinds of work that the clock measures
+EventName = Literal["step", "validated", "stopping"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Event:
     >>> losses = []
     >>> def keep_loss(event):
     ...     if event.name == "step":
-    ...         losses.append(event.figures["loss"])
+    ...         losses.append(event.metrics["loss"])
     ...     if event.name == "validated" and event.bits_per_byte < 8:
     ...         event.stop("better than bytes at random")
     >>> run = assay.train(recipe, hooks=[keep_loss])
@@ -38,76 +39,76 @@ class Event:
     ('interrupted', 'better than bytes at random', True)
     """
 
-    name: Name
+    name: EventName
     step: int
     steps: int | None  # of the whole budget; None while a budget in minutes is still being measured
     tokens: int  # scored in the loss so far
-    measure: Callable[[], Mapping[str, Any]]
+    compute_metrics: Callable[[], Mapping[str, Any]]
     request_stop: Callable[[str], None]
 
     @cached_property
-    def figures(self) -> Mapping[str, Any]:
-        """After a step: `loss` (nats per token) and `gradient_norm`, which on a GPU waits for it; after a validation: its figures."""
-        return self.measure()
+    def metrics(self) -> Mapping[str, Any]:
+        """After a step: `loss` (nats per token) and `gradient_norm`, which on a GPU waits for it; after a validation: its metrics."""
+        return self.compute_metrics()
 
     @property
     def bits_per_byte(self) -> float:
         """Of the validation text. Raises UserError where nothing was validated."""
         if self.name != "validated":
             raise UserError(f'event.bits_per_byte: a {self.name} event has none; ask for event.name == "validated" first')
-        return float(self.figures["bits_per_byte"])
+        return float(self.metrics["bits_per_byte"])
 
     def stop(self, reason: str) -> None:
-        """Let the run save and end after this step; its status tells the reason, and `run.resume()` goes on."""
+        """Save and end the run after this step; its status has the reason, and `run.resume()` goes on."""
         self.request_stop(reason)
 
 
-class Callback(Hook):
+class CallbackHook(Hook):
     """Calls a function with every event."""
 
-    def __init__(self, call: Callable[[Event], object], number: int) -> None:
-        self.call, self.name = call, f"callback_{number}"
+    def __init__(self, function: Callable[[Event], object], number: int) -> None:
+        self.function, self.name = function, f"callback_{number}"
 
-    def begin(self, training: Training) -> None:
-        """Remember whose events these are."""
+    def begin(self, training: TrainingContext) -> None:
+        """Keep the run that the events are of."""
         self.training = training
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
-        """A step was made."""
-        self._send("step", state.step, lambda: measure_step(result))
+        """Send a `step` event."""
+        self._send("step", state.step, lambda: step_metrics(result))
 
-    def after_validation(self, step: int, figures: Figures) -> None:
-        """The model was validated."""
-        self._send("validated", step, lambda: figures)
+    def after_validation(self, step: int, metrics: Metrics) -> None:
+        """Send a `validated` event."""
+        self._send("validated", step, lambda: metrics)
 
     def before_stop(self, step: int, reason: str) -> None:
-        """The run is about to save and end."""
+        """Send a `stopping` event."""
         self._send("stopping", step, dict)
 
-    def _send(self, name: Name, step: int, measure: Callable[[], Mapping[str, Any]]) -> None:
+    def _send(self, name: EventName, step: int, compute_metrics: Callable[[], Mapping[str, Any]]) -> None:
         state = self.training.state
-        self.call(Event(name, step, state.steps, int(state.targets), measure, self.training.request_stop))
+        self.function(Event(name, step, state.steps, int(state.targets), compute_metrics, self.training.request_stop))
 
 
-def measure_step(result: StepResult) -> dict[str, float]:
-    """The figures of a step, of this process's part of the batch."""
+def step_metrics(result: StepResult) -> dict[str, float]:
+    """Compute the metrics of a step, of this process's part of the batch."""
     return {"loss": float(result.terms["loss"].mean.value()), "gradient_norm": float(result.total_norm)}
 
 
 def as_hooks(hooks: Sequence[Hook | Callable[[Event], object]] | None) -> list[Hook]:
-    """Hooks as they are, functions as callbacks; None is none. Raises UserError for what is neither, and for names that mix memories."""
+    """Wrap functions as hooks; None is no hook. Raises UserError for what is neither, and for names whose saved states would collide."""
     if isinstance(hooks, Hook) or callable(hooks):
         raise UserError("hooks: takes a list, even of one; write hooks=[...]")
-    found: list[Hook] = []
+    wrapped: list[Hook] = []
     for number, hook in enumerate(() if hooks is None else hooks):
         if isinstance(hook, type) and issubclass(hook, Hook):
             raise UserError(f"hooks: {hook.__name__} is a class; give an object of it, {hook.__name__}()")
         if not isinstance(hook, Hook) and not callable(hook):
             raise UserError(f"hooks: {hook!r} is neither a Hook nor a function of one event")
-        found.append(hook if isinstance(hook, Hook) else Callback(hook, number))
-    remembering = Counter(hook.name for hook in found if type(hook).state_dict is not Hook.state_dict)
-    for hook in found:
-        if hook.name in RESERVED or remembering[hook.name] > 1:
-            taken = "a name of the run's own" if hook.name in RESERVED else "the name of two hooks that remember something"
+        wrapped.append(hook if isinstance(hook, Hook) else CallbackHook(hook, number))
+    with_state = Counter(hook.name for hook in wrapped if type(hook).state_dict is not Hook.state_dict)
+    for hook in wrapped:
+        if hook.name in RESERVED_NAMES or with_state[hook.name] > 1:
+            taken = "a name of the run's own" if hook.name in RESERVED_NAMES else "the name of two hooks that save a state"
             raise UserError(f"hooks: '{hook.name}' is {taken}; give the class another `name`")
-    return found
+    return wrapped

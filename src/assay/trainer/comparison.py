@@ -1,27 +1,27 @@
-"""Runs compared: their scores found or made, and what their differences say."""
+"""Compare runs: find or compute their scores, and test their differences."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.core.config import flatten
 from assay.errors import UserError
-from assay.evaluation.comparable import refuse_unlike_seeds
-from assay.evaluation.compare import Arm, compare
-from assay.evaluation.comparison_tree import tree
-from assay.evaluation.stored import Stored
-from assay.evaluation.verdict import LETTERS
+from assay.evaluation.comparability import refuse_unlike_seeds
+from assay.evaluation.compare import Arm, compare_arms
+from assay.evaluation.stored import StoredScore
+from assay.evaluation.verdict import ARM_LETTERS, make_comparison_tree
 from assay.experiment.load import read_config
-from assay.runs.directory import RunDirectory, all_runs, find, stem
-from assay.trainer.rescore import ScoreRequest
+from assay.runs.directory import RunDirectory, find_run, list_runs, strip_run_suffix
 from assay.trainer.run import Run
+from assay.trainer.scoring import ScoreRequest
 
 Member = RunDirectory | Path  # a run, or a file of scores
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them.
+    """The difference between two arms; `tree` has the figures of all arms and pairs, as `assay compare --json` prints them.
 
     >>> verdict = assay.compare(run, other)
     >>> str(verdict) == verdict.verdict, type(verdict.resolved)
@@ -34,8 +34,8 @@ class Comparison:
     @property
     def pair(self) -> dict[str, Any]:
         """The figures of this pair."""
-        found: dict[str, Any] = self.tree["comparisons"][self.index]
-        return found
+        pair: dict[str, Any] = self.tree["comparisons"][self.index]
+        return pair
 
     @property
     def difference(self) -> float:
@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def resolved(self) -> bool:
-        """Whether the difference is told from chance, over the text and, where there are several, over seeds."""
+        """Whether the difference is more than chance, over the text and, where there are several, over seeds."""
         return bool(self.pair["resolved"])
 
     @property
@@ -68,58 +68,54 @@ class Comparison:
 
 
 def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
-    """The members of an arm: a run, its name, a file of scores that ends in .json, several of these, or names joined by commas."""
-    if isinstance(given, str):
-        listed: list[Any] = list(given.split(","))
-    else:
-        listed = list(given) if isinstance(given, Iterable) else [given]
-    if not listed:
+    """Find the members of an arm: a run, its name, a file of scores that ends in .json, several of these, or names joined by commas."""
+    references = given.split(",") if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    if not references:
         raise UserError("an arm has no run; leave it out, or name at least one")
-    members = [_member(one, folder) for one in listed]
+    members = [_find_member(reference, folder) for reference in references]
     first = members[0]
     if not with_seeds or not isinstance(first, RunDirectory):
         return members
-    wanted = _without_seed(first)
-    others: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
-    for run in all_runs(first.path.parent):
-        if run.status().get("state") == "finished" and _without_seed(run) == wanted:
-            others.setdefault(read_config(run).train.seed, run)
-    return [others[seed] for seed in sorted(others)]
+    config = _without_seed(first)
+    by_seed: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
+    for run in list_runs(first.path.parent):
+        if run.status().get("state") == "finished" and _without_seed(run) == config:
+            by_seed.setdefault(read_config(run).train.seed, run)
+    return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _member(given: Any, folder: Path) -> Member:
+def _find_member(given: Any, folder: Path) -> Member:
     if isinstance(given, Run):
         return given.directory
     if not isinstance(given, str | Path):
         raise UserError(f"{given!r} is neither a run nor the name of one, nor a file of scores")
-    return Path(given) if str(given).endswith(".json") else find(str(given), folder)
+    return Path(given) if str(given).endswith(".json") else find_run(str(given), folder)
 
 
-def compare_arms(
-    arms: Sequence[Sequence[Member]], request: ScoreRequest, report: Callable[[str], object], *, all_pairs: bool = False
+def compare_runs(
+    arms: Sequence[Sequence[Member]], request: ScoreRequest, notify: Callable[[str], object], *, all_pairs: bool = False
 ) -> Comparison:
-    """Each arm with the first, or each with each. Raises UserError for scores that cannot be compared."""
-    if not 2 <= len(arms) <= len(LETTERS):
-        raise UserError(f"{len(arms)} to compare; name two to {len(LETTERS)} runs, such as `assay compare A B`")
+    """Compare each arm with the first, or each with each. Raises UserError for scores that cannot be compared."""
+    if not 2 <= len(arms) <= len(ARM_LETTERS):
+        raise UserError(f"{len(arms)} to compare; name two to {len(ARM_LETTERS)} runs, such as `assay compare A B`")
     if request.policy == "strided" and request.stride is None:
         raise UserError("--policy strided: new targets a window are missing; add --stride")
-    compared = [_arm([request.of(member, report) for member in members]) for members in arms]
-    whole = tree(compared, *compare(compared, all_pairs=all_pairs))
+    scored = [_make_arm([request.find_or_compute(member, notify) for member in members]) for members in arms]
+    tree = make_comparison_tree(scored, *compare_arms(scored, all_pairs=all_pairs))
     if request.split == "test":
-        for arm, members in zip(whole["arms"].values(), arms, strict=True):
+        for arm, members in zip(tree["arms"].values(), arms, strict=True):
             arm["test_uses"] = max((len(member.test_uses()) for member in members if isinstance(member, RunDirectory)), default=0)
-    return Comparison(whole)
+    return Comparison(tree)
 
 
-def _arm(runs: Sequence[Stored]) -> Arm:
-    """A run by its name, or several seeds by what their names have in common. Raises UserError where they are no seeds."""
+def _make_arm(runs: Sequence[StoredScore]) -> Arm:
+    """Name a run by its name, several seeds by what their names have in common. Raises UserError where they are no seeds."""
     refuse_unlike_seeds(runs)
     if len(runs) == 1:
         return Arm(runs[0].name, tuple(runs))
     seeds = " ".join(str(run.config.get("train", {}).get("seed")) for run in runs)
-    return Arm(f"{stem(runs[0].name)}, seeds {seeds}", tuple(runs))
+    return Arm(f"{strip_run_suffix(runs[0].name)}, seeds {seeds}", tuple(runs))
 
 
 def _without_seed(run: RunDirectory) -> dict[str, Any]:
-    config = read_config(run).tree()
-    return {**config, "train": {**config["train"], "seed": None}}
+    return {key: value for key, value in flatten(read_config(run).tree()) if key != "train.seed"}

@@ -1,4 +1,4 @@
-"""How a run looks in a notebook: a table with its curve, a pandas DataFrame, a matplotlib plot."""
+"""Show a run in a notebook: a table with its curve, a pandas DataFrame, a matplotlib plot."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from assay.trainer.run import Run
 
 WIDTH, HEIGHT = 320, 80  # pixels of the curve in the table
-ACROSS = {"step": "step", "tokens": "targets", "epoch": "epoch"}  # what a curve may be drawn over, and its key in a line of metrics
+X_AXES = {"step": "step", "tokens": "targets", "epoch": "epoch"}  # what a curve may be drawn over, and its key in a line of metrics
 PARTS = ("training", "validation")
 
 
-def frame_of(lines: Sequence[Mapping[str, Any]]) -> Any:
-    """Lines of metrics as a DataFrame, nested figures as `validation.bits_per_byte`. Raises UserError without pandas."""
+def make_dataframe(lines: Sequence[Mapping[str, Any]]) -> Any:
+    """Make a DataFrame of lines of metrics, nested ones as `validation.bits_per_byte`. Raises UserError without pandas."""
     try:
         import pandas  # type: ignore[import-untyped]
     except ImportError:
@@ -26,63 +26,62 @@ def frame_of(lines: Sequence[Mapping[str, Any]]) -> Any:
     return pandas.json_normalize(list(lines))
 
 
-def read_curve(run: "Run", part: str, figure: str, x: str) -> tuple[list[float], list[float]]:
-    """The points of a figure of the training or the validation text. Raises UserError for what is not there."""
-    if part not in PARTS or x not in ACROSS:
-        raise UserError(f"run.plot: draws {' or '.join(PARTS)} over {', '.join(ACROSS)}, not '{part}' over '{x}'")
+def read_curve(run: "Run", part: str, metric: str, x: str) -> tuple[list[float], list[float]]:
+    """Read the points of a metric of the training or the validation text. Raises UserError for what is not there."""
+    if part not in PARTS or x not in X_AXES:
+        raise UserError(f"run.plot: draws {' or '.join(PARTS)} over {', '.join(X_AXES)}, not '{part}' over '{x}'")
     across: dict[int, float] = {}  # of each step
     points: list[tuple[float, float]] = []
     for line in run.metrics():
-        if ACROSS[x] in line:
-            across[line["step"]] = line[ACROSS[x]]
-        value = (line.get("validation") or {}).get(figure) if part == "validation" else line.get(figure)
+        if X_AXES[x] in line:
+            across[line["step"]] = line[X_AXES[x]]
+        value = (line.get("validation") or {}).get(metric) if part == "validation" else line.get(metric)
         place = line["step"] if x == "step" else across.get(line["step"])
         if value is not None and place is not None:
             points.append((place, value))
     if not points:
-        raise UserError(f"run.plot: {run.name} has no {part} figure '{figure}'; see the keys of run.metrics()")
+        raise UserError(f"run.plot: {run.name} has no {part} metric '{metric}'; see the keys of run.metrics()")
     return [place for place, _ in points], [value for _, value in points]
 
 
-def plot_curve(run: "Run", what: tuple[str, str], x: str, axes: "Axes | None") -> "Axes":
-    """Draw a figure of a part, (`validation`, `bits_per_byte`), on new axes or on given ones. Raises UserError without matplotlib."""
+def plot_curve(run: "Run", part: str, metric: str, x: str, axes: "Axes | None") -> "Axes":
+    """Draw a metric of the training or the validation text on new axes or on given ones. Raises UserError without matplotlib."""
     try:
         from matplotlib import pyplot
     except ImportError:
         raise UserError("run.plot: needs matplotlib; pip install 'assay[plots]'") from None
-    part, figure = what
-    places, values = read_curve(run, part, figure, x)
+    places, values = read_curve(run, part, metric, x)
     drawn: Axes = pyplot.subplots()[1] if axes is None else axes
     drawn.plot(places, values, marker="." if part == "validation" else "", label=f"{run.name}, {part}")
     drawn.set_xlabel(x)
-    drawn.set_ylabel(figure.replace("_", " "))
+    drawn.set_ylabel(metric.replace("_", " "))
     drawn.legend()
     return drawn
 
 
-def html_of(run: "Run") -> str:
-    """A table of what the run is and what it found, with the curve of its validations."""
+def render_run(run: "Run") -> str:
+    """Render a table of the run, its scores and its baselines, with the curve of its validations."""
     from assay.trainer.baselines import read_baselines
 
     status = run.status
-    best = (status.figures.get("scores") or {}).get("best")
+    best = (status.metrics.get("scores") or {}).get("best")
     rows = {"run": str(short_path(run.path)), "state": f"{status.state}, step {status.step} of {status.steps or '?'}"}
     rows |= {"why": status.error} if status.error else {}
     if best is not None:
         rows["validation"] = f"{best['bits_per_byte']:.4f} ± {best['standard_error']:.4f} bits per byte, every byte once"
     baselines = read_baselines([run.directory])
-    rows |= {label: f"{bits:.4f} bits per byte" for label, bits in (baselines.labelled() if baselines else {}).items()}
-    return html_table(rows) + _curve(run)
+    rows |= {label: f"{bits:.4f} bits per byte" for label, bits in (baselines.by_label() if baselines else {}).items()}
+    return render_table(rows) + _render_curve(run)
 
 
-def html_table(rows: Mapping[str, str]) -> str:
-    """Names and what they stand for."""
+def render_table(rows: Mapping[str, str]) -> str:
+    """Render a table of names and values."""
     cells = "".join(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
     return f"<table>{cells}</table>"
 
 
-def _curve(run: "Run") -> str:
-    """The validations as an SVG line; nothing where there are fewer than two."""
+def _render_curve(run: "Run") -> str:
+    """Render the validations as an SVG line; nothing where there are fewer than two."""
     try:
         places, values = read_curve(run, "validation", "bits_per_byte", "step")
     except UserError:

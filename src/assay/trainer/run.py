@@ -1,4 +1,4 @@
-"""A run as a person asks it: a view of its directory, cheap to make, and the same in another process next year."""
+"""The class `Run`: a view of a run's directory, cheap to make, and the same in another process next year."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import file_errors_as_sentences
+from assay.errors import explain_file_errors
 from assay.runs.directory import BASELINES, METRICS, RunDirectory, short_path
 from assay.runs.status import Status
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from assay.data.plan import Policy
+    from assay.data.batches import Policy
     from assay.evaluation.score import Score
-    from assay.experiment.config import ExperimentConfig
+    from assay.experiment.config import ExperimentConfig, Override
+    from assay.generation.decode import TextGenerator
     from assay.models.base import Model
     from assay.text.tokenizer import Tokenizer
     from assay.tracking.base import Tracker
-    from assay.trainer.baselines import Baselines, Waiting
+    from assay.trainer.baselines import Baselines, BusyIndicator
     from assay.trainer.callback import Event
-    from assay.trainer.overrides import Override
     from assay.training.hook import Hook
 
 
@@ -61,16 +61,16 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """Where it stands: `state`, `step`, `steps`, `failure`, `error`, and the figures of a finished run.
+        """Its progress: `state`, `step`, `steps`, `failure`, `error`, and the metrics of a finished run.
 
         >>> run.status.step, run.status.failure
         (20, None)
         """
-        return Status.of(self.directory.status())
+        return Status.from_dict(self.directory.status())
 
     @property
     def config(self) -> "ExperimentConfig":
-        """Everything that decided its outcome, as a frozen tree. Raises ConfigError if it was damaged.
+        """Its config, which decided its outcome, as a frozen tree. Raises ConfigError if it was damaged.
 
         >>> run.config.model.depth
         1
@@ -86,57 +86,56 @@ class Run:
         >>> "uniform" in run.baselines
         True
         """
-        found: dict[str, float] | None = self.directory.read_json(BASELINES)
-        return found
+        baselines: dict[str, float] | None = self.directory.read_json(BASELINES)
+        return baselines
 
-    @file_errors_as_sentences()
-    def measure_baselines(self, waiting: "Waiting" = nullcontext) -> "Baselines":
-        """Measure what cheaper methods reach on the validation text, once, and keep it; `waiting` is entered with the seconds it takes.
+    @explain_file_errors()
+    def measure_baselines(self, busy: "BusyIndicator" = nullcontext) -> "Baselines":
+        """Measure what cheaper methods reach on the validation text, once, and store it; `busy` is entered with the seconds it takes.
 
-        >>> found = run.measure_baselines()
+        >>> baselines = run.measure_baselines()
         """
         from assay.experiment.load import load_data
         from assay.trainer.baselines import measure_baselines
 
-        return measure_baselines(load_data(self.config, self.data_dir), waiting=waiting, run=self.directory)
+        return measure_baselines(load_data(self.config, self.data_dir), busy=busy, run=self.directory)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl: training figures (`loss` in nats per token) and validations, each with its `step`.
+        """Read the lines of metrics.jsonl: training metrics (`loss` in nats per token) and validations, each with its `step`.
 
         >>> run.metrics()[-1]["validation"]["bits_per_byte"] > 0
         True
         """
-        return list(self.directory.lines(METRICS))
+        return list(self.directory.read_lines(METRICS))
 
     def frame(self) -> Any:
-        """The metrics as a pandas DataFrame, a row a line, nested figures as `validation.bits_per_byte`. UserError without pandas.
+        """Read the metrics as a pandas DataFrame, a row a line, nested ones as `validation.bits_per_byte`. UserError without pandas.
 
         >>> "validation.bits_per_byte" in run.frame()
         True
         """
-        from assay.trainer.notebook import frame_of
+        from assay.trainer.notebook import make_dataframe
 
-        return frame_of(self.metrics())
+        return make_dataframe(self.metrics())
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """Every stored score by its name: figures with standard errors, and the protocol of each.
+        """Every stored score by its name: metrics with standard errors, and the protocol of each.
 
         >>> sorted(run.scores)
         ['end-best', 'end-last', 'end-training']
         """
-        return self.directory.named_scores()
+        return self.directory.scores_by_file()
 
     def model(self, checkpoint: str | int = "best", device: str | None = None) -> "Model":
-        """The model in evaluation mode: `model(ids).logits` is [B, T, V] for ids [B, T] of any integer type, of numpy or torch.
+        """Load the model in evaluation mode: `model(ids).logits` is [B, T, V] for ids [B, T] of any integer type, of numpy or torch.
 
         `checkpoint` is `best`, `last`, `average` or a step. Raises RunError where it is not there.
 
         >>> run.model()(run.tokenizer.encode([b"And"])[0][None]).logits.shape[0]
         1
         """
-        from assay.experiment.load import load_model
-        from assay.trainer.ids import accept_any_ids
+        from assay.experiment.load import accept_any_ids, load_model
 
         return accept_any_ids(load_model(self.path, checkpoint=checkpoint, device=device).model)
 
@@ -151,56 +150,59 @@ class Run:
 
         return load_tokenizer(self.directory.path / "tokenizer.json")
 
-    @file_errors_as_sentences()
+    @explain_file_errors()
     def sample(
         self, prompt: str | bytes = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
         device: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """What the model writes after `prompt`, which each text begins with; a text ends where the model ends it.
+        """Generate texts after `prompt`, which each text begins with; a text ends where the model ends it.
 
         `temperature` 0 takes the likeliest token; `top_k`, `top_p` and `min_p` draw from the likeliest only.
 
         >>> len(run.sample("And", count=2, tokens=5))
         2
         """
-        from assay.trainer.writing import Writer
-
-        return Writer(self.directory, (temperature, top_k, top_p, min_p), checkpoint, device).write(prompt, count, seed, tokens)
+        generator = self._text_generator(checkpoint, device, temperature, top_k, top_p, min_p)
+        return generator.generate(prompt, count, seed, tokens)
 
     def stream(
         self, prompt: str | bytes = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
         device: str | None = None,
     ) -> Iterator[str]:  # fmt: skip
-        """The text that `sample` gives first, in pieces as they are drawn.
+        """Generate the first text of `sample`, in pieces as they are drawn.
 
         >>> "".join(run.stream("And", tokens=5)) == run.sample("And", tokens=5)[0]
         True
         """
-        from assay.trainer.writing import Writer
+        return self._text_generator(checkpoint, device, temperature, top_k, top_p, min_p).stream(prompt, seed, tokens)
 
-        return Writer(self.directory, (temperature, top_k, top_p, min_p), checkpoint, device).stream(prompt, seed, tokens)
+    def _text_generator(self, checkpoint: str | int, device: str | None, *sampling: Any) -> "TextGenerator":
+        from assay.experiment.load import load_model
+        from assay.generation.decode import Sampling, TextGenerator
 
-    @file_errors_as_sentences()
+        return TextGenerator(*load_model(self.path, checkpoint=checkpoint, device=device), Sampling(*sampling))
+
+    @explain_file_errors()
     def score(
         self, split: str = "validation", *, checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None,
         batch_size: int = 32, device: str | None = None,
     ) -> "Score":  # fmt: skip
-        """Score every byte of a split once, and keep the score in the run: `.bits_per_byte`, `.standard_error`, `.protocol`.
+        """Score every byte of a split once, and store the score in the run: `.bits_per_byte`, `.standard_error`, `.protocol`.
 
-        `policy` says how the text is read (`disjoint` or `strided` windows, `carried` state, `documents` alone), absent: as in training.
-        A score of the test split is noted in the run. Raises UserError where the text is not the one that the run knows.
+        `policy` says how the text is read (`disjoint` or `strided` windows, `streams`, `documents`), absent: as in training.
+        A score of the test split is recorded in the run. Raises UserError where the text is no longer the one of the run.
 
-        >>> round(run.score().bits_per_byte, 4) == round(run.status.figures["bits_per_byte"], 4)
+        >>> round(run.score().bits_per_byte, 4) == round(run.status.metrics["bits_per_byte"], 4)
         True
         """
-        from assay.trainer.rescore import ScoreRequest, score_run
+        from assay.trainer.scoring import ScoreRequest, score_run
 
         request = ScoreRequest(split, checkpoint, policy, stride, self.data_dir, batch_size, device)
         return score_run(self.directory, request).score
 
-    @file_errors_as_sentences()
+    @explain_file_errors()
     def resume(
         self, *overrides: "Override", hooks: Sequence["Hook | Callable[[Event], object]"] = (), progress: bool | None = None,
         track: Sequence[str] = (), tracker: "Tracker | None" = None,
@@ -210,37 +212,37 @@ class Run:
         >>> run.resume("train.budget=40steps").status.step
         40
         """
-        from assay.trainer.make import choose_tracker, resume_run
+        from assay.trainer.train_run import choose_tracker, resume_run
 
         return resume_run(self, overrides, hooks, choose_tracker(tracker, progress, track))
 
-    def plot(self, split: str = "validation", figure: str = "bits_per_byte", x: str = "step", axes: "Axes | None" = None) -> "Axes":
-        """A curve as matplotlib Axes: a `validation` or `training` figure over `step`, `tokens` or `epoch`.
+    def plot(self, split: str = "validation", metric: str = "bits_per_byte", x: str = "step", axes: "Axes | None" = None) -> "Axes":
+        """Draw a curve on matplotlib Axes: a `validation` or `training` metric over `step`, `tokens` or `epoch`.
 
         >>> run.plot("training", "loss", x="tokens").get_ylabel()
         'loss'
         """
         from assay.trainer.notebook import plot_curve
 
-        return plot_curve(self, (split, figure), x, axes)
+        return plot_curve(self, split, metric, x, axes)
 
     def __fspath__(self) -> str:
-        """Its path, so that whatever takes a path takes a run.
+        """Its path, so that functions that take a path take a run.
 
-        >>> assay.load_model(run).tokenizer.size == run.tokenizer.size
+        >>> assay.load_model(run).tokenizer.vocab_size == run.tokenizer.vocab_size
         True
         """
         return str(self.path)
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows: what it is, its figures, its baselines, its curve."""
-        from assay.trainer.notebook import html_of
+        """Render the table that a notebook shows: its state, score, baselines and curve."""
+        from assay.trainer.notebook import render_run
 
-        return html_of(self)
+        return render_run(self)
 
     def __repr__(self) -> str:
-        """One line: its path, where it stands, its figure."""
+        """Return one line: its path, its progress, its score."""
         status = self.status
-        figure = status.figures.get("bits_per_byte")
-        where = f"{status.state} at step {status.step}" + ("" if status.steps is None else f" of {status.steps}")
-        return f"Run({str(short_path(self.path))!r}, {where}{'' if figure is None else f', {figure:.4f} bits per byte'})"
+        bits = status.metrics.get("bits_per_byte")
+        progress = f"{status.state} at step {status.step}" + ("" if status.steps is None else f" of {status.steps}")
+        return f"Run({str(short_path(self.path))!r}, {progress}{'' if bits is None else f', {bits:.4f} bits per byte'})"

@@ -1,105 +1,114 @@
-"""From an experiment to a finished run: the hooks, the run directory, the figures at the end."""
+"""Train an experiment to the end: with its hooks, its run directory and the scores at the end."""
 
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.core.memory import forget_peak, peak_bytes
+from assay.core.devices import peak_memory, reset_peak_memory
 from assay.core.parallel import Parallel
-from assay.errors import Interrupted, RunError, StopRequested, failure_of
+from assay.errors import Interrupted, RunError, StopRequested, classify_failure
 from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
-from assay.generation.decode import stream, texts
-from assay.generation.sampling import Sampling
-from assay.runs.checkpoint_ref import CheckpointRef, step_name
+from assay.generation.decode import Sampling, decode_texts, generate
+from assay.runs.checkpoint_ref import CheckpointRef, format_step
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
-from assay.runs.lock import Lock, hold_run
+from assay.runs.lock import Lock, lock_run
 from assay.tracking.base import Pace, Tracker
-from assay.trainer.final_scores import FINAL_SCORES, score_finally, summary
+from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
 from assay.training import checkpoint
-from assay.training.eta import Clock, training_seconds
-from assay.training.hook import Every, Figures, Hook
-from assay.training.hooks import Log, Patience, Sample, Save, Stop, Validate
-from assay.training.loop import train, work_left
+from assay.training.clock import Clock, training_seconds
+from assay.training.hook import Hook, Metrics, StepInterval
+from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
+from assay.training.loop import count_remaining_work, progress_fraction, train
 from assay.training.state import TrainState
-from assay.training.step import fraction
 
 SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
 
 
-class Fit:
-    """One run being trained. `hooks` are the caller's, called after the run's own."""
+class Trainer:
+    """Trains one run. `hooks` are the caller's, called after the run's own."""
 
-    def __init__(self, run: RunDirectory, experiment: Experiment, tracker: Tracker, clock: Clock, hooks: Sequence[Hook] = ()) -> None:
-        self.run, self.experiment, self.tracker, self.clock = run, experiment, tracker, clock
+    def __init__(self, run: RunDirectory, experiment: Experiment, tracker: Tracker, hooks: Sequence[Hook] = ()) -> None:
+        self.directory, self.experiment, self.tracker, self.clock = run, experiment, tracker, Clock()
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
         self._added = tuple(hooks)
         self._lock: Lock | None = None  # while it resumes and trains
-        self._stop = Stop(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
-        self.hooks: tuple[Hook, ...] = self._hooks()
+        self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
+        self.hooks: tuple[Hook, ...] = self._make_hooks()
 
-    def _hooks(self) -> tuple[Hook, ...]:
-        config, state = self.experiment.config.train, self.state
-        rhythm = self.experiment.rhythm
-        log = Log(Every(rhythm(config.log_every), state, at_end=True), self._metrics, self.parallel, self._rates)
+    def _make_hooks(self) -> tuple[Hook, ...]:
+        config = self.setup.config
+
+        def every(amount: str) -> StepInterval:
+            return StepInterval(self.count_steps(amount), self.state, at_end=True)
+
+        validations = every(config.validate_every)
+        samples = every(config.sample_every) if config.samples else StepInterval(None, self.state, at_end=False)
         listeners = [self._record_validation, *(hook.after_validation for hook in self._added)]
-        validate = Validate(Every(rhythm(config.validate_every), state, at_end=True), self._validate, listeners)
-        sample = Sample(Every(rhythm(config.sample_every) if config.samples else None, state, at_end=config.samples > 0), self._sample)
-        save = Save(Every(rhythm(config.save_every), state, at_end=True), validate, self.save)
-        patience = [] if config.patience is None else [Patience(config.patience, validate, self.tracker.note)]
-        return (log, validate, *patience, sample, save, *self._added, self._stop)
+        patience = [] if config.patience is None else [EarlyStopping(config.patience, validations, self.tracker.log_message)]
+        return (
+            LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates),
+            ValidationHook(validations, lambda: summarize_score(self._score_now()), listeners),
+            *patience,
+            SampleHook(samples, self._sample),
+            CheckpointHook(every(config.save_every), validations, self.save),
+            *self._added,
+            self._stop,
+        )
 
     def count_steps(self, amount: str) -> int:
-        """An amount of training, such as `0.5epochs` or `20000tokens`, in steps, at least one."""
-        return self.experiment.rhythm(amount)
+        """Convert an amount of training, such as `0.5epochs` or `20000tokens`, to steps, at least one."""
+        return self.experiment.interval_in_steps(amount)
 
-    def measure(self, figure: str) -> float:
-        """A figure of the model as it is now, by its name in a score, on the sampled validation text."""
-        return self._score_now().figure(figure)
+    def evaluate(self, metric: str) -> float:
+        """Score the model as it is now on the sampled validation text; `metric` is a name in a score."""
+        return self._score_now().metric(metric)
 
     def request_stop(self, reason: str) -> None:
         """Stop after this step: save, and raise StopRequested with this reason."""
         self._stop.request(reason)
 
-    def to_the_end(self) -> dict[str, Any]:
-        """Train until the budget is used up, score, and return the figures. Whatever happens, what was computed stays."""
-        self.hold()
+    def run(self) -> dict[str, Any]:
+        """Train until the budget is used up, score, and return the final scores. What was saved before a failure stays."""
+        self.lock()
         try:
             process = {"pid": os.getpid(), "host": platform.node()}
-            self._status(state="running", step=self.state.step, steps=self.state.steps, failure=None, error=None, scores=None, **process)
-            if self.parallel.main:
-                self.tracker.opened(self.run.path, self.state.step)
-            forget_peak(self.setup.device)
+            self._update_status(
+                state="running", step=self.state.step, steps=self.state.steps, failure=None, error=None, scores=None, **process
+            )
+            if self.parallel.is_main:
+                self.tracker.open_directory(self.directory.path, self.state.step)
+            reset_peak_memory(self.setup.device)
             for hook in self.hooks:
                 hook.begin(self)
             for hook in self._added:
-                checkpoint.refuse_unreadable(hook.name, hook.state_dict())
-            with self._stop.listening():
+                checkpoint.refuse_unsavable(hook.name, hook.state_dict())
+            with self._stop.handle_signals():
                 train(self.state, self.setup, self.hooks, self.clock)
-            memory = {"peak_bytes": peak_bytes(self.setup.device)}
-            figures = score_finally(self.run, self.experiment, self.clock)
+            memory = {"peak_bytes": peak_memory(self.setup.device)}
+            scores = compute_final_scores(self.directory, self.experiment, self.clock)
         except (Interrupted, KeyboardInterrupt) as stopped:
             reason = stopped.reason if isinstance(stopped, StopRequested) else None
-            self._status(state="interrupted", failure="interrupted", step=self.state.step, steps=self.state.steps, error=reason)
+            self._update_status(state="interrupted", failure="interrupted", step=self.state.step, steps=self.state.steps, error=reason)
             raise
         except Exception as failed:
-            self._status(state="failed", failure=failure_of(failed), step=self.state.step, error=str(failed))
+            self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=str(failed))
             raise
         else:
-            self._status(state="finished", step=self.state.step, steps=self.state.steps, **memory, **figures)
-            self.tracker.scores(self.state.step, figures)
+            self._update_status(state="finished", step=self.state.step, steps=self.state.steps, **memory, **scores)
+            self.tracker.log_final_scores(self.state.step, scores)
         finally:
-            self.tracker.end()
+            self.tracker.close()
             self._release()
-        return figures
+        return scores
 
-    def hold(self) -> None:
-        """Be the only one who trains in this run's directory. Raises RunError where somebody else does."""
-        if self.parallel.main and self._lock is None:
-            status = self.run.status()
-            self._lock = hold_run(self.run.path, f"process {status.get('pid', '?')} on {status.get('host', 'another machine')}")
+    def lock(self) -> None:
+        """Lock the run's directory for this process. Raises RunError where another one trains in it."""
+        if self.parallel.is_main and self._lock is None:
+            status = self.directory.status()
+            self._lock = lock_run(self.directory.path, f"process {status.get('pid', '?')} on {status.get('host', 'another machine')}")
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -107,129 +116,129 @@ class Fit:
             self._lock = None
 
     def save(self) -> None:
-        """Write a checkpoint: all processes gather what their hooks remember, the main one writes."""
+        """Save a checkpoint: all processes gather the states of their hooks, the main one writes."""
         hooks = {hook.name: hook.state_dict() for hook in self.hooks}
         for hook in self._added:
-            checkpoint.refuse_unreadable(hook.name, hooks[hook.name])
-        carry = self.state.carry.leaves(self.parallel)
-        if self.parallel.main:
+            checkpoint.refuse_unsavable(hook.name, hooks[hook.name])
+        carried_state = self.state.carried_state.gather_leaves(self.parallel)
+        if self.parallel.is_main:
             extra = {
                 "hooks": hooks,
-                "carry": carry,
+                "carry": carried_state,
                 "clock": self.clock.state_dict(),
                 "precision": self.setup.precision,
-                "world": self.parallel.world,
-                "fingerprint": self.setup.plan.fingerprint,
+                "world": self.parallel.world_size,
+                "fingerprint": self.setup.batches.fingerprint,
                 "config": self.experiment.config.digest(),
             }
-            checkpoint.save(self.run.checkpoints, self.state, extra)
+            checkpoint.save(self.directory.checkpoints, self.state, extra)
             best = None if self.state.best is None else self.state.best._asdict()
-            self._status(step=self.state.step, steps=self.state.steps, best=best)
+            self._update_status(step=self.state.step, steps=self.state.steps, best=best)
         self.parallel.barrier()
 
-    def resume(self) -> None:
-        """Bring everything to where the last checkpoint stands. Raises RunError if the data is not the same or the budget too small."""
-        self.hold()
+    def load_checkpoint(self) -> None:
+        """Restore everything from the last checkpoint. Raises RunError if the data is not the same or the budget too small."""
+        self.lock()
         try:
-            self._resume()
+            self._load_checkpoint()
         except BaseException:
             self._release()
             raise
 
-    def _resume(self) -> None:
-        path = checkpoint.locate(self.run.checkpoints, "last")
+    def _load_checkpoint(self) -> None:
+        path = checkpoint.find_folder(self.directory.checkpoints, "last")
         budget = self.state.steps
         extra = checkpoint.load(path, self.state)
-        if extra["fingerprint"] != self.setup.plan.fingerprint:
+        if extra["fingerprint"] != self.setup.batches.fingerprint:
             raise RunError(f"{path}: was trained on other data, another split, tokenizer or order; resume needs the same")
-        if extra["world"] != self.parallel.world:
-            self.tracker.note(
-                f"resuming with {self.parallel.world} processes what {extra['world']} began: the same batches, other rounding"
+        world, precision = self.parallel.world_size, self.setup.precision
+        if extra["world"] != world:
+            self.tracker.log_message(f"resuming with {world} processes instead of {extra['world']}: the same batches, other rounding")
+        if extra["precision"] != precision:
+            self.tracker.log_message(
+                f"resuming in {precision} instead of {extra['precision']}, as train.precision=auto means on this device"
             )
-        if extra["precision"] != self.setup.precision:
-            self.tracker.note(f"resuming in {self.setup.precision} what began in {extra['precision']}, as this device is made for it")
-        self.state.carry.restore(extra["carry"])
+        self.state.carried_state.load_leaves(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
         for hook in self.hooks:
             hook.load_state_dict(extra["hooks"].get(hook.name, {}))
-        self._total_steps(budget)
+        self._set_budget(budget)
         if self.state.steps is not None and self.state.steps < self.state.step:
             text = self.experiment.config.train.budget
             raise RunError(f"train.budget: {text} is {self.state.steps} steps, and {self.state.step} are made; give a larger total")
-        if self.parallel.main:
-            self.run.rewind(self.state.step)
+        if self.parallel.is_main:
+            self.directory.rewind(self.state.step)
 
-    def _total_steps(self, budget: int | None) -> None:
-        """The budget that now holds: as configured, or, for minutes, as measured before or (extended) from the pace so far."""
-        status = self.run.status()
+    def _set_budget(self, budget: int | None) -> None:
+        """Set the steps of the whole run: as configured, or, for minutes, as measured before or (extended) from the pace so far."""
+        status = self.directory.status()
         if budget is not None:
             self.state.set_budget(budget)
         elif status.get("budget_minutes") == self.setup.budget.amount:
             self.state.set_budget(status["budget_steps"])
         elif self.state.steps is not None:
             spent = training_seconds(self.clock.spent)
-            self.state.set_budget(self.setup.budget.steps_from_time(self.state.step, spent, self.clock.step))
+            self.state.set_budget(self.setup.budget.steps_from_time(self.state.step, spent, self.clock.seconds_per_step))
 
-    def _status(self, **values: Any) -> None:
-        if self.parallel.main:
+    def _update_status(self, **values: Any) -> None:
+        if self.parallel.is_main:
             if self.state.steps is not None and self.setup.budget.unit == "minutes":
                 values |= {"budget_minutes": self.setup.budget.amount, "budget_steps": self.state.steps}
-            self.run.set_status(**values)
+            self.directory.update_status(**values)
 
-    def _rates(self, state: TrainState) -> Mapping[str, float]:
+    def _learning_rates(self, state: TrainState) -> Mapping[str, float]:
         step = state.step - 1
-        return state.optimizer.rates(self.setup.schedule.factor(step, fraction(step, state, self.setup)))
+        return state.optimizer.learning_rates(self.setup.schedule.factor(step, progress_fraction(step, state, self.setup)))
 
-    def _metrics(self, line: dict[str, Any]) -> None:
-        if not self.parallel.main:
+    def _record_metrics(self, line: dict[str, Any]) -> None:
+        if not self.parallel.is_main:
             return
-        line = {**line, "epoch": round(self.setup.plan.epoch(self.state.step), 6)}
+        line = {**line, "epoch": round(self.setup.batches.epoch_at(self.state.step), 6)}
         pace = self._pace()
-        if self.state.steps is not None and "budget_steps" not in self.run.status():
-            self._status(steps=self.state.steps)
-        self.run.append(METRICS, line)
+        if self.state.steps is not None and "budget_steps" not in self.directory.status():
+            self._update_status(steps=self.state.steps)
+        self.directory.append_line(METRICS, line)
         timing = {"step": self.state.step, "tokens_per_second": pace.tokens_per_second, "run_left": pace.run_left}
-        self.run.append(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})
-        self.tracker.metrics(line, pace)
+        self.directory.append_line(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})
+        self.tracker.log_metrics(line, pace)
 
     def _pace(self) -> Pace:
-        state, plan, clock = self.state, self.setup.plan, self.clock
-        per_step = plan.targets_per_epoch / plan.steps_per_epoch
-        speed = per_step / clock.step
-        epoch_end = (state.step // plan.steps_per_epoch + 1) * plan.steps_per_epoch
+        state, batches, clock = self.state, self.setup.batches, self.clock
+        epoch_end = (state.step // batches.steps_per_epoch + 1) * batches.steps_per_epoch
         run_left = None
         if state.steps is not None:
-            work = work_left(state, self.hooks, state.steps)
-            sampled = self.experiment.sampled_share  # the final scores are of the whole split
-            run_left = clock.predict({**work, "validate": work["validate"] + round(FINAL_SCORES / sampled)})
-        until = min(epoch_end, state.steps or epoch_end)
-        return Pace(state.step, state.steps, plan.epoch(state.step), speed, clock.left(work_left(state, self.hooks, until)), run_left)
+            work = count_remaining_work(state, self.hooks, state.steps)
+            whole_split = round(FINAL_SCORES / self.experiment.validation_fraction)  # the final scores, in sampled validations
+            run_left = clock.estimate_and_record({**work, "validate": work["validate"] + whole_split})
+        return Pace(
+            step=state.step,
+            steps=state.steps,
+            epoch=batches.epoch_at(state.step),
+            tokens_per_second=batches.targets_per_epoch / batches.steps_per_epoch / clock.seconds_per_step,
+            epoch_left=clock.estimate(count_remaining_work(state, self.hooks, min(epoch_end, state.steps or epoch_end))),
+            run_left=run_left,
+        )
 
     def _score_now(self) -> Score:
-        scorer = self.experiment.scorer("validation", CheckpointRef("step", self.state.step), sampled=True)
-        with self.state.optimizer.averaged():
+        scorer = self.experiment.make_scorer("validation", CheckpointRef("step", self.state.step), sampled=True)
+        with self.state.optimizer.use_averaged_weights():
             return scorer.score(self.state.learner.model)
 
-    def _validate(self) -> dict[str, Any]:
-        return summary(self._score_now())
-
-    def _record_validation(self, step: int, figures: Figures) -> None:
-        if self.parallel.main:
-            line = {"step": step, "validation": dict(figures)}
-            best = self.state.best is not None and self.state.best.step == step
-            self.run.append(METRICS, line)
-            self.tracker.validation(line, best)
+    def _record_validation(self, step: int, metrics: Metrics) -> None:
+        if self.parallel.is_main:
+            line = {"step": step, "validation": dict(metrics)}
+            self.directory.append_line(METRICS, line)
+            self.tracker.log_validation(line, self.state.improved)
 
     def _sample(self, step: int) -> None:
-        if not self.parallel.main:
+        if not self.parallel.is_main:
             return
-        tokenizer = self.experiment.prepared.tokenizer
-        count = self.experiment.config.train.samples
-        seed = self.experiment.config.train.seed
-        with self.state.optimizer.averaged():
-            steps = stream(self.state.learner.model, [], count, SAMPLE_TOKENS, Sampling(), seed, end=tokenizer.end)
-            written = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in texts(steps, tokenizer.decode, tokenizer.end)]
-        folder = self.run.path / "samples"
+        tokenizer, config = self.experiment.prepared.tokenizer, self.setup.config
+        with self.state.optimizer.use_averaged_weights():
+            steps = generate(self.state.learner.model, [], config.samples, SAMPLE_TOKENS, Sampling(), config.seed, end=tokenizer.end_id)
+            decoded = decode_texts(steps, tokenizer.decode, tokenizer.end_id)
+            texts = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in decoded]
+        folder = self.directory.path / "samples"
         folder.mkdir(exist_ok=True)
-        (folder / f"{step_name(step)}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
-        self.tracker.sample(step, written)
+        (folder / f"{format_step(step)}.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+        self.tracker.log_samples(step, texts)

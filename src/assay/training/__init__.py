@@ -1,1 +1,1 @@
-"""How a model learns: the loop, its steps, its hooks, its checkpoints."""
+"""Train a model: the loop, its steps, hooks and checkpoints."""

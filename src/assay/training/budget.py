@@ -1,4 +1,4 @@
-"""How long to train: `300steps`, `3epochs`, `10Mtokens`, `2Pflops`, `5min`."""
+"""Read how long to train: `300steps`, `3epochs`, `10Mtokens`, `2Pflops`, `5min`."""
 
 import math
 import re
@@ -37,7 +37,7 @@ class Budget(NamedTuple):
         return cls(amount, UNITS[match[3].lower()])
 
     def steps(self, steps_per_epoch: int, targets_per_epoch: int, targets_per_step: float) -> int | None:
-        """The number of steps, or None for minutes, which only measurement can tell, and for FLOPs, which only a trace can tell."""
+        """Convert to steps; None for minutes, which have to be measured, and for FLOPs, which have to be traced."""
         if self.unit == "steps":
             return math.ceil(self.amount)
         if self.unit == "epochs":
@@ -48,9 +48,9 @@ class Budget(NamedTuple):
         return None
 
     def steps_from_flops(self, per_step: int) -> int:
-        """FLOPs as steps: the fewest that cost as much, each being taken for a full batch."""
+        """Convert FLOPs to the fewest steps that cost as much, each with a full batch."""
         return math.ceil(self.amount / per_step)
 
     def steps_from_time(self, measured: int, spent: float, per_step: float) -> int:
-        """Minutes as steps: `measured` steps took `spent` seconds, each further one will take `per_step`."""
+        """Convert minutes to steps: `measured` steps took `spent` seconds, each further one will take `per_step`."""
         return measured + max(0, int((self.amount * 60 - spent) / per_step))

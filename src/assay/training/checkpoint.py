@@ -1,4 +1,4 @@
-"""Checkpoints: a folder a step, complete or absent, checked by hash, readable without running anybody's code."""
+"""Checkpoints: a folder a step, complete or absent, checked by hash, read without running code that is stored in them."""
 
 import io
 import json
@@ -15,32 +15,34 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from assay.core.files import hash_file, write_text
-from assay.errors import RunError, UserError, disk_full
-from assay.runs.checkpoint_ref import CheckpointRef, step_name, steps_in
-from assay.training.state import Best, TrainState
+from assay.core.renames import update_weights
+from assay.errors import RunError, UserError, is_disk_full
+from assay.runs.checkpoint_ref import CheckpointRef, format_step, list_steps
+from assay.training.state import BestCheckpoint, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
-HEADS = "objective.safetensors"  # of the objective, where it has weights: what only trains is no part of the model
+OBJECTIVE = "objective.safetensors"  # of the objective, where it has weights: what only trains is no part of the model
 AVERAGE = "average.safetensors"  # the moving average of the weights, where one is kept
 PARTIAL = ".partial-"  # a checkpoint being written, by its process
 
 
 def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
-    """Write `folder/step-N` so that it either exists whole or not at all, then drop what is neither last nor best.
+    """Write `folder/step-N` so that it exists whole or not at all, then delete all checkpoints but the last and the best.
 
-    What a step saves is a function of the step, so a whole checkpoint that is there already stays; it is never replaced, which could
-    not be done at once. Raises RunError if the disk is full; the checkpoints before it stay.
+    What a step saves is a function of the step, so a whole checkpoint that is there already is kept: replacing a folder takes two moves,
+    between which a process may die. Raises RunError if the disk is full; earlier checkpoints stay.
     """
-    target = folder / step_name(state.step)
+    target = folder / format_step(state.step)
     partial = folder / f"{PARTIAL}{os.getpid()}"
     try:
-        if not (target.is_dir() and not damaged(target)):
+        if not (target.is_dir() and not find_damaged(target)):
             _write(target, partial, state, extra)
         if state.best is not None:
-            write_best(folder, state.best)
+            write_text(folder / BEST, json.dumps(state.best._asdict()))
     except (OSError, SafetensorError, RuntimeError) as failed:
         shutil.rmtree(partial, ignore_errors=True)
-        raise RunError(f"{target}: cannot be written because {_cause(failed)}; make room, then go on with `assay resume`") from None
+        cause = "the disk is full" if is_disk_full(failed) else str(failed)
+        raise RunError(f"{target}: cannot be written because {cause}; make room, then go on with `assay resume`") from None
     _prune(folder)
     return target
 
@@ -48,15 +50,15 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
 def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, Any]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    with state.optimizer.averaged():
-        named = {WEIGHTS: weights(state.learner.model), HEADS: weights(state.learner.objective)}
-    if state.average is not None:
-        named[AVERAGE] = weights(state.average.weights)
+    with state.optimizer.use_averaged_weights():
+        named = {WEIGHTS: copy_weights(state.learner.model), OBJECTIVE: copy_weights(state.learner.objective)}
+    if state.weight_average is not None:
+        named[AVERAGE] = copy_weights(state.weight_average.weights)
     files = {name: tensors for name, tensors in named.items() if tensors}
     for name, tensors in files.items():
         save_file(tensors, partial / name, metadata={"format": "pt", "step": str(state.step)})
     with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
-        torch.save({**state.values(), "extra": dict(extra)}, file)
+        torch.save({**state.state_dict(), "extra": dict(extra)}, file)
     manifest = {name: hash_file(partial / name) for name in (*files, STATE)}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
     for name in (*files, STATE, MANIFEST):
@@ -66,100 +68,95 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
     _flush(target.parent)
 
 
-def _cause(failed: BaseException) -> str:
-    """What kept a file from being written."""
-    return "the disk is full" if disk_full(failed) else str(failed)
-
-
-def weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights by name, each once, as copies on the CPU."""
+def copy_weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy the weights to the CPU, by name, each once."""
     named = owner.state_dict() if isinstance(owner, nn.Module) else owner
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
 
 
-def open_weights(folder: Path, which: str | int, model: nn.Module) -> CheckpointRef:
-    """Fill `model` with the weights called `best`, `last`, `average` or by their step; which ones these are. Raises RunError."""
+def load_chosen_weights(folder: Path, which: str | int, model: nn.Module) -> CheckpointRef:
+    """Load the weights called `best`, `last`, `average` or by their step into `model`, and return which these are. Raises RunError."""
     ref = resolve(folder, which)
-    load_weights(folder / step_name(ref.step), model, weights_file(ref))
+    load_weights(folder / format_step(ref.step), model, weights_file(ref))
     return ref
 
 
 def weights_file(ref: CheckpointRef) -> str:
-    """The file, in a checkpoint, of the weights that are meant."""
+    """Return the name of the file, in a checkpoint, of the weights that `ref` means."""
     return AVERAGE if ref.kind == "average" else WEIGHTS
 
 
-def locate(folder: Path, which: str) -> Path:
-    """The folder of the checkpoint called `last`, `best` or by its step, or of the one that holds the `average`. Raises RunError."""
-    return folder / step_name(resolve(folder, which).step)
+def find_folder(folder: Path, which: str) -> Path:
+    """Find the folder of the checkpoint called `last`, `best` or by its step, or of the one that holds the `average`. Raises RunError."""
+    return folder / format_step(resolve(folder, which).step)
 
 
 def resolve(folder: Path, which: str | int) -> CheckpointRef:
-    """The checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
-    saved, which = steps_in(folder), str(which)
+    """Find the checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
+    saved, which = list_steps(folder), str(which)
     if not saved:
         raise RunError(f"{folder}: holds no checkpoint yet; wait until the run saves one (train.save_every), or train it anew")
     best = read_best(folder) if which == "best" else None
-    found: dict[str, CheckpointRef] = {
+    named = {
         "best": CheckpointRef("best", saved[-1] if best is None else best.step),
         "last": CheckpointRef("last", saved[-1]),
         "average": CheckpointRef("average", saved[-1]),
     }
-    ref = found.get(which) or CheckpointRef("step", int(which) if which.isdigit() else -1)
+    ref = named.get(which) or CheckpointRef("step", int(which) if which.isdigit() else -1)
     if ref.step not in saved:
         raise RunError(f"{folder}: no checkpoint '{which}'; there are best, last, {', '.join(map(str, saved))}")
-    if ref.kind == "average" and not (folder / step_name(ref.step) / AVERAGE).is_file():
-        place = folder / step_name(ref.step)
+    if ref.kind == "average" and not (folder / format_step(ref.step) / AVERAGE).is_file():
+        place = folder / format_step(ref.step)
         raise RunError(f"{place}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
     return ref
 
 
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
-    """Fill `model` with the weights of a checkpoint; every name and shape must fit. Raises RunError."""
+    """Load the weights of a checkpoint into `model`; every name and shape must fit. Raises RunError."""
     verify(path)
     try:
-        model.load_state_dict(load_file(path / file))
+        model.load_state_dict(update_weights(load_file(path / file)))
     except (RuntimeError, SafetensorError, OSError) as broken:
         reason = str(broken).splitlines()[-1].strip()
         raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
 
 
 def load(path: Path, state: TrainState) -> dict[str, Any]:
-    """Bring `state` to where a checkpoint stands; the rest of what was saved is returned. Raises RunError."""
+    """Restore `state` from a checkpoint, and return the rest of what was saved. Raises RunError."""
     load_weights(path, state.learner.model)
     if state.learner.objective.state_dict():
-        load_weights(path, state.learner.objective, HEADS)
-    if state.average is not None:
-        state.average.restore(load_file(path / AVERAGE))
-    values = _values(path)
+        load_weights(path, state.learner.objective, OBJECTIVE)
+    if state.weight_average is not None:
+        state.weight_average.load_state_dict(update_weights(load_file(path / AVERAGE)))
+    values = _read_state(path)
     extra: dict[str, Any] = values.pop("extra")
-    state.restore(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved
+    state.load_state_dict(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved
     return extra
 
 
-def peek(path: Path) -> dict[str, Any]:
-    """The saved values of a checkpoint without a model to put them into."""
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the saved values of a checkpoint without a model. Raises RunError."""
     verify(path)
-    return _values(path)
+    return _read_state(path)
 
 
-def _values(path: Path) -> dict[str, Any]:
+def _read_state(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as refused:
         reason = str(refused).splitlines()[0]
-        raise RunError(f"{path}: {STATE} is not a training state that Assay saved ({reason}); delete this folder") from None
+        raise RunError(f"{path}: {STATE} is not a training state of Assay ({reason}); delete this folder") from None
     return values
 
 
 def verify(path: Path) -> None:
     """Raise RunError unless every file of a checkpoint is as it was written."""
-    if broken := damaged(path):
+    if broken := find_damaged(path):
         raise RunError(f"{path}: {broken[0]} is damaged or missing; delete this folder to fall back to the checkpoint before it")
 
 
-def damaged(path: Path) -> list[str]:
-    """The files of a checkpoint that are not as they were written."""
+def find_damaged(path: Path) -> list[str]:
+    """List the files of a checkpoint that are not as they were written."""
     try:
         manifest: dict[str, str] = json.loads((path / MANIFEST).read_text())
         if not {WEIGHTS, STATE} <= manifest.keys():
@@ -169,11 +166,11 @@ def damaged(path: Path) -> list[str]:
         return [MANIFEST]
 
 
-def refuse_unreadable(owner: str, memory: Mapping[str, Any]) -> None:
-    """Raise UserError for what a hook remembers that could be saved and not be read back, as reading runs nobody's code."""
+def refuse_unsavable(owner: str, state: Mapping[str, Any]) -> None:
+    """Raise UserError for the state of a hook that could be saved but not read back, as reading runs no stored code."""
     file = io.BytesIO()
     try:
-        torch.save(dict(memory), file)
+        torch.save(dict(state), file)
         file.seek(0)
         torch.load(file, weights_only=True)
     except (pickle.PickleError, AttributeError, TypeError, RuntimeError):
@@ -183,29 +180,23 @@ def refuse_unreadable(owner: str, memory: Mapping[str, Any]) -> None:
         ) from None
 
 
-def write_best(folder: Path, best: Best) -> None:
-    """Note which checkpoint is best."""
-    write_text(folder / BEST, json.dumps(best._asdict()))
-
-
-def read_best(folder: Path) -> Best | None:
-    """The best checkpoint, if one was noted and is still there."""
+def read_best(folder: Path) -> BestCheckpoint | None:
+    """Read which checkpoint is the best; None if none was noted, or it is gone."""
     try:
-        best = Best(**json.loads((folder / BEST).read_text()))
+        best = BestCheckpoint(**json.loads((folder / BEST).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return best if best.step in steps_in(folder) else None
+    return best if best.step in list_steps(folder) else None
 
 
 def _prune(folder: Path) -> None:
-    saved = steps_in(folder)
+    *earlier, _ = list_steps(folder)
     best = read_best(folder)
-    keep = {saved[-1], best.step if best else saved[-1]}
-    for step in saved:
-        if step not in keep:
-            shutil.rmtree(folder / step_name(step))
-    for debris in folder.glob(f"{PARTIAL}*"):  # of processes that were killed while they saved
-        shutil.rmtree(debris, ignore_errors=True)
+    for step in earlier:
+        if best is None or step != best.step:
+            shutil.rmtree(folder / format_step(step))
+    for partial in folder.glob(f"{PARTIAL}*"):  # of processes that were killed while they saved
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

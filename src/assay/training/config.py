@@ -1,4 +1,4 @@
-"""How long, how exactly and where to train, and what to do meanwhile: the settings under `train`."""
+"""The settings under `train`: how long, how exactly and where to train, and how often to log, validate, sample and save."""
 
 from typing import Literal
 
@@ -9,41 +9,43 @@ from assay.training.precision import Precision
 
 
 class TrainConfig(Config):
-    """How long, how exactly and where to train, and what to do meanwhile."""
+    """How long, how exactly and where to train, and how often to log, validate, sample and save."""
 
-    budget: str = setting("3epochs", "how long: 300steps, 3epochs, 10Mtokens, 2Pflops or 5min", other="1epoch", bites="report")
-    seed: int = setting(0, "decides initial weights, data order, dropout and samples", other=1, bites="output", ge=0)
-    accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", other=2, bites="cost", ge=1)
-    clip: float = setting(1.0, "largest norm of the whole gradient; 0: no limit", other=0.01, bites="training", ge=0)
-    clip_value: float = setting(0.0, "largest size of each element of the gradient; 0: no limit", other=1e-4, bites="training", ge=0)
+    budget: str = setting("3epochs", "how long: 300steps, 3epochs, 10Mtokens, 2Pflops or 5min", alternative="1epoch", affects="report")
+    seed: int = setting(0, "decides initial weights, data order, dropout and samples", alternative=1, affects="output", ge=0)
+    accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", alternative=2, affects="cost", ge=1)
+    clip: float = setting(1.0, "largest norm of the whole gradient; 0: no limit", alternative=0.01, affects="training", ge=0)
+    clip_value: float = setting(
+        0.0, "largest size of each element of the gradient; 0: no limit", alternative=1e-4, affects="training", ge=0
+    )
     precision: Precision | Literal["auto"] = setting(
         "float32", "number format in training: float32, tf32, bf16 (of products), bf16_weights (of activations too), fp16, float64; "
-        "auto: what the device is made for", other="bf16", bites="training",
+        "auto: bf16 where the device has it, else float32", alternative="bf16", affects="training",
     )  # fmt: skip
-    device: str = setting("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one", other="cpu", bites="report")
+    device: str = setting("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one", alternative="cpu", affects="report")
     activation_checkpointing: bool = setting(
-        False, "compute each block again in the backward pass instead of keeping what it computed: less memory, more time", other=True,
-        bites="cost",
+        False, "compute each block again in the backward pass instead of keeping what it computed: less memory, more time",
+        alternative=True, affects="cost",
     )  # fmt: skip
-    compile: bool = setting(False, "torch.compile each block; pays on a GPU, seldom on a CPU", other=True, bites="cost")
+    compile: bool = setting(False, "torch.compile each block; pays on a GPU, seldom on a CPU", alternative=True, affects="cost")
     ema: float | None = setting(
-        None, "decay of an exponential moving average of the weights, scored beside the last (absent: none)", other=0.9, bites="report",
-        gt=0, lt=1,
+        None, "decay of an exponential moving average of the weights, scored beside the last (absent: none)", alternative=0.9,
+        affects="report", gt=0, lt=1,
     )  # fmt: skip
     noise_scale: bool = setting(
-        False, "log the gradient noise scale in tokens; wants train.accumulation of 2 or more", other=True, bites="report"
+        False, "log the gradient noise scale in tokens; needs train.accumulation of 2 or more", alternative=True, affects="report"
     )
     patience: int | None = setting(
-        None, "validations in a row without a better figure after which a run ends (absent: never)", other=1, bites="report", ge=1
+        None, "validations in a row without a better score after which a run ends (absent: never)", alternative=1, affects="report", ge=1
     )
-    log_every: str = setting("50steps", "rhythm of the metrics", other="5steps", bites="report")
-    validate_every: str = setting("0.5epochs", "rhythm of scoring the validation split", other="5steps", bites="report")
+    log_every: str = setting("50steps", "how often to log metrics", alternative="5steps", affects="report")
+    validate_every: str = setting("0.5epochs", "how often to score the validation split", alternative="5steps", affects="report")
     validation_bytes: int = setting(
-        8_000_000, "a larger split is scored on a spread sample while training", other=1000, bites="report", ge=1
+        8_000_000, "a larger split is scored on a spread sample while training", alternative=1000, affects="report", ge=1
     )
-    sample_every: str = setting("1epoch", "rhythm of the samples", other="5steps", bites="report")
-    samples: int = setting(2, "texts in a sample", other=1, bites="report", ge=0)
-    save_every: str = setting("200steps", "rhythm of the checkpoints", other="5steps", bites="report")
+    sample_every: str = setting("1epoch", "how often to write samples", alternative="5steps", affects="report")
+    samples: int = setting(2, "texts in a sample", alternative=1, affects="report", ge=0)
+    save_every: str = setting("200steps", "how often to save a checkpoint", alternative="5steps", affects="report")
 
     def model_post_init(self, context: object) -> None:
         if self.noise_scale and self.accumulation < 2:
@@ -54,6 +56,6 @@ class TrainConfig(Config):
             try:
                 unit = Budget.parse(getattr(self, name)).unit
             except ConfigError as error:
-                raise error.under(name) from None
+                raise error.with_prefix(name) from None
             if unit in ("minutes", "flops") and name != "budget":
                 raise ConfigError(name, f"cannot be in {unit}, which are for the budget alone; write steps, epochs or tokens")

@@ -1,4 +1,4 @@
-"""What a training step costs: FLOPs and memory, by tracing the learner without doing the arithmetic or holding the tensors.
+"""Count the FLOPs and the memory of a training step, by tracing the learner without doing the arithmetic or holding the tensors.
 
 The trace is of step 0. Where an objective switches parts of itself off during training, a step costs less from there on; a budget in FLOPs
 counts every step like the first.
@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from assay.core.torch_internals import FakeTensorMode
-from assay.core.types import Batch, Progress
+from assay.core.types import Batch, TrainingProgress
 from assay.models.base import ModelConfig
 from assay.objective.base import ObjectiveConfig
 from assay.training.learner import Learner
@@ -18,23 +18,23 @@ from assay.training.learner import Learner
 Shape = tuple[int, ...]
 
 
-class Cost(NamedTuple):
-    """What so many rows cost."""
+class StepCost(NamedTuple):
+    """What a batch costs."""
 
-    forward: int  # FLOPs of the model's logits, as in scoring
-    training: int  # FLOPs of the loss and of its gradients
-    kept: int  # bytes between the forward and the backward pass
+    forward_flops: int  # FLOPs of the model's logits, as in scoring
+    training_flops: int  # FLOPs of the loss and of its gradients
+    activation_bytes: int  # bytes between the forward and the backward pass
 
 
 def step_flops(model: ModelConfig, objective: ObjectiveConfig, vocabulary: int, shape: tuple[int, int]) -> int:
-    """FLOPs of the forward and backward passes of one step of (rows, window), in micro-batches or not."""
+    """Count the FLOPs of the forward and backward passes of one step of (rows, window), in micro-batches or not."""
     with FakeTensorMode():
         learner = Learner(model.build(vocabulary, torch.Generator().manual_seed(0)), objective)
-        return trace(learner, shape).training
+        return trace_cost(learner, shape).training_flops
 
 
-def trace(learner: Learner, shape: tuple[int, int]) -> Cost:
-    """The cost of one batch of (rows, window) for a learner of fake tensors."""
+def trace_cost(learner: Learner, shape: tuple[int, int]) -> StepCost:
+    """Trace the cost of one batch of (rows, window) for a learner of fake tensors."""
     rows, window = shape
     tokens = torch.zeros(rows, window + 1, dtype=torch.int64)
     batch = Batch(tokens, torch.ones(rows, window), None, torch.ones(rows, dtype=torch.bool))
@@ -48,15 +48,14 @@ def trace(learner: Learner, shape: tuple[int, int]) -> Cost:
         return tensor.detach()  # with its graph, thousands of steps of a recurrence would be freed one inside the other
 
     with _count_flops() as both, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        learned = learner(batch, Progress(0, 0.0, float(rows * window), rows))
-        learned.total.backward()
+        learner(batch, TrainingProgress(0, 0.0, float(rows * window), rows)).total.backward()
     with _count_flops() as forward, torch.no_grad():
         learner.model(tokens[:, :-1]).logits  # noqa: B018 (the property computes)
-    return Cost(forward.get_total_flops(), both.get_total_flops(), sum(kept.values()))
+    return StepCost(forward.get_total_flops(), both.get_total_flops(), sum(kept.values()))
 
 
 def _count_flops() -> FlopCounterMode:
-    """torch's counter, taught the fused attention and the LSTM of CPUs, which it leaves out. Attention counts as if it were not causal."""
+    """Return torch's counter with the fused attention and the LSTM of CPUs, which it leaves out. Attention counts as if not causal."""
 
     def forward(q: Shape, k: Shape, v: Shape, *_: Any, **__: Any) -> int:
         return sdpa_flop_count(q, k, v)  # type: ignore[no-any-return]

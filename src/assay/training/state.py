@@ -1,5 +1,7 @@
 """What changes while a model is trained, and what does not."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,29 +10,68 @@ from torch import Tensor, nn
 
 from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
-from assay.data.plan import Plan
+from assay.data.batches import Batches
 from assay.optim.base import Optimizer
-from assay.optim.schedule.base import Schedule
-from assay.training.average import Average
+from assay.optim.schedule import Schedule
 from assay.training.budget import Budget
-from assay.training.carry import Carry
-from assay.training.feeder import Feeder
+from assay.training.carried_state import CarriedState
+from assay.training.config import TrainConfig
 from assay.training.learner import Learner
-from assay.training.precision import Arithmetic, Precision
+from assay.training.precision import MixedPrecision, Precision
+from assay.training.prefetcher import Prefetcher
+
+Weights = dict[str, Tensor]
 
 
-class Best(NamedTuple):
-    """The checkpoint with the lowest validation figure so far."""
+class BestCheckpoint(NamedTuple):
+    """The checkpoint with the lowest validation score so far."""
 
     step: int
     bits_per_byte: float
 
 
+class WeightAverage:
+    """An exponential moving average of a model's weights (Polyak and Juditsky, 1992), which is scored beside the weights themselves.
+
+    a <- d a + (1 - d) w after every step, with d_t = min(d, (1 + t) / (10 + t)) after step t, so that the initial weights are soon
+    forgotten in a short run; the ramp is the one of TensorFlow's ExponentialMovingAverage. Buffers are copied as they are. Training does
+    not see the average.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay = model, decay
+        self.weights: Weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Add the weights after step t, counted from 0, to the average."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, tensor in self.model.state_dict().items():
+            if tensor.is_floating_point():
+                self.weights[name].lerp_(tensor, 1 - decay)
+            else:
+                self.weights[name].copy_(tensor)
+
+    @contextmanager
+    def use_average(self) -> Iterator[None]:
+        """Temporarily give the model the average for its weights."""
+        own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        try:
+            self.model.load_state_dict(self.weights)
+            yield
+        finally:
+            self.model.load_state_dict(own)
+
+    def load_state_dict(self, weights: Weights) -> None:
+        """Restore a saved average."""
+        self.weights = {name: tensor.to(self.weights[name].device) for name, tensor in weights.items()}
+
+
 @dataclass(slots=True)
 class TrainState:
-    """Where a run stands. Data order and random streams are functions of `step`, so these few values are all of it.
+    """All that changes from step to step: data order and random streams are functions of `step`, so these few values are enough.
 
-    What a model carries from row to row is saved by `Carry`, which all processes have to be asked for.
+    `CarriedState` is saved apart, since all processes have to gather it together.
     """
 
     learner: Learner
@@ -38,69 +79,69 @@ class TrainState:
     step: int = 0
     targets: float = 0.0  # scored in the loss so far
     steps: int | None = None  # the whole budget; None while a budget in minutes is still being measured
-    best: Best | None = None
-    carry: Carry = field(default_factory=Carry)
-    average: Average | None = None  # of the weights, where one is kept
-    arithmetic: Arithmetic = field(default_factory=lambda: Arithmetic("float32", torch.device("cpu")))
+    best: BestCheckpoint | None = None
+    carried_state: CarriedState = field(default_factory=CarriedState)
+    weight_average: WeightAverage | None = None  # where one is kept
+    mixed_precision: MixedPrecision = field(default_factory=lambda: MixedPrecision("float32", torch.device("cpu")))
 
     @property
     def finished(self) -> bool:
         """Whether the budget is used up."""
         return self.steps is not None and self.step >= self.steps
 
+    @property
+    def improved(self) -> bool:
+        """Whether the validation after the last step was the best so far."""
+        return self.best is not None and self.best.step == self.step
+
     def advance(self, targets: float) -> None:
-        """A step that scored so many targets is done."""
+        """Count a step that scored so many targets."""
         self.step += 1
         self.targets += targets
 
     def set_budget(self, steps: int | None) -> None:
-        """So many steps are all that will be made; None: that is not known yet."""
+        """Set the number of steps in all; None: not known yet."""
         self.steps = steps
 
-    def improve(self, bits_per_byte: float) -> None:
-        """The weights of now have the lowest validation figure so far."""
-        self.best = Best(self.step, bits_per_byte)
+    def set_best(self, bits_per_byte: float) -> None:
+        """Record that the weights of now have the lowest validation figure so far."""
+        self.best = BestCheckpoint(self.step, bits_per_byte)
 
-    def values(self) -> dict[str, Any]:
-        """The plain values and the optimiser, for a checkpoint; the weights are saved beside them."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the plain values and the optimiser's state, for a checkpoint; the weights are saved beside them."""
         best = None if self.best is None else tuple(self.best)
-        optimizer = self.optimizer.state_dict()
         progress = {"step": self.step, "targets": self.targets, "steps": self.steps, "best": best}
-        return {**progress, "optimizer": optimizer, "arithmetic": self.arithmetic.state_dict()}
+        return {**progress, "optimizer": self.optimizer.state_dict(), "arithmetic": self.mixed_precision.state_dict()}
 
-    def restore(self, values: dict[str, Any]) -> None:
-        """Go on from saved values."""
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Restore saved values."""
         self.step, self.targets, self.steps = values["step"], values["targets"], values["steps"]
-        self.best = None if values["best"] is None else Best(*values["best"])
+        self.best = None if values["best"] is None else BestCheckpoint(*values["best"])
         self.optimizer.load_state_dict(values["optimizer"])
-        self.arithmetic.load_state_dict(values.get("arithmetic", {}))
+        self.mixed_precision.load_state_dict(values.get("arithmetic", {}))
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class TrainSetup:
     """What stays the same while a model is trained."""
 
-    feeder: Feeder
+    config: TrainConfig
+    prefetcher: Prefetcher
     schedule: Schedule
     budget: Budget
-    wrapped: nn.Module  # the learner, compiled and distributed as asked
+    wrapped_learner: nn.Module  # the learner, compiled and distributed as configured
     device: torch.device
     parallel: Parallel
     precision: Precision
-    seed: int
-    accumulation: int
-    clip: float | None  # of the norm of the whole gradient
-    clip_value: float | None = None  # of each of its elements
-    noise_scale: bool = False  # whether it is measured
 
     @property
-    def plan(self) -> Plan:
+    def batches(self) -> Batches:
         """Which rows each step reads."""
-        return self.feeder.plan
+        return self.prefetcher.batches
 
 
 class StepResult(NamedTuple):
-    """What one step gave on this process: loss terms and statistics as sums, and gradient norms before clipping."""
+    """The results of one step on this process: loss terms and statistics as sums, and gradient norms before clipping."""
 
     terms: dict[str, Term]
     stats: dict[str, Mean]

@@ -1,1 +1,1 @@
-"""What studies and searches share: axes that vary, what stays equal, the metric, names and costs of variants."""
+"""The parts that studies and searches share: axes that vary, matching, the metric, names and costs of variants."""

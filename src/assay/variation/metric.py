@@ -5,7 +5,7 @@ Only bits per byte is compared over units of the text as well. A score keeps eac
 
 from typing import NamedTuple
 
-from assay.evaluation.stored import Stored
+from assay.evaluation.stored import StoredScore
 
 
 class Metric(NamedTuple):
@@ -16,12 +16,16 @@ class Metric(NamedTuple):
     higher_is_better: bool = False
     per_token: bool = False  # so that it cannot be compared between tokenizers
 
-    def of(self, score: Stored) -> float:
+    def value(self, score: StoredScore) -> float:
         """The figure of a score; not a number where the score has none, as a text without words has no perplexity per word."""
         if self.name == "bits_per_byte":
             return score.bits_per_byte
-        value = score.figures.get(self.name)
+        value = score.values.get(self.name)
         return float("nan") if value is None else float(value)
+
+    def loss_of(self, score: StoredScore) -> float:
+        """The figure of a score turned so that less is better."""
+        return self.loss(self.value(score))
 
     def loss(self, value: float) -> float:
         """The figure turned so that less is better."""

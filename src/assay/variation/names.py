@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+BASE = "base"  # the arm that all others differ from
 LONGEST = 60  # characters of an arm's name in the name of a directory
+UNCLEAR = ("size",)  # last parts of a key that say nothing without the part before
 
 
-def short_keys(keys: Iterable[str]) -> dict[str, str]:
+def shorten_keys(keys: Iterable[str]) -> dict[str, str]:
     """Keys without the parts of a config that hold them: `mixer`, `mixer.heads`, `lr`, `rest.lr`; as much as tells them apart."""
     paths = {key: key.removesuffix(".kind").split(".") for key in keys}
     return {key: _ending(path, [other for other in paths.values() if other is not path]) for key, path in paths.items()}
@@ -15,19 +17,20 @@ def short_keys(keys: Iterable[str]) -> dict[str, str]:
 
 def _ending(path: Sequence[str], others: Sequence[Sequence[str]]) -> str:
     holders = 2 if list(path[:2]) == ["model", "block"] and len(path) > 2 else min(1, len(path) - 1)
+    holders -= len(path) == holders + 1 and path[-1] in UNCLEAR
     for first in range(holders, 0, -1):
         if all(other[-len(path[first:]) :] != path[first:] for other in others) and not path[first].isdigit():
             return ".".join(path[first:])
     return ".".join(path)
 
 
-def spoken(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value in words: `local window=64`, `[local, full]`, `0.003`."""
     if isinstance(value, Mapping):
         kind = [str(value["kind"])] if "kind" in value else []
-        return " ".join([*kind, *(f"{key}={spoken(item)}" for key, item in value.items() if key != "kind")]) or "{}"
+        return " ".join([*kind, *(f"{key}={format_value(item)}" for key, item in value.items() if key != "kind")]) or "{}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(spoken, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from assay.errors import ConfigError
 RATE = "lr"
 
 
-def scaled_rates(tree: Tree, factor: float) -> Tree:
+def scale_learning_rates(tree: Tree, factor: float) -> Tree:
     """An experiment's tree with every learning rate multiplied by `factor`. Schedules are factors on these, and need nothing."""
     if factor == 1:
         return tree
@@ -18,7 +18,7 @@ def scaled_rates(tree: Tree, factor: float) -> Tree:
     return {**tree, "optimizer": scaled}
 
 
-def rates(tree: Tree) -> list[str]:
+def list_learning_rates(tree: Tree) -> list[str]:
     """The dotted keys of the learning rates in an experiment's tree."""
     return [key for key, _ in flatten(tree) if key.startswith("optimizer.") and key.rpartition(".")[2] == RATE]
 

@@ -1,28 +1,94 @@
-"""How a file says what is varied, and what every arm is given equally."""
+"""What study files and search files share: the base, what is varied around it, and what every run is given equally."""
 
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from assay.errors import ConfigError
+from pydantic import Field
 
-Matched = Literal["tokens", "text", "flops", "minutes", "parameters"]
+from assay.core.config import Config
+from assay.errors import ConfigError, suggest
+from assay.experiment.config import ExperimentConfig
+from assay.jobs.launch import LaunchConfig
+from assay.variation.metric import METRICS, Metric
+
+MatchedQuantity = Literal["tokens", "text", "flops", "minutes", "parameters"]
 Mode = Literal["one-factor", "grid", "pairs"]
-EVERY = "*"  # as an axis: every kind of the family
+ALL_KINDS = "*"  # as an axis: every kind of the family
 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What is varied around a base, as a file says it."""
+    """What is varied around a base."""
 
-    axes: Mapping[str, Any]  # lists of values by key, or EVERY
+    axes: Mapping[str, Any]  # lists of values by key, or ALL_KINDS
     variants: Mapping[str, Mapping[str, Any]]  # values by key, by the name of the arm
     mode: Mode
 
 
-def matched_amount(match: Iterable[Matched]) -> Matched | None:
-    """What is matched by the budget; None where nothing is. Raises ConfigError for two amounts."""
+class VariationConfig(Config):
+    """The settings that a study and a search have in common."""
+
+    base: str = Field(description="the recipe that every run differs from: its name, or a TOML file relative to this one")
+    scale: str | None = Field(None, description="the scale of that recipe (absent: the recipe whole)")
+    set: tuple[str, ...] = Field((), description="overrides that hold for every run, the base included")
+    seeds: tuple[int, ...] = Field((0,), description="of every arm or trial; equal seeds read the data in the same order")
+    match: tuple[MatchedQuantity, ...] = Field(
+        ("tokens",), description="what every run is given equally: one of tokens, text, flops, minutes; and parameters, by model.width"
+    )
+    budget: str | None = Field(None, description="of the base, such as 300steps (absent: the recipe's)")
+    metric: str = Field("bits_per_byte", description="the figure that is compared")
+    checkpoint: Literal["best", "last"] = Field("best", description="which weights of a run are scored")
+    launch: LaunchConfig = Field(LaunchConfig(), description="what a job asks of a cluster")
+
+    def model_post_init(self, context: object) -> None:
+        refuse_repeats("seeds", self.seeds)
+        if any(seed < 0 for seed in self.seeds):
+            raise ConfigError("seeds", "are numbers from 0 on")
+        find_matched_amount(self.match)
+        if self.metric not in METRICS:
+            raise ConfigError("metric", f"unknown figure '{self.metric}'; {suggest(self.metric, METRICS)}")
+
+    @property
+    def target_metric(self) -> Metric:
+        """The figure that is compared."""
+        return METRICS[self.metric]
+
+    def load_base(self) -> ExperimentConfig:
+        """Load what every run differs from, with the first seed. Raises ConfigError."""
+        budget = [f'train.budget="{self.budget}"'] if self.budget else []
+        return ExperimentConfig.load(self.base, [*self.set, f"train.seed={self.seeds[0]}", *budget], self.scale)
+
+    def resolve_base(self, folder: Path) -> Self:
+        """The same with the path of a base in a file made absolute; it is relative to `folder`."""
+        return self.replace(base=str((folder / self.base).resolve())) if self.base.endswith(".toml") else self
+
+
+def refuse_repeats(name: str, values: tuple[Any, ...]) -> None:
+    """Raise ConfigError for a list that is empty or names a value twice."""
+    if not values:
+        raise ConfigError(name, "is empty; name at least one")
+    if len(set(values)) < len(values):
+        raise ConfigError(name, "names a value twice; name each once")
+
+
+def find_matched_amount(match: Iterable[MatchedQuantity]) -> MatchedQuantity | None:
+    """Find what is matched by the budget; None where nothing is. Raises ConfigError for two amounts."""
     amounts = [name for name in match if name != "parameters"]
     if len(amounts) > 1:
         raise ConfigError("match", f"{' and '.join(amounts)} cannot both be equal; keep one of them")
     return amounts[0] if amounts else None
+
+
+@contextmanager
+def name_file_in_errors(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong in it. Raises ConfigError."""
+    try:
+        yield
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise ConfigError("", f"{path} is not valid TOML: {broken}") from None
+    except ConfigError as wrong:
+        raise ConfigError(f"{path}: {wrong.path}" if wrong.path else str(path), wrong.reason) from None

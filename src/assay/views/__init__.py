@@ -1,1 +1,1 @@
-"""What the terminal shows of runs, scores, studies and tools."""
+"""Show runs, scores, studies and the results of tools in the terminal."""

@@ -1,31 +1,167 @@
-"""A config and its values as a person writes them."""
+"""Show configs in the terminal: `assay show`, `assay diff` and `assay kinds`."""
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
+from rich.console import Console
+from rich.text import Text
+
+from assay.core.catalogue import KindInfo, SettingInfo
 from assay.core.config import Tree
+from assay.core.words import format_count
+from assay.terminal.console import print_sentences
+from assay.terminal.tables import make_pair_table, print_table
+from assay.tools.configs import ConfigDiff, KindList
+
+MIN_DESCRIPTION = 24  # columns that a description keeps beside its setting, else it goes below it
+LABELS = {
+    "parameters": "parameters, all",
+    "parameters_training_heads": "parameters, heads of training",
+    "flops_per_token_forward": "FLOPs a token, forward",
+    "flops_per_token_training": "FLOPs a token, forward and backward",
+}
 
 
-def config_lines(tree: Tree, indent: str = "") -> Iterator[tuple[str, str]]:
-    """A config, one line a table: its name, its kind, its settings; tables inside it follow, indented."""
+class ParameterRow(NamedTuple):
+    """A parameter, or the same one of several layers that follow each other: `blocks.0-3.mixer.output.weight`."""
+
+    name: str
+    role: str
+    shape: tuple[int, ...]
+    total: int  # parameters in all of them
+
+
+def print_description(out: Console, summary: Tree) -> None:
+    """Print the config, the parameters, and what they cost."""
+    out.print(make_pair_table(dict(format_config(summary["config"]))))
+    out.print()
+    rows = [(row.name, row.role, " x ".join(map(str, row.shape)), f"{row.total:,}") for row in group_layers(summary["parameters"])]
+    print_table(out, ("parameters", "role", "shape", "count"), rows, text_columns=2, optional_column=1)
+    out.print()
+    out.print(make_pair_table(describe_totals(summary)))
+
+
+def describe_totals(summary: Tree) -> dict[str, str]:
+    """Describe parameters, FLOPs and memory in sentences."""
+    total, heads, state, window = (summary[key] for key in ("parameters_total", "parameters_heads_of_training", "state_bytes", "window"))
+    roles = ", ".join(f"{role} {count:,}" for role, count in summary["parameters_by_role"].items())
+    parts = {name: f"{size / 2**20:,.1f} MiB" for name, size in summary["memory_bytes"].items()}
+    training = parts.pop("training")
+    active = f" ({summary['parameters_active']:,} active a token)" if summary["parameters_active"] < total else ""
+    return {
+        "parameters": f"{total:,}{active}: {roles}",
+        **({"heads of training": f"{heads:,}; in training {total + heads:,}"} if heads else {}),
+        "FLOPs a token": f"{summary['flops_per_token_forward']:,} forward, {summary['flops_per_token_training']:,} forward and backward",
+        "memory": f"about {training} in training: " + ", ".join(f"{name} {size}" for name, size in parts.items()),
+        "generation": f"about {(4 * total + state) / 2**20:,.1f} MiB: weights {4 * total / 2**20:,.1f} MiB, "
+        f"state {state / 2**20:,.2f} MiB a text of {window} tokens",
+        "at": f"vocabulary {summary['vocabulary']:,}, {format_count(summary['rows'], 'row')} of {window} tokens",
+    }
+
+
+def group_layers(parameters: Sequence[Tree]) -> list[ParameterRow]:
+    """Group the parameters in their order, those of identical layers in a row together."""
+    grouped: list[ParameterRow] = []
+    for prefix, listed in groupby(parameters, key=lambda parameter: _layer(parameter["name"])[0]):
+        layers = {index: list(members) for index, members in groupby(listed, key=lambda parameter: _layer(parameter["name"])[1])}
+        for signature, members in groupby(layers, key=lambda index: [_within_layer(parameter) for parameter in layers[index]]):
+            indices = list(members)
+            span = indices[0] if len(indices) == 1 else f"{indices[0]}-{indices[-1]}"
+            for one in signature:
+                name = f"{prefix}.{span}.{one.name}" if span else one.name
+                grouped.append(one._replace(name=name, total=one.total * len(indices)))
+    return grouped
+
+
+def _within_layer(parameter: Tree) -> ParameterRow:
+    """A parameter by its name inside its layer."""
+    return ParameterRow(_layer(parameter["name"])[2], parameter["role"], tuple(parameter["shape"]), parameter["count"])
+
+
+def _layer(name: str) -> tuple[str, str, str]:
+    """`blocks.3.feedforward.weight` -> blocks, 3, feedforward.weight; a name without a number is all in the last."""
+    match = re.fullmatch(r"(.*?)\.(\d+)\.(.*)", name)
+    return (match[1], match[2], match[3]) if match else ("", "", name)
+
+
+def print_diff(out: Console, diff: ConfigDiff) -> None:
+    """Print a row for each key and count that differs."""
+    if not diff.values:
+        print_sentences(out, f"{diff.left} and {diff.right} do not differ")
+        return
+    rows = [(_label(key), _cell(left), _cell(right)) for key, (left, right) in diff.values.items()]
+    print_table(out, ("", diff.left, diff.right), rows, text_columns=3)
+
+
+def _label(key: str) -> str:
+    """A key of the config as it is, a count in words."""
+    return LABELS.get(key) or key.replace("parameters_", "parameters, ")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else format_value(value)
+
+
+def print_kinds(out: Console, kinds: KindList) -> None:
+    """Print every family with the names of its kinds; of one family, what each says of itself."""
+    if kinds.family is None:
+        out.print(make_pair_table({name: ", ".join(members) for name, members in kinds.names.items()}))
+        out.print("\n`assay kinds FAMILY` shows the settings of a family's kinds.")
+    elif kinds.family in ("preset", "recipe"):
+        out.print(make_pair_table(kinds.catalogue.presets if kinds.family == "preset" else kinds.recipes))
+    else:
+        traits = {name: each.describe() for name, each in kinds.traits.items()}
+        out.print(_format_kinds(kinds.catalogue.families[kinds.family], traits, out.width), end="", soft_wrap=True)
+
+
+def _format_kinds(kinds: Mapping[str, KindInfo], traits: Mapping[str, str], width: int) -> Text:
+    """The kinds of a family with their settings, and in a last line the traits of those that have any."""
+    whole = Text()
+    for name, kind in kinds.items():
+        head, *more = textwrap.wrap(f"{name}  {kind.summary}", width)
+        whole.append(name, "bold").append("\n".join([head[len(name) :], *more, *_format_settings(kind.settings, width), ""]))
+        if name in traits:
+            whole.append("\n".join([*textwrap.wrap(f"  {traits[name]}", width, subsequent_indent="  "), ""]), "dim")
+    return whole
+
+
+def _format_settings(settings: Sequence[SettingInfo], width: int) -> Iterator[str]:
+    """Name, default and description in columns, or the last one below where it has no room."""
+    names, defaults = (max((len(setting[column]) for setting in settings), default=0) for column in (0, 1))
+    column = 2 + names + 2 + defaults + 2
+    indent = column if width - column >= MIN_DESCRIPTION else 4
+    for name, default, description in settings:
+        lines = textwrap.wrap(description, max(MIN_DESCRIPTION, width - indent)) or [""]
+        begin = f"  {name:<{names}}  {default:<{defaults}}  " if indent == column else f"  {name}  {default}"
+        below = lines[1:] if indent == column else lines
+        yield (begin + lines[0] if indent == column else begin).rstrip()
+        yield from (" " * indent + line for line in below)
+
+
+def format_config(tree: Tree, indent: str = "") -> Iterator[tuple[str, str]]:
+    """Format a config, one line a table: its name, its kind, its settings; tables inside it follow, indented."""
     for key, value in tree.items():
         if not isinstance(value, dict):
-            yield f"{indent}{key}", shown(value)
+            yield f"{indent}{key}", format_value(value)
             continue
         inner = {name: item for name, item in value.items() if isinstance(item, dict) and set(item) != {"kind"} and item}
-        plain = [f"{name}={shown(item)}" for name, item in value.items() if name not in inner and name != "kind"]
+        plain = [f"{name}={format_value(item)}" for name, item in value.items() if name not in inner and name != "kind"]
         yield f"{indent}{key}", " ".join([str(value["kind"]), *plain] if "kind" in value else plain)
-        yield from config_lines(inner, indent + "  ")
+        yield from format_config(inner, indent + "  ")
 
 
-def shown(value: Any) -> str:
-    """A value as it is written in an override; a table with nothing but its kind as that."""
+def format_value(value: Any) -> str:
+    """Format a value as it is written in an override; a table with nothing but its kind as that kind."""
     if isinstance(value, dict):
-        return str(value["kind"]) if set(value) == {"kind"} else "{" + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + "}"
+        return str(value["kind"]) if set(value) == {"kind"} else "{" + ", ".join(f"{k} = {format_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(shown, value)) + "]"
+        return "[" + ", ".join(map(format_value, value)) + "]"
     if isinstance(value, str) and re.fullmatch(r"[\w./:-]+", value):
         return value
     return json.dumps(value)

@@ -1,72 +1,74 @@
-"""What the terminal and a picture show of `assay data`."""
+"""Show a text in the terminal and its bytes in a picture: `assay data`."""
 
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from assay.data.leakage import RUN, Overlap
+from assay.data.leakage import NGRAM_WORDS, Leakage, Overlap
 from assay.data.split import PARTS
-from assay.reports import byte_picture
-from assay.terminal.console import WIDE
-from assay.terminal.tables import pairs, print_table
-from assay.tools.data import HeldOutOverlap, PartSizes, Section, TextFacts, TokenCounts, Yardsticks
-from assay.views.configs import shown
-from assay.views.run_summary import print_baselines
+from assay.reports import byte_histogram, plots
+from assay.terminal.console import UNLIMITED_WIDTH
+from assay.terminal.tables import make_pair_table, print_table
+from assay.tools.data import PartSizes, Section, TextFacts, TokenCounts
+from assay.trainer.baselines import Baselines
+from assay.views.configs import format_value
+from assay.views.run import print_baselines
 
 
 def print_section(out: Console, section: Section) -> None:
-    """One section, and an empty line."""
+    """Print one section, and an empty line."""
     match section:
         case TextFacts():
-            out.print(pairs(_facts(section)))
+            out.print(make_pair_table(_facts(section)))
         case PartSizes():
             _print_parts(out, section)
         case TokenCounts():
             _print_tokens(out, section)
-        case HeldOutOverlap():
-            _print_overlap(out, section)
-        case Yardsticks(baselines=baselines):
-            if not baselines.left_out:
-                out.print("yardsticks: what a model of the validation text should beat")
-            print_baselines(out, baselines, None)
+        case Leakage():
+            _print_leakage(out, section)
+        case Baselines():
+            if not section.skip_reason:
+                out.print("baselines: what a model of the validation text should beat")
+            print_baselines(out, section, None)
     out.print()
 
 
 def draw_bytes(out: Console, facts: TextFacts, path: Path | None) -> Path | None:
-    """Draw the bytes into a picture, and say where it is; one that was not asked for may fail."""
-    corpus, found = facts.corpus, facts.survey
+    """Draw the bytes into a picture, and print where it is; a picture without a given path may fail."""
+    corpus, survey = facts.corpus, facts.survey
+    title = f"{corpus.name}: {survey.bytes:,} bytes, {survey.distinct_bytes} of 256 values occur"
     place = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
-    missing = byte_picture.obstacle(place) if path is None else None
-    if missing is not None:
-        _say(out, f"no picture of the bytes: {missing}")
+    problem = plots.find_plot_problem(place) if path is None else None
+    if problem is not None:
+        _print_sentence(out, f"no picture of the bytes: {problem}")
         return None
     try:
-        byte_picture.draw(found.histogram, f"{corpus.name}: {found.bytes:,} bytes, {found.distinct_bytes} of 256 values occur", place)
+        byte_histogram.draw_byte_histogram(survey.histogram, title, place)
     except OSError as error:
         if path is not None:
             raise
-        _say(out, f"no picture of the bytes: {error}")
+        _print_sentence(out, f"no picture of the bytes: {error}")
         return None
-    _say(out, f"picture of the bytes: {place}")
+    _print_sentence(out, f"picture of the bytes: {place}")
     return place
 
 
 def _facts(section: TextFacts) -> dict[str, str]:
     """The text as a whole."""
-    corpus, found, groups = section.corpus, section.survey, section.corpus.groups
-    plain = "all of it ASCII" if found.characters == found.bytes and not sum(found.histogram[128:]) else "UTF-8"
-    if found.not_utf8:
-        plain = f"{found.not_utf8:,} bytes ({100 * found.not_utf8 / found.bytes:.2g} %) are not UTF-8"
+    corpus, survey, groups = section.corpus, section.survey, section.corpus.groups
+    encoding = "all of it ASCII" if survey.characters == survey.bytes and not sum(survey.histogram[128:]) else "UTF-8"
+    if survey.not_utf8:
+        encoding = f"{survey.not_utf8:,} bytes ({100 * survey.not_utf8 / survey.bytes:.2g} %) are not UTF-8"
+    lengths = f"{survey.mean_length:,.1f} bytes on average, median {survey.median_length:,.0f}, longest {survey.longest:,}"
     facts = {
         "text": f"{corpus.name} ({section.origin})",
         "licence": corpus.licence,
         "source": corpus.source,
         "sha256": corpus.sha256,
-        "bytes": f"{found.bytes:,}, of {found.distinct_bytes} values",
-        "characters": f"{found.characters:,}, {found.distinct_characters:,} different ones; {plain}",
-        "documents": f"{found.documents:,}; {found.mean_length:,.1f} bytes on average, median {found.median_length:,.0f}, "
-        f"longest {found.longest:,}",
+        "bytes": f"{survey.bytes:,}, of {survey.distinct_bytes} values",
+        "characters": f"{survey.characters:,}, {survey.distinct_characters:,} different ones; {encoding}",
+        "documents": f"{survey.documents:,}; {lengths}",
     }
     if groups:
         facts["groups"] = f"{len(groups):,}: " + (", ".join(groups) if len(groups) <= 4 else f"{groups[0]}, {groups[1]} ... {groups[-1]}")
@@ -76,16 +78,16 @@ def _facts(section: TextFacts) -> dict[str, str]:
 
 
 def _print_parts(out: Console, section: PartSizes) -> None:
-    """What is for training, validation and test."""
-    settings = ", ".join(f"{key} {shown(value)}" for key, value in section.split.items() if key != "kind" and value != "")
-    _say(out, f"split {section.split['kind']}: {settings}")
+    """Print the sizes of training, validation and test."""
+    settings = ", ".join(f"{key} {format_value(value)}" for key, value in section.split.items() if key != "kind" and value != "")
+    _print_sentence(out, f"split {section.split['kind']}: {settings}")
     parts, whole = section.parts, section.bytes
     rows = [(part, f"{size.documents:,}", f"{size.bytes:,}", f"{100 * size.bytes / whole:.1f} %") for part, size in parts.items()]
     print_table(out, ("", "documents", "bytes", "share"), rows)
 
 
 def _print_tokens(out: Console, section: TokenCounts) -> None:
-    """How many tokens each kind of tokenizer makes."""
+    """Print how many tokens each kind of tokenizer makes."""
     rows = [
         (t.kind, f"{t.vocabulary:,}", f"{t.total:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
         for t in section.kinds
@@ -94,27 +96,27 @@ def _print_tokens(out: Console, section: TokenCounts) -> None:
     print_table(out, ("", "vocabulary", "tokens", "bytes/token", "in validation"), rows)
 
 
-def _print_overlap(out: Console, section: HeldOutOverlap) -> None:
-    """What of validation and test is also training text, with a warning where that is much."""
-    found = section.leakage
+def _print_leakage(out: Console, leakage: Leakage) -> None:
+    """Print how much of validation and test is also training text, with a warning where that is much."""
     out.print("held-out text that is also training text:")
-    held_out = {"validation": found.validation, "test": found.test}
-    rows = [(part, *_overlap(overlap)) for part, overlap in held_out.items() if overlap.documents]
-    print_table(out, ("", "documents", "same words", f"runs of {RUN} words"), rows)
-    _say(out, f"within training: {found.repeated:,} documents repeat an earlier one, {found.repeated_alike:,} repeat its words")
-    for text in found.warnings():
-        _say(out, f"warning: {text}", "yellow")
+    parts = {"validation": leakage.validation, "test": leakage.test}
+    rows = [(name, *_overlap_cells(part)) for name, part in parts.items() if part.documents]
+    print_table(out, ("", "documents", "same words", f"runs of {NGRAM_WORDS} words"), rows)
+    exact, near = leakage.training_exact_duplicates, leakage.training_near_duplicates
+    _print_sentence(out, f"within training: {exact:,} documents repeat an earlier one, {near:,} repeat its words")
+    for text in leakage.warnings():
+        _print_sentence(out, f"warning: {text}", "yellow")
 
 
-def _overlap(part: Overlap) -> tuple[str, ...]:
-    """Shares, and what they are of."""
+def _overlap_cells(part: Overlap) -> tuple[str, ...]:
+    """Shares, and their totals."""
     return (
-        f"{100 * part.equal_share:.2f} %",
-        f"{100 * part.alike_share:.2f} %",
-        f"{100 * part.run_share:.2f} % of {part.runs:,}" if part.runs else "none so long",
+        f"{100 * part.exact_duplicate_share:.2f} %",
+        f"{100 * part.near_duplicate_share:.2f} %",
+        f"{100 * part.ngram_share:.2f} % of {part.ngrams:,}" if part.ngrams else "none so long",
     )
 
 
-def _say(out: Console, text: str, style: str = "") -> None:
-    """A sentence; where nobody's window limits it, in one line."""
-    out.print(Text(text, style=style), soft_wrap=out.width >= WIDE)
+def _print_sentence(out: Console, text: str, style: str = "") -> None:
+    """Print a sentence; where no window limits it, in one line."""
+    out.print(Text(text, style=style), soft_wrap=out.width >= UNLIMITED_WIDTH)

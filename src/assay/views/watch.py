@@ -1,35 +1,59 @@
-"""Watching runs and studies in the terminal: which view a name means, and drawing it once or again and again."""
+"""List runs in the terminal, and watch a run or a study: draw a view once or again and again. Imports no torch."""
 
+import textwrap
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from assay.errors import RunError, nearest
-from assay.runs.directory import CONFIG, all_runs, find
-from assay.tools.run_list import PLAN
-from assay.views.watch_run import RunView
+from assay.core.words import format_duration, format_steps
+from assay.errors import RunError, suggest
+from assay.runs.directory import CONFIG, PLAN, find_run, list_runs, list_study_folders
+from assay.terminal.charts import MAX_WIDTH, draw_chart, draw_progress_bar
+from assay.terminal.console import print_sentences, single_line
+from assay.terminal.tables import print_table
+from assay.tracking.monitor import RunMonitor, current_state
 from assay.views.watch_study import StudyView
 
-MANY = 1000  # lines where nobody's window limits them
+CHART_LINES, SAMPLE_LINES, METRICS_LINES = 16, 3, 4  # at most
+OVER = ("finished", "failed", "interrupted", "killed", "gone")  # states in which nothing is written
+UNLIMITED_HEIGHT = 1000  # lines where no window limits them
+
+
+def print_runs(out: Console, folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Print a line for each run and each study; where there is none, how to make one."""
+    if entries:
+        print_table(out, ("run", "state", "step", "bits/byte", "+-"), [_entry_cells(entry) for entry in entries], text_columns=2)
+    else:
+        print_sentences(out, f"no runs in {folder.resolve()}; train one with: assay train bible")
+
+
+def _entry_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    final = (entry.get("scores") or {}).get("best")
+    so_far = entry.get("best")
+    figure = f"{final['bits_per_byte']:.4f}" if final else f"{so_far['bits_per_byte']:.4f} so far" if so_far else "-"
+    error = f"{final['standard_error']:.4f}" if final else "-"
+    unit = " runs" if entry["state"] == "study" else ""
+    return entry["run"], entry["state"], f"{format_steps(entry.get('step', 0), entry.get('steps'))}{unit}", figure, error
 
 
 class View(Protocol):
     """Something that is watched."""
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read what is new."""
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether nothing more will come."""
 
     def lines(self, width: int, height: int, *, unicode: bool) -> list[str]:
-        """What is to be seen, in so much room."""
+        """Draw the most important lines, in so much room."""
 
 
 def find_view(reference: str | None, folder: Path) -> View:
@@ -40,30 +64,95 @@ def find_view(reference: str | None, folder: Path) -> View:
             return RunView(place.resolve())
         if (place / PLAN).is_file() or any(place.glob(f"*/{CONFIG}")):
             return StudyView(place.resolve())
-    studies = [path.parent.name for path in sorted(folder.glob(f"*/{PLAN}"), key=lambda path: path.stat().st_mtime_ns)]
+    studies = sorted(list_study_folders(folder), key=lambda path: (path / PLAN).stat().st_mtime_ns)
     if reference is None and studies:
-        return StudyView((folder / studies[-1]).resolve())
+        return StudyView(studies[-1].resolve())
     if reference is None or reference == "last" or not studies:
-        return RunView(find(reference or "last", folder).path)
-    raise RunError(f"no run or study '{reference}' in {folder}; {nearest(reference, [*studies, *(run.name for run in all_runs(folder))])}")
+        return RunView(find_run(reference or "last", folder).path)
+    names = [*(path.name for path in studies), *(run.name for run in list_runs(folder))]
+    raise RunError(f"no run or study '{reference}' in {folder}; {suggest(reference, names)}")
 
 
 def watch_view(out: Console, view: View, seconds: float, *, once: bool = False) -> None:
-    """Draw a view every so many seconds until it is over, or Ctrl-C; only `once` where asked, or where no terminal can be redrawn."""
-    view.look()
+    """Draw a view every so many seconds until it is finished, or Ctrl-C; with `once`, and where no terminal can be redrawn, only once."""
+    view.refresh()
     if once or not out.is_terminal or out.is_dumb_terminal:
-        out.print(_drawn(view, out, MANY), crop=False, soft_wrap=True)
+        out.print(_draw(view, out, UNLIMITED_HEIGHT), crop=False, soft_wrap=True)
         return
     with suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(_drawn(view, out, out.height - 1), refresh=True)
-            if view.over:
+            live.update(_draw(view, out, out.height - 1), refresh=True)
+            if view.finished:
                 break
             time.sleep(seconds)
-            view.look()
+            view.refresh()
 
 
-def _drawn(view: View, out: Console, height: int) -> Group:
+def _draw(view: View, out: Console, height: int) -> Group:
     unicode = out.encoding.lower().startswith("utf")
     lines = view.lines(out.width, max(1, height), unicode=unicode)
     return Group(*(Text(line, "" if index else "bold", no_wrap=True, overflow="crop") for index, line in enumerate(lines)))
+
+
+class RunView:
+    """One run: its state, its curves, a sample of its text, its last lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.monitor = RunMonitor(path)
+
+    def refresh(self) -> None:
+        """Read what is new."""
+        self.monitor.refresh()
+
+    @property
+    def state(self) -> str:
+        """The recorded state; `killed` where its process is gone, `gone` where its directory is."""
+        return current_state(self.monitor.status) if self.monitor.exists else "gone"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state in OVER
+
+    def lines(self, width: int, height: int, *, unicode: bool) -> list[str]:
+        """Draw as much as there is room for, the most important first."""
+        run, width = self.monitor, min(width, MAX_WIDTH)
+        head = self._head(width, unicode=unicode)
+        below = [*self._sample(width), *(f"  {format_metrics(line)}" for line in run.recent_lines[-METRICS_LINES:])]
+        room = height - len(head) - 2  # for the chart with its title
+        if room - len(below) < 6:
+            below = below[-max(0, room - 10) :] if room > 10 else []
+        losses = [(float(step), loss) for step, loss in run.losses]
+        validations = [(float(step), figures["nats_per_token"]) for step, figures in run.validations]
+        drawn = draw_chart(losses, validations, (width, min(CHART_LINES, room - len(below))), unicode=unicode)
+        marks = ("⠒ training", "● validation") if unicode else (". training", "o validation")
+        title = ["", f"nats/token   {'   '.join(marks)}"] if drawn else []
+        return [*head, *title, *drawn, *below][:height]
+
+    def _head(self, width: int, *, unicode: bool) -> list[str]:
+        run = self.monitor
+        share = 0.0 if not run.steps else run.step / run.steps
+        head = [f"{run.run.name}  {self.state}  step {format_steps(run.step, run.steps)}", draw_progress_bar(share, width, unicode=unicode)]
+        if self.state == "running":
+            head.append(f"left {format_duration(run.seconds_left)}   {run.timing.get('tokens_per_second', 0):,.0f} tokens/s")
+        if run.best is not None:
+            bits, error = run.best
+            scored = (run.status.get("scores") or {}).get("best")
+            head.append(f"{bits:.4f} +- {error:.4f} bits/byte, {'best checkpoint, whole split' if scored else 'best so far'}")
+        if self.state == "failed":
+            head.append(f"failed: {single_line(run.status.get('error'))}")
+        if self.state in ("interrupted", "killed"):
+            head.append(f"go on with: assay resume {run.run.path}")
+        return head
+
+    def _sample(self, width: int) -> list[str]:
+        text = self.monitor.read_last_sample()
+        return [] if not text else ["", *textwrap.wrap(f"  wrote: {single_line(text)}", width, subsequent_indent="  ")[:SAMPLE_LINES]]
+
+
+def format_metrics(line: dict[str, Any]) -> str:
+    """Format a line of metrics."""
+    if "validation" in line:
+        figures = line["validation"]
+        return f"step {line['step']}  validation {figures['bits_per_byte']:.4f} +- {figures['standard_error']:.4f} bits per byte"
+    return f"step {line.get('step')}  loss {line.get('loss', float('nan')):.4f} nats/token"

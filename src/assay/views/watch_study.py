@@ -1,4 +1,4 @@
-"""What `assay watch` shows of a study, an arm in each row, and of a plain folder, a run in each row."""
+"""Show a study being made, an arm in each row, or a plain folder of runs, a run in each row: `assay watch`."""
 
 import json
 import math
@@ -12,42 +12,40 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from assay.core.words import duration
-from assay.runs.directory import all_runs
-from assay.terminal.charts import progress, sparkline
-from assay.terminal.curves import WIDEST
-from assay.tools.run_list import PLAN
-from assay.tracking.follow import FINAL, Followed, state
-from assay.views.watch_run import in_a_line
+from assay.core.words import format_duration, format_steps
+from assay.runs.directory import PLAN, list_runs
+from assay.terminal.charts import MAX_WIDTH, draw_progress_bar, draw_sparkline
+from assay.terminal.console import single_line
+from assay.tracking.monitor import FINAL_STATES, RunMonitor, current_state
 
 ARMS = ("arm", "bits/byte", "+-", "done", "running", "failed", "step", "left", "validation")
 RUNS = ("run", "bits/byte", "+-", "state", "step", "left", "validation")
-SPARE = ("validation", "+-", "left", "step", "running", "failed", "done", "state")  # the first to go where a line is too narrow
-SPARK = 16  # columns
-NARROWEST = 8  # columns that a name keeps
+OPTIONAL = ("validation", "+-", "left", "step", "running", "failed", "done", "state")  # the first to go where a line is too narrow
+SPARKLINE = 16  # columns
+MIN_NAME = 8  # columns that a name keeps
 
 
 @dataclass
-class Row:
+class ArmRow:
     """The runs of one arm."""
 
     name: str
-    runs: list[Followed]
-    reported: list[Followed]  # those whose mean is its figure: of several learning rates the chosen one's
-    growing: int = 0  # runs that are not planned yet
-    alone: bool = False  # whether it is no arm, but a run
+    runs: list[RunMonitor]
+    reported: list[RunMonitor]  # those whose mean is its figure: of several learning rates the chosen one's
+    runs_to_come: int = 0  # runs that are not planned yet
+    is_single_run: bool = False  # whether it is no arm, but a run
 
     def states(self) -> Counter[str]:
-        """How many runs are in each state; `waiting` where there is nothing yet."""
-        return Counter(map(standing, self.runs))
+        """Count the runs in each state; `waiting` where there is nothing yet."""
+        return Counter(map(run_state, self.runs))
 
     @property
-    def done(self) -> bool:
+    def finished(self) -> bool:
         """Whether nothing is left to be made."""
-        return not self.growing and all(run.status["state"] in FINAL for run in self.runs)
+        return not self.runs_to_come and all(run.status["state"] in FINAL_STATES for run in self.runs)
 
     def figure(self) -> tuple[float, float] | None:
-        """Bits per byte and standard error: of the mean over finished seeds, or of one run; where none is finished, of the best so far."""
+        """Find bits per byte and standard error: of the mean over finished seeds, or of one run; else of the best so far."""
         finished = [run.best for run in self.reported if run.status["state"] == "finished" and run.best is not None]
         if len(finished) > 1:
             bits = [pair[0] for pair in finished]
@@ -55,26 +53,30 @@ class Row:
         return finished[0] if finished else min((run.best for run in self.reported if run.best is not None), default=None)
 
     def cells(self, *, unicode: bool) -> tuple[str, ...]:
-        """As `ARMS` names them; where a row is a run, as `RUNS` does."""
+        """Make the cells of the columns `ARMS`; where a row is a run, of `RUNS`."""
         states, figure = self.states(), self.figure()
-        running = max((run for run in self.runs if standing(run) == "running"), key=lambda run: run.step, default=None)
+        running = max((run for run in self.runs if run_state(run) == "running"), key=lambda run: run.step, default=None)
         curve = running or max(self.reported, key=lambda run: run.step, default=None)
         validations = [] if curve is None else [figures["bits_per_byte"] for _, figures in curve.validations]
-        arm = (f"{states['finished']}/{len(self.runs) + self.growing}", str(states["running"]), str(states["failed"] + states["killed"]))
+        counts = (
+            f"{states['finished']}/{len(self.runs) + self.runs_to_come}",
+            f"{states['running']}",
+            f"{states['failed'] + states['killed']}",
+        )
         return (
-            in_a_line(self.name),
-            "-" if figure is None else f"{figure[0]:.4f}{'' if self.done and states['finished'] else ' so far'}",
+            single_line(self.name),
+            "-" if figure is None else f"{figure[0]:.4f}{'' if self.finished and states['finished'] else ' so far'}",
             "-" if figure is None else f"{figure[1]:.4f}",
-            *((standing(self.runs[0]),) if self.alone else arm),
-            "-" if running is None else f"{running.step}/{running.steps or '?'}",
-            "-" if running is None else duration(running.left),
-            sparkline(validations, SPARK, unicode=unicode),
+            *((run_state(self.runs[0]),) if self.is_single_run else counts),
+            "-" if running is None else format_steps(running.step, running.steps),
+            "-" if running is None else format_duration(running.seconds_left),
+            draw_sparkline(validations, SPARKLINE, unicode=unicode),
         )
 
 
-def standing(run: Followed) -> str:
-    """A run's state; `waiting` where there is no such run yet."""
-    return state(run.status) if run.there else "waiting"
+def run_state(run: RunMonitor) -> str:
+    """Read a run's state; `waiting` where there is no such run yet."""
+    return current_state(run.status) if run.exists else "waiting"
 
 
 class StudyView:
@@ -82,114 +84,119 @@ class StudyView:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.followed: dict[str, Followed] = {}
+        self.monitors: dict[str, RunMonitor] = {}
         self.plan: Mapping[str, Any] = {}
-        self.rows: list[Row] = []
+        self.rows: list[ArmRow] = []
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read what is new."""
         self.plan = _read_plan(self.folder / PLAN) or self.plan
-        names = [job["run"] for job in self.plan["jobs"]] if self.plan else [run.name for run in all_runs(self.folder)]
-        self.followed = {name: self.followed.get(name) or Followed(self.folder / name) for name in names}
-        for run in self.followed.values():
-            run.look()
-        self.rows = self._arms() if self.plan else [Row(name, [run], [run], alone=True) for name, run in self.followed.items()]
+        names = [job["run"] for job in self.plan["jobs"]] if self.plan else [run.name for run in list_runs(self.folder)]
+        self.monitors = {name: self.monitors.get(name) or RunMonitor(self.folder / name) for name in names}
+        for run in self.monitors.values():
+            run.refresh()
+        self.rows = self._arms() if self.plan else [ArmRow(name, [run], [run], is_single_run=True) for name, run in self.monitors.items()]
 
-    def _arms(self) -> list[Row]:
-        """The arms of the plan."""
+    def _arms(self) -> list[ArmRow]:
+        """Make a row for each arm of the plan."""
         jobs, chosen = self.plan["jobs"], self.plan.get("chosen", {})
         rows = []
         for arm in self.plan["arms"]:
             name = arm["name"]
             own = [job for job in jobs if job["arm"] == name]
-            runs = [self.followed[job["run"]] for job in own]
-            growing = 0 if len(self.plan["lr_factors"]) < 2 or name in chosen else len({*self.plan["seeds"]} - {job["seed"] for job in own})
+            runs = [self.monitors[job["run"]] for job in own]
+            to_come = 0 if len(self.plan["lr_factors"]) < 2 or name in chosen else len({*self.plan["seeds"]} - {job["seed"] for job in own})
             factor = chosen.get(name) if name in chosen else _best_factor(zip((job["lr_factor"] for job in own), runs, strict=True))
             reported = [run for job, run in zip(own, runs, strict=True) if factor in (None, job["lr_factor"])]
-            rows.append(Row(name, runs, reported, growing))
+            rows.append(ArmRow(name, runs, reported, to_come))
         return rows
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether nothing is left to be made; for a plain folder, whether nothing runs in it."""
         if self.plan:
-            return all(row.done for row in self.rows)
-        return not any(standing(run) in ("running", "created", "queued") for run in self.followed.values())
+            return all(row.finished for row in self.rows)
+        return not any(run_state(run) in ("running", "created", "queued") for run in self.monitors.values())
 
     def lines(self, width: int, height: int, *, unicode: bool) -> list[str]:
-        """As much as there is room for, the most important first."""
+        """Draw as much as there is room for, the most important first."""
         ordered = sorted(self.rows, key=lambda row: (row.figure() or (math.inf, 0.0))[0])
-        head = self._head(min(width, WIDEST), unicode=unicode)
+        head = self._head(min(width, MAX_WIDTH), unicode=unicode)
         failed = [line for text in self._failures() for line in textwrap.wrap(text, width, subsequent_indent="  ")][: max(1, height // 3)]
         room = max(1, height - len(head) - 1 - len(failed))
         cells = [row.cells(unicode=unicode) for row in ordered]
-        table = columns(ARMS if self.plan else RUNS, cells if len(cells) <= room else cells[: max(1, room - 1)], width)
+        table = fit_columns(ARMS if self.plan else RUNS, cells if len(cells) <= room else cells[: max(1, room - 1)], width)
         more = [] if len(cells) <= room else [f"and {len(cells) - max(1, room - 1)} more"]
         return [*head, *table, *more, *failed][:height]
 
     def _head(self, width: int, *, unicode: bool) -> list[str]:
-        states = Counter(map(standing, self.followed.values()))
-        total = len(self.followed) + sum(row.growing for row in self.rows)
+        states = Counter(map(run_state, self.monitors.values()))
+        total = len(self.monitors) + sum(row.runs_to_come for row in self.rows)
         counted = [f"{states['finished']} of {total} runs finished", *(f"{n} {s}" for s, n in sorted(states.items()) if s != "finished")]
-        made = sum(_share(run) for run in self.followed.values())
-        head = [f"{self.folder.name}  {', '.join(counted)}", progress(made / max(1, total), width, unicode=unicode)]
-        if not self.over:
-            head.append(f"left about {duration(self._left(total))}" if states["running"] else "nobody works on it now")
+        made = sum(_finished_share(run) for run in self.monitors.values())
+        head = [f"{self.folder.name}  {', '.join(counted)}", draw_progress_bar(made / max(1, total), width, unicode=unicode)]
+        if not self.finished:
+            head.append(f"left about {format_duration(self._left(total))}" if states["running"] else "no process works on it now")
         question = self.plan.get("question")
-        return [*head, *([in_a_line(question)] if question else []), ""]
+        return [*head, *([single_line(question)] if question else []), ""]
 
     def _left(self, total: int) -> float | None:
-        """Seconds until all is made, with as many runs at once as there are now; runs to come take as long as those seen so far."""
-        runs = self.followed.values()
-        running = [run for run in runs if standing(run) == "running"]
-        left = [run.left for run in running if run.left is not None]
-        whole = [run.seconds for run in runs if run.status["state"] == "finished" and run.seconds is not None]
-        whole = whole or [run.seconds + run.left for run in running if run.seconds is not None and run.left is not None]
-        to_come = total - sum(run.status["state"] in FINAL for run in runs) - len(running)
+        """Estimate the seconds until all is made, with as many runs at once as now; runs to come take as long as the others."""
+        runs = self.monitors.values()
+        running = [run for run in runs if run_state(run) == "running"]
+        left = [run.seconds_left for run in running if run.seconds_left is not None]
+        whole = [run.elapsed_seconds for run in runs if run.status["state"] == "finished" and run.elapsed_seconds is not None]
+        whole = whole or [
+            run.elapsed_seconds + run.seconds_left for run in running if run.elapsed_seconds is not None and run.seconds_left is not None
+        ]
+        to_come = total - sum(run.status["state"] in FINAL_STATES for run in runs) - len(running)
         if len(left) < len(running) or (to_come and not whole):
             return None
         return (sum(left) + (to_come * statistics.fmean(whole) if to_come else 0.0)) / len(running)
 
     def _failures(self) -> list[str]:
         """Which runs failed, and why."""
-        found = [(name, standing(run), run) for name, run in self.followed.items()]
-        lines = [f"{how} {name}: {in_a_line(run.status.get('error'))}" for name, how, run in found if how == "failed"]
-        return [*lines, *(f"killed {name}, at step {run.step}" for name, how, run in found if how == "killed")]
+        failed = [(name, run) for name, run in self.monitors.items() if run_state(run) == "failed"]
+        killed = [(name, run) for name, run in self.monitors.items() if run_state(run) == "killed"]
+        return [
+            *(f"failed {name}: {single_line(run.status.get('error'))}" for name, run in failed),
+            *(f"killed {name}, at step {run.step}" for name, run in killed),
+        ]
 
 
-def columns(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
-    """A table in lines no wider than `width`: columns go, those in `SPARE` in their order, and then the end of a name."""
+def fit_columns(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
+    """Fit a table into lines of `width`: columns go, those in `OPTIONAL` in their order, and then the end of a name."""
     table = [tuple(head), *map(tuple, rows)]
     shown = list(range(len(head)))
     widths = [max(cell_len(row[index]) for row in table) for index in shown]
-    for spare in (name for name in SPARE if name in head):
+    for column_name in (name for name in OPTIONAL if name in head):
         if sum(widths[index] + 2 for index in shown) - 2 <= width:
             break
-        shown.remove(head.index(spare))
+        shown.remove(head.index(column_name))
     others = sum(widths[index] + 2 for index in shown[1:])
-    widths[0] = min(widths[0], max(NARROWEST, width - others))
-    return ["  ".join(_fitted(row[index], widths[index], left=index in (0, len(head) - 1)) for index in shown).rstrip() for row in table]
+    widths[0] = min(widths[0], max(MIN_NAME, width - others))
+    return ["  ".join(_pad(row[index], widths[index], left=index in (0, len(head) - 1)) for index in shown).rstrip() for row in table]
 
 
-def _fitted(cell: str, width: int, *, left: bool) -> str:
+def _pad(cell: str, width: int, *, left: bool) -> str:
     return set_cell_size(cell, width) if left else " " * (width - cell_len(cell)) + cell
 
 
-def _share(run: Followed) -> float:
-    """How much of a run is made; all of one that failed, as nothing more will come."""
-    if not run.there:
+def _finished_share(run: RunMonitor) -> float:
+    """The share of a run that is made; all of one that failed, as nothing more will come."""
+    if not run.exists:
         return 0.0
-    return 1.0 if run.status["state"] in FINAL else run.step / run.steps if run.steps else 0.0
+    return 1.0 if run.status["state"] in FINAL_STATES else run.step / run.steps if run.steps else 0.0
 
 
-def _best_factor(runs: Iterable[tuple[float, Followed]]) -> float | None:
+def _best_factor(runs: Iterable[tuple[float, RunMonitor]]) -> float | None:
     """The factor on the learning rates with the best figure so far."""
-    found = [(run.best[0], factor) for factor, run in runs if run.best is not None]
-    return min(found)[1] if found else None
+    figures = [(run.best[0], factor) for factor, run in runs if run.best is not None]
+    return min(figures)[1] if figures else None
 
 
 def _read_plan(path: Path) -> Mapping[str, Any] | None:
-    """A study's plan, as plain values; None where there is none, or a part of it."""
+    """Read a study's plan as plain values; None where there is none, or only a part of it."""
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

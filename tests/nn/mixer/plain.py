@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 from assay.nn.linear import Linear, NormalVectors
-from assay.nn.mixer.base import Mixer, MixerConfig, Where
-from assay.nn.mixer.full import Full, FullConfig
-from assay.nn.position.base import Position
+from assay.nn.mixer.base import LayerInputs, Mixer, MixerConfig
+from assay.nn.mixer.full import FullAttention, FullConfig
+from assay.nn.position.base import PositionalEncoding
 
 WIDTH, T = 32, 11
 X = torch.randn(2, T, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def where(begin: int = 0, length: int = T, **changes: Any) -> Where:
+def where(begin: int = 0, length: int = T, **changes: Any) -> LayerInputs:
     """`length` positions from `begin` on, without positional encoding unless given."""
-    known = {"encoding": Position(), "document": None, **changes}
-    return Where(begin, torch.arange(begin, begin + length).unsqueeze(0), **known)
+    known = {"positional_encoding": PositionalEncoding(), "document": None, **changes}
+    return LayerInputs(begin, torch.arange(begin, begin + length).unsqueeze(0), **known)
 
 
 def drawn(mixer: Mixer, seed: int = 1) -> Any:
@@ -38,10 +38,10 @@ def built(config: MixerConfig, layer: int = 0) -> Any:
     return drawn(config.build(WIDTH, layer))
 
 
-def full(**settings: Any) -> Full:
+def full(**settings: Any) -> FullAttention:
     """Full attention of four heads unless told otherwise."""
     mixer = built(FullConfig.make({"heads": 4, **settings}))
-    assert isinstance(mixer, Full)
+    assert isinstance(mixer, FullAttention)
     return mixer
 
 

@@ -7,11 +7,11 @@ from torch.utils._pytree import tree_map
 
 from assay.core.config import FAMILIES
 from assay.errors import ConfigError
-from assay.nn.mixer.base import Mixer, Where
+from assay.nn.mixer.base import LayerInputs, Mixer
 from assay.nn.mixer.compressive import CompressiveConfig
-from assay.nn.mixer.compressor import Compressor, most_used
+from assay.nn.mixer.compressor import Compressor, select_most_used
 from assay.nn.mixer.xl import XlConfig
-from assay.nn.position.base import Position, Sizes
+from assay.nn.position.base import ModelSizes, PositionalEncoding
 from support.kinds import case_of
 from support.properties import learning, numerics, sequence, states
 
@@ -23,18 +23,18 @@ POSITIONS = ("none", "rope", "alibi", "relative")
 SHAPES = [(4, 4, 4, 2), (4, 8, 3, 2), (2, 2, 5, 2), (6, 6, 2, 3), (4, 4, 1, 4), (3, 6, 7, 1)]
 
 
-def encoding(kind: str) -> Position:
-    position = FAMILIES["position"].make(kind).build(Sizes(WIDTH, 1, (WIDTH // HEADS,), (HEADS,))).double().eval()  # type: ignore[attr-defined]
+def encoding(kind: str) -> PositionalEncoding:
+    position = FAMILIES["position"].make(kind).build(ModelSizes(WIDTH, 1, (WIDTH // HEADS,), (HEADS,))).double().eval()  # type: ignore[attr-defined]
     for index, parameter in enumerate(position.parameters()):
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(index))
-    assert isinstance(position, Position)
+    assert isinstance(position, PositionalEncoding)
     return position
 
 
-def where(begin: int, length: int, position: Position | None = None) -> Where:
-    position = position or Position()
+def where(begin: int, length: int, position: PositionalEncoding | None = None) -> LayerInputs:
+    position = position or PositionalEncoding()
     at = torch.arange(begin, begin + length).unsqueeze(0)
-    return Where(begin, at, None, position, position.angles(at) if "rotate" in position.enters else None)
+    return LayerInputs(begin, at, None, position, position.rotation(at) if "rotation" in position.methods else None)
 
 
 def built(shape: tuple[int, int, int, int], function: str, **settings: Any) -> Any:
@@ -43,7 +43,7 @@ def built(shape: tuple[int, int, int, int], function: str, **settings: Any) -> A
     return CompressiveConfig.make({**names, "function": function, "heads": HEADS, **settings}).build(WIDTH).double().eval()
 
 
-def in_pieces(mixer: Mixer, x: Tensor, pieces: list[int], position: Position | None = None) -> Tensor:
+def in_pieces(mixer: Mixer, x: Tensor, pieces: list[int], position: PositionalEncoding | None = None) -> Tensor:
     """The outputs for pieces whose states are carried with their graphs."""
     state, begin, outputs = mixer.init_state(len(x), x), 0, []
     for length in pieces:
@@ -144,7 +144,9 @@ def test_rate_one_is_transformer_xl_with_both_memories(kind: str, function: str,
     for mine, theirs in zip(gradients(mixer, outputs, x), gradients(xl, expected, x), strict=True):
         torch.testing.assert_close(mine, theirs)
     assert (mixer.reach or xl.reach) == xl.reach
-    assert function == "most_used" or [mixer.last_reader(p) for p in range(9)] == [xl.last_reader(p) for p in range(9)]
+    assert function == "most_used" or [mixer.last_dependent_position(p) for p in range(9)] == [
+        xl.last_dependent_position(p) for p in range(9)
+    ]
 
 
 @pytest.mark.parametrize("function", ["convolution", "dilated_convolution"])
@@ -191,8 +193,8 @@ def test_compressors_with_weights_report_a_loss_and_others_a_statistic(function:
     mixer = built((4, 4, 4, 2), function)
     extras, silent = mixer(X, None, where(0, T))[2], mixer(X[:, :7], None, where(0, 7))[2]
     learned = "convolution" in function
-    assert dict(mixer.reports) == ({"reconstruction": 1.0} if learned else {})
-    assert list(extras.losses) == list(mixer.reports)
+    assert dict(mixer.aux_loss_weights) == ({"reconstruction": 1.0} if learned else {})
+    assert list(extras.losses) == list(mixer.aux_loss_weights)
     assert list(extras.stats) == ([] if learned else ["reconstruction"])
     nothing = (silent.losses or silent.stats)["reconstruction"]
     assert (nothing.total.item(), nothing.count.item()) == (0, 0), "no segment has left memory"
@@ -200,7 +202,7 @@ def test_compressors_with_weights_report_a_loss_and_others_a_statistic(function:
 
 def test_most_used_keeps_the_rows_that_got_most_attention_in_their_order() -> None:
     x, usage = torch.arange(8.0).view(2, 4, 1), torch.tensor([[0.1, 0.4, 0.2, 0.3], [9.0, 1.0, 0.0, 8.0]])
-    slots = most_used(x, torch.tensor([[4, 5, 6, 7]]), usage, 2)
+    slots = select_most_used(x, torch.tensor([[4, 5, 6, 7]]), usage, 2)
     assert slots.x.squeeze(-1).tolist() == [[1, 3], [4, 7]]
     assert slots.position.tolist() == [[5, 7], [4, 7]]
 
@@ -227,9 +229,9 @@ def test_a_row_that_is_looked_at_is_kept_whole_by_most_used_alone(function: str)
 def test_every_row_enters_one_slot_that_stands_where_the_last_of_them_does(function: str, groups: list[list[int]]) -> None:
     compressor = Compressor(function, segment=6, rate=3)  # type: ignore[arg-type]
     rows = torch.arange(12).view(1, 12, 1)
-    assert compressor.grouped(rows)[0, :, :, 0].tolist() == groups
+    assert compressor.group_rows(rows)[0, :, :, 0].tolist() == groups
     assert compressor(rows.float(), rows[..., 0] + 100).position.tolist() == [[group[-1] + 100 for group in groups]]
-    assert [compressor.slot_of(place) for place in range(6)] == [next(j for j in range(2) if p in groups[j]) for p in range(6)]
+    assert [compressor.slot_index(place) for place in range(6)] == [next(j for j in range(2) if p in groups[j]) for p in range(6)]
 
 
 def test_what_is_kept_does_not_grow() -> None:

@@ -4,17 +4,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from assay.nn.linear import parameters_by_role
-from assay.nn.mixer.base import Mixer, Where
+from assay.nn.mixer.base import LayerInputs, Mixer
 from assay.nn.mixer.convolution import ConvolutionConfig
-from assay.nn.position.base import Position
+from assay.nn.position.base import PositionalEncoding
 
 WIDTH, T = 8, 11
 X = torch.randn(2, T, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 NUMBER = torch.tensor([[0] * 5 + [1] * 2 + [2] * 4, [0] + [1] * 10])
 
 
-def where(begin: int, length: int, document: Tensor | None = None) -> Where:
-    return Where(begin, torch.arange(begin, begin + length).unsqueeze(0), document, Position())
+def where(begin: int, length: int, document: Tensor | None = None) -> LayerInputs:
+    return LayerInputs(begin, torch.arange(begin, begin + length).unsqueeze(0), document, PositionalEncoding())
 
 
 def built(kernel: int, noise: float = 1.0) -> Mixer:

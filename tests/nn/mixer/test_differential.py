@@ -6,21 +6,21 @@ from torch import Tensor
 
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
-from assay.nn.mixer.attend import attend
-from assay.nn.mixer.differential import Differential, DifferentialConfig
+from assay.nn.mixer.differential import DifferentialAttention, DifferentialConfig
+from assay.nn.mixer.softmax_attention import attend
 from nn.mixer.plain import WIDTH, T, X, built, where
 
 H, K = 4, 4
 SEEN = torch.ones(T, T).tril().bool()
 
 
-def mixer_of(layer: int = 0, **settings: object) -> Differential:
+def mixer_of(layer: int = 0, **settings: object) -> DifferentialAttention:
     mixer = built(DifferentialConfig.make({"heads": H, **settings}), layer)
-    assert isinstance(mixer, Differential)
+    assert isinstance(mixer, DifferentialAttention)
     return mixer
 
 
-def heads_of(mixer: Differential) -> tuple[Tensor, ...]:
+def heads_of(mixer: DifferentialAttention) -> tuple[Tensor, ...]:
     """q1, q2, k1, k2 [B, H, T, K] and v [B, H, T, 2K]."""
     q, k, v = mixer.project(X).split(WIDTH, dim=-1)
     q1, q2, k1, k2 = (part.unflatten(-1, (H, K)).transpose(1, 2) for half in (q, k) for part in half.chunk(2, dim=-1))
@@ -71,7 +71,7 @@ def test_lambda_begins_larger_in_higher_layers(layer: int, expected: float) -> N
 
 def test_every_layer_of_a_model_has_its_own_start() -> None:
     model = DecoderConfig.make({"width": WIDTH, "depth": 3, "block": {"mixer": {"kind": "differential"}}}).build(11, torch.Generator())
-    starts = [module.lambda_init for module in model.modules() if isinstance(module, Differential)]
+    starts = [module.lambda_init for module in model.modules() if isinstance(module, DifferentialAttention)]
     assert starts == pytest.approx([0.8 - 0.6 * math.exp(-0.3 * layer) for layer in range(3)])
 
 

@@ -4,14 +4,14 @@ from torch import Tensor
 
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
-from assay.nn.mixer.attend import attend
-from assay.nn.mixer.latent import Latent, LatentConfig, LatentState, Sizes
+from assay.nn.mixer.latent import LatentAttention, LatentConfig, LatentSizes, LatentState
+from assay.nn.mixer.softmax_attention import attend
 from nn.mixer.plain import WIDTH, T, X, built, full, in_pieces, where
 
 
-def mixer_of(**settings: object) -> Latent:
+def mixer_of(**settings: object) -> LatentAttention:
     mixer = built(LatentConfig.make({"heads": 4, **settings}))
-    assert isinstance(mixer, Latent)
+    assert isinstance(mixer, LatentAttention)
     return mixer
 
 
@@ -19,7 +19,7 @@ def test_the_absorbed_form_equals_the_expanded_one(monkeypatch: pytest.MonkeyPat
     mixer = mixer_of(latent=12, rotary_size=4, value_size=6)
     outputs = []
     for absorbing in (False, True):
-        monkeypatch.setattr(Sizes, "absorbing_pays", lambda *_, absorbing=absorbing: absorbing)
+        monkeypatch.setattr(LatentSizes, "absorbing_is_cheaper", lambda *_, absorbing=absorbing: absorbing)
         outputs.append(in_pieces(mixer, [3, 1, 5, 1, 1])[0])
     torch.testing.assert_close(*outputs, rtol=0, atol=1e-12)
     torch.testing.assert_close(outputs[0], mixer(X, None, where())[0], rtol=0, atol=1e-12)
@@ -27,9 +27,9 @@ def test_the_absorbed_form_equals_the_expanded_one(monkeypatch: pytest.MonkeyPat
 
 def test_one_token_after_a_long_past_is_absorbed_and_a_whole_text_is_not() -> None:
     sizes = LatentConfig(heads=8).sizes(256)
-    assert sizes == Sizes(heads=8, latent=64, head=32, rotary=16, value=32)
-    assert sizes.absorbing_pays(1, 1000)
-    assert not sizes.absorbing_pays(1000, 1000)
+    assert sizes == LatentSizes(heads=8, latent=64, head=32, rotary=16, value=32)
+    assert sizes.absorbing_is_cheaper(1, 1000)
+    assert not sizes.absorbing_is_cheaper(1000, 1000)
 
 
 def test_what_is_kept_is_the_latent_and_one_key() -> None:

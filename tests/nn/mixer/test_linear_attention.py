@@ -5,19 +5,19 @@ from torch.nn import functional as F
 
 from assay.errors import ConfigError
 from assay.nn.mixer import linear_attention
-from assay.nn.mixer.base import Mixer, Where
-from assay.nn.mixer.linear_attention import LinearAttentionConfig, positive
-from assay.nn.position.base import Position
-from assay.nn.position.rope import Rope, rotate
+from assay.nn.mixer.base import LayerInputs, Mixer
+from assay.nn.mixer.linear_attention import LinearAttentionConfig, feature_map
+from assay.nn.position.base import PositionalEncoding, rotate
+from assay.nn.position.relative import Rope
 
 WIDTH, HEADS, K, T = 32, 4, 8, 23
 X = torch.randn(2, T, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 NUMBER = torch.tensor([[0] * 7 + [1] * 2 + [2] * 14, [0] + [1] * 9 + [2] * 13])
 
 
-def where(begin: int, length: int, document: Tensor | None = None, rotary: bool = False) -> Where:
+def where(begin: int, length: int, document: Tensor | None = None, rotary: bool = False) -> LayerInputs:
     position = torch.arange(begin, begin + length).unsqueeze(0)
-    return Where(begin, position, document, Position(), Rope((K,), 1.0, 100.0).angles(position) if rotary else None)
+    return LayerInputs(begin, position, document, PositionalEncoding(), Rope((K,), 1.0, 100.0).rotation(position) if rotary else None)
 
 
 def built() -> Mixer:
@@ -74,9 +74,9 @@ def test_the_state_is_of_one_size_and_loses_nothing(pieces: list[int], document:
 
 def test_the_feature_map_is_elu_plus_one_and_stays_positive() -> None:
     x = torch.tensor([-3.0, -1e-3, 0.0, 1e-3, 5.0], dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close(positive(x), F.elu(x) + 1)
-    torch.testing.assert_close(*(torch.autograd.grad(f(x).sum(), x)[0] for f in (positive, F.elu)))
-    assert float(positive(torch.tensor(-60.0))) > 0
+    torch.testing.assert_close(feature_map(x), F.elu(x) + 1)
+    torch.testing.assert_close(*(torch.autograd.grad(f(x).sum(), x)[0] for f in (feature_map, F.elu)))
+    assert float(feature_map(torch.tensor(-60.0))) > 0
     assert float(F.elu(torch.tensor(-60.0)) + 1) == 0, "torch's own rounds it off"
 
 

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from assay.errors import ConfigError
-from assay.nn.mixer.base import Mixer, Where
+from assay.nn.mixer.base import LayerInputs, Mixer
 from assay.nn.mixer.full import FullConfig
-from assay.nn.mixer.sparse import SparseConfig, patterns
-from assay.nn.position.base import Position
+from assay.nn.mixer.sparse import SparseConfig
+from assay.nn.position.base import PositionalEncoding
 from support.kinds import Case, case_of, position
 from support.properties import sequence, states
 
@@ -20,12 +20,12 @@ NUMBER = torch.tensor([[0] * 9 + [1] * 3 + [2] * 11, [0] + [1] * 13 + [2] * 9]) 
 START = torch.tensor([[0] * 9 + [9] * 3 + [12] * 11, [0] + [1] * 13 + [14] * 9])
 
 
-def where(begin: int, length: int) -> Where:
-    return Where(begin, torch.arange(begin, begin + length).unsqueeze(0), None, Position())
+def where(begin: int, length: int) -> LayerInputs:
+    return LayerInputs(begin, torch.arange(begin, begin + length).unsqueeze(0), None, PositionalEncoding())
 
 
-def within_documents() -> Where:
-    return Where(0, torch.arange(T) - START, NUMBER, Position())
+def within_documents() -> LayerInputs:
+    return LayerInputs(0, torch.arange(T) - START, NUMBER, PositionalEncoding())
 
 
 def built(layer: int = 0, **settings: Any) -> Mixer:
@@ -144,8 +144,8 @@ def test_the_layout_in_blocks_of_scores_is_the_fixed_pattern_with_the_translated
     tokens = layout.repeat_interleave(blocksize, 1).repeat_interleave(blocksize, 2).tril()
     config = SparseConfig(pattern="fixed", heads=HEADS, stride=attention, summary=vertsize * blocksize, stripes=verts)
     time = torch.arange(length)
-    for heads, pattern in patterns(config, layer=0):
-        sees = pattern.sees(time.unsqueeze(1), time.unsqueeze(0))
+    for heads, pattern in config.head_patterns(layer=0):
+        sees = pattern.visibility_mask(time.unsqueeze(1), time.unsqueeze(0))
         for head in range(HEADS)[heads]:
             assert torch.equal(sees, tokens[head])
 
@@ -153,8 +153,8 @@ def test_the_layout_in_blocks_of_scores_is_the_fixed_pattern_with_the_translated
 def density(length: int, **settings: Any) -> int:
     """Pairs that the first head sees."""
     time = torch.arange(length)
-    _, pattern = patterns(SparseConfig.make({"heads": HEADS, **settings}), layer=0)[0]
-    return int(pattern.sees(time.unsqueeze(1), time.unsqueeze(0)).sum())
+    _, pattern = SparseConfig.make({"heads": HEADS, **settings}).head_patterns(layer=0)[0]
+    return int(pattern.visibility_mask(time.unsqueeze(1), time.unsqueeze(0)).sum())
 
 
 def test_the_number_of_pairs_is_that_of_the_formulas() -> None:
@@ -196,7 +196,7 @@ def test_the_last_reader_is_exact(layer: int, settings: dict[str, Any]) -> None:
     mixer, sees = built(layer, **settings), mask_of(layer, settings)[0].any(0)
     for j in range(8):
         last = max([j, *sees[:, j].nonzero().flatten().tolist()])  # a position that nobody sees is read by its own query
-        expected = mixer.last_reader(j)
+        expected = mixer.last_dependent_position(j)
         assert last == expected if expected is not None else last > T - 7
 
 

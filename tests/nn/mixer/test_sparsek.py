@@ -4,11 +4,11 @@ from torch import Tensor
 
 from assay.errors import ConfigError
 from assay.nn.mixer import sparsek as module
-from assay.nn.mixer.base import Where
+from assay.nn.mixer.base import LayerInputs
 from assay.nn.mixer.full import FullConfig
-from assay.nn.mixer.sparsek import Sparsek, SparsekConfig
-from assay.nn.mixer.topk import best_of_prefixes, better, sparsek
-from assay.nn.position.base import Position
+from assay.nn.mixer.sparsek import SparsekAttention, SparsekConfig
+from assay.nn.mixer.topk import best_of_prefixes, count_better, sparsek
+from assay.nn.position.base import PositionalEncoding
 
 WIDTH, T, HEADS = 32, 23, 4
 
@@ -22,17 +22,17 @@ NUMBER = torch.tensor([[0] * 9 + [1] * 3 + [2] * 11, [0] + [1] * 13 + [2] * 9]) 
 START = torch.tensor([[0] * 9 + [9] * 3 + [12] * 11, [0] + [1] * 13 + [14] * 9])
 
 
-def where(begin: int, length: int, documents: bool = False) -> Where:
+def where(begin: int, length: int, documents: bool = False) -> LayerInputs:
     part = slice(begin, begin + length)
     if documents:
-        return Where(begin, (torch.arange(T) - START)[:, part], NUMBER[:, part], Position())
-    return Where(begin, torch.arange(begin, begin + length).unsqueeze(0), None, Position())
+        return LayerInputs(begin, (torch.arange(T) - START)[:, part], NUMBER[:, part], PositionalEncoding())
+    return LayerInputs(begin, torch.arange(begin, begin + length).unsqueeze(0), None, PositionalEncoding())
 
 
-def built(spread: float = 1.0, **settings: object) -> Sparsek:
+def built(spread: float = 1.0, **settings: object) -> SparsekAttention:
     """`spread` is about the standard deviation of the scores."""
     mixer = SparsekConfig.make({"heads": HEADS, **settings}).build(WIDTH).double().eval()
-    assert isinstance(mixer, Sparsek)
+    assert isinstance(mixer, SparsekAttention)
     with torch.no_grad():
         mixer.score.weight.copy_(drawn(*mixer.score.weight.shape, seed=1) * spread / WIDTH**0.5)
     return mixer
@@ -115,8 +115,8 @@ def test_each_contest_has_its_own_participants() -> None:
 
 def test_the_later_of_equal_scores_is_better() -> None:
     z, present = torch.tensor([1.0, 2.0, 1.0, 2.0]), torch.tensor([[True] * 4, [True, True, True, False]])
-    assert better(z, present)[0].tolist() == [3, 1, 2, 0]
-    assert better(z, present)[1, :3].tolist() == [2, 0, 1]
+    assert count_better(z, present)[0].tolist() == [3, 1, 2, 0]
+    assert count_better(z, present)[1, :3].tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize(("blocks", "size", "places"), [(1, 1, 3), (7, 2, 3), (8, 5, 3), (3, 4, 9)])
@@ -134,7 +134,7 @@ def test_the_best_of_every_prefix_are_those_of_sorting_it(blocks: int, size: int
 
 
 @torch.no_grad()
-def reference(mixer: Sparsek, documents: bool = False) -> tuple[Tensor, Tensor]:
+def reference(mixer: SparsekAttention, documents: bool = False) -> tuple[Tensor, Tensor]:
     """Everything anew for each query, from the definition: outputs [B, T, D], and who is seen [B, H, T, T]."""
     place = where(0, T, documents)
     q, k, v = mixer.split(X, place)
@@ -175,7 +175,7 @@ def test_blocks_give_what_selecting_anew_for_each_query_gives(
     mixer = built(**settings)
     expected = reference(mixer, documents)[0]
     for size in (1, 4, 7, 64):
-        monkeypatch.setattr(module, "BLOCK", size)
+        monkeypatch.setattr(module, "MAX_BLOCK_SIZE", size)
         torch.testing.assert_close(mixer(X, None, where(0, T, documents))[0], expected, rtol=0, atol=1e-7)
 
 
@@ -195,7 +195,7 @@ def test_the_state_is_constant_and_equal_to_recomputation_at_every_step(document
 
 
 def test_uneven_pieces_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "MAX_BLOCK_SIZE", 4)
     for documents in (False, True):
         mixer = built(window=3, selected=2, pool=5)
         state, begin, outputs = mixer.init_state(2, X), 0, []
@@ -252,7 +252,7 @@ def test_straight_through_takes_the_selected_whole_and_has_the_gradient_of_the_o
 
 def test_scores_stay_exact_under_autocast() -> None:
     mixer = SparsekConfig(heads=HEADS, window=3, selected=2).build(WIDTH)
-    assert isinstance(mixer, Sparsek)
+    assert isinstance(mixer, SparsekAttention)
     x = X.float()
     outside = mixer._score(x, where(0, T))
     with torch.autocast("cpu", torch.bfloat16):

@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from assay.core.config import FAMILIES
-from assay.nn.mixer.base import Mixer, Where
+from assay.nn.mixer.base import LayerInputs, Mixer
 from assay.nn.mixer.full import FullConfig
 from assay.nn.mixer.xl import XlConfig
-from assay.nn.position.base import Position, Sizes
+from assay.nn.position.base import ModelSizes, PositionalEncoding
 
 WIDTH, HEADS, T = 32, 4, 23
 X = torch.randn(2, T, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -17,18 +17,18 @@ POSITIONS = ("none", "rope", "alibi", "relative")
 SHAPES = [(4, 4, False), (4, 6, False), (5, 2, False), (3, 9, False), (8, 1, False), (4, 6, True), (5, 3, True), (3, 7, True)]
 
 
-def encoding(kind: str) -> Position:
-    position = FAMILIES["position"].make(kind).build(Sizes(WIDTH, 1, (WIDTH // HEADS,), (HEADS,))).double().eval()  # type: ignore[attr-defined]
+def encoding(kind: str) -> PositionalEncoding:
+    position = FAMILIES["position"].make(kind).build(ModelSizes(WIDTH, 1, (WIDTH // HEADS,), (HEADS,))).double().eval()  # type: ignore[attr-defined]
     for index, parameter in enumerate(position.parameters()):
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(index))
-    assert isinstance(position, Position)
+    assert isinstance(position, PositionalEncoding)
     return position
 
 
-def where(begin: int, length: int, position: Position | None = None) -> Where:
-    position = position or Position()
+def where(begin: int, length: int, position: PositionalEncoding | None = None) -> LayerInputs:
+    position = position or PositionalEncoding()
     at = torch.arange(begin, begin + length).unsqueeze(0)
-    return Where(begin, at, None, position, position.angles(at) if "rotate" in position.enters else None)
+    return LayerInputs(begin, at, None, position, position.rotation(at) if "rotation" in position.methods else None)
 
 
 def built(segment: int, memory: int, **settings: Any) -> Mixer:
@@ -36,7 +36,7 @@ def built(segment: int, memory: int, **settings: Any) -> Mixer:
     return XlConfig.make({"segment": segment, "memory": memory, "heads": HEADS, **settings}).build(WIDTH).double().eval()
 
 
-def in_pieces(mixer: Mixer, x: Tensor, pieces: list[int], position: Position | None = None) -> Tensor:
+def in_pieces(mixer: Mixer, x: Tensor, pieces: list[int], position: PositionalEncoding | None = None) -> Tensor:
     """The outputs for pieces whose states are carried with their graphs."""
     state, begin, outputs = mixer.init_state(len(x), x), 0, []
     for length in pieces:

@@ -9,11 +9,11 @@ from torch import Tensor
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
 from assay.nn.linear import parameters_by_role
-from assay.nn.mixer.attend import attend, causal_mask
-from assay.nn.mixer.base import Where
+from assay.nn.mixer.base import LayerInputs
 from assay.nn.mixer.full import FullConfig
-from assay.nn.position.base import Position, Sizes
-from assay.nn.position.relative import Relative, RelativeConfig, looked_up, shifted
+from assay.nn.mixer.softmax_attention import attend, causal_mask
+from assay.nn.position.base import ModelSizes, PositionalEncoding
+from assay.nn.position.relative import AlibiConfig, RelativeConfig, RelativePosition, gather_by_distance, relative_shift
 
 D, H, K = 12, 2, 6
 
@@ -22,9 +22,9 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def built(depth: int = 2, **settings: Any) -> Relative:
-    position = RelativeConfig(**settings).build(Sizes(D, depth, (K,), (H,))).double().eval()
-    assert isinstance(position, Relative)
+def built(depth: int = 2, **settings: Any) -> RelativePosition:
+    position = RelativeConfig(**settings).build(ModelSizes(D, depth, (K,), (H,))).double().eval()
+    assert isinstance(position, RelativePosition)
     with torch.no_grad():
         for index, parameter in enumerate(position.parameters()):
             parameter.copy_(noise(*parameter.shape, seed=index + 1))
@@ -59,7 +59,7 @@ def test_distances_above_the_clamp_count_as_it_and_evaluation_may_have_its_own()
 @pytest.mark.parametrize(("queries", "keys", "count"), [(4, 4, 4), (3, 7, 7), (1, 5, 5), (5, 9, 6), (6, 6, 2), (4, 3, 3), (3, 7, 8)])
 def test_the_shift_puts_each_distance_under_its_key(queries: int, keys: int, count: int) -> None:
     by_distance = noise(2, H, queries, count)
-    moved = shifted(by_distance, keys)
+    moved = relative_shift(by_distance, keys)
     assert moved.shape == (2, H, queries, keys)
     for i, j in itertools.product(range(queries), range(keys)):
         distance = i + keys - queries - j
@@ -70,21 +70,21 @@ def test_the_shift_puts_each_distance_under_its_key(queries: int, keys: int, cou
 def test_looking_distances_up_is_the_shift_where_keys_are_consecutive() -> None:
     by_distance = noise(3, H, 4, 9)
     visible = causal_mask(4, 9, None, None, by_distance.device)
-    found = looked_up(by_distance, span(105, 109), span(100, 109))
-    assert torch.equal(found[..., visible], shifted(by_distance, 9)[..., visible])
+    found = gather_by_distance(by_distance, span(105, 109), span(100, 109))
+    assert torch.equal(found[..., visible], relative_shift(by_distance, 9)[..., visible])
 
 
 def test_distances_are_looked_up_for_any_positions_and_rows_that_share_them() -> None:
     by_distance = noise(4, H, 2, 12)
     query, key = torch.tensor([[10, 11], [4, 5]]), torch.tensor([[0, 3, 9, 10, 11], [1, 2, 3, 4, 5]])
-    found = looked_up(by_distance, query, key)
+    found = gather_by_distance(by_distance, query, key)
     for b, i, j in itertools.product(range(4), range(2), range(5)):
         distance = int(query[b % 2, i] - key[b % 2, j])
         if distance >= 0:
             assert torch.equal(found[b, :, i, j], by_distance[b, :, i, 11 - distance])
 
 
-def logits(position: Relative, q: Tensor, k: Tensor, query: list[int], key: list[int], layer: int) -> Tensor:
+def logits(position: RelativePosition, q: Tensor, k: Tensor, query: list[int], key: list[int], layer: int) -> Tensor:
     """The paper's equation, entry by entry."""
     found = torch.zeros(len(q), H, len(query), len(key), dtype=torch.float64)
     for (i, at), (j, seen) in itertools.product(enumerate(query), enumerate(key)):
@@ -139,7 +139,7 @@ def test_where_the_text_stands_changes_nothing() -> None:
 def test_without_u_v_and_waves_attention_has_no_positions() -> None:
     position, x = built(depth=1), noise(2, 9, D)
     mixer = FullConfig(heads=H).build(D).double().eval()
-    relative, none = (Where(0, span(0, 9), None, encoding) for encoding in (position, Position()))
+    relative, none = (LayerInputs(0, span(0, 9), None, encoding) for encoding in (position, PositionalEncoding()))
     assert not torch.allclose(mixer(x, None, relative)[0], mixer(x, None, none)[0])
     for parameter in position.parameters():
         torch.nn.init.zeros_(parameter)
@@ -173,13 +173,13 @@ def test_u_and_v_are_vectors_and_the_maps_matrices_to_an_optimiser() -> None:
 @pytest.mark.parametrize(
     ("sizes", "said"),
     [
-        (Sizes(D, 2), "no mixer of this model has any"),
-        (Sizes(13, 2, (K,), (H,)), "make it even"),
-        (Sizes(D, 2, (4, 8), (H,)), "heads of one size, and the layers have 4, 8"),
-        (Sizes(D, 2, (K,), (2, 4)), "heads of one number, and the layers have 2, 4"),
+        (ModelSizes(D, 2), "no mixer of this model has any"),
+        (ModelSizes(13, 2, (K,), (H,)), "make it even"),
+        (ModelSizes(D, 2, (4, 8), (H,)), "heads of one size, and the layers have 4, 8"),
+        (ModelSizes(D, 2, (K,), (2, 4)), "heads of one number, and the layers have 2, 4"),
     ],
 )
-def test_a_model_that_cannot_have_them_is_refused(sizes: Sizes, said: str) -> None:
+def test_a_model_that_cannot_have_them_is_refused(sizes: ModelSizes, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         RelativeConfig().build(sizes)
 
@@ -188,3 +188,33 @@ def test_a_layer_without_queries_is_refused() -> None:
     config = DecoderConfig.make({"width": 16, "depth": 2, "position": "relative", "pattern": [{}, "lstm"]})
     with pytest.raises(ConfigError, match="enters by relative"):
         config.build(9, torch.Generator())
+
+
+def alibi(heads: int, query: list[int], key: list[int], exponent: float = 8.0) -> torch.Tensor:
+    position = AlibiConfig(exponent=exponent).build(ModelSizes(16, 1))
+    return position.bias(torch.tensor([query]), torch.tensor([key]), heads)[0]
+
+
+def test_the_slopes_of_eight_heads_are_those_of_the_paper() -> None:
+    found = -alibi(8, [1], [0])[:, 0, 0]
+    assert found.tolist() == pytest.approx([2.0**-h for h in range(1, 9)])
+
+
+@pytest.mark.parametrize("heads", [1, 3, 4, 16])
+def test_the_last_slope_is_the_same_for_any_number_of_heads(heads: int) -> None:
+    slopes = -alibi(heads, [1], [0], exponent=6.0)[:, 0, 0]
+    assert slopes.tolist() == pytest.approx([2.0 ** (-6.0 * h / heads) for h in range(1, heads + 1)])
+
+
+def test_the_penalty_is_the_distance_times_the_slope_wherever_the_text_stands() -> None:
+    near, far = alibi(2, [4, 5], [3, 4, 5]), alibi(2, [104, 105], [103, 104, 105])
+    assert torch.equal(near, far)
+    assert near[1].tolist() == [[-(2.0**-8), 0.0, 2.0**-8], [-2 * 2.0**-8, -(2.0**-8), 0.0]]
+
+
+def test_without_content_attention_falls_geometrically_with_the_distance() -> None:
+    q = torch.zeros(1, 1, 6, 4, dtype=torch.float64)
+    v = torch.eye(6, dtype=torch.float64)[None, None]
+    weights = attend(q, q, v, None, alibi(1, list(range(6)), list(range(6)), exponent=1.0)[None], 0.0)[0, 0]
+    assert (weights[5, 1:] / weights[5, :-1]).tolist() == pytest.approx([2.718281828459045**0.5] * 5)
+    assert weights[2, 3:].tolist() == [0.0, 0.0, 0.0]

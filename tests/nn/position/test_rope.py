@@ -3,8 +3,8 @@ import torch
 
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
-from assay.nn.position.base import Sizes
-from assay.nn.position.rope import Rope, RopeConfig, rotate
+from assay.nn.position.base import ModelSizes, rotate
+from assay.nn.position.relative import Rope, RopeConfig
 
 K = 8
 GENERATOR = torch.Generator().manual_seed(0)
@@ -12,7 +12,7 @@ Q, KEY = (torch.randn(1, 1, 1, K, dtype=torch.float64, generator=GENERATOR) for 
 
 
 def product(i: int, j: int, rope: Rope) -> float:
-    q, k = (rotate(x, rope.angles(torch.tensor([[t]]))) for x, t in ((Q, i), (KEY, j)))
+    q, k = (rotate(x, rope.rotation(torch.tensor([[t]]))) for x, t in ((Q, i), (KEY, j)))
     return float((q * k).sum())
 
 
@@ -27,15 +27,15 @@ def test_a_product_depends_on_the_distance_alone(fraction: float) -> None:
 
 def test_rotation_keeps_lengths_and_the_start() -> None:
     rope = Rope((K,), 1.0, 10_000.0)
-    turned = rotate(Q, rope.angles(torch.tensor([[7]])))
+    turned = rotate(Q, rope.rotation(torch.tensor([[7]])))
     assert float(turned.norm()) == pytest.approx(float(Q.norm()), abs=1e-12)
     assert not torch.allclose(turned, Q)
-    torch.testing.assert_close(rotate(Q, rope.angles(torch.tensor([[0]]))), Q)
+    torch.testing.assert_close(rotate(Q, rope.rotation(torch.tensor([[0]]))), Q)
 
 
 def test_pairs_are_halves_apart_and_turn_by_their_frequency() -> None:
-    rotation = Rope((K,), 1.0, 100.0).angles(torch.tensor([[3]]))
-    cosine, sine = rotation.of_size[K]
+    rotation = Rope((K,), 1.0, 100.0).rotation(torch.tensor([[3]]))
+    cosine, sine = rotation.by_head_size[K]
     for m in range(K // 2):
         angle = torch.tensor(3 * 100.0 ** (-2 * m / K), dtype=torch.float64)
         torch.testing.assert_close(cosine[0, 0, 0, m], angle.cos())
@@ -47,13 +47,13 @@ def test_pairs_are_halves_apart_and_turn_by_their_frequency() -> None:
 
 
 def test_features_beyond_the_fraction_stay() -> None:
-    turned = rotate(Q, Rope((K,), 0.5, 100.0).angles(torch.tensor([[9]])))
+    turned = rotate(Q, Rope((K,), 0.5, 100.0).rotation(torch.tensor([[9]])))
     assert torch.equal(turned[..., 4:], Q[..., 4:])
     assert not torch.allclose(turned[..., :4], Q[..., :4])
 
 
 def test_a_far_position_is_exact() -> None:
-    cosine, _ = Rope((K,), 1.0, 10_000.0).angles(torch.tensor([[2**24 + 1]])).of_size[K]
+    cosine, _ = Rope((K,), 1.0, 10_000.0).rotation(torch.tensor([[2**24 + 1]])).by_head_size[K]
     assert float(cosine[0, 0, 0, 0]) == pytest.approx(float(torch.tensor(2.0**24 + 1, dtype=torch.float64).cos()))
 
 
@@ -64,14 +64,15 @@ def test_an_odd_number_of_rotated_features_is_refused(heads: int, fraction: floa
 
 
 def test_the_settings_reach_the_module() -> None:
-    assert RopeConfig(base=50.0, fraction=0.5).build(Sizes(32, 1, (8,))).extra_repr() == "rotated=4, base=50"
+    rope = RopeConfig(base=50.0, fraction=0.5).build(ModelSizes(32, 1, (8,)))
+    assert (rope.rotated, rope.base) == ({8: 4}, 50.0)
 
 
 def test_heads_of_several_sizes_turn_each_at_their_own_frequencies() -> None:
-    both, alone = Rope((K, 4), 1.0, 100.0).angles(torch.tensor([[3]])), Rope((4,), 1.0, 100.0).angles(torch.tensor([[3]]))
+    both, alone = Rope((K, 4), 1.0, 100.0).rotation(torch.tensor([[3]])), Rope((4,), 1.0, 100.0).rotation(torch.tensor([[3]]))
     small = Q[..., :4]
     torch.testing.assert_close(rotate(small, both), rotate(small, alone))
-    torch.testing.assert_close(rotate(Q, both), rotate(Q, Rope((K,), 1.0, 100.0).angles(torch.tensor([[3]]))))
+    torch.testing.assert_close(rotate(Q, both), rotate(Q, Rope((K,), 1.0, 100.0).rotation(torch.tensor([[3]]))))
 
 
 def test_layers_with_heads_of_several_sizes_may_share_rotary_positions() -> None:

@@ -9,7 +9,7 @@ import pytest
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.studies.analysis.outcome import read_study
-from assay.studies.plan import Plan
+from assay.studies.plan import StudyPlan
 from support.made_study import arm, change, deep, fast, laid_plan, made, write_run, write_score
 
 RATES = {"base": 2.0, "depth=2": 1.9, "depth=3": 2.0, "lr=0.01": 2.1}
@@ -31,9 +31,9 @@ def test_every_arm_has_its_figures_mean_and_deviation_over_seeds(tmp_path: Path)
     assert two.figures == pytest.approx(expected)
     assert two.mean == pytest.approx(np.mean(expected))
     assert two.deviation == pytest.approx(np.std(expected, ddof=1))
-    assert found.complete
+    assert all(run.finished for run in found.all_runs)
     assert found.split == "validation"
-    assert found.earlier == ()
+    assert found.earlier_runs == ()
 
 
 def test_curves_have_tokens_and_seconds_of_training_beside_each_figure(tmp_path: Path) -> None:
@@ -42,11 +42,11 @@ def test_curves_have_tokens_and_seconds_of_training_beside_each_figure(tmp_path:
     assert [point.tokens for point in curve.validation] == [10_000, 30_000, 50_000]
     assert [point.seconds for point in curve.validation] == [3.0, 7.0, 11.0]  # steps and warm-up, not the 9 s of validation
     assert curve.training[-1].value == 2.5
-    assert curve.falling == pytest.approx(curve.validation[1].value - curve.validation[2].value)
+    assert curve.final_drop == pytest.approx(curve.validation[1].value - curve.validation[2].value)
 
 
 def test_what_an_arm_took_is_measured_in_tokens_text_flops_and_seconds(tmp_path: Path) -> None:
-    spent = read_study(made(tmp_path, ARMS[:1], rate)).base.spent
+    spent = read_study(made(tmp_path, ARMS[:1], rate)).base.resource_use
     assert (spent.tokens, spent.bytes, spent.flops) == (50_000, 100_000, 50_000 * 60_000)
     assert (spent.seconds, spent.tokens_per_second, spent.peak_bytes) == (11.0, 5e3, None)
 
@@ -59,8 +59,8 @@ def test_every_arm_is_compared_with_the_base_and_paired_by_seed_in_one_architect
     assert found["depth=2"].verdict.startswith("resolved: depth=2 better by 0.10")
     assert (found["depth=2"].paired, found["lr=0.01"].paired) == (False, True)
     assert not found["depth=3"].resolved
-    assert found["depth=3"].needed is not None
-    assert f"about {found['depth=3'].needed:,} seeds of each would be needed (there are 3)" in found["depth=3"].verdict
+    assert found["depth=3"].seeds_needed is not None
+    assert f"about {found['depth=3'].seeds_needed:,} seeds of each would be needed (there are 3)" in found["depth=3"].verdict
     interval = found["depth=2"].interval
     assert interval is not None
     assert interval.low < found["depth=2"].difference < interval.high < 0
@@ -72,23 +72,22 @@ def test_the_learning_rate_that_is_best_on_validation_is_chosen_and_the_others_s
 
     found = read_study(made(tmp_path, ARMS[:2], tilted, lr_factors=[0.5, 1.0, 2.0], tuning_seeds=[0]))
     two = found.arm("depth=2")
-    assert (found.base.factor, two.factor) == (1.0, 2.0)
+    assert (found.base.lr_factor, two.lr_factor) == (1.0, 2.0)
     assert two.seeds == (0, 1, 2)
     assert two.figures == pytest.approx([tilted("depth=2", seed, 2.0) for seed in (0, 1, 2)])
-    assert len(two.jobs) == 5  # three factors on seed 0, then two more seeds of the best
+    assert len(two.all_runs) == 5  # three factors on seed 0, then two more seeds of the best
 
 
 def test_the_test_split_is_reported_once_every_finished_run_is_scored_on_it(tmp_path: Path) -> None:
     folder = made(tmp_path, ARMS[:2], rate, report_on="test")
     found = read_study(folder)
     assert found.split == "test"
-    assert all(score.protocol["split"] == "test" for one in found.arms for score in one.stored)
+    assert all(score.protocol["split"] == "test" for one in found.arms for score in one.scores)
     for file in (folder / found.arms[1].runs[0].job.run / "scores").glob("test-*"):
         file.unlink()
     found = read_study(folder)
     assert found.split == "validation"
-    assert all(score.protocol["split"] == "validation" for one in found.arms for score in one.stored)
-    assert not found.complete
+    assert all(score.protocol["split"] == "validation" for one in found.arms for score in one.scores)
 
 
 def test_a_study_of_which_runs_are_missing_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -100,7 +99,6 @@ def test_a_study_of_which_runs_are_missing_is_read_as_far_as_it_goes(tmp_path: P
     assert found.arm("depth=2").seeds == (0, 2)
     assert [run.state for run in found.arm("depth=2").runs] == ["finished", "waiting", "finished"]
     assert {one.arm for one in found.comparisons} == {"depth=2", "depth=3"}
-    assert not found.complete
 
 
 def test_a_study_of_which_nothing_is_finished_says_so(tmp_path: Path) -> None:
@@ -141,8 +139,8 @@ def test_arms_on_another_text_are_left_out_with_the_reason(tmp_path: Path) -> No
 def test_runs_of_an_earlier_form_are_counted_and_not_read(tmp_path: Path) -> None:
     folder = made(tmp_path, ARMS[:2], rate)
     old = laid_plan([arm(), fast(0.5)])
-    write_run(folder, old, old.of_arm("lr=0.5")[0], 1.0)
-    assert read_study(folder).earlier == (old.of_arm("lr=0.5")[0].run,)
+    write_run(folder, old, old.jobs_of_arm("lr=0.5")[0], 1.0)
+    assert read_study(folder).earlier_runs == (old.jobs_of_arm("lr=0.5")[0].run,)
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("bits_per_character", 1), ("perplexity_per_word", 1), ("top1_accuracy", -1)])
@@ -151,7 +149,7 @@ def test_other_figures_are_compared_over_seeds_alone_and_below_0_is_better_in_al
     (two,) = found.comparisons
     assert two.difference < 0
     assert two.resolved
-    assert two.text is None
+    assert two.text_interval is None
     assert sign * (found.arm("depth=2").mean or 0) < sign * (found.base.mean or 0)
     assert two.verdict.endswith(found.metric.label)
 
@@ -163,7 +161,7 @@ def test_the_last_checkpoint_is_read_where_the_study_asks_for_it(tmp_path: Path)
         change(run.run.path / "status.json", best={"step": 30, "bits_per_byte": 1.5})
     found = read_study(folder).base
     assert found.figures == pytest.approx([rate("base", seed, 1.0) for seed in (0, 1, 2)])
-    assert {score.checkpoint for score in found.stored} == {CheckpointRef("last", 50)}
+    assert {score.checkpoint for score in found.scores} == {CheckpointRef("last", 50)}
 
 
 def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
@@ -174,4 +172,4 @@ def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
 
 def test_the_plan_that_is_written_is_the_plan_that_is_read(tmp_path: Path) -> None:
     folder = made(tmp_path, ARMS, rate)
-    assert [one.name for one in Plan.read(folder).arms] == [one.name for one in read_study(folder).arms]
+    assert [one.name for one in StudyPlan.read(folder).arms] == [one.name for one in read_study(folder).arms]

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from assay.studies.analysis.pareto import fronts, on_front
-from assay.studies.analysis.results import Against, Front, OnFront
+from assay.studies.analysis.pareto import find_fronts, mark_pareto_points
+from assay.studies.analysis.results import ComparisonToBase, FrontPoint, ParetoFront
 from support.made_study import arm, deep, outcome_of
 
 
 def front(
     cost: str, *points: tuple[float, float], noise: float = 0.001, seeds: int = 3, metric: str = "bits_per_byte"
-) -> dict[str, OnFront]:
+) -> dict[str, FrontPoint]:
     """The front of arms a, b, ... of these (parameters, figure)."""
     arms = []
     for depth, (name, (parameters, figure)) in enumerate(zip("abcdefgh", points, strict=False), 2):
         planned = arm(name, {"model.depth": depth}, parameters=int(parameters), state_bytes=100, flops_per_token=int(parameters))
         arms.append(outcome_of(planned, {seed: figure + noise * (seed - (seeds - 1) / 2) for seed in range(seeds)}, metric))
-    made: dict[str, Front] = {one.cost: one for one in fronts(arms)}
+    made: dict[str, ParetoFront] = {one.cost: one for one in find_fronts(arms)}
     return {one.arm: one for one in made[cost].arms}
 
 
@@ -29,23 +29,23 @@ def test_the_planted_front_is_found_exactly() -> None:
         behind.append((cost + random.uniform(0, 3), loss + random.uniform(0.001, 1)))
     order = random.permutation(100)
     shuffled = [(best + behind)[place] for place in order]
-    assert [place < 20 for place in order] == on_front(shuffled)
+    assert [place < 20 for place in order] == mark_pareto_points(shuffled)
 
 
 def test_of_two_equal_points_both_are_on_the_front_and_of_equal_cost_only_the_better() -> None:
-    assert on_front([(1, 2), (1, 2), (1, 3), (2, 2), (2, 1)]) == [True, True, False, False, True]
+    assert mark_pareto_points([(1, 2), (1, 2), (1, 3), (2, 2), (2, 1)]) == [True, True, False, False, True]
 
 
 def test_an_arm_is_on_the_front_of_parameters_if_none_is_smaller_and_better() -> None:
     found = front("parameters", (100, 2.0), (200, 1.8), (300, 1.9), (150, 2.1))
-    assert {name for name, one in found.items() if one.front} == {"a", "b"}
+    assert {name for name, one in found.items() if one.on_front} == {"a", "b"}
     assert list(found) == ["a", "d", "b", "c"]  # from the cheapest
     assert all(one.ties == () for one in found.values())
 
 
 def test_an_arm_that_is_not_resolved_from_the_front_is_a_tie_and_not_ranked() -> None:
     found = front("parameters", (100, 2.0), (200, 1.8), (300, 1.801), (400, 1.9), noise=0.01)
-    assert not found["c"].front
+    assert not found["c"].on_front
     assert found["c"].ties == ("b",)
     assert found["d"].ties == ()
 
@@ -55,9 +55,11 @@ def test_what_a_comparison_with_the_base_resolves_is_no_tie() -> None:
         outcome_of(planned, {seed: figure + 0.02 * (seed - 1) for seed in range(3)})
         for planned, figure in ((arm(parameters=10), 2.0), (deep(2, parameters=20), 2.01))
     )
-    against = Against(other.name, 0.01, None, None, None, resolved=True, needed=None, paired=False, verdict="", unequal={})
+    against = ComparisonToBase(
+        other.name, 0.01, None, None, None, resolved=True, seeds_needed=None, paired=False, verdict="", unequal_conditions={}
+    )
     for comparisons, ties in (((), ("base",)), ((against,), ())):
-        found = {one.arm: one for one in fronts([base, other], comparisons)[0].arms}
+        found = {one.arm: one for one in find_fronts([base, other], comparisons)[0].arms}
         assert found[other.name].ties == ties
 
 
@@ -69,12 +71,12 @@ def test_arms_with_one_seed_are_all_ties() -> None:
 
 def test_more_of_an_accuracy_is_better() -> None:
     found = front("flops", (100, 0.3), (200, 0.5), (300, 0.4), metric="top1_accuracy")
-    assert {name for name, one in found.items() if one.front} == {"a", "b"}
+    assert {name for name, one in found.items() if one.on_front} == {"a", "b"}
 
 
 def test_there_is_a_front_for_flops_parameters_seconds_and_state() -> None:
     arms = [outcome_of(arm(), {0: 2.0, 1: 2.1}), outcome_of(deep(2), {0: 1.9, 1: 2.0}), outcome_of(deep(3), {})]
-    made = fronts(arms)
+    made = find_fronts(arms)
     assert [one.cost for one in made] == ["flops", "parameters", "seconds", "state_bytes"]
     assert all([point.arm for point in one.arms] == ["base", "depth=2"] for one in made)
-    assert fronts(arms[:1]) == ()
+    assert find_fronts(arms[:1]) == ()

@@ -9,12 +9,12 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from assay.evaluation.compare import Arm, compare
-from assay.evaluation.verdict import resolved
-from assay.studies.analysis.compared import compared
-from assay.studies.analysis.effects import effects, interactions
-from assay.studies.analysis.outcome import concluded, read_study
-from assay.studies.analysis.results import Against, ArmOutcome, Effect, Interaction
+from assay.evaluation.compare import Arm, compare_arms
+from assay.evaluation.verdict import is_resolved
+from assay.studies.analysis.comparisons import compare_to_base
+from assay.studies.analysis.effects import measure_effects, measure_interactions
+from assay.studies.analysis.outcome import analyze_arms, read_study
+from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, Effect, Interaction
 from assay.studies.plan import PlannedArm
 from support.made_study import arm, deep, fast, laid_plan, made, outcome_of
 from support.scores import sizes_of, stored
@@ -27,10 +27,14 @@ UNLIKE = (arm(), *(deep(depth) for depth in (2, 3, 4)))
 CELLS = (arm(), deep(2), fast(0.01), arm("depth=2 lr=0.01", {"model.depth": 2, "optimizer.lr": 0.01}))
 
 
-def compared_study(random: np.random.Generator, arms: Sequence[PlannedArm], means: Sequence[float], seeds: int) -> Sequence[Against]:
+def compared_study(
+    random: np.random.Generator, arms: Sequence[PlannedArm], means: Sequence[float], seeds: int
+) -> Sequence[ComparisonToBase]:
     """The comparisons of a study whose seeds scatter by 0.01 about the means of its arms."""
     figures = random.normal(means, 0.01, (seeds, len(means)))
-    return compared([outcome_of(one, dict(enumerate(of)), FIGURE) for one, of in zip(arms, figures.T.tolist(), strict=True)]).comparisons
+    return compare_to_base(
+        [outcome_of(one, dict(enumerate(of)), FIGURE) for one, of in zip(arms, figures.T.tolist(), strict=True)]
+    ).comparisons
 
 
 @pytest.mark.parametrize("arms", [ALIKE, UNLIKE], ids=["paired", "Welch"])
@@ -50,7 +54,7 @@ def scored(random: np.random.Generator, planned: PlannedArm, seeds: int) -> ArmO
         assert run.validation is not None
         bits = sizes * (2.0 + random.normal(0, 0.01) + random.normal(0, 0.03, 60))
         runs.append(replace(run, validation=stored(run.job.run, bits, sizes, config=run.validation.config)))
-    return replace(outcome, jobs=tuple(runs), runs=tuple(runs))
+    return replace(outcome, all_runs=tuple(runs), runs=tuple(runs))
 
 
 def test_the_text_alone_takes_the_luck_of_a_seed_for_an_effect_and_a_study_of_single_seeds_says_so() -> None:
@@ -58,10 +62,10 @@ def test_the_text_alone_takes_the_luck_of_a_seed_for_an_effect_and_a_study_of_si
     random, wrong, studies = np.random.default_rng(0), 0, 200
     for _ in range(studies):
         arms = (scored(random, UNLIKE[0], 1), scored(random, UNLIKE[1], 1))
-        (found,) = compare([Arm(one.name, one.stored) for one in arms])[1]
-        wrong += resolved(found.text)
+        (found,) = compare_arms([Arm(one.name, one.scores) for one in arms])[1]
+        wrong += is_resolved(found.text)
     assert wrong / studies > 0.3
-    outcome = concluded(laid_plan(UNLIKE[:2]), arms, Path())
+    outcome = analyze_arms(laid_plan(UNLIKE[:2]), arms, Path())
     assert not outcome.comparisons[0].resolved
     assert [one for one in outcome.warnings if one.startswith("Every arm has a single seed")]
 
@@ -69,7 +73,7 @@ def test_the_text_alone_takes_the_luck_of_a_seed_for_an_effect_and_a_study_of_si
 def test_over_seeds_and_text_at_most_5_percent_of_studies_resolve_what_is_not_there() -> None:
     random, wrong, studies = np.random.default_rng(1), 0, 200
     for _ in range(studies):
-        wrong += any(one.resolved for one in compared([scored(random, one, 3) for one in UNLIKE[:3]]).comparisons)
+        wrong += any(one.resolved for one in compare_to_base([scored(random, one, 3) for one in UNLIKE[:3]]).comparisons)
     assert wrong / studies <= 0.05 + TOLERANCE
 
 
@@ -91,7 +95,7 @@ def test_as_many_seeds_as_a_study_says_are_needed_find_the_effect_in_80_percent_
         outcome_of(one, dict(enumerate((luck[place] + mean).tolist())), FIGURE)
         for place, (one, mean) in enumerate(zip(arms, means, strict=False))
     ]
-    needed = compared(first).comparisons[0].needed
+    needed = compare_to_base(first).comparisons[0].seeds_needed
     assert needed is not None
     random = np.random.default_rng(needed)
     found = sum(compared_study(random, arms[:count], means, needed)[0].resolved for _ in range(400))
@@ -104,7 +108,7 @@ def grid_studies(mode: str, means: Sequence[float], spread: Sequence[float], see
     for _ in range(STUDIES):
         figures = random.normal(means, spread, (seeds, 4)).T.tolist()
         arms = [outcome_of(one, dict(enumerate(of)), FIGURE) for one, of in zip(CELLS, figures, strict=True)]
-        yield [effect for axis in effects(plan, arms, ()) for effect in axis.effects], interactions(plan, arms)[0]
+        yield [effect for axis in measure_effects(plan, arms, ()) for effect in axis.effects], measure_interactions(plan, arms)[0]
 
 
 EVEN, UNEVEN = (0.01,) * 4, (0.005, 0.01, 0.01, 0.02)
@@ -158,7 +162,7 @@ def chosen_figures(folder: Path, luck: tuple[float, float], studies: int) -> tup
         base = read_study(
             made(folder / str(study), [arm()], rate, seeds=[0, 1], tuning_seeds=[0], lr_factors=FACTORS, report_on="test")
         ).base
-        found.append((base.validation[0] - 2, base.figures[0] - 2, base.figures[1] - 2))
+        found.append((base.validation_figures[0] - 2, base.figures[0] - 2, base.figures[1] - 2))
     validation, chose, other = np.mean(found, axis=0).tolist()
     return validation, chose, other
 

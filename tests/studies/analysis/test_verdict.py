@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.words import brief, listed, plural
+from assay.core.words import format_count, format_list, shorten
 from assay.studies.analysis.outcome import read_study
 from assay.studies.plan import PlannedArm
 from support.made_study import arm, deep, fast, made
@@ -69,8 +69,8 @@ def test_a_study_of_the_base_alone_says_what_to_add(tmp_path: Path) -> None:
 
 
 def test_names_are_listed_as_people_do_and_long_lists_are_cut() -> None:
-    assert [listed(list("abcdefghi"[:count])) for count in (0, 1, 2, 3)] == ["none", "a", "a and b", "a, b and c"]
-    assert listed(list("abcdefghi")) == "a, b, c, d, e and 4 more"
-    assert (plural(1, "run"), plural(1200, "run")) == ("1 run", "1,200 runs")
-    assert brief("first.\nsecond") == "first"
-    assert len(brief("x" * 500)) == 160
+    assert [format_list(list("abcdefghi"[:count])) for count in (0, 1, 2, 3)] == ["none", "a", "a and b", "a, b and c"]
+    assert format_list(list("abcdefghi")) == "a, b, c, d, e and 4 more"
+    assert (format_count(1, "run"), format_count(1200, "run")) == ("1 run", "1,200 runs")
+    assert shorten("first.\nsecond") == "first"
+    assert len(shorten("x" * 500)) == 160

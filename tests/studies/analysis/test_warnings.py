@@ -89,7 +89,7 @@ def test_unequally_many_seeds(tmp_path: Path) -> None:
 
 def test_one_arm_had_more_tuning(tmp_path: Path) -> None:
     folder = made(tmp_path, (arm(), deep(2)), rate, lr_factors=[0.5, 1.0, 2.0], tuning_seeds=[0])
-    run = next(run for run in read_study(folder).arm("depth=2").jobs if run.job.lr_factor == 2.0)
+    run = next(run for run in read_study(folder).arm("depth=2").all_runs if run.job.lr_factor == 2.0)
     change(run.run.path / "status.json", state="failed", error="step 3: the loss is nan; lower the learning rate")
     said = the(list(read_study(folder).warnings), "more tuning")
     assert said == "base had more tuning than depth=2: 3 finished tries of a learning rate against 2."
@@ -113,7 +113,7 @@ def test_seeds_that_chose_and_are_reported(tmp_path: Path) -> None:
 
 def test_a_test_split_that_was_used_more_than_once(tmp_path: Path) -> None:
     told(tmp_path, report_on="test")
-    read_study(tmp_path).base.runs[1].run.append("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
+    read_study(tmp_path).base.runs[1].run.append_line("test_uses.jsonl", {"checkpoint": {"kind": "best", "step": 50}})
     assert the(list(read_study(tmp_path).warnings), "used 2 times by one run")
 
 
@@ -146,7 +146,7 @@ def test_another_precision(tmp_path: Path) -> None:
 
 
 def test_data_that_a_study_varies_on_purpose_need_not_be_the_same(tmp_path: Path) -> None:
-    assert not [one for one in told(tmp_path, (arm(), arm("batch=4", {"plan.batch": 4}))) if "same order" in one]
+    assert not [one for one in told(tmp_path, (arm(), arm("batches.size=4", {"batches.size": 4}))) if "same order" in one]
 
 
 def test_runs_of_one_arm_at_unlike_speeds(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_runs_of_one_arm_at_unlike_speeds(tmp_path: Path) -> None:
 def test_curves_that_still_fall_at_the_end(tmp_path: Path) -> None:
     assert not [one for one in told(tmp_path) if "falling" in one]  # 0.4 % in the last fifth
     run = read_study(tmp_path).arm("depth=2").runs[0].run
-    run.append("metrics.jsonl", {"step": 70, "validation": {"bits_per_byte": 1.0}})
+    run.append_line("metrics.jsonl", {"step": 70, "validation": {"bits_per_byte": 1.0}})
     said = the(list(read_study(tmp_path).warnings), "falling steeply")
     assert "in 1 of 2 arms" in said
     assert said.endswith("(depth=2): with a larger budget the order may change.")

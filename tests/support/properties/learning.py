@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from assay.core.parallel import Parallel
-from assay.core.types import Progress
+from assay.core.types import TrainingProgress
 from assay.models.base import Model
 from assay.objective.base import ObjectiveConfig
-from assay.training.after_step import Tallies
+from assay.training.loop import StepCounts
 from support.broken import registered, toy
 from support.kinds import Case, Variation, case_of
 from support.tiny import AT, V, assert_equal, batch, fresh, learner, tokens
@@ -61,7 +61,7 @@ def settings_bite(variation: Variation) -> None:
 def _weight_of_a_reported_loss(variation: Variation) -> Variation:
     """The field `weights` of an objective, in a model whose mixers report a loss."""
     leaf, model = variation.base.leaf, toy("Reporting").model
-    heavier = leaf.changed(weights={name: 2 * weight + 1 for name, weight in fresh(model).reports.items()})
+    heavier = leaf.replace(weights={name: 2 * weight + 1 for name, weight in fresh(model).aux_loss_weights.items()})
     base, changed = (replace(case_of(part), model=model) for part in (leaf, heavier))
     return replace(variation, base=base, changed=changed, path="weights of a reported loss", problem="")
 
@@ -82,8 +82,8 @@ def _trained(case: Case, model: Model) -> Tensor:
     torch.manual_seed(0)
     for fraction in (0.2, 0.8):
         optimizer.zero_grad()
-        tallies = Tallies(trained)
-        with tallies.counting(batch().weight):
+        tallies = StepCounts(trained)
+        with tallies.count(batch().weight):
             learned = trained(batch(), AT._replace(fraction=fraction))
         learned.total.backward()
         optimizer.step()
@@ -114,7 +114,7 @@ def memorises(case: Case) -> None:
     model = fresh(case.model, dtype=torch.float32).train()
     trained, rows = learner(case, model), batch(4, 32)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2, betas=(0.9, 0.98), weight_decay=0.0)
-    at = Progress(step=0, fraction=0.0, targets=4 * 32.0, rows=4)
+    at = TrainingProgress(step=0, fraction=0.0, targets=4 * 32.0, rows=4)
     steps, loss = 400, math.inf
     for step in range(steps):
         for group in optimizer.param_groups:

@@ -58,14 +58,14 @@ def _fresh_compiler() -> Iterator[None]:
 def bfloat16(case: Case) -> None:
     """Under bfloat16 autocast the logits stay within 6 % of the largest one, or of 1 where a cap bounds them.
 
-    A part that picks some of several, and says so by `chooses = True`, may pick another at a few positions.
+    A part that picks some of several, and says so by `selects_experts = True`, may pick another at a few positions.
     """
     model, text = lively(case.model, torch.float32), tokens()
     exact = model(text).logits
     bound = BFLOAT16 * max(1.0, float(exact.abs().max()))
     with torch.autocast("cpu", torch.bfloat16):
         rough = model(text).logits
-    few = DECIDED_OTHERWISE if any(getattr(part, "chooses", False) for part in model.modules()) else 0.0
+    few = DECIDED_OTHERWISE if any(getattr(part, "selects_experts", False) for part in model.modules()) else 0.0
     _assert_near(rough, exact, "logits in bfloat16", bound, few)
     with torch.autocast("cpu", torch.bfloat16):
         pieces = model(text[:, 5:], model(text[:, :5], model.init_state(len(text))).state).logits

@@ -13,7 +13,7 @@ from support.tiny import (
     assert_equal,
     documents,
     embedding,
-    feed,
+    feedforward,
     lively,
     others,
     reach,
@@ -60,7 +60,7 @@ def split_invariance(case: Case) -> None:
     model, text = lively(case.model), tokens()
     whole = model(text).logits
     for pieces in SPLITS:
-        assert_equal(feed(model, text, pieces)[0], whole, f"the text in pieces {pieces} and whole")
+        assert_equal(feedforward(model, text, pieces)[0], whole, f"the text in pieces {pieces} and whole")
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def split_invariance_with_documents(case: Case) -> None:
         return
     whole = model(text, documents=number).logits
     for pieces in SPLITS:
-        assert_equal(feed(model, text, pieces, number)[0], whole, f"the documents in pieces {pieces} and whole")
+        assert_equal(feedforward(model, text, pieces, number)[0], whole, f"the documents in pieces {pieces} and whole")
 
 
 def _refuses_documents(model: Model) -> bool:
@@ -95,7 +95,7 @@ def batch_invariance(case: Case) -> None:
         for row in range(len(text)):
             one = slice(row, row + 1)
             assert_equal(model(text[one], documents=pick(one)).logits, logits[one], f"row {row} alone")
-            assert_equal(feed(model, text[one], [6, 7], pick(one))[0], logits[one], f"row {row} alone, in pieces")
+            assert_equal(feedforward(model, text[one], [6, 7], pick(one))[0], logits[one], f"row {row} alone, in pieces")
         changed = others(text)
         changed[1] = text[1]
         assert_equal(model(changed, documents=number).logits[1], logits[1], "row 1 among other rows")

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from support.kinds import Case
-from support.tiny import assert_equal, documents, embedding, feed, leaves, lively, reach, tokens
+from support.tiny import assert_equal, documents, embedding, feedforward, leaves, lively, reach, tokens
 
 
 @torch.no_grad()
@@ -14,7 +14,7 @@ def state_hygiene(case: Case) -> None:
     model, text, number = lively(case.model), tokens(), documents()
     for document in (None, number) if model.masks_documents else (None,):
         part = lambda a, b, d=document: None if d is None else d[:, a:b]  # noqa: E731
-        for state in (model.init_state(3), feed(model, text[:, :5], [2, 3], part(0, 5))[1]):
+        for state in (model.init_state(3), feedforward(model, text[:, :5], [2, 3], part(0, 5))[1]):
             begin = 0 if state is None or state.stream == 0 else 5
             before = [_copied(leaf) for leaf in leaves(state)]
             first = model(text[:, begin:], state, part(begin, None))
@@ -31,11 +31,11 @@ def detached_state(case: Case) -> None:
     """All that a state holds is in its tree: without a graph, or detached, it reaches no earlier token."""
     model, text = lively(case.model), tokens()
     with torch.no_grad():
-        silent = feed(model, text[:, :5], [5])[1]
+        silent = feedforward(model, text[:, :5], [5])[1]
     _assert_without_graph(silent)
     kept: list[Tensor] = []
     hook = embedding(model).register_forward_hook(lambda module, given, made: kept.append(made))
-    state = feed(model, text[:, :5], [2, 3])[1]
+    state = feedforward(model, text[:, :5], [2, 3])[1]
     state = tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, state)
     _assert_without_graph(state)
     logits = model(text[:, 5:], state).logits
@@ -57,8 +57,8 @@ def state_bound(case: Case) -> None:
     model = lively(case.model)
     far = reach(model)
     half = 16 if far is None else 2 * far + 2
-    if model.length is not None:
-        half = min(half, model.length // 2)
+    if model.max_length is not None:
+        half = min(half, model.max_length // 2)
     text, state, sizes = tokens(rows=1, length=2 * half), model.init_state(1), []
     for t in range(2 * half):
         state = model(text[:, t : t + 1], state).state

@@ -1,6 +1,6 @@
 """Models of bytes whose papers report enwik8: Al-Rfou's, Transformer-XL, the Compressive and the Sparse Transformer, the hourglass.
 
-What is trained on, and how, is not part of a model. The authors' optimisers, rates and batches are not set here.
+These are models alone: the authors' data, optimisers, learning rates and batches are not part of them.
 """
 
 import math
@@ -12,7 +12,7 @@ from assay.models.hourglass import HourglassConfig
 from assay.models.readout import HeadConfig
 from assay.nn.activation import GeluConfig, ReluConfig
 from assay.nn.block import BlockConfig
-from assay.nn.feed.mlp import MlpConfig
+from assay.nn.feedforward.dense import MlpConfig
 from assay.nn.init import FanInConfig, NormalConfig
 from assay.nn.mixer.attention import AttentionConfig
 from assay.nn.mixer.compressive import CompressiveConfig
@@ -20,9 +20,8 @@ from assay.nn.mixer.full import FullConfig
 from assay.nn.mixer.sparse import SparseConfig
 from assay.nn.mixer.xl import XlConfig
 from assay.nn.norm import LayerNormConfig
-from assay.nn.position.per_layer import PerLayerConfig
+from assay.nn.position.absolute import PerLayerPositionConfig, RowColumnConfig
 from assay.nn.position.relative import RelativeConfig
-from assay.nn.position.row_column import RowColumnConfig
 
 
 def al_rfou(depth: int, dropout: float) -> DecoderConfig:
@@ -38,10 +37,10 @@ def al_rfou(depth: int, dropout: float) -> DecoderConfig:
         depth=depth,
         block=BlockConfig(
             mixer=FullConfig(heads=2, dropout=dropout),
-            feed=MlpConfig(hidden=2048, activation=ReluConfig()),
-            feed_dropout=dropout,
+            feedforward=MlpConfig(hidden=2048, activation=ReluConfig()),
+            feedforward_dropout=dropout,
         ),
-        position=PerLayerConfig(length=512),
+        position=PerLayerPositionConfig(length=512),
         head=HeadConfig(tied=False),
     )
 
@@ -77,10 +76,10 @@ def transformer_xl(depth: int, mixer: AttentionConfig, *, width: int, hidden: in
         depth=depth,
         block=BlockConfig(
             mixer=mixer,
-            feed=MlpConfig(hidden=hidden, activation=ReluConfig()),
+            feedforward=MlpConfig(hidden=hidden, activation=ReluConfig()),
             placement="post",
             mixer_dropout=dropout,
-            feed_dropout=dropout,
+            feedforward_dropout=dropout,
         ),
         position=RelativeConfig(evaluation_clamp=clamp, dropout=dropout),
         head=HeadConfig(bias=True),
@@ -143,9 +142,9 @@ def sparse_95m() -> ModelConfig:
         depth=30,
         block=BlockConfig(
             mixer=SparseConfig(heads=8, pattern="fixed", stride=128, summary=32, integration="merged"),
-            feed=MlpConfig(hidden=2048),
+            feedforward=MlpConfig(hidden=2048),
             mixer_dropout=0.4,
-            feed_dropout=0.4,
+            feedforward_dropout=0.4,
         ),
         position=RowColumnConfig(rows=96, columns=128),
         head=HeadConfig(tied=False),
@@ -160,7 +159,7 @@ def hourglass_enwik8() -> ModelConfig:
     Sizes, dropout and the tanh form of GELU are those of google/trax (supervised/configs/hourglass_enwik8.gin), and what that leaves to
     models/research/hourglass.py: means that look at their groups, repeated vectors that look at all, relative positions, an untied
     head, and the norms of trax with eps 1e-6. Not theirs: norms at the end of each stack, biases of W_R and of the head, dropout of what
-    the feed-forward's first map gives; the trunk `hourglass` says where else it differs. 123,189,248 with 256 tokens. The paper's count
+    the feed-forward's first map gives; `models/hourglass.py` says where else it differs. 123,189,248 with 256 tokens. The paper's count
     for enwik8, 146 M (from memory, not verified), is not that of this configuration.
     """
     return HourglassConfig(
@@ -168,10 +167,10 @@ def hourglass_enwik8() -> ModelConfig:
         hierarchy="5@1 24@3 5@1",
         block=BlockConfig(
             mixer=FullConfig(heads=8, dropout=0.2),
-            feed=MlpConfig(hidden=2048, activation=GeluConfig(approximate="tanh")),
+            feedforward=MlpConfig(hidden=2048, activation=GeluConfig(approximate="tanh")),
             norm=LayerNormConfig(eps=1e-6),
             mixer_dropout=0.2,
-            feed_dropout=0.2,
+            feedforward_dropout=0.2,
         ),
         pool_attention=True,
         upsample_attention=True,

@@ -1,11 +1,10 @@
-"""Recurrent models: the LSTMs of Zaremba et al., AWD-LSTM and the Mogrifier. They want `plan = "lanes"`, which carries their state."""
+"""Recurrent models: Zaremba's LSTMs, AWD-LSTM and the Mogrifier. Train them with `batches = "streams"`, which carries their state."""
 
 from assay.core.config import preset
 from assay.models.base import ModelConfig
 from assay.models.readout import HeadConfig
-from assay.models.recurrent import LockedConfig, RecurrentConfig
-from assay.nn.cell.lstm import LstmConfig
-from assay.nn.cell.mogrifier_lstm import MogrifierConfig
+from assay.models.recurrent import LockedDropoutConfig, RecurrentConfig
+from assay.nn.cell import LstmConfig, MogrifierConfig
 
 
 def lstm(width: int, *, depth: int = 2, dropout: float = 0.0) -> RecurrentConfig:
@@ -60,7 +59,7 @@ def awd_lstm() -> ModelConfig:
         width=400,
         hidden=(1840, 1840),
         cell=LstmConfig(weight_drop=0.2),
-        locked=LockedConfig(embedding=0.1, hidden=0.1, output=0.4),
+        locked=LockedDropoutConfig(embedding=0.1, hidden=0.1, output=0.4),
         head=HeadConfig(bias=True),
     )
 

@@ -1,1 +1,1 @@
-"""What moves information between positions: attention, recurrence, convolution."""
+"""Mixers, which move information between positions: attention, recurrence, convolution."""

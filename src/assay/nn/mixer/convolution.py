@@ -4,7 +4,7 @@ y = W_o (c * sigmoid(W_g x)), c_t = sum_{j < k} w_j * u_{t-j}, u = W_v x. In the
 maps of single positions, and one of them goes through a depthwise convolution, which has k D weights w instead of k D^2. These begin
 at 1 / k: a mean of the last k positions. L layers see L (k - 1) + 1 positions; the cost is O(T k D) beside the maps.
 
-What is kept between calls is u at the last k - 1 positions. Where documents are masked, a tap that reaches into another one gives 0.
+The state is u at the last k - 1 positions. Where documents are masked, a tap that reaches into another one gives 0.
 """
 
 from typing import ClassVar, Literal, NamedTuple
@@ -15,22 +15,22 @@ from torch import Tensor, nn
 from assay.core.config import setting
 from assay.core.types import State
 from assay.nn.linear import Linear, Role
-from assay.nn.mixer.base import NOTHING, Extras, Mixer, MixerConfig, Where
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig
 
 
 class ConvolutionConfig(MixerConfig):
     """A gated mean of the last few positions, with a weight for each of them and each feature."""
 
     kind: Literal["convolution"] = "convolution"
-    kernel: int = setting(4, "positions that an output sees k, its own among them", other=2, ge=1)
-    bias: bool = setting(True, "biases in the maps", other=False, bites="cost")
+    kernel: int = setting(4, "positions that an output sees k, its own among them", alternative=2, ge=1)
+    bias: bool = setting(True, "biases in the maps", alternative=False, affects="cost")
 
     def build(self, width: int, layer: int = 0) -> Mixer:
         return Convolution(self, width)
 
 
-class Rows(NamedTuple):
-    """What is kept of the last k - 1 positions, zeros where there were none."""
+class ConvolutionState(NamedTuple):
+    """The last k - 1 positions, zeros where there were none."""
 
     value: Tensor  # [B, k - 1, D] u
     document: Tensor | None  # [B, k - 1]; None where documents are not masked
@@ -39,8 +39,8 @@ class Rows(NamedTuple):
 class Convolution(Mixer):
     """y = W_o (conv(W_v x) * sigmoid(W_g x))."""
 
-    bounded: ClassVar[bool] = True
-    stationary: ClassVar[bool] = True
+    bounded_state: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
     role: ClassVar[Role] = "vector"  # of the taps: a weight for each position and feature is no matrix
 
     def __init__(self, config: ConvolutionConfig, width: int) -> None:
@@ -54,27 +54,28 @@ class Convolution(Mixer):
     def reach(self) -> int:
         return self.kernel - 1
 
-    def init_state(self, batch: int, like: Tensor) -> Rows:
-        return Rows(like.new_zeros(batch, self.kernel - 1, self.width), None)
+    def init_state(self, batch: int, like: Tensor) -> ConvolutionState:
+        return ConvolutionState(like.new_zeros(batch, self.kernel - 1, self.width), None)
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
         u, gate = self.project(x).chunk(2, dim=-1)  # [B, T, D]
         past = self.init_state(x.shape[0], u) if state is None else state
         rows = torch.cat((past.value.to(u.dtype), u), dim=1)  # [B, k - 1 + T, D]
-        document = where.document
+        document = inputs.document
         if document is not None:
             before = document[:, :1].expand(-1, self.kernel - 1) if past.document is None else past.document
             document = torch.cat((before, document), dim=1)
-        mixed = self._mixed(rows, document, x.shape[1])
-        kept = None if state is None else Rows(rows[:, x.shape[1] :], None if document is None else document[:, x.shape[1] :])
-        return self.output(mixed * gate.sigmoid()), kept, NOTHING
+        y: Tensor = self.output(self._convolve(rows, document, x.shape[1]) * gate.sigmoid())
+        if state is None:
+            return y, None, NO_AUX_OUTPUTS
+        return y, ConvolutionState(rows[:, x.shape[1] :], None if document is None else document[:, x.shape[1] :]), NO_AUX_OUTPUTS
 
-    def _mixed(self, rows: Tensor, document: Tensor | None, length: int) -> Tensor:
+    def _convolve(self, rows: Tensor, document: Tensor | None, length: int) -> Tensor:
         """c [B, T, D] of the last T rows."""
-        taps, here = self.taps.to(rows.dtype), slice(self.kernel - 1, None)
-        mixed = taps[0] * rows[:, here]
+        taps, now = self.taps.to(rows.dtype), slice(self.kernel - 1, None)
+        c = taps[0] * rows[:, now]
         for back in range(1, self.kernel):
-            there = slice(self.kernel - 1 - back, self.kernel - 1 - back + length)
-            tap = taps[back] * rows[:, there]
-            mixed = mixed + (tap if document is None else tap * (document[:, here] == document[:, there]).unsqueeze(-1))
-        return mixed
+            earlier = slice(self.kernel - 1 - back, self.kernel - 1 - back + length)
+            tap = taps[back] * rows[:, earlier]
+            c = c + (tap if document is None else tap * (document[:, now] == document[:, earlier]).unsqueeze(-1))
+        return c

@@ -21,13 +21,11 @@ from assay.core.config import setting
 from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
-from assay.nn.linear import Linear, NormalVectors
-from assay.nn.mixer.attend import attend, causal_mask, with_positions
-from assay.nn.mixer.base import NOTHING, Accepts, Extras, Mixer, MixerConfig, Where, empty
-from assay.nn.mixer.kv import KeyValue, extend
-from assay.nn.multiplier import Multiplier
+from assay.nn.linear import Linear, Multiplier, NormalVectors
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, empty
+from assay.nn.mixer.softmax_attention import KeyValue, apply_positions, attend, extend, mask_of_past, merge_heads
 from assay.nn.norm import RmsNorm
-from assay.nn.position.rope import rotate
+from assay.nn.position.base import rotate
 
 LAMBDA_STD, NORM_EPS = 0.1, 1e-5  # section 2.1, and the released code
 
@@ -36,9 +34,9 @@ class DifferentialConfig(MixerConfig):
     """The difference of two attentions over the whole past."""
 
     kind: Literal["differential"] = "differential"
-    heads: int = setting(4, "heads H: half as many as full attention would have, as each is twice as large", other=2, ge=1)
-    lambda_init: float | None = setting(None, "lambda_0 (absent: 0.8 - 0.6 exp(-0.3 layer))", other=0.8, ge=0, lt=1)
-    dropout: float = setting(0.0, "dropout of the weights of both attentions", other=0.5, bites="training", ge=0, lt=1)
+    heads: int = setting(4, "heads H: half as many as full attention would have, as each is twice as large", alternative=2, ge=1)
+    lambda_init: float | None = setting(None, "lambda_0 (absent: 0.8 - 0.6 exp(-0.3 layer))", alternative=0.8, ge=0, lt=1)
+    dropout: float = setting(0.0, "dropout of the weights of both attentions", alternative=0.5, affects="training", ge=0, lt=1)
 
     tiny: ClassVar[dict[str, Any]] = {"heads": 4}
 
@@ -54,13 +52,13 @@ class DifferentialConfig(MixerConfig):
             raise ConfigError("heads", f"{self.heads} heads of two maps each do not divide the width {width}; choose another number")
 
     def build(self, width: int, layer: int = 0) -> Mixer:
-        return Differential(self, width, layer)
+        return DifferentialAttention(self, width, layer)
 
 
-class Differential(Mixer):
+class DifferentialAttention(Mixer):
     """o_h = (1 - lambda_0) RMSNorm(A1_h v_h - lambda A2_h v_h)."""
 
-    accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input", "rotate", "bias", "relative"})
+    position_methods: ClassVar[frozenset[PositionMethod]] = frozenset({"embed", "block_input", "rotation", "bias", "relative"})
 
     def __init__(self, config: DifferentialConfig, width: int, layer: int) -> None:
         super().__init__()
@@ -83,24 +81,22 @@ class Differential(Mixer):
         H, K = self.heads, self.head_size  # noqa: N806
         return KeyValue(empty(like, batch, 2 * H, 0, K), empty(like, batch, H, 0, 2 * K), empty(like, 1, 0, dtype=torch.int64), None)
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
         B, T, D = x.shape  # noqa: N806
         H, K = self.heads, self.head_size  # noqa: N806
         qk, v = self.project(x).split((2 * D, D), dim=-1)
         v = v.view(B, T, H, 2 * K).transpose(1, 2)  # [B, H, T, 2K]
-        q, k = rotate(qk.view(B, T, 4 * H, K), where.rotation).to(v.dtype).transpose(1, 2).chunk(2, dim=1)  # [B, 2H, T, K]
-        past = KeyValue(k, v, where.position, where.document) if state is None else extend(state, k, v, where)
-        mask = None
-        if past.key.shape[2] > T or where.document is not None:
-            mask = causal_mask(T, past.key.shape[2], where.document, past.document, x.device)
+        q, k = rotate(qk.view(B, T, 4 * H, K), inputs.rotation).to(v.dtype).transpose(1, 2).chunk(2, dim=1)  # [B, 2H, T, K]
+        past = extend(state, k, v, inputs)
+        mask = mask_of_past(T, past.key.shape[2], inputs, past.document)
         first, second = (
-            self._attend(one, keys, past, mask, where)
+            self._attend(one, keys, past, mask, inputs)
             for one, keys in zip(self.query_scale(q).chunk(2, dim=1), past.key.chunk(2, dim=1), strict=True)
         )
         o = self.norm(first - self.scale.to(first.dtype) * second).to(v.dtype) * (1 - self.lambda_init)
-        return self.output(o.transpose(1, 2).flatten(2)), None if state is None else past, NOTHING
+        return self.output(merge_heads(o)), None if state is None else past, NO_AUX_OUTPUTS
 
-    def _attend(self, q: Tensor, k: Tensor, past: KeyValue, mask: Tensor | None, where: Where) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, past: KeyValue, mask: Tensor | None, inputs: LayerInputs) -> Tensor:
         """[B, H, T, 2K] of one of the two maps."""
-        q, bias = with_positions(q, where.position, past.position, where, self.layer, longest=k.shape[2], contiguous=True)
-        return attend(q, k, past.value, mask, bias, self.dropout.p if self.training else 0.0)
+        q, bias = apply_positions(q, inputs.position, past.position, inputs, self.layer, longest=k.shape[2], contiguous=True)
+        return attend(q, k, past.value, mask, bias, self.dropout.rate)

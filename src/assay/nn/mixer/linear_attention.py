@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from assay.core.config import setting
 from assay.core.types import State
-from assay.errors import ConfigError
 from assay.nn.linear import Linear
-from assay.nn.mixer.base import NOTHING, Accepts, Extras, Mixer, MixerConfig, Where
-from assay.nn.position.rope import rotate
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, check_heads_divide_width
+from assay.nn.mixer.softmax_attention import merge_heads
+from assay.nn.position.base import rotate
 
 CHUNK = 64  # positions in a chunk C, at most
 
@@ -33,23 +33,22 @@ class LinearAttentionConfig(MixerConfig):
     """Attention without softmax: the past is a matrix a head, of constant size."""
 
     kind: Literal["linear"] = "linear"
-    heads: int = setting(8, "heads H", other=4, ge=1)
-    head_size: int | None = setting(None, "features a head K (absent: width / heads)", other=6, bites="cost", ge=1)
-    bias: bool = setting(True, "biases in the projections", other=False, bites="cost")
+    heads: int = setting(8, "heads H", alternative=4, ge=1)
+    head_size: int | None = setting(None, "features a head K (absent: width / heads)", alternative=6, affects="cost", ge=1)
+    bias: bool = setting(True, "biases in the projections", alternative=False, affects="cost")
 
     def size_of_head(self, width: int) -> int:
         return self.head_size or width // self.heads
 
     def check(self, width: int) -> None:
-        if self.head_size is None and width % self.heads:
-            raise ConfigError("heads", f"{self.heads} heads do not divide the width {width}; choose another number or set head_size")
+        check_heads_divide_width(self.heads, self.head_size, width)
 
     def build(self, width: int, layer: int = 0) -> Mixer:
         return LinearAttention(self, width)
 
 
-class Sums(NamedTuple):
-    """What is kept of the past, or of its last document where documents are masked."""
+class LinearAttentionState(NamedTuple):
+    """Sums over the past, or over its last document where documents are masked."""
 
     value: Tensor  # [B, H, K, K] S
     key: Tensor  # [B, H, K, 1] z
@@ -59,8 +58,8 @@ class Sums(NamedTuple):
 class LinearAttention(Mixer):
     """y = W_o concat_h o_h."""
 
-    accepts: ClassVar[frozenset[Accepts]] = frozenset({"embed", "block_input", "rotate"})
-    bounded: ClassVar[bool] = True
+    position_methods: ClassVar[frozenset[PositionMethod]] = frozenset({"embed", "block_input", "rotation"})
+    bounded_state: ClassVar[bool] = True
 
     def __init__(self, config: LinearAttentionConfig, width: int) -> None:
         super().__init__()
@@ -69,33 +68,33 @@ class LinearAttention(Mixer):
         self.project = Linear(width, 3 * inner, bias=config.bias, parts=(inner,) * 3)
         self.output = Linear(inner, width, bias=config.bias, residual=True)
 
-    def init_state(self, batch: int, like: Tensor) -> Sums:
+    def init_state(self, batch: int, like: Tensor) -> LinearAttentionState:
         K, dtype = self.head_size, torch.promote_types(like.dtype, torch.float32)  # noqa: N806
         value, key = (like.new_zeros(batch, self.heads, K, width, dtype=dtype) for width in (K, 1))
-        return Sums(value, key, None)
+        return LinearAttentionState(value, key, None)
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
         B, T, _ = x.shape  # noqa: N806
         qkv = self.project(x).view(B, T, 3 * self.heads, self.head_size)
         qk, v = qkv.split((2 * self.heads, self.heads), dim=2)
-        qk = positive(qk).to(v.dtype)
+        qk = feature_map(qk).to(v.dtype)
         ones = torch.ones_like(v[..., :1])
         past = self.init_state(B, x) if state is None else state
-        document = (where.document, past.document)
-        if where.rotation is None:  # numerator and denominator have the same weights
-            both, after = causal_sums(qk, torch.cat((v, ones), dim=-1), torch.cat(past[:2], dim=-1), *document)
+        if inputs.rotation is None:  # numerator and denominator have the same weights
+            before = torch.cat((past.value, past.key), dim=-1)
+            both, after = causal_sums(qk, torch.cat((v, ones), dim=-1), before, inputs.document, past.document)
             numerator, denominator = both.split((self.head_size, 1), dim=-1)
             value, key = after.split((self.head_size, 1), dim=-1)
         else:
-            numerator, value = causal_sums(rotate(qk, where.rotation).to(v.dtype), v, past.value, *document)
-            denominator, key = causal_sums(qk, ones, past.key, *document)
+            numerator, value = causal_sums(rotate(qk, inputs.rotation).to(v.dtype), v, past.value, inputs.document, past.document)
+            denominator, key = causal_sums(qk, ones, past.key, inputs.document, past.document)
         o = numerator / denominator.clamp_min(torch.finfo(denominator.dtype).tiny)  # [B, H, T, K]
-        y = self.output(o.transpose(1, 2).flatten(2))
-        number = None if where.document is None else where.document[:, -1]
-        return y, None if state is None else Sums(value, key, number), NOTHING
+        y = self.output(merge_heads(o))
+        last = None if inputs.document is None else inputs.document[:, -1]
+        return y, None if state is None else LinearAttentionState(value, key, last), NO_AUX_OUTPUTS
 
 
-def positive(x: Tensor) -> Tensor:
+def feature_map(x: Tensor) -> Tensor:
     """elu(x) + 1, in a form that keeps exp(x) far below 0, where elu has rounded it away."""
     above = x.relu()
     return above + (x - above).exp()

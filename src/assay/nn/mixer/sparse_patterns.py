@@ -1,4 +1,4 @@
-"""What a head sees in the patterns of `sparse.py`: each as a set of positions, and as attention that computes little else.
+"""The patterns of `sparse.py`: the positions that a head sees, and attention to them that computes little else.
 
 Positions count from the start of a text, or of a document where documents are masked. `attend` is for a call that begins its stream and is
 longer than the stride.
@@ -6,42 +6,58 @@ longer than the stride.
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from assay.nn.dropout import dropout
-from assay.nn.mixer.attend import attend, with_positions
-from assay.nn.mixer.blocks import BLOCK, Blocked, Call, attend_in_blocks, blocks, distances, in_blocks, spread, unblocked
-from assay.nn.mixer.kv import KeyValue
+from assay.nn.mixer.blockwise import (
+    AttentionInputs,
+    BlockShape,
+    attend_to_window,
+    expand_bias,
+    expand_rows,
+    merge_blocks,
+    prepare_blocks,
+    split_queries,
+)
+from assay.nn.mixer.softmax_attention import AttentionCall, KeyValue, apply_positions, attend, attention_logits, repeat_heads
 
-PIECES = 4  # in which queries are taken, so that early ones are not held against all the columns of late ones
+QUERY_PIECES = 4  # in which queries are taken, so that early ones are not multiplied with all the columns of late ones
 
 
 class Pattern:
-    """What some heads of a layer see."""
+    """The positions that some heads of a layer see."""
 
     @property
     def reach(self) -> int | None:
-        """How far back; None: all of the past, here and there."""
+        """How far back they see; None: some queries see all of the past."""
         return None
 
-    def last_reader(self, position: int) -> int | None:
+    def last_dependent_position(self, position: int) -> int | None:
         """The last position that sees this one; None: there is none."""
         return None if self.reach is None else position + self.reach
 
-    def sees(self, query: Tensor, key: Tensor) -> Tensor:
+    def visibility_mask(self, query: Tensor, key: Tensor) -> Tensor:
         """The definition: which positions of keys [.., 1, S] those of queries [.., T, 1] see, [.., T, S] bool."""
-        raise TypeError(f"{type(self).__name__} does not define sees")
+        raise TypeError(f"{type(self).__name__} does not define visibility_mask")
 
-    def attend(self, call: Call, layer: int, drop: float) -> Tensor:
+    def attend(self, call: AttentionCall) -> Tensor:
         """o [B, H, T, K]."""
         raise TypeError(f"{type(self).__name__} does not define attend")
 
 
+class HeadPattern(NamedTuple):
+    """Some query heads of a layer, and their pattern."""
+
+    heads: slice
+    pattern: Pattern
+
+
 @dataclass(frozen=True)
-class Band(Pattern):
+class BandPattern(Pattern):
     """j in (i - W, i]. O(T W)."""
 
     window: int
@@ -50,17 +66,15 @@ class Band(Pattern):
     def reach(self) -> int:
         return self.window - 1
 
-    def sees(self, query: Tensor, key: Tensor) -> Tensor:
+    def visibility_mask(self, query: Tensor, key: Tensor) -> Tensor:
         return (key <= query) & (key > query - self.window)
 
-    def attend(self, call: Call, layer: int, drop: float) -> Tensor:
-        size = min(self.window, BLOCK)
-        distance = distances(size, self.reach, call.q.device)
-        return attend_in_blocks(call, size, self.reach, (distance >= 0) & (distance < self.window), layer, drop)
+    def attend(self, call: AttentionCall) -> Tensor:
+        return attend_to_window(call, self.window)
 
 
 @dataclass(frozen=True)
-class Fixed(Pattern):
+class FixedPattern(Pattern):
     """near: the own block of l positions; far: the columns begin <= j mod l < end of all blocks; up to i. O(T l + T^2 c / l)."""
 
     stride: int
@@ -73,53 +87,50 @@ class Fixed(Pattern):
     def reach(self) -> int | None:
         return None if self.far else self.stride - 1
 
-    def last_reader(self, position: int) -> int | None:
+    def last_dependent_position(self, position: int) -> int | None:
         inside = position % self.stride
         if self.far and self.begin <= inside < self.end:
             return None
         return position - inside + self.stride - 1 if self.near else position
 
-    def sees(self, query: Tensor, key: Tensor) -> Tensor:
+    def visibility_mask(self, query: Tensor, key: Tensor) -> Tensor:
         causal, own = key <= query, key // self.stride == query // self.stride
         if not self.far:
             return causal & own
         return causal & (own | self._is_column(key) if self.near else self._is_column(key))
 
-    def attend(self, call: Call, layer: int, drop: float) -> Tensor:
-        rows, _, length, _ = call.q.shape
+    def attend(self, call: AttentionCall) -> Tensor:
+        length = call.q.shape[2]
         if not self.far:
-            return unblocked(attend(*self._own(call, layer), drop), rows, length)
-        step = self.stride * math.ceil(length / self.stride / PIECES)
-        return torch.cat([self._piece(_cut(call, t, t + step), layer, drop) for t in range(0, length, step)], dim=2)
+            return merge_blocks(attend(*self._own_block(call), call.dropout_rate), len(call.q), length)
+        step = self.stride * math.ceil(length / self.stride / QUERY_PIECES)
+        return torch.cat([self._attend_in_piece(_piece(call, t, t + step)) for t in range(0, length, step)], dim=2)
 
-    def _piece(self, call: Call, layer: int, drop: float) -> Tensor:
-        """Some of the queries, with all that was before them."""
-        rows, _, length, _ = call.q.shape
-        seen = _beside(self._own(call, layer), self._far(call, self.stride, layer)) if self.near else self._far(call, length, layer)
-        return unblocked(attend(*seen, drop), rows, length)
+    def _attend_in_piece(self, call: AttentionCall) -> Tensor:
+        """o of some of the queries, with all that was before them."""
+        length = call.q.shape[2]
+        seen = _join(self._own_block(call), self._all_columns(call, self.stride)) if self.near else self._all_columns(call, length)
+        return merge_blocks(attend(*seen, call.dropout_rate), len(call.q), length)
 
-    def _own(self, call: Call, layer: int) -> Blocked:
-        if call.where.document is None:
-            return in_blocks(call, self.stride, 0, distances(self.stride, 0, call.q.device) >= 0, layer)
-        return in_blocks(call, self.stride, self.stride - 1, replace(self, far=False).sees, layer)
+    def _own_block(self, call: AttentionCall) -> AttentionInputs:
+        if call.inputs.document is None:
+            shape = BlockShape(self.stride, 0)
+            return prepare_blocks(call, shape, shape.distances(call.q.device) >= 0)
+        return prepare_blocks(call, BlockShape(self.stride, self.stride - 1), replace(self, far=False).visibility_mask)
 
-    def _far(self, call: Call, size: int, layer: int) -> Blocked:
+    def _all_columns(self, call: AttentionCall, size: int) -> AttentionInputs:
         """Queries in blocks, each with all columns; those of the own block are left out where it is seen anyhow."""
-        where, after = call.where, -call.q.shape[2] % size
         columns, exists = self._columns(call.past)
-        q = blocks(F.pad(call.q, (0, 0, 0, after)), size, 2)  # [N, H, W, K]
-        query = blocks(F.pad(where.position, (0, after)), size, 1)  # [1 or B times n, W]
+        q, query, document = split_queries(call, size)
         count = len(q) // len(call.q)
         key = columns.position.repeat_interleave(count, 0)  # [1 or B times n, C]
         earlier = key.unsqueeze(1) // self.stride < query.unsqueeze(2) // self.stride
         mask = (earlier if self.near else key.unsqueeze(1) <= query.unsqueeze(2)) & exists.repeat_interleave(count, 0).unsqueeze(1)
-        if where.document is not None and columns.document is not None:
-            document = blocks(F.pad(where.document, (0, after)), size, 1)
+        if document is not None and columns.document is not None:
             mask = mask & (document.unsqueeze(2) == columns.document.repeat_interleave(count, 0).unsqueeze(1))
-        q, bias = with_positions(q, query, key, where, layer, longest=call.past.key.shape[2])
-        bias = None if bias is None else spread(bias, len(q))[:, call.heads]
+        q, bias = apply_positions(q, query, key, call.inputs, call.layer, longest=call.past.key.shape[2])
         k, v = (x.repeat_interleave(count, 0) for x in (columns.key, columns.value))
-        return Blocked(q[:, call.heads], k, v, spread(mask, len(q)).unsqueeze(1), bias)
+        return AttentionInputs(q[:, call.heads], k, v, expand_rows(mask, len(q)).unsqueeze(1), expand_bias(bias, len(q), call.heads))
 
     def _is_column(self, position: Tensor) -> Tensor:
         inside = position % self.stride
@@ -139,54 +150,49 @@ class Fixed(Pattern):
 
 
 @dataclass(frozen=True)
-class Strided(Pattern):
+class StridedPattern(Pattern):
     """far: i - j is a multiple of l; near: and i - l <= j <= i too. O(T l + T^2 / l): positions equal mod l are put together."""
 
     stride: int
     near: bool
 
-    def sees(self, query: Tensor, key: Tensor) -> Tensor:
+    def visibility_mask(self, query: Tensor, key: Tensor) -> Tensor:
         far = (query - key) % self.stride == 0
         return (key <= query) & (far | (key >= query - self.stride) if self.near else far)
 
-    def attend(self, call: Call, layer: int, drop: float) -> Tensor:
-        rows, _, length, _ = call.q.shape
-        far = self._classes(call, layer)
+    def attend(self, call: AttentionCall) -> Tensor:
+        rows, heads, length, _ = call.q[:, call.heads].shape
+        far = self._classes(call)
         if not self.near:
-            return _declassed(attend(*far, drop), rows, length)
-        distance = distances(self.stride, self.stride, call.q.device)
-        near = in_blocks(call, self.stride, self.stride, (distance >= 0) & (distance <= self.stride), layer)
-        scores = torch.cat([_logits(near), _turned(_logits(far), rows)], dim=-1)  # [B n, H, l, 2 l + n]
-        weights = dropout(scores.softmax(-1), drop, training=True)
+            return _merge_classes(attend(*far, call.dropout_rate), rows, length)
+        shape = BlockShape(self.stride, self.stride)
+        distance = shape.distances(call.q.device)
+        near = prepare_blocks(call, shape, (distance >= 0) & (distance <= self.stride))
+        scores = torch.cat([_masked_logits(near), _exchange(_masked_logits(far), rows)], dim=-1)  # [B n, H, l, 2 l + n]
+        weights = dropout(scores.softmax(-1), call.dropout_rate, training=True)
         to_near, to_far = weights.split((2 * self.stride, weights.shape[-1] - 2 * self.stride), dim=-1)
-        of_far = _declassed(_turned(to_far, rows) @ _for_each_head(far.value, far), rows, length)
-        return unblocked(to_near @ _for_each_head(near.value, near), rows, length) + of_far
+        of_far = _merge_classes(_exchange(to_far, rows) @ repeat_heads(far.value, heads), rows, length)
+        return merge_blocks(to_near @ repeat_heads(near.value, heads), rows, length) + of_far
 
-    def _classes(self, call: Call, layer: int) -> Blocked:
+    def _classes(self, call: AttentionCall) -> AttentionInputs:
         """The classes of equal positions mod l as rows, each with its n positions; near ones are left out where they are seen anyhow."""
-        q, past, where, heads = call
-        after = -q.shape[2] % self.stride
-        q, k, v = (_classed(F.pad(x, (0, 0, 0, after)), self.stride, 2) for x in (q, past.key, past.value))
-        position = _classed(F.pad(where.position, (0, after)), self.stride, 1)
-        mask = distances(q.shape[2], 0, q.device) >= (2 if self.near else 0)
-        if where.document is not None:
-            document = _classed(F.pad(where.document, (0, after)), self.stride, 1)
+        inputs, after = call.inputs, -call.q.shape[2] % self.stride
+        q, k, v = (_split_into_classes(F.pad(x, (0, 0, 0, after)), self.stride, 2) for x in (call.q, call.past.key, call.past.value))
+        position = _split_into_classes(F.pad(inputs.position, (0, after)), self.stride, 1)
+        mask = BlockShape(q.shape[2], 0).distances(q.device) >= (2 if self.near else 0)
+        if inputs.document is not None:
+            document = _split_into_classes(F.pad(inputs.document, (0, after)), self.stride, 1)
             mask = (mask & (document.unsqueeze(2) == document.unsqueeze(1))).unsqueeze(1)
-        q, bias = with_positions(q, position, position, where, layer, longest=past.key.shape[2])
-        return Blocked(q[:, heads], k, v, mask, None if bias is None else spread(bias, len(q))[:, heads])
+        q, bias = apply_positions(q, position, position, inputs, call.layer, longest=call.past.key.shape[2])
+        return AttentionInputs(q[:, call.heads], k, v, mask, expand_bias(bias, len(q), call.heads))
 
 
-def _cut(call: Call, begin: int, end: int) -> Call:
+def _piece(call: AttentionCall, begin: int, end: int) -> AttentionCall:
     """The queries from `begin` to `end`, and the past up to them."""
-    past, where = call.past, call.where
-    documents = [None if d is None else d[:, a:end] for d, a in ((past.document, 0), (where.document, begin))]
-    past = KeyValue(past.key[:, :, :end], past.value[:, :, :end], past.position[:, :end], documents[0])
-    return call._replace(
-        q=call.q[:, :, begin:end], past=past, where=replace(where, position=where.position[:, begin:end], document=documents[1])
-    )
+    return call._replace(q=call.q[:, :, begin:end], past=call.past.slice_positions(0, end), inputs=call.inputs.slice_positions(begin, end))
 
 
-def _beside(one: Blocked, other: Blocked) -> Blocked:
+def _join(one: AttentionInputs, other: AttentionInputs) -> AttentionInputs:
     """The same queries with the keys of both."""
     masks = [mask.expand(len(other.mask), 1, -1, -1) for mask in (one.mask, other.mask)]
     bias = None
@@ -194,35 +200,28 @@ def _beside(one: Blocked, other: Blocked) -> Blocked:
         rows = max(len(one.bias), len(other.bias))
         bias = torch.cat([b.expand(rows, -1, -1, -1) for b in (one.bias, other.bias)], dim=-1)
     k, v = (torch.cat(pair, dim=2) for pair in ((one.key, other.key), (one.value, other.value)))
-    return Blocked(one.q, k, v, torch.cat(masks, dim=-1), bias)
+    return AttentionInputs(one.q, k, v, torch.cat(masks, dim=-1), bias)
 
 
-def _classed(x: Tensor, stride: int, dim: int) -> Tensor:
+def _split_into_classes(x: Tensor, stride: int, dim: int) -> Tensor:
     """[B, .., n l, ..] -> [B l, .., n, ..]: row b l + r holds the positions r, r + l, r + 2 l .."""
     by_class: Tensor = x.unflatten(dim, (-1, stride))
     return by_class.movedim(dim + 1, 1).flatten(0, 1)
 
 
-def _declassed(y: Tensor, rows: int, length: int) -> Tensor:
+def _merge_classes(y: Tensor, rows: int, length: int) -> Tensor:
     """[B l, H, n, K] -> [B, H, T, K]."""
     by_row: Tensor = y.unflatten(0, (rows, -1))  # [B, l, H, n, K]
     return by_row.permute(0, 2, 3, 1, 4).flatten(2, 3)[:, :, :length]
 
 
-def _turned(z: Tensor, rows: int) -> Tensor:
-    """Between classes [B l, H, n, S] and blocks [B n, H, l, S] of the same queries, there and back."""
+def _exchange(z: Tensor, rows: int) -> Tensor:
+    """Turn classes [B l, H, n, S] into blocks [B n, H, l, S] of the same queries, or blocks into classes."""
     by_row: Tensor = z.unflatten(0, (rows, -1))
     return by_row.transpose(1, 3).flatten(0, 1)
 
 
-def _for_each_head(x: Tensor, blocked: Blocked) -> Tensor:
-    """Keys or values [N, H_k, S, K], repeated for the query heads that share them."""
-    return x.repeat_interleave(blocked.q.shape[1] // x.shape[1], dim=1)
-
-
-def _logits(blocked: Blocked) -> Tensor:
+def _masked_logits(inputs: AttentionInputs) -> Tensor:
     """[N, H, W, S], the lowest number where a key is not seen."""
-    q, k, _, mask, bias = blocked
-    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ _for_each_head(k, blocked).transpose(-1, -2)
-    scores = scores if bias is None else scores + bias.to(scores.dtype)
-    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    scores = attention_logits(inputs.q, inputs.key, None if inputs.bias is None else inputs.bias.to(inputs.q.dtype))
+    return scores.masked_fill(~inputs.mask, torch.finfo(scores.dtype).min)

@@ -1,6 +1,6 @@
 """SparseK attention (Lou, Jia, Zheng and Tu, arXiv 2406.16747): a sliding window, and the k best of all that is older.
 
-A scorer gives each position j and key head one number that no query changes, u_j = w . x_j + epsilon j. Query i sees the positions i - W <
+A scorer gives each position j and key head one number for all queries, u_j = w . x_j + epsilon j. Query i sees the positions i - W <
 j <= i, and of those older than its window, which alone compete, the k of highest u:
 
     o_i = sum over both of a_ij m_ij v_j        a = softmax of the logits of both        m_i = SparseK(u of the competitors, k)
@@ -33,26 +33,25 @@ from assay.core.config import setting
 from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import dropout
-from assay.nn.linear import ExactLinear
-from assay.nn.mixer.attend import with_positions
+from assay.nn.linear import Float32Linear
 from assay.nn.mixer.attention import Attention, AttentionConfig
-from assay.nn.mixer.base import NOTHING, Extras, Mixer, Where, empty
-from assay.nn.mixer.blocks import Blocked, Call, blocks, distances, in_blocks, spread, unblocked
-from assay.nn.mixer.kv import KeyValue, extend, last, no_past
-from assay.nn.mixer.topk import best_of_prefixes, better, sparsek
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, empty
+from assay.nn.mixer.blockwise import AttentionInputs, BlockShape, expand_rows, merge_blocks, prepare_blocks, split_queries
+from assay.nn.mixer.softmax_attention import AttentionCall, KeyValue, apply_positions, empty_past, extend, keep_last
+from assay.nn.mixer.topk import best_of_prefixes, count_better, sparsek
 
-BLOCK = 64  # queries in a block, at most
+MAX_BLOCK_SIZE = 64  # queries in a block, at most
 
 
 class SparsekConfig(AttentionConfig):
     """Softmax attention over a sliding window and the k best scored positions before it."""
 
     kind: Literal["sparsek"] = "sparsek"
-    window: int = setting(128, "positions that a query always sees W, its own among them", other=4, ge=1)
-    selected: int = setting(64, "older positions that it sees k", other=3, ge=1)
-    pool: int | None = setting(None, "best scores P that share k places (absent: 2 k)", other=3, ge=2)
-    recency: float = setting(1e-4, "epsilon: what a score gains with each position", other=0.05, ge=0)
-    straight_through: bool = setting(False, "selected values enter whole, the scorer learns as if they did not", other=True)
+    window: int = setting(128, "positions that a query always sees W, its own among them", alternative=4, ge=1)
+    selected: int = setting(64, "older positions that it sees k", alternative=3, ge=1)
+    pool: int | None = setting(None, "best scores P that share k places (absent: 2 k)", alternative=3, ge=2)
+    recency: float = setting(1e-4, "epsilon: what a score gains with each position", alternative=0.05, ge=0)
+    straight_through: bool = setting(False, "selected values enter whole, the scorer learns as if they did not", alternative=True)
 
     tiny: ClassVar[dict[str, Any]] = {"window": 5, "selected": 2}
 
@@ -62,22 +61,22 @@ class SparsekConfig(AttentionConfig):
             raise ConfigError("pool", f"gives {self.selected} places to {self.pool} scores, from which nothing is learned; enlarge it")
 
     def build(self, width: int, layer: int = 0) -> Mixer:
-        return Sparsek(self, width, layer)
+        return SparsekAttention(self, width, layer)
 
 
-class Rows(NamedTuple):
-    """Positions that may be selected, for each of G = H_k key heads."""
+class Candidates(NamedTuple):
+    """Keys, values and positions of S rows that may be selected, for each of G = H_k key heads."""
 
     key: Tensor  # [B, G, S, K]
     value: Tensor  # [B, G, S, K]
     position: Tensor  # [B, G, S]
 
 
-class Best(NamedTuple):
+class TopCandidates(NamedTuple):
     """The best of the positions that the window has left, best last."""
 
     score: Tensor  # [B, G, P], minus infinity where there are fewer
-    rows: Rows  # of the last k
+    rows: Candidates  # of the last k
     document: Tensor | None  # [B] that they are in; None where documents are not masked
 
 
@@ -86,61 +85,61 @@ class SparsekState(NamedTuple):
 
     window: KeyValue
     score: Tensor  # [B, G, W - 1]
-    best: Best
+    best: TopCandidates
 
 
-class Leaving(NamedTuple):
+class EvictedPositions(NamedTuple):
     """The T positions that leave the window in a call, in n blocks of C: number c leaves when query c + 1 comes."""
 
     score: Tensor  # [B, n, G, C], minus infinity where there is none
-    rows: Rows  # of n C
+    rows: Candidates  # of n C
     document: Tensor | None  # [B, n, C]
 
 
-class Sparsek(Attention):
+class SparsekAttention(Attention):
     """o_i = softmax over the window and the selected, whose values are multiplied by m."""
 
-    bounded: ClassVar[bool] = True
+    bounded_state: ClassVar[bool] = True
 
     def __init__(self, config: SparsekConfig, width: int, layer: int) -> None:
         super().__init__(config, width, layer)
         self.window, self.selected, self.pool = config.window, config.selected, config.pool or 2 * config.selected
         self.recency, self.straight_through = config.recency, config.straight_through
-        self.score = ExactLinear(width, self.key_heads, bias=False)
+        self.score = Float32Linear(width, self.key_heads, bias=False)
 
     def init_state(self, batch: int, like: Tensor) -> SparsekState:
         heads, scores = self.key_heads, torch.promote_types(like.dtype, torch.float32)
-        none = like.new_zeros(batch, heads, self.selected, self.head_size)
+        zeros = like.new_zeros(batch, heads, self.selected, self.head_size)
         best = like.new_full((batch, heads, self.pool), -torch.inf, dtype=scores)
-        window = no_past(batch, heads, self.head_size, like)
-        return SparsekState(window, empty(like, batch, heads, 0, dtype=scores), Best(best, Rows(none, none, none[..., 0].long()), None))
+        top = TopCandidates(best, Candidates(zeros, zeros, zeros[..., 0].long()), None)
+        return SparsekState(empty_past(batch, heads, self.head_size, like), empty(like, batch, heads, 0, dtype=scores), top)
 
-    def idle_in(self, length: int) -> str | None:
+    def unused_at_length(self, length: int) -> str | None:
         return f"a window of {self.window} holds all of a row of {length}, so nothing is selected" if self.window >= length else None
 
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        q, k, v = self.split(x, where)
-        begun = self.init_state(len(x), k) if state is None else state
-        call = Call(q, extend(begun.window, k, v, where), where)
-        score = torch.cat([begun.score, self._score(x, where)], dim=-1)  # [B, G, S]
-        leaving = self._leaving(call, score)
-        best = self._best(begun.best, leaving)
-        y = self.join(self._attend(call, leaving, best))
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        q, k, v = self.split(x, inputs)
+        before = self.init_state(len(x), k) if state is None else state
+        call = self.call(q, extend(before.window, k, v, inputs), inputs)
+        score = torch.cat([before.score, self._score(x, inputs)], dim=-1)  # [B, G, S]
+        evicted = self._evict(call, score)
+        best = self._best(before.best, evicted)
+        y = self.join(self._attend(call, evicted, best))
         if state is None:
-            return y, None, NOTHING
+            return y, None, NO_AUX_OUTPUTS
         kept = max(0, score.shape[2] - self.window + 1)
-        rows, document = Rows(*(x[:, -1] for x in best.rows)), None if best.document is None else best.document[:, -1]
-        after = Best(best.score[:, -1], rows, document)
-        return y, SparsekState(last(call.past, self.window - 1), score[:, :, kept:], after), NOTHING
+        document = None if best.document is None else best.document[:, -1]
+        after = TopCandidates(best.score[:, -1], Candidates(*(x[:, -1] for x in best.rows)), document)
+        return y, SparsekState(keep_last(call.past, self.window - 1), score[:, :, kept:], after), NO_AUX_OUTPUTS
 
-    def _score(self, x: Tensor, where: Where) -> Tensor:
+    def _score(self, x: Tensor, inputs: LayerInputs) -> Tensor:
         """u [B, G, T], in 32 bits at least: what is close together must not be rounded to another order."""
         with torch.autocast(x.device.type, enabled=False):
             u: Tensor = self.score(x.to(self.score.weight.dtype)).transpose(1, 2)
-        return u.to(torch.promote_types(u.dtype, torch.float32)) + self.recency * where.position.unsqueeze(1)
+        return u.to(torch.promote_types(u.dtype, torch.float32)) + self.recency * inputs.position.unsqueeze(1)
 
-    def _leaving(self, call: Call, score: Tensor) -> Leaving:
-        past, length, size = call.past, call.q.shape[2], min(call.q.shape[2], BLOCK)
+    def _evict(self, call: AttentionCall, score: Tensor) -> EvictedPositions:
+        past, length, size = call.past, call.q.shape[2], min(call.q.shape[2], MAX_BLOCK_SIZE)
         after, begin = -length % size, self.window - 1 + length - score.shape[2]  # of W - 1 + T positions `begin` do not exist
         whole = length + after
         score = F.pad(F.pad(score, (begin, 0), value=-torch.inf)[:, :, :length], (0, after), value=-torch.inf)
@@ -150,71 +149,70 @@ class Sparsek(Attention):
         if past.document is not None:
             time = torch.arange(whole, device=score.device).clamp(max=length - 1)
             document = F.pad(past.document, (begin, 0), value=-1)[:, time].unflatten(1, (-1, size))
-        return Leaving(score.unflatten(2, (-1, size)).transpose(1, 2), Rows(k, v, position), document)
+        return EvictedPositions(score.unflatten(2, (-1, size)).transpose(1, 2), Candidates(k, v, position), document)
 
-    def _best(self, best: Best, leaving: Leaving) -> Best:
+    def _best(self, best: TopCandidates, evicted: EvictedPositions) -> TopCandidates:
         """The best before each of the n blocks and after the last: everything has an axis n + 1 behind B."""
-        scores, document, k = leaving.score, None, self.selected
-        if leaving.document is not None:
-            ends = leaving.document[:, :, -1]  # the document that goes on after a block
-            scores = scores.masked_fill((leaving.document != ends.unsqueeze(2)).unsqueeze(2), -torch.inf)
+        scores, document, k = evicted.score, None, self.selected
+        if evicted.document is not None:
+            ends = evicted.document[:, :, -1]  # the document that goes on after a block
+            scores = scores.masked_fill((evicted.document != ends.unsqueeze(2)).unsqueeze(2), -torch.inf)
             document = torch.cat([ends.new_full((len(ends), 1), -1) if best.document is None else best.document[:, None], ends], dim=1)
         value, place = best_of_prefixes(best.score.detach().unsqueeze(1), scores.detach(), document)
         score = torch.cat([best.score, scores.transpose(1, 2).flatten(2)], dim=2)
         score = _chosen(score, place).masked_fill(value == -torch.inf, -torch.inf)
-        rows = [torch.cat(pair, dim=2) for pair in zip(best.rows, leaving.rows, strict=True)]
+        rows = [torch.cat(pair, dim=2) for pair in zip(best.rows, evicted.rows, strict=True)]
         place = (place[..., -k:] - (self.pool - k)).clamp(min=0)  # only k of the best before have rows
-        return Best(score, Rows(*(_chosen(x.to(y.dtype), place) for x, y in zip(rows, leaving.rows, strict=True))), document)
+        return TopCandidates(score, Candidates(*(_chosen(x.to(y.dtype), place) for x, y in zip(rows, evicted.rows, strict=True))), document)
 
-    def competes(self, size: int, device: torch.device) -> Tensor:
-        """[C, P + C] bool, the queries of a block and what was or gets older than their windows: the best before it, then those leaving."""
-        return F.pad(distances(size, 0, device) > 0, (self.pool, 0), value=True)
+    def competition_mask(self, size: int, device: torch.device) -> Tensor:
+        """[C, P + C] bool, the queries of a block and what was or gets older than their windows: the best before it, then those evicted."""
+        return F.pad(BlockShape(size, 0).distances(device) > 0, (self.pool, 0), value=True)
 
-    def _contest(self, call: Call, leaving: Leaving, best: Best) -> tuple[Tensor, Tensor]:
+    def _contest(self, call: AttentionCall, evicted: EvictedPositions, best: TopCandidates) -> tuple[Tensor, Tensor]:
         """Scores [N, G, P + C] of N = B n blocks, and which of them compete for the places of which query, [N, G, C, P + C] bool."""
-        size, document = leaving.score.shape[3], call.where.document
-        score = torch.cat([best.score[:, :-1], leaving.score], dim=-1).flatten(0, 1)
-        present = (score > -torch.inf).unsqueeze(2) & self.competes(size, score.device)
-        if document is not None and best.document is not None and leaving.document is not None:
+        size = evicted.score.shape[3]
+        score = torch.cat([best.score[:, :-1], evicted.score], dim=-1).flatten(0, 1)
+        present = (score > -torch.inf).unsqueeze(2) & self.competition_mask(size, score.device)
+        _, _, document = split_queries(call, size)  # [N, C]
+        if document is not None and best.document is not None and evicted.document is not None:
             before = best.document[:, :-1, None].expand(-1, -1, self.pool)
-            owner = torch.cat([before, leaving.document], dim=-1).flatten(0, 1)  # [N, P + C]
-            asking = blocks(F.pad(document, (0, -document.shape[1] % size)), size, 1)  # [N, C]
-            present = present & (asking.unsqueeze(2) == owner.unsqueeze(1)).unsqueeze(1)
+            owner = torch.cat([before, evicted.document], dim=-1).flatten(0, 1)  # [N, P + C]
+            present = present & (document.unsqueeze(2) == owner.unsqueeze(1)).unsqueeze(1)
         return score.masked_fill(score == -torch.inf, 0), present
 
-    def _attend(self, call: Call, leaving: Leaving, best: Best) -> Tensor:
-        score, present = self._contest(call, leaving, best)
-        ahead = better(score, present)
+    def _attend(self, call: AttentionCall, evicted: EvictedPositions, best: TopCandidates) -> Tensor:
+        score, present = self._contest(call, evicted, best)
+        ahead = count_better(score, present)
         m, chosen = sparsek(score, present & (ahead < self.pool), self.selected), present & (ahead < self.selected)
         m = m + (1 - m).detach() if self.straight_through else m
-        size, before, k = leaving.score.shape[3], self.window - 1, self.selected
-        distance = distances(size, before, score.device)  # [C, W - 1 + C]
+        shape, k = BlockShape(evicted.score.shape[3], self.window - 1), self.selected
+        distance = shape.distances(score.device)  # [C, W - 1 + C]
         near = F.pad(distance < self.window, (k, 0))  # [C, k + W - 1 + C]: the best before are never near
-        m, chosen = (F.pad(x[..., self.pool - k :], (0, before)) for x in (m, chosen))
-        blocked = in_blocks(call, size, before, distance >= 0, self.layer)
-        rows = Rows(*(x[:, :-1].flatten(0, 1) for x in best.rows))  # [N, G, k]
-        mask = F.pad(blocked.mask, (k, 0), value=True) & (near | chosen)
-        keys, values = torch.cat([rows.key, blocked.key], dim=2), torch.cat([rows.value, blocked.value], dim=2)
-        seen = Blocked(blocked.q, keys, values, mask, self._bias(call, rows.position, blocked.bias))
-        return unblocked(gated(seen, torch.where(near, 1, m), self.drop), *call.q.shape[0:3:2])
+        m, chosen = (F.pad(x[..., self.pool - k :], (0, shape.before)) for x in (m, chosen))
+        blocks = prepare_blocks(call, shape, distance >= 0)
+        rows = Candidates(*(x[:, :-1].flatten(0, 1) for x in best.rows))  # [N, G, k]
+        mask = F.pad(blocks.mask, (k, 0), value=True) & (near | chosen)
+        keys, values = torch.cat([rows.key, blocks.key], dim=2), torch.cat([rows.value, blocks.value], dim=2)
+        seen = AttentionInputs(blocks.q, keys, values, mask, self._bias(call, rows.position, blocks.bias))
+        return merge_blocks(attend_gated(seen, torch.where(near, 1, m), call.dropout_rate), len(call.q), call.q.shape[2])
 
-    def _bias(self, call: Call, position: Tensor, near: Tensor | None) -> Tensor | None:
+    def _bias(self, call: AttentionCall, position: Tensor, near: Tensor | None) -> Tensor | None:
         """The bias with that of the selected, [N, G, k] positions, in front: each query head looks at those of its key head."""
         if near is None:
             return None
-        _, heads, length, _ = call.q.shape
-        where, size, group = call.where, near.shape[2], heads // self.key_heads
-        q, query = (F.pad(call.q, (0, 0, 0, -length % size)), F.pad(where.position, (0, -length % size)))
-        q, query = blocks(q, size, 2), spread(blocks(query, size, 1), len(position))
+        group, longest = self.heads // self.key_heads, call.inputs.stream_position + call.q.shape[2]
+        q, query, _ = split_queries(call, near.shape[2])
+        query = expand_rows(query, len(position))
         far = []
         for g, selected in enumerate(position.unbind(1)):
-            bias = with_positions(q, query, selected, where, self.layer, longest=where.stream + length)[1]
+            _, bias = apply_positions(q, query, selected, call.inputs, self.layer, longest)
             assert bias is not None
             far.append(bias[:, g * group : (g + 1) * group])
         return torch.cat([torch.cat(far, dim=1), near.expand(len(position), -1, -1, -1)], dim=-1)
 
 
-def gated(seen: Blocked, gate: Tensor, drop: float) -> Tensor:
+def attend_gated(seen: AttentionInputs, gate: Tensor, dropout_rate: float) -> Tensor:
     """[N, H, C, K] of softmax(q k^T / sqrt(K) + bias, where mask) m v; mask and gate [N, G, C, S]."""
     q, k, v, mask, bias = seen
     heads, keys = q.shape[1], k.shape[1]
@@ -223,7 +221,7 @@ def gated(seen: Blocked, gate: Tensor, drop: float) -> Tensor:
     if bias is not None:
         scores = scores + bias.to(scores.dtype).unflatten(1, (keys, heads // keys))
     scores = scores.masked_fill(~mask.unsqueeze(2), torch.finfo(scores.dtype).min)
-    weights = dropout(scores.softmax(-1), drop, training=True) * gate.to(scores.dtype).unsqueeze(2)
+    weights = dropout(scores.softmax(-1), dropout_rate, training=True) * gate.to(scores.dtype).unsqueeze(2)
     o: Tensor = (weights.flatten(2, 3) @ v).unflatten(2, q.shape[2:4])
     return o.flatten(1, 2)
 

@@ -80,7 +80,7 @@ def _last(value: Tensor, index: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return value[..., -count:], index.gather(-1, order[..., -count:])
 
 
-def better(score: Tensor, present: Tensor) -> Tensor:
+def count_better(score: Tensor, present: Tensor) -> Tensor:
     """[.., C, m]: how many of those present, [.., C, m], are better than this score of [.., m]; of equal ones the later is better."""
     order = score.argsort(dim=-1, stable=True)
     ordered = _ordered(present, order)

@@ -7,7 +7,7 @@ authors' code, so that every query has as much of a past; what the authors' scri
 and `evaluation_memory` is their larger memory there. M of at least the text is full attention.
 
 Ours differs in three ways. Segments lie at multiples of S in the stream and not where a call begins, so outputs do not depend on how a
-text is cut into calls; one call may hold many segments. What is kept is the input that the mixer gets: with blocks that normalise before
+text is cut into calls; one call may hold many segments. The memory is the input of the mixer: with blocks that normalise before
 mixing, the authors' code keeps the residual stream and normalises it anew, so that the norm's gain learns from memory as well. And any
 position that attention takes is possible; the paper's is `relative`, which also has its `clamp`.
 
@@ -21,67 +21,62 @@ from torch import Tensor
 from assay.core.config import setting
 from assay.core.types import State
 from assay.nn.mixer.attention import AttentionConfig
-from assay.nn.mixer.base import NOTHING, Extras, Mixer, Where
-from assay.nn.mixer.segments import Kept, Part, Seen, SegmentAttention
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer
+from assay.nn.mixer.segments import MemoryPart, SegmentAttention, VisibleRows
 
 
 class XlConfig(AttentionConfig):
     """Softmax attention over segments, each with a memory of what came before."""
 
     kind: Literal["xl"] = "xl"
-    segment: int = setting(64, "positions in a segment S: gradients stay inside", other=4, ge=1)
-    memory: int = setting(64, "positions before the segment that are seen M", other=2, ge=1)
-    evaluation_memory: int | None = setting(None, "M in evaluation (absent: as in training)", other=5, ge=1)
-    same_length: bool = setting(False, "a query sees the M last positions, itself among them, and no more", other=True)
-    evaluation_same_length: bool | None = setting(None, "the same in evaluation (absent: as in training)", other=True)
+    segment: int = setting(64, "positions in a segment S: gradients stay inside", alternative=4, ge=1)
+    memory: int = setting(64, "positions before the segment that are seen M", alternative=2, ge=1)
+    evaluation_memory: int | None = setting(None, "M in evaluation (absent: as in training)", alternative=5, ge=1)
+    same_length: bool = setting(False, "a query sees the M last positions, itself among them, and no more", alternative=True)
+    evaluation_same_length: bool | None = setting(None, "the same in evaluation (absent: as in training)", alternative=True)
 
     tiny: ClassVar[dict[str, Any]] = {"segment": 3, "memory": 4}
 
     def build(self, width: int, layer: int = 0) -> Mixer:
-        return Xl(self, width, layer)
+        return XlAttention(self, width, layer)
 
 
-class Xl(SegmentAttention):
+class XlAttention(SegmentAttention):
     """o_p = softmax over s S - M <= j <= p; the state is x of the last M positions before the segment and of the segment so far."""
 
     def __init__(self, config: XlConfig, width: int, layer: int) -> None:
         super().__init__(config, width, layer, config.segment)
-        self.training_memory, self.evaluation_memory = config.memory, config.evaluation_memory or config.memory
-        evaluated = config.evaluation_same_length
-        self.training_same, self.evaluation_same = config.same_length, config.same_length if evaluated is None else evaluated
+        self.config = config
 
     @property
     def memory(self) -> int:
-        """M now."""
-        return self.training_memory if self.training else self.evaluation_memory
+        """M, in training or in evaluation."""
+        evaluated = None if self.training else self.config.evaluation_memory
+        return self.config.memory if evaluated is None else evaluated
 
     @property
     def same_length(self) -> bool:
-        """Whether each query has the same number of keys now."""
-        return self.training_same if self.training else self.evaluation_same
+        """Whether each query has the same number of keys, in training or in evaluation."""
+        evaluated = None if self.training else self.config.evaluation_same_length
+        return self.config.same_length if evaluated is None else evaluated
 
     @property
     def reach(self) -> int:
         return self.memory - 1 if self.same_length else self.memory + self.segment - 1
 
-    def last_reader(self, position: int) -> int:
+    def last_dependent_position(self, position: int) -> int:
         if self.same_length:
             return position + self.memory - 1
         return ((position + self.memory) // self.segment + 1) * self.segment - 1
 
-    def init_state(self, batch: int, like: Tensor) -> Kept:
-        return self.nothing_kept(batch, like)
+    def unused_at_length(self, length: int) -> str | None:
+        if self.segment < length:
+            return None
+        return f"a segment of {self.segment} holds all of a row of {length}, so its memory stays empty; batches=streams carries it over"
 
-    def idle_in(self, length: int) -> str | None:
-        return (
-            f"a segment of {self.segment} holds all of a row of {length}, so its memory stays empty; plan=lanes carries it"
-            if self.segment >= length
-            else None
-        )
-
-    def forward(self, x: Tensor, state: State, where: Where) -> tuple[Tensor, State, Extras]:
-        rows = self.joined(state, x, where)
-        q, own, past = self.heads_of(rows, where)
-        memory = Part(past, self.memory, self.segment, self.memory)
-        o = self.look(q, Seen((memory,), own, self.memory if self.same_length else None), rows, where)
-        return self.join(o), None if state is None else self.keep(rows, self.memory), NOTHING
+    def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
+        rows = self.join_rows(state, x, inputs)
+        q, own, past = self.project_rows(rows, inputs)
+        memory = MemoryPart(past, self.memory, self.segment, self.memory)
+        o = self.attend_to_segments(q, VisibleRows((memory,), own, self.memory if self.same_length else None), rows, inputs)
+        return self.join(o), None if state is None else self.keep_rows(rows, self.memory), NO_AUX_OUTPUTS

@@ -1,1 +1,1 @@
-"""How a model knows where in the text a token is."""
+"""Positional encodings, by which a model knows where in the text a token is."""

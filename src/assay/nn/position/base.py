@@ -1,17 +1,18 @@
-"""How the order of the tokens enters a model."""
+"""Interface of positional encodings, by which the order of the tokens enters a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from assay.core.config import Config
+from assay.errors import ConfigError
 
 
-class Sizes(NamedTuple):
-    """What a position has to know of the model it is for."""
+class ModelSizes(NamedTuple):
+    """The sizes of the model that a positional encoding is built for."""
 
     width: int  # D
     depth: int  # layers
@@ -23,41 +24,51 @@ class Sizes(NamedTuple):
 class Rotation:
     """Cosine and sine, [1 or B, T, 1, K'/2], by which the first K' features of queries and keys are rotated, for each size K of heads."""
 
-    of_size: Mapping[int, tuple[Tensor, Tensor]]
+    by_head_size: Mapping[int, tuple[Tensor, Tensor]]
 
-    def part(self, begin: int, end: int | None = None) -> "Rotation":
-        """That of some of the positions."""
-        return Rotation({size: (cosine[:, begin:end], sine[:, begin:end]) for size, (cosine, sine) in self.of_size.items()})
+    def slice_positions(self, begin: int, end: int | None = None) -> "Rotation":
+        """The rotation at some of the positions."""
+        return Rotation({size: (cosine[:, begin:end], sine[:, begin:end]) for size, (cosine, sine) in self.by_head_size.items()})
 
     def to(self, dtype: torch.dtype) -> "Rotation":
         """The same in another type."""
-        return Rotation({size: (cosine.to(dtype), sine.to(dtype)) for size, (cosine, sine) in self.of_size.items()})
+        return Rotation({size: (cosine.to(dtype), sine.to(dtype)) for size, (cosine, sine) in self.by_head_size.items()})
 
 
-class Position(nn.Module):
-    """A way for positions to enter. A kind sets what it uses in `enters` and defines the method of that name.
+def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
+    """x [B, T, H, K] with its first K' features rotated, K'/2 being the last size of cosine and sine."""
+    if rotation is None:
+        return x
+    cosine, sine = rotation.by_head_size[x.shape[-1]]
+    half = cosine.shape[-1]
+    first, second, rest = x.split((half, half, x.shape[-1] - 2 * half), dim=-1)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine, rest), dim=-1)
+
+
+class PositionalEncoding(nn.Module):
+    """Positions as a model reads them. A kind names in `methods` the ways in which they enter, and defines the methods of these names.
 
     Positions count from 0 at the start of a text, or of a document where documents are masked.
     """
 
-    enters: ClassVar[frozenset[str]] = frozenset()  # of: embed, block_input, rotate, bias, relative
-    reach: int | None = None  # the longest text that has positions; None: unlimited
+    methods: ClassVar[frozenset[str]] = frozenset()  # of: embed, block_input, rotation, bias, relative
+    max_length: int | None = None  # the longest text that has positions; None: unlimited
 
     def embed(self, position: Tensor) -> Tensor:
         """[1 or B, T] -> [1 or B, T, D], added to the embedded tokens."""
-        raise TypeError(f"{type(self).__name__} does not enter at the embedding")
+        raise TypeError(f"{type(self).__name__} does not define embed")
 
     def block_input(self, position: Tensor, layer: int) -> Tensor:
         """[1 or B, T] -> [1 or B, T, D], added to the input of a block."""
-        raise TypeError(f"{type(self).__name__} does not enter at the blocks")
+        raise TypeError(f"{type(self).__name__} does not define block_input")
 
-    def angles(self, position: Tensor) -> Rotation:
-        """[1 or B, T] -> how queries and keys are rotated there."""
-        raise TypeError(f"{type(self).__name__} does not rotate")
+    def rotation(self, position: Tensor) -> Rotation:
+        """[1 or B, T] -> the rotation of queries and keys at these positions."""
+        raise TypeError(f"{type(self).__name__} does not define rotation")
 
     def bias(self, query: Tensor, key: Tensor, heads: int) -> Tensor:
         """Positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S], added to the attention logits."""
-        raise TypeError(f"{type(self).__name__} does not bias the attention logits")
+        raise TypeError(f"{type(self).__name__} does not define bias")
 
     def relative(self, q: Tensor, query: Tensor, key: Tensor, layer: int, longest: int, contiguous: bool = False) -> tuple[Tensor, Tensor]:
         """Queries [B, H, T, K] at positions [1 or B, T], keys at [1 or B, S] -> other queries, and a bias [B, H, T, S] of their logits.
@@ -66,15 +77,36 @@ class Position(nn.Module):
         query; what is given for a key that lies after its query does not matter, as a mask hides it. `contiguous` says that every
         visible key j lies i + S - T - j before query i, so that distances need not be looked up.
         """
-        raise TypeError(f"{type(self).__name__} does not look at queries")
+        raise TypeError(f"{type(self).__name__} does not define relative")
 
 
 class PositionConfig(Config, family="position", package="assay.nn.position"):
-    """How the order of the tokens enters a model."""
+    """Interface of positional encodings, by which the order of the tokens enters a model."""
 
     def check(self, head_size: int) -> None:
         """Raise ConfigError where the settings do not fit heads of this size."""
 
-    def build(self, sizes: Sizes) -> Position:
+    def build(self, sizes: ModelSizes) -> PositionalEncoding:
         """The module for a model of these sizes. Raises ConfigError where they do not fit."""
         raise TypeError(f"{type(self).__name__} does not define build")
+
+
+class NoPositionConfig(PositionConfig):
+    """Tokens carry no position; attention can still infer it from how much the causal mask lets it see (Haviv et al., arXiv 2203.16634)."""
+
+    kind: Literal["none"] = "none"
+
+    def build(self, sizes: ModelSizes) -> PositionalEncoding:
+        return PositionalEncoding()
+
+
+def wave_angles(position: Tensor, size: int, base: float) -> Tensor:
+    """Angles t base^(-2 m / size) of `size` / 2 waves, [..] -> [.., size / 2], in float64."""
+    exponent = torch.arange(0, size, 2, device=position.device, dtype=torch.float64) / size
+    return position.to(torch.float64).unsqueeze(-1) * base**-exponent
+
+
+def check_even_width(width: int) -> None:
+    """Raise ConfigError for a width that sines and cosines cannot share."""
+    if width % 2:
+        raise ConfigError("", f"pairs sines with cosines, and the width {width} is odd; make it even")

@@ -18,9 +18,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...[...body.rows].sort(order));
   }));
 }
-const told = document.getElementById("told");
+const tooltip = document.getElementById("tooltip");
 for (const text of document.querySelectorAll(".tokens")) {
-  const say = (span) => { told.textContent = `${text.dataset.who}: ${span.title}`; };
+  const say = (span) => { tooltip.textContent = `${text.dataset.model}: ${span.title}`; };
   text.addEventListener("mouseover", (event) => { if (event.target.title) say(event.target); });
   text.addEventListener("focusin", (event) => say(event.target));
   text.addEventListener("keydown", (event) => {

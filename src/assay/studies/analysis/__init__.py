@@ -1,1 +1,1 @@
-"""What a study found: differences with intervals, effects, costs, warnings, and a verdict in sentences."""
+"""The analysis of a study: differences with intervals, effects, costs, warnings, and a verdict in sentences."""

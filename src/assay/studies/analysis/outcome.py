@@ -1,70 +1,135 @@
-"""From a study's folder to what it found. Runs may be missing: what is there is read, and what is not is said."""
+"""Reading a study: from the files of its runs to everything that they show. Missing runs are no error; the warnings name them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from assay.studies.analysis.compared import compared
-from assay.studies.analysis.effects import effects, interactions
-from assay.studies.analysis.measured import read_run
-from assay.studies.analysis.pareto import fronts
-from assay.studies.analysis.results import ArmOutcome, Outcome, RunOutcome
-from assay.studies.analysis.sensitivity import sensitivities
-from assay.studies.analysis.verdict import verdict
-from assay.studies.analysis.warnings import warnings
+import numpy as np
+
+from assay.core.config import Tree
+from assay.errors import RunError
+from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
+from assay.jobs.folder import JobFolder
+from assay.runs.checkpoint_ref import CheckpointRef
+from assay.runs.directory import METRICS, TIMINGS, RunDirectory, read_score
+from assay.studies.analysis.comparisons import compare_to_base
+from assay.studies.analysis.effects import measure_effects, measure_interactions, measure_sensitivities
+from assay.studies.analysis.pareto import find_fronts
+from assay.studies.analysis.results import ArmOutcome, CurvePoint, LearningCurve, ResourceUse, RunOutcome, StudyOutcome
+from assay.studies.analysis.verdict import write_verdict
+from assay.studies.analysis.warnings import collect_warnings
 from assay.studies.folder import StudyFolder
-from assay.studies.plan import Plan, PlannedArm
-from assay.variation.metric import METRICS
+from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
+from assay.training.clock import training_seconds
 
-__all__ = ["ArmOutcome", "Outcome", "RunOutcome", "read_study"]
+LAST = "scores/end-last.json"  # the score that ends every run, read as the text was read in training
 
 
-def read_study(folder: Path) -> Outcome:
-    """Everything that the runs of a study say, however many of them are finished. Raises RunError if the folder holds no study."""
+def read_study(folder: Path) -> StudyOutcome:
+    """Read everything that the runs of a study show, however many are finished. Raises RunError if the folder holds no study."""
     study = StudyFolder(folder)
-    return read_plan(study, study.plan())
+    return read_outcome(study, study.plan())
 
 
-def read_plan(study: StudyFolder, plan: Plan) -> Outcome:
-    """Everything that the runs of a plan say, wherever the folder keeps them."""
+def read_outcome(study: StudyFolder, plan: StudyPlan) -> StudyOutcome:
+    """Read everything that the runs of a plan show, wherever the folder keeps them."""
     arms = tuple(_read_arm(study, plan, arm) for arm in plan.arms)
-    return concluded(plan, arms, study.path, tuple(run.name for run in study.earlier(plan)))
+    return analyze_arms(plan, arms, study.path, tuple(run.name for run in study.earlier_runs(plan)))
 
 
-def concluded(plan: Plan, arms: tuple[ArmOutcome, ...], folder: Path, earlier: tuple[str, ...] = ()) -> Outcome:
-    """What the arms of a plan say together."""
-    split = reported_split(plan, arms)
+def analyze_arms(plan: StudyPlan, arms: tuple[ArmOutcome, ...], folder: Path, earlier: tuple[str, ...] = ()) -> StudyOutcome:
+    """Compare the arms of a plan with each other, and put what follows into sentences."""
+    split = choose_split(plan, arms)
     arms = tuple(replace(arm, split=split) for arm in arms)
-    found = compared(arms)
-    outcome = Outcome(
-        folder=folder,
-        plan=plan,
-        metric=METRICS[plan.study.metric],
-        split=split,
-        arms=arms,
-        units=found.units,
-        comparisons=found.comparisons,
-        axes=effects(plan, arms, found.comparisons),
-        interactions=interactions(plan, arms),
-        fronts=fronts(arms, found.comparisons),
-        sensitivities=sensitivities(plan, arms),
-        left_out=found.left_out,
-        earlier=earlier,
-        warnings=(),
-        verdict=(),
-    )
-    outcome = replace(outcome, warnings=warnings(outcome))
-    return replace(outcome, verdict=verdict(outcome))
+    compared = compare_to_base(arms)
+    outcome = StudyOutcome(
+        folder=folder, plan=plan, metric=plan.study.target_metric, split=split, arms=arms, units=compared.units,
+        comparisons=compared.comparisons, axes=measure_effects(plan, arms, compared.comparisons),
+        interactions=measure_interactions(plan, arms), fronts=find_fronts(arms, compared.comparisons),
+        sensitivities=measure_sensitivities(plan, arms), left_out=compared.left_out, earlier_runs=earlier, warnings=(), verdict=(),
+    )  # fmt: skip
+    outcome = replace(outcome, warnings=collect_warnings(outcome))
+    return replace(outcome, verdict=write_verdict(outcome))
 
 
-def reported_split(plan: Plan, arms: tuple[ArmOutcome, ...]) -> str:
-    """The split that is to be reported, or validation while a finished run is not scored on it: figures of two splits are never mixed."""
+def choose_split(plan: StudyPlan, arms: tuple[ArmOutcome, ...]) -> str:
+    """Choose the split that is to be reported, or validation while a finished run is not scored on it: splits are never mixed."""
     finished = [run for arm in arms for run in arm.runs if run.validation is not None]
     scored = bool(finished) and all(run.test is not None for run in finished)
     return "test" if plan.study.report_on == "test" and scored else "validation"
 
 
-def _read_arm(study: StudyFolder, plan: Plan, arm: PlannedArm) -> ArmOutcome:
-    jobs = tuple(read_run(study, job, plan.study.checkpoint, arm.flops_per_token) for job in plan.of_arm(arm.name))
-    final = {job.run for job in plan.final(arm.name)}
-    runs = sorted((run for run in jobs if run.job.run in final), key=lambda run: run.job.seed)
-    return ArmOutcome(arm, plan.chosen.get(arm.name), jobs, tuple(runs), "validation", METRICS[plan.study.metric])
+def _read_arm(study: StudyFolder, plan: StudyPlan, arm: PlannedArm) -> ArmOutcome:
+    all_runs = tuple(read_run(study, job, plan.study.checkpoint, arm.flops_per_token) for job in plan.jobs_of_arm(arm.name))
+    final = {job.run for job in plan.final_jobs(arm.name)}
+    runs = sorted((run for run in all_runs if run.job.run in final), key=lambda run: run.job.seed)
+    return ArmOutcome(arm, plan.chosen_factors.get(arm.name), all_runs, tuple(runs), "validation", plan.study.target_metric)
+
+
+def read_run(folder: JobFolder, job: PlannedJob, checkpoint: str, flops_per_token: int) -> RunOutcome:
+    """Read what the run of a job measured so far: its state, its scores, its learning curve, what it took."""
+    job_status = folder.read_status(job)
+    run, status, state = folder.run(job), job_status.status, job_status.state
+    reason = str(status.get("error") or "") if state == "failed" else ""
+    scores: dict[str, StoredScore | None] = dict.fromkeys(("validation", "test"))
+    if state == "finished":
+        try:
+            scores = {split: _read_score(run, status, split, checkpoint) for split in scores}
+        except RunError as broken:
+            reason = str(broken)
+        if scores["validation"] is None:
+            state, reason = "failed", reason or f"finished without a stored score of its {checkpoint} checkpoint"
+    lines, timings = list(run.read_lines(METRICS)), list(run.read_lines(TIMINGS))
+    resource_use = _read_resource_use(run, status, lines, timings, flops_per_token)
+    return RunOutcome(
+        job, run, state, reason, int(status.get("step", 0)), status.get("steps"), scores["validation"], scores["test"],
+        read_curve(lines, timings), resource_use, len(run.test_uses()), run.provenance(),
+    )  # fmt: skip
+
+
+def _read_score(run: RunDirectory, status: Tree, split: str, checkpoint: str) -> StoredScore | None:
+    """Read the score of the study's checkpoint, taken with the reading policy of training; None where there is none."""
+    best = status.get("best") or {}
+    step = best.get("step") or status["step"] if checkpoint == "best" else status["step"]
+    if not (run.path / LAST).is_file():
+        return None
+    policy = read_score(run.path / LAST)["protocol"]["policy"]
+    reference = CheckpointRef("best" if checkpoint == "best" else "last", step)
+    file = find_stored_score(run, split, reference, policy, None)
+    return None if file is None else read_stored_score(file, run, reference)
+
+
+def read_curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> LearningCurve:
+    """Read how a run learned from the lines of its metrics and timings. They may be of any run, in a study or not."""
+    tokens = [(line["step"], line["targets"]) for line in lines if "targets" in line]
+    seconds = [(line["step"], training_seconds(line["spent"])) for line in timings if "spent" in line]
+
+    def points(values: Sequence[tuple[int, float]]) -> tuple[CurvePoint, ...]:
+        steps = [step for step, _ in values]
+        return tuple(map(CurvePoint, steps, _interpolate(steps, tokens), _interpolate(steps, seconds), [value for _, value in values]))
+
+    training = points([(line["step"], line["loss"]) for line in lines if "targets" in line and "loss" in line])
+    validation = points([(line["step"], line["validation"]["bits_per_byte"]) for line in lines if "validation" in line])
+    return LearningCurve(training, validation)
+
+
+def _interpolate(steps: Sequence[int], known: Sequence[tuple[int, float]]) -> list[float]:
+    """A quantity at these steps from (step, value) where it is known and 0 at step 0; not a number where it is known nowhere."""
+    at, values = zip((0, 0.0), *known, strict=True)
+    return [float(value) for value in np.interp(steps, at, values)] if known else [float("nan")] * len(steps)
+
+
+def _read_resource_use(
+    run: RunDirectory, status: Tree, lines: Sequence[Tree], timings: Sequence[Tree], flops_per_token: int
+) -> ResourceUse:
+    part = run.provenance().get("data", {}).get("parts", {}).get("train", {})
+    tokens = next((line["targets"] for line in reversed(lines) if "targets" in line), None)
+    clock = status.get("seconds") or (timings[-1].get("spent") if timings else None)
+    return ResourceUse(
+        tokens=tokens,
+        bytes=round(tokens * part["bytes"] / part["tokens"]) if tokens is not None and part.get("tokens") else None,
+        flops=None if tokens is None else tokens * flops_per_token,
+        seconds=None if clock is None else training_seconds(clock),
+        tokens_per_second=timings[-1].get("tokens_per_second") if timings else None,
+        peak_bytes=status.get("peak_bytes"),
+    )

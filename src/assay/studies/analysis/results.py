@@ -1,6 +1,6 @@
-"""What a study found, as plain data: runs, arms, comparisons, effects, fronts, sensitivities. `outcome.read_study` makes it.
+"""The outcome of a study as plain data: runs, arms, comparisons, effects, fronts, sensitivities. `outcome.read_study` makes it.
 
-Figures are in the study's metric and not turned round; every *difference* is turned so that **below 0 is better** than what it is compared
+Figures are in the study's metric as it is; every *difference* is turned so that **below 0 is better** than what it is compared
 with, whatever the metric: A - base for bits per byte, base - A for an accuracy.
 """
 
@@ -10,14 +10,14 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from assay.evaluation.compare import Units
-from assay.evaluation.stored import Stored
+from assay.evaluation.stored import StoredScore
 from assay.runs.directory import RunDirectory
 from assay.statistics.interval import Interval
-from assay.studies.plan import Plan, PlannedArm, PlannedJob
+from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
 from assay.variation.metric import Metric
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """One point of a learning curve."""
 
     step: int
@@ -26,14 +26,14 @@ class Point(NamedTuple):
     value: float  # nats per token in training, bits per byte in validation
 
 
-class Curve(NamedTuple):
-    """How a run learned."""
+class LearningCurve(NamedTuple):
+    """The training and validation curves of a run."""
 
-    training: tuple[Point, ...]  # means since the point before
-    validation: tuple[Point, ...]
+    training: tuple[CurvePoint, ...]  # means since the point before
+    validation: tuple[CurvePoint, ...]
 
     @property
-    def falling(self) -> float | None:
+    def final_drop(self) -> float | None:
         """Bits per byte by which validation fell over the last fifth of training; None where that cannot be told."""
         if len(self.validation) < 2:
             return None
@@ -42,8 +42,8 @@ class Curve(NamedTuple):
         return before[-1].value - last.value if before else None
 
 
-class Spent(NamedTuple):
-    """What a run took, as far as it is known."""
+class ResourceUse(NamedTuple):
+    """The tokens, FLOPs, time and memory of a run, as far as they are known."""
 
     tokens: int | None  # targets trained on
     bytes: int | None  # of training text, a byte counted as often as it was seen
@@ -55,7 +55,7 @@ class Spent(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunOutcome:
-    """A job of the plan and what became of it."""
+    """A job of the plan and what its run measured."""
 
     job: PlannedJob
     run: RunDirectory  # its directory need not exist yet
@@ -63,10 +63,10 @@ class RunOutcome:
     reason: str  # why it failed, else empty
     step: int
     steps: int | None  # of the whole run; None while a budget in minutes is not measured
-    validation: Stored | None  # of the study's checkpoint, once finished
-    test: Stored | None
-    curve: Curve
-    spent: Spent
+    validation: StoredScore | None  # of the study's checkpoint, once finished
+    test: StoredScore | None
+    curve: LearningCurve
+    resource_use: ResourceUse
     test_uses: int
     provenance: dict[str, Any]
 
@@ -75,7 +75,7 @@ class RunOutcome:
         """Whether it was trained to its end and scored."""
         return self.state == "finished"
 
-    def score(self, split: str) -> Stored | None:
+    def score(self, split: str) -> StoredScore | None:
         """The score on `validation` or `test`."""
         return self.test if split == "test" else self.validation
 
@@ -84,9 +84,9 @@ class RunOutcome:
 class ArmOutcome:
     """One arm: the runs of its chosen learning rate, one a seed, and everything else that was tried."""
 
-    plan: PlannedArm
-    factor: float | None  # by which its learning rates are multiplied; None: not chosen yet
-    jobs: tuple[RunOutcome, ...]  # of all factors
+    planned_arm: PlannedArm
+    lr_factor: float | None  # by which its learning rates are multiplied; None: not chosen yet
+    all_runs: tuple[RunOutcome, ...]  # of all factors
     runs: tuple[RunOutcome, ...]  # of the chosen factor, by seed, finished or not
     split: str  # of the figures below
     metric: Metric
@@ -94,36 +94,41 @@ class ArmOutcome:
     @property
     def name(self) -> str:
         """As in the plan; `base` for the base."""
-        return self.plan.name
+        return self.planned_arm.name
 
     @property
-    def scored(self) -> tuple[RunOutcome, ...]:
+    def scored_runs(self) -> tuple[RunOutcome, ...]:
         """The chosen runs that have a score on the reported split."""
         return tuple(run for run in self.runs if run.score(self.split) is not None)
 
     @property
-    def stored(self) -> tuple[Stored, ...]:
-        """Their scores on the reported split, by seed."""
+    def scores(self) -> tuple[StoredScore, ...]:
+        """The scores of the chosen runs on the reported split, by seed."""
         return tuple(score for run in self.runs if (score := run.score(self.split)) is not None)
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that have a figure."""
-        return tuple(run.job.seed for run in self.scored)
+        return tuple(run.job.seed for run in self.scored_runs)
 
     @property
     def figures(self) -> tuple[float, ...]:
         """The metric of each of these seeds on the reported split."""
-        return tuple(self.metric.of(score) for score in self.stored)
+        return tuple(self.metric.value(score) for score in self.scores)
 
     @property
-    def validation(self) -> tuple[float, ...]:
+    def losses(self) -> tuple[float, ...]:
+        """The same figures, turned so that less is better."""
+        return tuple(map(self.metric.loss, self.figures))
+
+    @property
+    def validation_figures(self) -> tuple[float, ...]:
         """The metric on validation of each chosen run that is finished."""
-        return tuple(self.metric.of(run.validation) for run in self.runs if run.validation is not None)
+        return tuple(self.metric.value(run.validation) for run in self.runs if run.validation is not None)
 
     @property
     def mean(self) -> float | None:
-        """Over seeds; None without a figure."""
+        """Mean figure over seeds; None without a figure."""
         return fmean(self.figures) if self.figures else None
 
     @property
@@ -132,43 +137,40 @@ class ArmOutcome:
         return stdev(self.figures) if len(self.figures) > 1 else None
 
     @property
-    def spent(self) -> Spent:
+    def resource_use(self) -> ResourceUse:
         """The mean of the scored runs, each quantity over the runs that know it."""
-        means = [_mean([run.spent[index] for run in self.scored]) for index in range(len(Spent._fields))]
+        columns = zip(*(run.resource_use for run in self.scored_runs), strict=True)
+        known = [[value for value in column if value is not None] for column in columns] or [[] for _ in ResourceUse._fields]
+        means = [fmean(values) if values else None for values in known]
         whole = [None if value is None else round(value) for value in means]
-        return Spent(whole[0], whole[1], whole[2], means[3], means[4], whole[5])
-
-    @property
-    def unfinished(self) -> tuple[RunOutcome, ...]:
-        """The runs that are planned and not finished."""
-        return tuple(run for run in self.jobs if not run.finished)
+        return ResourceUse(whole[0], whole[1], whole[2], means[3], means[4], whole[5])
 
 
-class Against(NamedTuple):
+class ComparisonToBase(NamedTuple):
     """An arm against the base."""
 
     arm: str
     difference: float  # of the means over seeds; below 0: better than the base
     interval: Interval | None  # over seeds; None where one of the two has a single seed
-    text: Interval | None  # over units of the text, of the median seeds; None for another metric than bits per byte
-    adjusted: float | None  # the probability over seeds after Holm, over all comparisons of the study
+    text_interval: Interval | None  # over units of the text, of the median seeds; None for another metric than bits per byte
+    adjusted_p_value: float | None  # the probability over seeds after Holm, over all comparisons of the study
     resolved: bool  # over seeds and, in bits per byte, over the text
-    needed: int | None  # seeds an arm that would resolve a difference of this size, where it is not resolved
+    seeds_needed: int | None  # seeds an arm that would resolve a difference of this size, where it is not resolved
     paired: bool  # by seed
     verdict: str  # in words
-    unequal: dict[str, tuple[str, str]]  # what is unequal in how base and arm were trained and scored
+    unequal_conditions: dict[str, tuple[str, str]]  # what is unequal in how base and arm were trained and scored
 
 
 class Effect(NamedTuple):
-    """What one value of an axis does beside the base's value of that axis."""
+    """The effect of one value of an axis against the base's value of that axis."""
 
     axis: str
     value: str
-    over: int  # pairs of arms that differ in this alone and were averaged: 1 in one-factor, all other axes' combinations in a grid
+    contrast_count: int  # averaged pairs of arms that differ in this alone: 1 in one-factor, the other axes' combinations in a grid
     difference: float  # below 0: better
     interval: Interval | None
-    adjusted: float | None  # probability after Holm over all effects
-    resolved: bool
+    adjusted_p_value: float | None = None  # probability after Holm over all effects
+    resolved: bool = False
 
 
 class AxisEffect(NamedTuple):
@@ -185,29 +187,29 @@ class Interaction(NamedTuple):
 
     first: tuple[str, str]  # axis and value
     second: tuple[str, str]
-    over: int  # quadruples of arms that were averaged
+    contrast_count: int  # quadruples of arms that were averaged
     difference: float
     interval: Interval | None
-    adjusted: float | None
-    resolved: bool
+    adjusted_p_value: float | None = None
+    resolved: bool = False
 
 
-class OnFront(NamedTuple):
-    """An arm in the plane of one cost and quality."""
+class FrontPoint(NamedTuple):
+    """An arm by one of its costs and its quality."""
 
     arm: str
     cost: float
     figure: float
-    front: bool  # no other arm is at least as good in both and better in one
+    on_front: bool  # no other arm is at least as good in both and better in one
     ties: tuple[str, ...]  # arms of the front whose difference in quality from this one is not resolved
 
 
-class Front(NamedTuple):
+class ParetoFront(NamedTuple):
     """Quality against one cost: `flops`, `parameters`, `seconds` or `state_bytes`."""
 
     cost: str
     label: str
-    arms: tuple[OnFront, ...]  # from the cheapest
+    arms: tuple[FrontPoint, ...]  # from the cheapest
 
 
 class Sensitivity(NamedTuple):
@@ -222,46 +224,35 @@ class Sensitivity(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """A study, as far as it went."""
+class StudyOutcome:
+    """Everything that the runs of a study show so far."""
 
     folder: Path
-    plan: Plan
+    plan: StudyPlan
     metric: Metric
     split: str  # on which the figures are; validation as long as the test split was not scored for all finished runs
     arms: tuple[ArmOutcome, ...]  # the base first
     units: Units | None  # of the text that was compared on
-    comparisons: tuple[Against, ...]  # of every other arm that has a figure
+    comparisons: tuple[ComparisonToBase, ...]  # of every other arm that has a figure
     axes: tuple[AxisEffect, ...]
     interactions: tuple[Interaction, ...]
-    fronts: tuple[Front, ...]
+    fronts: tuple[ParetoFront, ...]
     sensitivities: tuple[Sensitivity, ...]
     left_out: tuple[str, ...]  # sentences: arms that have figures and could not be compared with the base
-    earlier: tuple[str, ...]  # runs in the folder that no job of the plan names
+    earlier_runs: tuple[str, ...]  # runs in the folder that no job of the plan names
     warnings: tuple[str, ...]  # sentences
     verdict: tuple[str, ...]  # sentences, first the answer to the study's question
 
     @property
     def base(self) -> ArmOutcome:
-        """What the others are compared with."""
+        """The arm that the others are compared with."""
         return self.arms[0]
 
     @property
-    def jobs(self) -> tuple[RunOutcome, ...]:
+    def all_runs(self) -> tuple[RunOutcome, ...]:
         """Every job of the plan."""
-        return tuple(run for arm in self.arms for run in arm.jobs)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every job is finished and scored on the split that is to be reported."""
-        reported = self.split == self.plan.study.report_on
-        return reported and all(run.finished for run in self.jobs) and all(len(arm.stored) == len(arm.runs) > 0 for arm in self.arms)
+        return tuple(run for arm in self.arms for run in arm.all_runs)
 
     def arm(self, name: str) -> ArmOutcome:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None

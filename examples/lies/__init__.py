@@ -1,0 +1,1 @@
+"""The six lies, one in each file; `runs` is what they share."""

@@ -1,0 +1,115 @@
+"""Batches: which tokens each step reads. Their order is computed from the step alone, so a run resumes from one integer."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from assay.core.config import Config, digest, setting
+from assay.core.renames import restore
+from assay.core.types import Batch
+from assay.errors import DataError
+from assay.text.token_files import TokenizedPart
+
+Indices = npt.NDArray[np.int64]
+CACHED_EPOCHS = 2  # orders kept in memory: a step and its neighbour are in at most two epochs
+Policy = Literal["disjoint", "strided", "streams", "documents"]  # how scoring gives each target its context; see evaluation/readers.py
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlobalBatch:
+    """The global batch of one step: B rows of T targets. `tokens[:, :-1]` is read, `tokens[:, 1:]` is predicted."""
+
+    tokens: npt.NDArray[np.int64]  # [B, T+1]
+    weight: npt.NDArray[np.float32]  # [B, T] of each target: 1 counts, 0 is padding
+    documents: npt.NDArray[np.int64] | None  # [B, T] document of the row that a target belongs to; None: no mask
+    resets_state: npt.NDArray[np.bool_]  # [B] the row begins a new text, whatever state is carried
+
+    @property
+    def targets(self) -> float:
+        """The sum of the weights: the divisor of a mean over targets."""
+        return float(self.weight.sum(dtype=np.float64))
+
+    @property
+    def row_count(self) -> int:
+        """Rows with at least one weighted target: the divisor of a mean over rows."""
+        return int((self.weight > 0).any(axis=1).sum())
+
+
+class BatchesConfig(Config, family="batches", package="assay.data"):
+    """How a part of the text becomes the batches of a run."""
+
+    window: int = setting(128, "targets in a row", alternative=64, affects="training", ge=1)
+    size: int = setting(16, "rows in the batch of one step, over all processes", alternative=8, affects="training", ge=1)
+
+    @property
+    def masks_documents(self) -> bool:
+        """Whether documents inside a row are isolated from each other."""
+        return False
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether a row continues with the state that the same row of the step before left."""
+        return False
+
+    @property
+    def policy(self) -> Policy:
+        """The default reading policy for scoring a model that was trained on such rows: the one it was trained with."""
+        return "disjoint"
+
+    def fingerprint(self, text: str, part: TokenizedPart, seed: int) -> str:
+        """sha256 of all that the rows depend on: the prepared text, by its own fingerprint, the part, these settings and the seed."""
+        return digest([text, part.sha256, restore(self.tree(), "batches"), seed])
+
+    @abstractmethod
+    def build(self, part: TokenizedPart, end: int, seed: int, fingerprint: str) -> "Batches":
+        """Make the batches of a part whose end token is `end`; `fingerprint` is that of the prepared text.
+
+        Raises DataError for an empty part.
+        """
+
+
+class Batches(ABC):
+    """The batches of every step of a run over one part of a text. A step is counted from 0."""
+
+    carries_state = False  # row b of a step continues row b of the step before, unless it resets the state
+    fingerprint: str  # of the text, its split, its tokenizer, the part, the settings and the seed
+    targets_per_epoch: int
+    steps_per_epoch: int
+
+    def __init__(self, config: BatchesConfig, part: TokenizedPart, end: int, seed: int, fingerprint: str) -> None:
+        if part.target_count == 0:
+            raise DataError("batches: the part of the split to read is empty; give it a share above 0 in [split]")
+        self.size, self.window, self.end, self.seed = config.size, config.window, end, seed
+        self.fingerprint = config.fingerprint(fingerprint, part, seed)
+        self.targets_per_epoch = part.target_count
+
+    @abstractmethod
+    def batch_at(self, step: int) -> GlobalBatch:
+        """The global batch of a step. It depends on the step alone, not on what was read before."""
+
+    def epoch_at(self, step: int) -> float:
+        """How many times the text has been read when a step begins."""
+        return step / self.steps_per_epoch
+
+
+def shard_batch(batch: GlobalBatch, rank: int, world_size: int, micro_batches: int) -> list[Batch]:
+    """Cut out the share of one of `world_size` processes, in micro-batches: all shares in order are the global batch.
+
+    Every process has the same number of micro-batches; one for which no row is left is a row of weight 0.
+    """
+    parts = np.array_split(np.arange(len(batch.tokens)), world_size * micro_batches)
+    return [_select_rows(batch, part) for part in parts[rank * micro_batches : (rank + 1) * micro_batches]]
+
+
+def _select_rows(batch: GlobalBatch, rows: Indices) -> Batch:
+    """Copy some rows of a batch into tensors; where there are none, the first row with weight 0."""
+    chosen = rows if len(rows) else np.zeros(1, np.int64)
+    tokens, weight, resets_state = (
+        torch.from_numpy(array.take(chosen, axis=0)) for array in (batch.tokens, batch.weight, batch.resets_state)
+    )
+    documents = None if batch.documents is None else torch.from_numpy(batch.documents.take(chosen, axis=0))
+    return Batch(tokens, weight if len(rows) else torch.zeros_like(weight), documents, resets_state)

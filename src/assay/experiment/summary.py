@@ -1,0 +1,207 @@
+"""Summarize the model of a recipe, a preset or a run: its config, shapes, parameters by role, FLOPs and memory."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from assay.core import recipe
+from assay.core.config import Tree, flatten
+from assay.core.torch_internals import FakeTensorMode, tree_leaves
+from assay.errors import ConfigError, RunError, suggest
+from assay.experiment.assemble import Experiment
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import read_config
+from assay.models.base import ModelConfig
+from assay.models.recurrent import RecurrentConfig
+from assay.nn.feedforward.mixture import Experts
+from assay.nn.linear import Role, parameters_by_role
+from assay.nn.mixer.base import Mixer
+from assay.objective.base import NextTokenConfig, ObjectiveConfig
+from assay.optim.base import OptimizerConfig
+from assay.optim.torch_optimizers import AdamwConfig
+from assay.runs.directory import RunDirectory, find_run, resolve_runs_folder
+from assay.text.tokenizer import load_tokenizer
+from assay.training.cost import trace_cost
+from assay.training.learner import Learner
+
+PRESET_VOCABULARY, PRESET_WINDOW = 50_257, 1024  # GPT-2's, for a preset that stands alone
+RECURRENT_WINDOW = 64  # the same for cells, each step of which is traced; FLOPs a token do not depend on it
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSummary:
+    """One parameter of a model."""
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """The size and the costs of a model with its config, to be shown and compared."""
+
+    config: Tree
+    vocabulary: int
+    rows: int
+    window: int
+    parameters: tuple[ParameterSummary, ...]
+    active_parameters: int  # parameters that one token uses: all but those of the experts that it is not sent to
+    objective_parameters: int  # parameters of the objective, which are no part of the model and only train
+    flops_forward: int  # a token, in windows of this length
+    flops_training: int
+    memory_bytes: dict[str, int]  # bytes, in training
+    state_bytes: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
+
+    @property
+    def total_parameters(self) -> int:
+        """All parameters, tied ones once."""
+        return sum(parameter.count for parameter in self.parameters)
+
+    @property
+    def parameters_by_role(self) -> dict[str, int]:
+        """Parameters of each role."""
+        counts: Counter[str] = Counter()
+        for parameter in self.parameters:
+            counts[parameter.role] += parameter.count
+        return dict(counts)
+
+    def tree(self) -> Tree:
+        """As plain values."""
+        return {
+            "config": self.config,
+            "vocabulary": self.vocabulary,
+            "rows": self.rows,
+            "window": self.window,
+            "parameters": [{**asdict(parameter), "shape": list(parameter.shape)} for parameter in self.parameters],
+            "parameters_by_role": self.parameters_by_role,
+            "parameters_total": self.total_parameters,
+            "parameters_active": self.active_parameters,
+            "parameters_heads_of_training": self.objective_parameters,
+            "flops_per_token_forward": self.flops_forward,
+            "flops_per_token_training": self.flops_training,
+            "memory_bytes": self.memory_bytes,
+            "state_bytes": self.state_bytes,
+        }
+
+
+def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str | None = None) -> ModelSummary:
+    """Summarize the recipe, preset or run called `what`. Raises ConfigError if it is none of them."""
+    family = ModelConfig.family
+    assert family is not None
+    if what.endswith(".toml") or what in recipe.list_recipes():
+        return summarize_experiment(ExperimentConfig.load(what, overrides, scale))
+    if scale is not None:
+        raise ConfigError("--scale", f"is for recipes, and '{what}' is none; leave it out")
+    if what in family.presets:
+        preset: Tree = {"model": family.presets[what]().tree()}
+        model = family.make(recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])
+        assert isinstance(model, ModelConfig)
+        with FakeTensorMode():
+            length = model.build(2, torch.Generator().manual_seed(0)).max_length
+        window = RECURRENT_WINDOW if isinstance(model, RecurrentConfig) else PRESET_WINDOW
+        shape = (1, min(window, length or window))
+        return summarize_model(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, shape, AdamwConfig())
+    try:
+        run = find_run(what, resolve_runs_folder(runs_dir))
+    except RunError:
+        known = [*recipe.list_recipes(), *family.presets]
+        raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {suggest(what, known)}") from None
+    config = ExperimentConfig.make(recipe.apply_overrides(read_config(run).tree(), overrides))
+    return summarize_experiment(config, load_tokenizer(run.path / "tokenizer.json").vocab_size)
+
+
+def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> ModelSummary:
+    """Summarize an experiment; an unknown vocabulary has the size that its tokenizer is configured to."""
+    size = vocabulary or config.tokenizer.expected_vocab_size
+    rows = -(-config.batches.size // config.train.accumulation)
+    return summarize_model(config.model, config.objective, config.tree(), size, (rows, config.batches.window), config.optimizer)
+
+
+def summarize_model(
+    config: ModelConfig, objective: ObjectiveConfig, tree: Tree, vocabulary: int, shape: tuple[int, int], optimizer: OptimizerConfig
+) -> ModelSummary:
+    """Build a model, and trace a forward and a backward pass of (rows, window) without doing the arithmetic or holding the tensors."""
+    rows, window = shape
+    with FakeTensorMode():
+        model = config.build(vocabulary, torch.Generator().manual_seed(0))
+        parameters = tuple(ParameterSummary(p.name, p.role, tuple(p.tensor.shape), p.tensor.numel()) for p in parameters_by_role(model))
+        inactive = sum(module.inactive_parameters for module in model.modules() if isinstance(module, Experts))
+        learner = Learner(model, objective)
+        objective_parameters = sum(parameter.numel() for parameter in learner.objective.parameters())
+        optimizer_state = optimizer.state_bytes(list(parameters_by_role(learner)))
+        cost = trace_cost(learner, shape)
+    total = sum(parameter.count for parameter in parameters)
+    weights = 4 * (total + objective_parameters)
+    memory = {"weights": weights, "gradients": weights, "optimizer": optimizer_state, "activations": cost.activation_bytes}
+    return ModelSummary(
+        config=tree,
+        vocabulary=vocabulary,
+        rows=rows,
+        window=window,
+        parameters=parameters,
+        active_parameters=total - inactive,
+        objective_parameters=objective_parameters,
+        flops_forward=cost.forward_flops // (rows * window),
+        flops_training=cost.training_flops // (rows * window),
+        memory_bytes={**memory, "training": sum(memory.values())},
+        state_bytes=state_bytes(config, vocabulary, window),
+    )
+
+
+def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
+    """Count the bytes of the state after so many tokens, from which generation continues, in float32."""
+    with FakeTensorMode(), torch.no_grad():
+        model = config.build(vocabulary, torch.Generator().manual_seed(0)).eval()
+        state = model(torch.zeros(1, tokens, dtype=torch.int64), model.init_state(1)).state
+    return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
+
+
+def compare_summaries(left: ModelSummary, right: ModelSummary) -> dict[str, tuple[Any, Any]]:
+    """Return every key and count in which two summaries differ; None where it is absent."""
+    rows = []
+    mixtures = any(one.active_parameters < one.total_parameters for one in (left, right))
+    headed = any(one.objective_parameters for one in (left, right))
+    for one in (left, right):
+        counts = {f"parameters_{role}": count for role, count in one.parameters_by_role.items()}
+        flops = {"flops_per_token_forward": one.flops_forward, "flops_per_token_training": one.flops_training}
+        totals = {"parameters": one.total_parameters, **({"parameters_active": one.active_parameters} if mixtures else {})}
+        totals |= {"parameters_training_heads": one.objective_parameters} if headed else {}
+        rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, **totals, **flops})
+    a, b = rows
+    return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}
+
+
+def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
+    """Describe a run before its first step: text, tokens, model, budget, directory."""
+    prepared, setup, config = experiment.prepared, experiment.setup, experiment.config
+    corpus, batches, kind = prepared.corpus, setup.batches, config.tokenizer.tree()["kind"]
+    count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
+    parts = ", ".join(f"{name} {part.document_count:,}" for name, part in prepared.parts.items())
+    leaks = [] if prepared.leakage is None else prepared.leakage.warnings()
+    unused = _unused_settings(experiment)
+    return {
+        "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
+        **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
+        **({"warning": "; ".join(leaks)} if leaks else {}),
+        "tokens": f"{kind}, vocabulary {prepared.tokenizer.vocab_size:,}; "
+        f"{batches.targets_per_epoch:,} an epoch, {batches.steps_per_epoch:,} steps",
+        **({"unused": "; ".join(unused)} if unused else {}),
+        "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
+        + (f", {setup.parallel.world_size} processes" if setup.parallel.world_size > 1 else ""),
+        "budget": config.train.budget,
+        "run": str(run.path),
+    }
+
+
+def _unused_settings(experiment: Experiment) -> list[str]:
+    """List the settings of mixers that have no effect at the window of the batches, each once."""
+    batches = experiment.config.batches
+    if batches.carries_state:
+        return []
+    mixers = [module for module in experiment.state.learner.modules() if isinstance(module, Mixer)]
+    return list(dict.fromkeys(filter(None, (mixer.unused_at_length(batches.window) for mixer in mixers))))

@@ -1,1 +1,0 @@
-"""What computes at each position alone: MLPs, gated units, mixtures of experts."""

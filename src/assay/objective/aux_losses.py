@@ -1,0 +1,100 @@
+"""Auxiliary losses: of tokens that hidden states predict in training besides the model's own next token, scored all at once."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from assay.core.config import setting
+from assay.core.types import Batch, BlockOutput, Mean, Term, add_means
+from assay.errors import ConfigError
+from assay.models.cross_entropy import CHUNK_ELEMENTS, CrossEntropy, HeadWeights, cross_entropy
+from assay.models.readout import Readout
+from assay.nn.linear import Multiplier, Role
+from assay.objective.base import LossPart, Objective, ObjectiveConfig
+
+
+class TargetsConfig(ObjectiveConfig):
+    """The settings of objectives with several targets at each position."""
+
+    targets: int = setting(2, "tokens that each position predicts", alternative=3, affects="training", ge=1)
+    weight: float = setting(0.5, "weight of each token after the next", alternative=0.25, affects="training", ge=0)
+
+    def model_post_init(self, context: Any) -> None:
+        if self.targets == 1 and self.weight != type(self).model_fields["weight"].default:
+            raise ConfigError("weight", "is not used with targets = 1, which has no token after the next; leave it out")
+
+
+class AuxPrediction(NamedTuple):
+    """hidden[:, t] predicts tokens[t + offset]."""
+
+    name: str  # of its term
+    scale: float  # of its loss
+    hidden: Tensor  # [B, T, D]
+    offset: int
+
+
+class Classifier(nn.Module):
+    """A matrix [V, D] for one auxiliary prediction. Without a bias, so that T12 and T64 have the parameters that are published."""
+
+    role: Role = "head"
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.weight = nn.Parameter(torch.zeros(vocabulary, width))
+        self.multiplier = Multiplier("logits", width)
+
+
+LossFunction = Callable[[Tensor, Tensor, Tensor], CrossEntropy]  # of hidden [G, B, T, D], target and weight [G, B, T]
+
+
+def compute_aux_loss(
+    objective: Objective,
+    predictions: Sequence[AuxPrediction],
+    batch: Batch,
+    loss_function: LossFunction,
+    outputs: Sequence[BlockOutput] = (),
+) -> LossPart:
+    """Compute the loss of predictions from hidden states of one width; `outputs` are those of the blocks that made these."""
+    targets = [objective.targets(batch, prediction.offset) for prediction in predictions]
+    target, weight = (torch.stack(values) for values in zip(*targets, strict=True))  # [G, B, T]
+    scales = torch.tensor([prediction.scale for prediction in predictions], dtype=weight.dtype, device=weight.device)
+    result = loss_function(torch.stack([prediction.hidden for prediction in predictions]), target, weight * scales.view(-1, 1, 1))
+    totals, counts = (result.nll * weight).sum((1, 2)), weight.sum((1, 2))  # [G]
+    terms = {one.name: Term(one.scale, Mean(*sums)) for one, *sums in zip(predictions, totals.unbind(), counts.unbind(), strict=True)}
+    losses: dict[str, Mean] = reduce(add_means, (output.losses for output in outputs), {})
+    stats: dict[str, Mean] = reduce(add_means, (output.stats for output in outputs), {})
+    return LossPart(result.total, terms, losses, stats)
+
+
+def readout_loss(readout: Readout, norm: nn.Module | None = None) -> LossFunction:
+    """Score all predictions by the model's own readout, with `norm` in place of its own."""
+    return lambda hidden, target, weight: readout.cross_entropy(hidden, target, weight, norm=norm)
+
+
+def classifier_loss(classifiers: Sequence[Classifier]) -> LossFunction:
+    """Score each prediction by a classifier of its own, z = W_g LN(h_g). The norm has no parameters.
+
+    It is there because the residual stream of blocks with the norm before the branch grows from layer to layer, as nothing else would
+    bring the layers' logits to one scale; whether Al-Rfou et al. had one their paper does not say.
+    """
+    matrices = torch.stack([classifier.weight for classifier in classifiers])  # [G, V, D]
+
+    def compute(hidden: Tensor, target: Tensor, weight: Tensor) -> CrossEntropy:
+        features = classifiers[0].multiplier(F.layer_norm(hidden, hidden.shape[-1:])).flatten(1, 2)  # [G, N, D]
+        together = max(1, CHUNK_ELEMENTS // (matrices.shape[1] * features.shape[1]))  # heads whose logits may exist at once
+        pieces = [part.split(together) for part in (features, matrices, target.flatten(1), weight.flatten(1))]
+        results = [cross_entropy(h, HeadWeights(m), t, w) for h, m, t, w in zip(*pieces, strict=True)]
+        total = torch.stack([result.total for result in results]).sum()
+        return CrossEntropy(total, torch.cat([result.nll for result in results]).view(target.shape), None, None)
+
+    return compute
+
+
+def term_name(layer: str, offset: int) -> str:
+    """Name the term of a prediction: `layer_3`, `layer_3_t+2`, `t+2`."""
+    return "_".join([*([layer] if layer else []), *([f"t+{offset}"] if offset > 1 else [])])

@@ -1,1 +1,0 @@
-"""How the learning rate changes over the steps."""

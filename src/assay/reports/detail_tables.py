@@ -1,0 +1,219 @@
+"""List the details behind a report: what was changed, the protocol, the machine, unfinished runs, and samples of text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from assay.core.config import Tree, flatten
+from assay.core.words import format_count
+from assay.reports.number_format import UNKNOWN, format_difference, format_setting
+from assay.reports.panels import LegendEntry
+from assay.runs.checkpoint_ref import parse_step
+from assay.runs.directory import RunDirectory
+from assay.studies.analysis.results import ArmOutcome, Effect, Interaction, RunOutcome, StudyOutcome
+
+SEED_KEYS = ("train.seed",)  # differ between the runs of an arm
+INTERACTIONS = "pairs of values, less what each does alone"
+MAX_SAMPLE = 1200  # characters of an arm's samples
+VERSIONS = ("assay", "code", "python", "platform", "cpus", "threads", "gpus")
+
+
+class Fact(NamedTuple):
+    """A name with its value."""
+
+    name: str
+    value: str
+
+
+class Change(NamedTuple):
+    """A setting in which an arm differs from the base."""
+
+    key: str
+    base: str
+    arm: str
+
+
+class ArmChanges(NamedTuple):
+    """All settings in which an arm differs from the base."""
+
+    number: int
+    arm: str
+    changes: tuple[Change, ...]
+
+
+class UnequalConditions(NamedTuple):
+    """What else is unequal between an arm and the base: name, value of the base, value of the arm."""
+
+    arm: str
+    rows: tuple[tuple[str, str, str], ...]
+
+
+class AxisEffects(NamedTuple):
+    """The effects of the values of an axis: value, difference, interval, whether it is resolved."""
+
+    axis: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+class UnfinishedRun(NamedTuple):
+    """A run that is not finished, and why."""
+
+    run: str
+    arm: str
+    state: str
+    progress: str
+    reason: str
+
+
+class RunSample(NamedTuple):
+    """The last samples of one run of an arm."""
+
+    name: str  # of the arm, with its number
+    run: str
+    step: int
+    text: str
+
+
+def list_changes(outcome: StudyOutcome) -> tuple[ArmChanges, ...]:
+    """List for every arm the settings in which it differs from the base."""
+    return tuple(ArmChanges(number, arm.name, _compare_configs(outcome, arm)) for number, arm in enumerate(outcome.arms[1:], 2))
+
+
+def _compare_configs(outcome: StudyOutcome, arm: ArmOutcome) -> tuple[Change, ...]:
+    base, other = (dict(flatten(one.planned_arm.config.tree())) for one in (outcome.base, arm))
+    keys = [key for key in dict.fromkeys([*base, *other]) if key not in SEED_KEYS and base.get(key) != other.get(key)]
+    return tuple(Change(key, format_setting(base.get(key)), format_setting(other.get(key))) for key in keys)
+
+
+def list_protocol(outcome: StudyOutcome) -> tuple[Fact, ...]:
+    """List how the figures were measured, as far as it is the same for all arms."""
+    study = outcome.plan.study
+    facts = [
+        Fact("figures on", f"the {outcome.split} text" + _describe_test_uses(outcome)),
+        Fact("matched", ", ".join(study.match) if study.match else "nothing"),
+        Fact("seeds", ", ".join(map(str, sorted({run.job.seed for run in outcome.all_runs})))),
+        Fact("weights", f"the {study.checkpoint} checkpoint of each run" + (", on validation" if study.checkpoint == "best" else "")),
+    ]
+    if len(study.lr_factors) > 1:
+        rates, seeds = ", ".join(f"×{factor:g}" for factor in study.lr_factors), ", ".join(map(str, study.tuning_seeds))
+        facts.append(Fact("learning rates tried", f"{rates} for every arm, on seed {seeds}, chosen on validation"))
+    data: Tree = next((run.provenance["data"] for run in outcome.all_runs if run.provenance.get("data")), {})
+    if "corpus" in data:
+        facts.append(Fact("text", f"{data['corpus']['name']}, {data['corpus']['bytes']:,} bytes; {data['corpus']['licence']}"))
+    facts += [Fact(f"{name} text", _describe_part(part)) for name, part in data.get("parts", {}).items()]
+    if "split_sha256" in data:
+        facts.append(Fact("division of the text, sha256", str(data["split_sha256"])))
+    scores = [score for arm in outcome.arms for score in arm.scores]
+    if scores:
+        readings = dict.fromkeys(_describe_reading(score.protocol) for score in scores)
+        facts.append(Fact("how the text was read", "; or ".join(readings)))
+        facts.append(Fact("bytes scored", f"{scores[0].values['bytes_scored']:,} of {scores[0].values['bytes_in_split']:,}, each once"))
+        facts.append(Fact("text scored, sha256", str(scores[0].protocol["text_sha256"])))
+    if outcome.units is not None:
+        facts.append(Fact("intervals over the text", f"resampled over {outcome.units.describe()}"))
+    return tuple(facts)
+
+
+def _describe_test_uses(outcome: StudyOutcome) -> str:
+    most = max((run.test_uses for run in outcome.all_runs), default=0)
+    return f"; the test text was used at most {format_count(most, 'time')} by a run" if most else ""
+
+
+def _describe_part(part: Mapping[str, Any]) -> str:
+    size = f"{part['documents']:,} documents, {part['bytes']:,} bytes, {part['tokens']:,} tokens of the base"
+    return f"{size}; sha256 {str(part['sha256'])[:16]}"
+
+
+def _describe_reading(protocol: Mapping[str, Any]) -> str:
+    how = {
+        "streams": f"state carried through {protocol['streams']} streams",
+        "documents": f"each document alone, at most {protocol['context']} tokens",
+        "strided": f"windows of {protocol['context']} tokens, {protocol['stride']} new ones each",
+    }.get(protocol["policy"], f"disjoint windows of {protocol['context']} tokens")
+    masked = ", documents isolated" if protocol["document_mask"] else ""
+    return f"{how}{masked}, {protocol['dtype']}"
+
+
+def list_machines(outcome: StudyOutcome) -> tuple[Fact, ...]:
+    """List code, versions and machines; where runs differ, each value with the number of runs that have it."""
+    started = [run.provenance for run in outcome.all_runs if run.provenance]
+    packages = dict.fromkeys(name for facts in started for name in facts.get("packages", {}))
+    facts = [Fact(name, _count_values([_format_version(name, facts.get(name)) for facts in started])) for name in VERSIONS if started]
+    facts += [
+        Fact(name, _count_values([_format_version(name, facts.get("packages", {}).get(name)) for facts in started])) for name in packages
+    ]
+    return tuple(facts)
+
+
+def _format_version(name: str, value: Any) -> str:
+    if name == "gpus":
+        return ", ".join(value or ()) or "none"
+    return str(value)[:12] if name == "code" else format_setting(value)
+
+
+def _count_values(values: Sequence[str]) -> str:
+    different = list(dict.fromkeys(values))
+    if len(different) == 1:
+        return different[0]
+    return "; ".join(f"{value} ({format_count(values.count(value), 'run')})" for value in different)
+
+
+def list_unfinished_runs(outcome: StudyOutcome) -> tuple[UnfinishedRun, ...]:
+    """List every run that is not finished, the failed ones first."""
+    runs = sorted((run for run in outcome.all_runs if not run.finished), key=lambda run: run.state != "failed")
+    return tuple(UnfinishedRun(run.run.name, run.job.arm, run.state, _describe_progress(run), run.reason or UNKNOWN) for run in runs)
+
+
+def _describe_progress(run: RunOutcome) -> str:
+    return UNKNOWN if run.state == "waiting" else f"{run.step:,} of {'?' if run.steps is None else f'{run.steps:,}'} steps"
+
+
+def list_unequal_conditions(outcome: StudyOutcome) -> tuple[UnequalConditions, ...]:
+    """List for each arm what is unequal between it and the base besides what was changed."""
+    return tuple(
+        UnequalConditions(found.arm, tuple((name, *values) for name, values in found.unequal_conditions.items()))
+        for found in outcome.comparisons
+        if found.unequal_conditions
+    )
+
+
+def list_effects(outcome: StudyOutcome) -> tuple[AxisEffects, ...]:
+    """List the effects of each axis, the best on top. Nothing where the only axis has one arm for each value."""
+    if len(outcome.axes) < 2 and all(effect.contrast_count == 1 for axis in outcome.axes for effect in axis.effects):
+        return ()
+    effects = [AxisEffects(axis.axis, _rank_effects({effect.value: effect for effect in axis.effects})) for axis in outcome.axes]
+    if outcome.interactions:
+        pairs = {" ".join((*pair.first, "with", *pair.second)): pair for pair in outcome.interactions}
+        effects.append(AxisEffects(INTERACTIONS, _rank_effects(pairs)))
+    return tuple(effects)
+
+
+def _rank_effects(effects: Mapping[str, Effect | Interaction]) -> tuple[tuple[str, ...], ...]:
+    """Write effects by name as rows, the best on top."""
+    rows = []
+    for name, effect in sorted(effects.items(), key=lambda item: item[1].difference):
+        interval = effect.interval
+        between = UNKNOWN if interval is None else f"{format_difference(interval.low)} to {format_difference(interval.high)}"
+        rows.append((name, format_difference(effect.difference), between, "yes" if effect.resolved else "no"))
+    return tuple(rows)
+
+
+def collect_samples(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> tuple[RunSample, ...]:
+    """Collect for each arm that has a colour in the charts the last samples of its first run that wrote any."""
+    samples = []
+    for arm in outcome.arms:
+        key = legend[arm.name]
+        if key.style is not None:
+            read = (_read_last_sample(f"{key.number} {arm.name}", run.run) for run in (*arm.runs, *arm.all_runs))
+            samples += [sample for sample in read if sample is not None][:1]
+    return tuple(samples)
+
+
+def _read_last_sample(name: str, run: RunDirectory) -> RunSample | None:
+    """Read a run's latest samples; None where it wrote none."""
+    files = sorted((run.path / "samples").glob("step-*.txt"))
+    if not files:
+        return None
+    text = files[-1].read_text(encoding="utf-8", errors="replace").strip()
+    text = re.sub(r"^<start>", "", text, flags=re.MULTILINE).replace("<end>", " ⏎")
+    return RunSample(name, run.name, parse_step(files[-1]), text if len(text) <= MAX_SAMPLE else f"{text[:MAX_SAMPLE]} …")

@@ -1,0 +1,153 @@
+"""Chart how models learned: curves over training, use of the context, gradients by layer."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+
+from assay.evaluation.breakdown import longest_context
+from assay.reports.axes import AxisSettings
+from assay.reports.charts import Line, plot_curves
+from assay.reports.number_format import format_amount
+from assay.reports.panels import LegendEntry, Panel, make_line, make_panel
+from assay.reports.svg import AltText
+from assay.runs.directory import METRICS
+from assay.studies.analysis.results import ArmOutcome, CurvePoint, RunOutcome, StudyOutcome
+
+MAX_POINTS = 60  # of a curve
+BEGINNING = 0.1  # share of training whose high losses do not decide the height of a chart
+DESCRIBED = 12  # curves that the alt text lists one by one
+LEARNING = (
+    "Lower is better, and further left is sooner. The first tenth of training is cut off where it lies higher than the rest. "
+    "The number at the end of a line is the arm's number in the table."
+)
+BAND = " A line is the mean over seeds; the shade around it reaches from the lowest seed to the highest."
+TRAINING = (
+    "Training figures are of the text that is being learned, dropout included, so they are no measure of quality: "
+    "where they fall and validation does not, the text is learned by heart."
+)
+POSITIONS = (
+    "Each target is counted by how many {unit} of context the model saw before it, from few on the left to many on the right; each step "
+    "doubles. A line that keeps falling belongs to a model that still gains from more context; where it is level, more does not help."
+)
+GRADIENTS = (
+    "The mean gradient norm of each layer over the whole training, the first layer, next to the input, on the left. Level lines mean that "
+    "all layers learn; a line that falls by powers of ten towards the left means that the first layers get almost nothing."
+)
+
+
+def make_learning_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+    """Chart validation against tokens and against time, and training against tokens."""
+    charts = []
+    shown: list[Line] = []
+    for name, part, across, label in (
+        ("validation-tokens", "validation", "tokens", "tokens trained on"),
+        ("validation-seconds", "validation", "seconds", "seconds of training steps"),
+        ("training-tokens", "training", "tokens", "tokens trained on"),
+    ):
+        lines = [line for arm in outcome.arms if (line := _make_learning_line(arm, legend[arm.name], part, across)) is not None]
+        if not _can_plot(lines):
+            continue
+        shown += lines
+        figure = f"{part}, bits per byte"
+        ends = "; ".join(f"{line.label} ends at {line.points[-1][1]:.4f}" for line in lines[:DESCRIBED])
+        alt_text = AltText(f"{figure} against {label}", f"{len(lines)} curves. {ends}")
+        axes = AxisSettings(label), AxisSettings(figure, top=_choose_top(lines))
+        charts.append(plot_curves(name, lines, *axes, alt_text, markers=part == "validation"))
+    if not charts:
+        return None
+    several = any(len(arm.scored_runs) > 1 for arm in outcome.arms)
+    return make_panel("Learning curves", f"{LEARNING}{BAND if several else ''} {TRAINING}", charts, shown, legend)
+
+
+def make_context_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+    """Chart bits per byte by how much text a token sees before it."""
+    tokenizers = {score.protocol["tokenizer"] for arm in outcome.arms for score in arm.scores}
+    unit = "tokens" if len(tokenizers) == 1 else "bytes"
+    lines = []
+    for arm in outcome.arms:
+        rows: dict[float, list[float]] = {}
+        for score in arm.scores:
+            size = 1.0 if unit == "tokens" else score.values["bytes_scored"] / score.values["tokens_scored"]
+            for row in score.values.get("by_position", ()):
+                rows.setdefault(longest_context(row) * size, []).append(row["bits_per_byte"])
+        points = [(x, fmean(values)) for x, values in sorted(rows.items()) if len(values) == len(arm.scores)]
+        lines += [make_line(arm.name, points, legend)] if points else []
+    if not _can_plot(lines):
+        return None
+    axes = AxisSettings(f"{unit} seen before, at most", log=True, ticks=_choose_ticks(lines)), AxisSettings("bits per byte")
+    ends = "; ".join(f"{line.label}: from {line.points[0][1]:.3f} to {line.points[-1][1]:.3f}" for line in lines[:DESCRIBED])
+    chart = plot_curves("positions", lines, *axes, AltText("Bits per byte by position in the context", ends), markers=True)
+    return make_panel("Use of the context", POSITIONS.format(unit=unit), (chart,), lines, legend)
+
+
+def make_gradient_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+    """Chart gradient norms by layer, where arms differ in depth."""
+    if not any(key.endswith("depth") for arm in outcome.arms for key in arm.planned_arm.values):
+        return None
+    lines = []
+    for arm in outcome.arms:
+        norms: dict[int, list[float]] = {}
+        for run in arm.scored_runs:
+            for record in run.run.read_lines(METRICS):
+                for layer, norm in record.get("gradient_norms", {}).items():
+                    if layer.startswith("blocks."):
+                        norms.setdefault(int(layer.partition(".")[2]) + 1, []).append(norm)
+        points = [(float(layer), fmean(values)) for layer, values in sorted(norms.items())]
+        lines += [make_line(arm.name, points, legend)] if points else []
+    if not _can_plot(lines):
+        return None
+    axes = AxisSettings("layer, from the input", integer=True), AxisSettings("gradient norm", log=True)
+    ends = "; ".join(f"{line.label}: {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines[:DESCRIBED])
+    chart = plot_curves("gradients", lines, *axes, AltText("Gradient norm by layer", ends), markers=True)
+    return make_panel("Gradients by layer", GRADIENTS, (chart,), lines, legend)
+
+
+def _can_plot(lines: Sequence[Line]) -> bool:
+    """Whether any curve has more than one point."""
+    return any(len(line.points) > 1 for line in lines)
+
+
+def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: str) -> Line | None:
+    """Make an arm's curve at the steps that all its seeds have, and their last: the mean over seeds, and a band from lowest to highest."""
+    seeds = [points for run in arm.runs if (points := _read_points(run, part, across))]
+    steps = sorted(set.intersection(*map(set, seeds))) if seeds else []
+    if not steps:
+        return None
+    chosen = [*steps[: -1 : max(1, len(steps) // MAX_POINTS)], steps[-1]]
+    at = np.array([[points[step] for step in chosen] for points in seeds])  # [seeds, steps, 2]
+    x, y = at[..., 0].mean(axis=0).tolist(), at[..., 1]
+    band = zip(x, y.min(axis=0).tolist(), y.max(axis=0).tolist(), strict=True) if len(seeds) > 1 else ()
+    return Line(key.number, arm.name, tuple(zip(x, y.mean(axis=0).tolist(), strict=True)), tuple(band), key.style)
+
+
+def _read_points(run: RunOutcome, part: str, across: str) -> dict[float, tuple[float, float]]:
+    """Read x and bits per byte by step, infinity for the last; the training text's tokens per byte convert nats per token of training."""
+    points: Sequence[CurvePoint] = run.curve.validation if part == "validation" else run.curve.training
+    factor = 1.0
+    if part == "training":
+        text = run.provenance.get("data", {}).get("parts", {}).get("train", {})
+        if not text.get("bytes"):
+            return {}
+        factor = text["tokens"] / text["bytes"] / math.log(2)
+    by_step = {float(point.step): (float(getattr(point, across)), point.value * factor) for point in points}
+    finite = {step: point for step, point in by_step.items() if all(map(math.isfinite, point))}
+    return {math.inf if step == max(finite) else step: point for step, point in finite.items()}
+
+
+def _choose_top(lines: Sequence[Line]) -> float | None:
+    """Choose the upper end of a chart of curves: over everything after the beginning, and a little more."""
+    end = max(line.points[-1][0] for line in lines)
+    later = [y for line in lines for x, y in line.points if x >= BEGINNING * end]
+    lowest = min(y for line in lines for _, y in line.points)
+    return max(later) + 0.05 * (max(later) - lowest) if later and max(later) > lowest else None
+
+
+def _choose_ticks(lines: Sequence[Line]) -> list[tuple[float, str]]:
+    """Choose the ticks of an axis of positions: powers of two, or four where there are many."""
+    last = max(x for line in lines for x, _ in line.points)
+    least = min(x for line in lines for x, _ in line.points)
+    exponents = range(max(0, math.floor(math.log2(least))), math.ceil(math.log2(last)) + 1)
+    step = 1 if len(exponents) <= 8 else 2
+    return [(2.0**exponent, format_amount(2.0**exponent) if exponent >= 14 else str(2**exponent)) for exponent in exponents[::step]]

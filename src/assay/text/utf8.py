@@ -1,0 +1,72 @@
+"""Decode, check and cut UTF-8 text in which some bytes may not be UTF-8.
+
+Such a byte, 128 to 255, is decoded as the lone surrogate U+DC80 to U+DCFF (`surrogateescape`), so that it comes back when the text is
+encoded again.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+BYTE_ORDER_MARK = codecs.BOM_UTF8
+PIECE = 2**20  # bytes that are decoded at once, so that a long document is not in memory twice
+NOT_UTF8 = re.compile("([\udc80-\udcff]+)")
+
+
+def decode_text(data: bytes) -> str:
+    """Decode bytes as characters; a byte that is not UTF-8 becomes a lone surrogate."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encode_text(text: str) -> bytes:
+    """Encode what `decode_text` gave: the same bytes, also those that were not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """[N] the number of each character."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def split_invalid_utf8(data: bytes) -> list[str]:
+    """Split bytes into text that is UTF-8 and bytes that are not, in turn, text first; the bytes are lone surrogates."""
+    return NOT_UTF8.split(decode_text(data))
+
+
+def is_utf8(data: bytes, *, whole: bool = True) -> bool:
+    """Whether bytes are UTF-8; unless they are the `whole`, the last character may be cut."""
+    if data.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), PIECE):
+            decoder.decode(data[start : start + PIECE])
+        decoder.decode(b"", final=whole)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def character_start(data: bytes, offset: int) -> int:
+    """Move an offset back to the first byte of its UTF-8 character; unmoved where there is no character."""
+    for place in range(offset, max(offset - 4, -1), -1):
+        if data[place] & 0xC0 != 0x80:
+            return place
+    return offset
+
+
+def join_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Join small pieces to pieces of at least `size` bytes, but for the last one."""
+    waiting: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= size:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+    if waiting:
+        yield b"".join(waiting)

@@ -1,0 +1,119 @@
+"""List what can stand in a config, and compare two configs. Imports torch only for the traits of mixers and for a comparison."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.core.catalogue import Catalogue, describe_recipes, load_catalogue
+from assay.core.renames import SINCE, new_name
+from assay.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from assay.nn.mixer.base import MixerConfig
+
+WIDTH, DEPTH = 256, 2  # of the model for which traits are found
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDiff:
+    """Every key of the config and every count in which two things differ."""
+
+    left: str
+    right: str
+    values: dict[str, tuple[Any, Any]]  # of the left and of the right one; None where it is absent
+
+    def tree(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {key: {"left": left, "right": right} for key, (left, right) in self.values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class MixerTraits:
+    """The traits of a mixer."""
+
+    positions: tuple[str, ...]  # the kinds that it accepts
+    reach: int | None  # positions back that it sees; None: all
+    bounded: bool  # whether its state stops growing
+    documents: Literal["masked", "whole_rows"]
+
+    def tree(self) -> dict[str, Any]:
+        """Return them as plain values."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Describe them in one line."""
+        sight = "all of the past" if self.reach is None else f"{self.reach:,} positions back"
+        state = "does not grow with the text" if self.bounded else "grows with the text"
+        documents = "can be isolated inside a row" if self.documents == "masked" else "cannot be isolated inside a row"
+        return f"positions: {', '.join(self.positions)}; sees {sight}; its state {state}; documents {documents}"
+
+
+@dataclass(frozen=True, slots=True)
+class KindList:
+    """The kinds of every family, presets and recipes, and the family that is asked for; None: all of them."""
+
+    family: str | None
+    catalogue: Catalogue
+    recipes: Mapping[str, str]  # with the description of each
+    traits: Mapping[str, MixerTraits] = field(default_factory=dict)  # of mixers
+
+    @property
+    def families(self) -> dict[str, list[str]]:
+        """The names of the kinds of every family."""
+        return {name: list(kinds) for name, kinds in self.catalogue.families.items()}
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The same, and those of presets and recipes."""
+        return {**self.families, "preset": list(self.catalogue.presets), "recipe": list(self.recipes)}
+
+    def tree(self) -> dict[str, Any]:
+        """Return them as plain values."""
+        names = self.families if self.family is None else {self.family: self.names[self.family]}
+        traits = {"traits": {name: each.tree() for name, each in self.traits.items()}} if self.traits else {}
+        return {**names, **traits}
+
+
+def diff_configs(left: str, right: str, runs_dir: Path | None = None) -> ConfigDiff:
+    """Find the keys, parameter counts and FLOPs in which two recipes, presets or runs differ. Raises ConfigError for an unknown one."""
+    from assay.experiment.summary import compare_summaries, summarize  # noqa: PLC0415
+
+    return ConfigDiff(left, right, compare_summaries(summarize(left, [], runs_dir), summarize(right, [], runs_dir)))
+
+
+def list_kinds(family: str | None = None, *, traits: bool = False) -> KindList:
+    """List the kinds of every family, or look one family up. `traits` are of mixers alone. Raises UserError for an unknown family."""
+    if traits and family != "mixer":
+        raise UserError("--traits: is for `assay kinds mixer`; leave it out")
+    kinds = KindList(family, load_catalogue(), describe_recipes(), list_mixer_traits() if traits else {})
+    if family is not None and family not in kinds.names:
+        today = new_name(family)
+        if today in kinds.names:
+            raise UserError(f"'{family}' is called '{today}' since {SINCE}; write that")
+        raise UserError(f"no family '{family}'; {suggest(family, kinds.names)}")
+    return kinds
+
+
+def list_mixer_traits() -> dict[str, MixerTraits]:
+    """Find the traits of every mixer that can be built without settings."""
+    from assay.core.config import FAMILIES  # noqa: PLC0415
+    from assay.nn.mixer.base import MixerConfig  # noqa: PLC0415
+
+    return {
+        name: find_traits(kind)
+        for name, kind in FAMILIES["mixer"].kinds.items()
+        if issubclass(kind, MixerConfig) and not any(setting.is_required() for setting in kind.model_fields.values())
+    }
+
+
+def find_traits(kind: "type[MixerConfig]") -> MixerTraits:
+    """Find the traits of a mixer, from one that is built with its defaults."""
+    from assay.core.config import FAMILIES  # noqa: PLC0415
+    from assay.nn.position.base import ModelSizes  # noqa: PLC0415
+
+    config = kind()
+    mixer = config.build(WIDTH)
+    sizes = ModelSizes(WIDTH, DEPTH, (config.size_of_head(WIDTH) or WIDTH,), (config.number_of_heads() or 1,))
+    positions = [name for name, one in FAMILIES["position"].kinds.items() if one().build(sizes).methods <= mixer.position_methods]  # type: ignore[attr-defined]
+    return MixerTraits(tuple(positions), mixer.reach, mixer.bounded_state, "masked" if mixer.masks_documents else "whole_rows")

@@ -1,0 +1,133 @@
+"""Combine the tracker that people read with external ones, each in a thread of its own."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from queue import Full, Queue
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from assay.errors import UserError, suggest
+from assay.tracking.base import ExternalTracker, Pace, Tracker
+from assay.tracking.tensorboard import TensorBoard
+from assay.tracking.wandb import WeightsAndBiases
+
+TRACK_VARIABLE = "ASSAY_TRACK"  # names of external trackers for every run, with commas between them
+QUEUE_SIZE = 1000  # calls that may wait: hours of a run that writes a line every ten seconds
+EXTERNAL_TRACKERS: dict[str, Callable[[], ExternalTracker]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
+
+
+def combine_trackers(main: Tracker, names: Iterable[str] = ()) -> Tracker:
+    """Combine `main` with the external trackers in `names` and in ASSAY_TRACK. Raises UserError for an unknown or a missing one."""
+    always = [name.strip() for name in os.environ.get(TRACK_VARIABLE, "").split(",")]
+    chosen = dict.fromkeys([*names, *filter(None, always)])
+    for name in chosen:
+        if name not in EXTERNAL_TRACKERS:
+            raise UserError(f"--track: nothing is called '{name}'; {suggest(name, EXTERNAL_TRACKERS)}")
+    return CombinedTracker(main, [BackgroundTracker(name, EXTERNAL_TRACKERS[name]()) for name in chosen]) if chosen else main
+
+
+class CombinedTracker(Tracker):
+    """Calls the main tracker, and external ones in the background; messages of these are logged by the main one."""
+
+    def __init__(self, main: Tracker, external: Sequence["BackgroundTracker"]) -> None:
+        self.main, self.external = main, external
+
+    def show_busy(self, text: str) -> AbstractContextManager[object]:
+        return self.main.show_busy(text)
+
+    def start(self, title: str, description: Mapping[str, str]) -> None:
+        self.main.start(title, description)
+
+    def open_directory(self, folder: Path, step: int) -> None:
+        for background in self.external:
+            self.main.log_message(background.tracker.describe_location(folder))
+        self._call(lambda tracker: tracker.open_directory(folder, step))
+
+    def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        self._call(lambda tracker: tracker.log_metrics(line, pace))
+
+    def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
+        self._call(lambda tracker: tracker.log_validation(line, best))
+
+    def log_samples(self, step: int, texts: Sequence[str]) -> None:
+        self._call(lambda tracker: tracker.log_samples(step, texts))
+
+    def log_final_scores(self, step: int, results: Mapping[str, Any]) -> None:
+        self._call(lambda tracker: tracker.log_final_scores(step, results))
+
+    def log_message(self, text: str) -> None:
+        self.main.log_message(text)
+
+    def close(self) -> None:
+        self.main.close()
+        for background in self.external:
+            self._log_messages(background.close())
+
+    def _call(self, call: Callable[[Tracker], None]) -> None:
+        call(self.main)
+        for background in self.external:
+            background.call(call)
+            self._log_messages(background.take_failure_messages())
+
+    def _log_messages(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.main.log_message(text)
+
+
+class BackgroundTracker:
+    """Calls a tracker in a thread of its own, in order; never blocks or raises, and drops calls if there are too many."""
+
+    def __init__(self, name: str, tracker: ExternalTracker) -> None:
+        self.name, self.tracker = name, tracker
+        self.queue: Queue[Callable[[Tracker], None] | None] = Queue(QUEUE_SIZE)  # None ends the thread
+        self.dropped = 0
+        self.failed: Exception | None = None
+        self.failure_reported = False
+        self.thread = Thread(target=self._work, name=f"tracker-{name}", daemon=True)
+
+    def call(self, call: Callable[[Tracker], None]) -> None:
+        """Queue one call of the tracker."""
+        if not self.thread.is_alive() and self.failed is None:
+            self.thread.start()
+        try:
+            self.queue.put_nowait(call)
+        except Full:
+            self.dropped += self.failed is None
+
+    def take_failure_messages(self) -> list[str]:
+        """Return, once, that the tracker failed and was switched off."""
+        if self.failed is None or self.failure_reported:
+            return []
+        self.failure_reported = True
+        return [f"{self.name} is switched off for the rest of this run: {self.failed or type(self.failed).__name__}"]
+
+    def close(self) -> list[str]:
+        """Wait for the tracker to end, at most `close_timeout` seconds; return what people should know of its copy."""
+        deadline = monotonic() + self.tracker.close_timeout
+        try:
+            self.queue.put(None, timeout=self.tracker.close_timeout)
+            self.thread.join(max(0.0, deadline - monotonic()))
+        except (Full, RuntimeError):  # a thread that is stuck, or one that was never started
+            pass
+        messages = self.take_failure_messages()
+        if self.thread.is_alive():
+            messages.append(f"{self.name} is not done {self.tracker.close_timeout:g} seconds after the run; {self.tracker.timeout_message}")
+        if self.dropped:
+            messages.append(f"{self.name} was too slow and lacks {self.dropped} lines; the run directory has them")
+        return messages
+
+    def _work(self) -> None:
+        """Make the calls, one after the other, until the end; after a failure they are skipped."""
+        while (call := self.queue.get()) is not None:
+            self._try(call)
+        self._try(lambda tracker: tracker.close())
+
+    def _try(self, call: Callable[[Tracker], None]) -> None:
+        if self.failed is None:
+            try:
+                call(self.tracker)
+            except Exception as failed:  # any exception of a foreign library
+                self.failed = failed

@@ -1,0 +1,216 @@
+"""Score runs: at the end of training, and any checkpoint later, on any part of the text. Scores are stored in the run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+
+from assay.core.devices import resolve_device
+from assay.core.seeds import numpy_generator
+from assay.data.batches import Policy
+from assay.data.prepare import PreparedText
+from assay.data.split import PartName
+from assay.errors import UserError, check_range, suggest
+from assay.evaluation.score import Score, Scorer, store_score
+from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
+from assay.evaluation.targets import MIN_DOCUMENTS
+from assay.experiment.assemble import Experiment, ScoreTarget, build_model, make_scorer, refuse_unbounded_state
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data, read_config
+from assay.models.base import Model
+from assay.runs.checkpoint_ref import CheckpointRef
+from assay.runs.directory import TEST_USES, RunDirectory
+from assay.text.token_files import TokenizedPart
+from assay.text.tokenizer import load_tokenizer
+from assay.training import checkpoint as checkpoints
+from assay.training.clock import Clock
+
+FINAL_SCORES = 3  # last, best and training text, each about as long as a validation
+SUMMARY = ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")  # in a line of metrics
+
+Notify = Callable[[str], object]
+
+
+class LoadedRun(NamedTuple):
+    """A run with its weights and the text to be scored."""
+
+    run: RunDirectory
+    config: ExperimentConfig
+    prepared: PreparedText
+    model: Model
+    checkpoint: CheckpointRef
+    split: PartName
+
+
+def load_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Path | None) -> LoadedRun:
+    """Load a checkpoint and the text to score. Raises UserError where the text has changed since the run was trained."""
+    config = read_config(run)
+    prepared = load_data(config, data_dir)
+    if split not in prepared.parts:
+        raise UserError(f"--split: no part '{split}'; {suggest(split, prepared.parts)}")
+    if prepared.parts[split].target_count == 0:
+        raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
+    trained_on = run.provenance().get("data", {}).get("parts", {}).get(split, {}).get("sha256")
+    if trained_on not in (None, prepared.parts[split].sha256):
+        raise UserError(f"{run.name}: the {split} text is not the one of the run; the corpus has changed since, restore it")
+    if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:
+        raise UserError(f"{run.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
+    model = build_model(config, prepared.tokenizer.vocab_size)
+    ref = checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
+    return LoadedRun(run, config, prepared, model, ref, split)
+
+
+def record_test_use(run: RunDirectory, stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """Record a use of the test split, and return all uses, this one last."""
+    use = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "checkpoint": stored["protocol"]["checkpoint"]}
+    run.append_line(TEST_USES, use | {name: stored[name] for name in ("bits_per_byte", "standard_error", "protocol")})
+    return run.test_uses()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Which score of a run: of which split and checkpoint, and how the text is read."""
+
+    split: str
+    checkpoint: str | int = "best"
+    policy: Policy | None = None  # None: as the text was read in training
+    stride: int | None = None  # new targets a window; alone it means the policy strided
+    data_dir: Path | None = None
+    batch_size: int = 32
+    device: str | None = None  # None: as trained
+
+    def __post_init__(self) -> None:
+        if self.policy is not None and self.policy not in get_args(Policy):
+            raise UserError(f"policy: there is no '{self.policy}'; {suggest(self.policy, get_args(Policy))}")
+        check_range("stride", self.stride, 1)
+        check_range("batch_size", self.batch_size, 1)
+
+    def find_or_compute(self, member: RunDirectory | Path, notify: Notify) -> StoredScore:
+        """Find the score of a run, or read the one in a file of scores. A missing one is computed now, which `notify` is told."""
+        if isinstance(member, Path):
+            return read_stored_score(member)
+        file = self.find_stored_file(member)
+        if file is None:
+            notify(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
+            file = score_run(member, self).file
+        return read_stored_score(file, member, self.find_checkpoint(member))
+
+    def find_checkpoint(self, run: RunDirectory) -> CheckpointRef:
+        """Find the checkpoint that is to be scored. Raises RunError if it is not there."""
+        return checkpoints.resolve(run.checkpoints, self.checkpoint)
+
+    def find_stored_file(self, run: RunDirectory) -> Path | None:
+        """Find the file of the score, if the run has it."""
+        policy = self.policy or ("strided" if self.stride is not None else read_config(run).batches.policy)
+        return find_stored_score(run, self.split, self.find_checkpoint(run), policy, self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedScore:
+    """A score that was just computed, and as it is stored in the run."""
+
+    score: Score
+    name: str  # of its file among the scores
+    stored: dict[str, Any]
+    file: Path
+    test_uses: list[dict[str, Any]]  # of the test split, this one last; empty for another split
+
+
+def score_run(run: RunDirectory, request: ScoreRequest) -> SavedScore:
+    """Score a checkpoint on every byte of a split, store the score, and record a use of the test split. Raises UserError."""
+    loaded = load_run(run, request.split, request.checkpoint, request.data_dir)
+    return score_and_save(loaded, make_run_scorer(loaded, request))
+
+
+def make_run_scorer(loaded: LoadedRun, request: ScoreRequest) -> Scorer:
+    """Make the scorer for a request, and move the model of the run to its device. Raises UserError."""
+    if request.policy == "streams":
+        refuse_unbounded_state(loaded.model, "--policy")
+    device = resolve_device(request.device or loaded.config.train.device)
+    loaded.model.to(device)
+    target = ScoreTarget(loaded.prepared.parts[loaded.split], loaded.split, loaded.checkpoint)
+    scorer = make_scorer(loaded.config, loaded.prepared, target, device, request.policy, request.stride)
+    return replace(scorer, batch_size=request.batch_size)
+
+
+def score_and_save(loaded: LoadedRun, scorer: Scorer) -> SavedScore:
+    """Score a loaded run and store the score."""
+    score, ref = scorer.score(loaded.model), loaded.checkpoint
+    which = str(ref.step) if ref.kind == "step" else ref.kind
+    protocol = scorer.protocol
+    reading = f"stride{protocol.stride}" if protocol.policy == "strided" else protocol.policy
+    name = f"{loaded.split}-{which}-step{ref.step}-{reading}"
+    return save_score(loaded.run, name, score, uses_test=loaded.split == "test")
+
+
+def save_score(run: RunDirectory, name: str, score: Score, *, uses_test: bool) -> SavedScore:
+    """Store a score in a run, and record the use of the test split where it was scored."""
+    stored = store_score(run, name, score)
+    test_uses = record_test_use(run, stored) if uses_test else []
+    return SavedScore(score, name, stored, run.path / "scores" / f"{name}.json", test_uses)
+
+
+def compute_final_scores(run: RunDirectory, experiment: Experiment, clock: Clock) -> dict[str, Any]:
+    """Score a trained run without dropout, store the scores in it, and return what its status keeps of them.
+
+    Last, best and average are scored on the whole validation split, and last on as much training text.
+    """
+    state, parallel = experiment.state, experiment.setup.parallel
+    model, last = state.learner.model, CheckpointRef("last", state.step)
+
+    def timed(scorer: Scorer) -> Score:
+        with clock.measure("validate"):
+            return scorer.score(model)
+
+    with state.optimizer.use_averaged_weights():
+        scores = {"last": timed(experiment.make_scorer("validation", last)), "training": timed(make_training_scorer(experiment))}
+    if state.weight_average is not None:
+        with state.weight_average.use_average():
+            scores["average"] = timed(experiment.make_scorer("validation", CheckpointRef("average", state.step)))
+    scores["best"] = scores["last"]
+    best = state.best
+    if best is not None and best.step != state.step:
+        checkpoints.load_chosen_weights(run.checkpoints, "best", model)
+        scores["best"] = timed(experiment.make_scorer("validation", CheckpointRef("best", best.step)))
+        checkpoints.load_chosen_weights(run.checkpoints, "last", model)
+    if parallel.is_main:
+        for name, score in scores.items():
+            store_score(run, f"end-{name}", score)
+    return {
+        "bits_per_byte": scores["best"].bits_per_byte,
+        "scores": {name: summarize_score(score) for name, score in scores.items()},
+        "time_left_error": clock.mean_error(),
+        "seconds": dict(clock.spent),
+    }
+
+
+def make_training_scorer(experiment: Experiment) -> Scorer:
+    """Make the scorer of as much training text as there is validation text: random documents or, where there are few, spread windows."""
+    parts, setup = experiment.prepared.parts, experiment.setup
+    part, size, share = parts["train"], parts["validation"].byte_count, 1.0
+    if part.document_count >= MIN_DOCUMENTS:
+        part = sample_documents(part, size, setup.config.seed)
+    else:
+        share = min(1.0, size / part.byte_count)
+    target = ScoreTarget(part, "train_sample", CheckpointRef("last", experiment.state.step))
+    scorer = make_scorer(experiment.config, experiment.prepared, target, setup.device)
+    return replace(scorer, parallel=setup.parallel, sample_share=share)
+
+
+def summarize_score(score: Score) -> dict[str, Any]:
+    """Return the values of a score that a line of metrics holds."""
+    tree = score.tree()
+    return {name: tree[name] for name in SUMMARY}
+
+
+def sample_documents(part: TokenizedPart, size: int, seed: int) -> TokenizedPart:
+    """Draw documents of about `size` bytes at random, in their order."""
+    order = numpy_generator(seed, "evaluation").permutation(part.document_count)
+    count = max(1, int(np.searchsorted(np.cumsum(part.byte_sizes[order]), size)))
+    chosen = np.sort(order[:count])
+    tokens = [part.document(index) for index in chosen]
+    offsets = np.cumsum([0, *map(len, tokens)])
+    return TokenizedPart(np.concatenate(tokens), offsets, part.byte_sizes[chosen], None, part.sha256, part.has_end_tokens)

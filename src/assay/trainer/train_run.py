@@ -1,0 +1,188 @@
+"""Start or resume runs, and train them to the end: the same for a command, for a job and for a call from Python."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from assay.core import parallel as processes
+from assay.core import recipe as recipes
+from assay.core.config import find_changes
+from assay.core.devices import resolve_device
+from assay.core.parallel import Parallel
+from assay.core.seeds import preserve_rng_state
+from assay.data.prepare import PreparedText
+from assay.errors import RunError, StopRequested
+from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.config import ExperimentConfig, Override, apply_overrides
+from assay.experiment.load import load_data, read_config
+from assay.experiment.summary import describe_start
+from assay.runs.checkpoint_ref import list_steps
+from assay.runs.directory import CONFIG, METRICS, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.provenance import collect_provenance
+from assay.terminal.console import make_console
+from assay.tracking.base import Tracker
+from assay.tracking.combined import combine_trackers
+from assay.tracking.console import ConsoleTracker
+from assay.trainer.callback import Event, as_hooks
+from assay.trainer.run import Run
+from assay.trainer.trainer import Trainer
+from assay.training.hook import Hook
+
+HookLike = Hook | Callable[[Event], object]
+CHANGEABLE = (  # what may change when a run is resumed: how long, where, and what merely observes
+    "train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.validation_bytes",
+    "train.sample_every", "train.samples", "train.save_every", "train.patience",
+)  # fmt: skip
+
+
+def make_config(recipe: str | Path, overrides: Sequence[Override], scale: str | None, fixed: Mapping[str, Any]) -> ExperimentConfig:
+    """Load a recipe's config, and apply the overrides in their order and then what is `fixed` and not None. Raises ConfigError."""
+    tree = apply_overrides(recipes.load_recipe(str(recipe), scale), overrides)
+    for key, value in fixed.items():
+        if value is not None:
+            tree = recipes.set_value(tree, key, value)
+    return ExperimentConfig.make(tree)
+
+
+def train_run(
+    config: ExperimentConfig, label: str, folder: Path | None, data_dir: Path | None, hooks: Sequence[HookLike], tracker: Tracker
+) -> Run:
+    """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run."""
+    added = as_hooks(hooks)
+    with processes.process_group() as parallel:
+        tracker = tracker if parallel.is_main else quiet_tracker()
+        experiment = prepare_experiment(config, data_dir, parallel, tracker)
+        return _finish(start(experiment, label, resolve_runs_folder(folder), tracker, added), data_dir)
+
+
+def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
+    """Resume a run and train it to its end, or until a hook asks it to stop. Raises RunError for a change that a run cannot take."""
+    with processes.process_group() as parallel:
+        tracker = tracker if parallel.is_main else quiet_tracker()
+        trainer = resume(run.directory, overrides, run.data_dir, parallel, tracker, as_hooks(hooks))
+        tracker.start(f"assay resume {run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run.directory))
+        return _finish(trainer, run.data_dir)
+
+
+def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
+    try:
+        with preserve_rng_state(), torch.enable_grad():  # torch's random state stays the caller's, who may have turned gradients off
+            trainer.run()
+    except StopRequested as stopped:
+        trainer.tracker.log_message(str(stopped))
+    return Run(trainer.directory.path, data_dir)
+
+
+def start(experiment: Experiment, label: str, folder: Path, tracker: Tracker, hooks: Sequence[Hook] = ()) -> Trainer:
+    """Create a run directory for the experiment, and return the trainer of the run."""
+    config, parallel = experiment.config, experiment.setup.parallel
+    path = create_run(folder, label, config.digest(), config.train.seed).path if parallel.is_main else Path()
+    run = RunDirectory(Path(parallel.broadcast(str(path))))
+    if parallel.is_main:
+        write_run_files(run, config, experiment.prepared)
+    tracker.start(f"assay train {label}", describe_start(experiment, run))
+    return Trainer(run, experiment, tracker, hooks)
+
+
+def resume(
+    run: RunDirectory,
+    overrides: Sequence[Override],
+    data_dir: Path | None,
+    parallel: Parallel,
+    tracker: Tracker,
+    hooks: Sequence[Hook] = (),
+) -> Trainer:
+    """Return the trainer of a run at its last checkpoint.
+
+    Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
+    """
+    old = read_config(run)
+    config = ExperimentConfig.make(apply_overrides(old.tree(), overrides))
+    changed = find_changes(old.tree(), config.tree())
+    for key in changed:
+        if key not in CHANGEABLE:
+            raise RunError(
+                f"{key}: cannot change in a run that has begun; start a new one with `assay train`, "
+                f"or change one of: {', '.join(CHANGEABLE)}"
+            )
+    trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
+    trainer.load_checkpoint()
+    if changed and parallel.is_main:
+        run.append_line("changes.jsonl", {"step": trainer.state.step, "changes": changed})
+        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        tracker.log_message("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
+    return trainer
+
+
+def start_or_resume(
+    run: RunDirectory, config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, tracker: Tracker, hooks: Sequence[Hook] = ()
+) -> Trainer:
+    """Return the trainer of a run at its last checkpoint or, where none is saved yet, at its first step, in a directory that exists."""
+    if list_steps(run.checkpoints):
+        return resume(run, [], data_dir, parallel, tracker, hooks)
+    if parallel.is_main and not (run.path / CONFIG).is_file():  # so that the run is listed even if it cannot be built
+        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+    trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
+    trainer.lock()  # before anything is written over
+    if parallel.is_main:
+        if (run.path / METRICS).is_file():
+            run.rewind(0)
+        write_run_files(run, config, trainer.experiment.prepared)
+    return trainer
+
+
+def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Experiment:
+    """Load the text and build the experiment; the main process prepares the text, the others then find it in the cache."""
+    resolve_device(config.train.device)
+    if not parallel.is_main:
+        parallel.barrier()
+    with tracker.show_busy("preparing the text"):
+        prepared = load_data(config, data_dir)
+    if parallel.is_main:
+        parallel.barrier()
+    return assemble(config, prepared, parallel)
+
+
+def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: PreparedText) -> None:
+    """Write the config, the provenance and the tokenizer of a new run into its directory."""
+    (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+    data = {
+        "corpus": prepared.corpus.__dict__,
+        "fingerprint": prepared.fingerprint,
+        "split_sha256": prepared.split_sha256,
+        "parts": {
+            name: {"documents": p.document_count, "bytes": p.byte_count, "tokens": p.target_count, "sha256": p.sha256}
+            for name, p in prepared.parts.items()
+        },
+        "tokenizer": prepared.tokenizer.digest,
+        "leakage": None if prepared.leakage is None else prepared.leakage.tree(),
+    }
+    run.write_json("provenance.json", {**collect_provenance(), "config": config.digest(), "data": data})
+    prepared.tokenizer.save(run.path / "tokenizer.json")
+    run.update_status(state="created", step=0)
+
+
+def quiet_tracker() -> Tracker:
+    """Make a tracker that shows nothing."""
+    return ConsoleTracker(Console(quiet=True))
+
+
+def choose_tracker(given: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
+    """Return the given tracker, else one that shows progress if asked to or in a terminal; beside it the external ones named in `track`."""
+    if given is None:
+        given = ConsoleTracker(make_console()) if shows_progress(progress) else quiet_tracker()
+    return combine_trackers(given, [track] if isinstance(track, str) else track)
+
+
+def make_run_label(recipe: str | Path, scale: str | None, name: str | None) -> str:
+    """Choose the beginning of a run's name: as given, else the recipe's name and its scale."""
+    return name or "-".join(filter(None, (Path(recipe).stem, scale)))
+
+
+def shows_progress(given: bool | None) -> bool:
+    """Return whether to show progress: as given, else in a terminal and in a notebook."""
+    return (sys.stdout.isatty() or "ipykernel" in sys.modules) if given is None else given
