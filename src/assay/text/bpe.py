@@ -119,6 +119,7 @@ class BpeConfig(TokenizerConfig):
     """Byte pair encoding. A text too small for `vocabulary` tokens gives fewer tokens."""
 
     kind: Literal["bpe"] = "bpe"
+    tokenizer = BpeTokenizer
     vocabulary: int = setting(4096, "tokens, the end token included", alternative=300, affects="data", ge=257)
 
     @property
@@ -136,11 +137,6 @@ class BpeConfig(TokenizerConfig):
         learner.train_from_iterator(split_training_texts(documents), trainer)
         model = json.loads(learner.to_str())["model"]
         return BpeTokenizer(sorted(model["vocab"], key=model["vocab"].__getitem__), model["merges"])
-
-    @classmethod
-    def restore(cls, tree: Tree) -> Tokenizer:
-        """Make the tokenizer of these tokens and merges."""
-        return BpeTokenizer(tree["tokens"], tree["merges"])
 
 
 def split_training_texts(documents: Sequence[bytes]) -> Iterator[str]:

@@ -48,6 +48,7 @@ class ByteConfig(TokenizerConfig):
     """One token a byte."""
 
     kind: Literal["byte"] = "byte"
+    tokenizer = ByteTokenizer
 
     @property
     def expected_vocab_size(self) -> int:
@@ -56,11 +57,6 @@ class ByteConfig(TokenizerConfig):
 
     def train(self, documents: Sequence[bytes]) -> Tokenizer:
         """Make the tokenizer; it learns nothing from the text."""
-        return ByteTokenizer()
-
-    @classmethod
-    def restore(cls, tree: Tree) -> Tokenizer:
-        """Make the tokenizer; it needs no data."""
         return ByteTokenizer()
 
 
@@ -132,6 +128,7 @@ class CharConfig(TokenizerConfig):
     """One token a character of the training text."""
 
     kind: Literal["char"] = "char"
+    tokenizer = CharTokenizer
     min_count: int = setting(1, "a rarer character is spelt in bytes", alternative=3, affects="data", ge=1)
 
     @property
@@ -147,11 +144,6 @@ class CharConfig(TokenizerConfig):
             counts[: len(found)] += found
         counts[:128] = counts[SURROGATES] = 0
         return CharTokenizer([chr(code) for code in np.flatnonzero(counts >= self.min_count).tolist()])
-
-    @classmethod
-    def restore(cls, tree: Tree) -> Tokenizer:
-        """Make the tokenizer of these pieces."""
-        return CharTokenizer(tree["pieces"])
 
 
 class WordTokenizer(PieceTokenizer):
@@ -183,6 +175,7 @@ class WordConfig(TokenizerConfig):
     """One token a frequent word of the training text."""
 
     kind: Literal["word"] = "word"
+    tokenizer = WordTokenizer
     vocabulary: int = setting(8192, "tokens, the 256 bytes and the end token included", alternative=300, affects="data", ge=258)
 
     @property
@@ -200,8 +193,3 @@ class WordConfig(TokenizerConfig):
         known = [piece for piece in known if not any(0xD800 <= ord(c) < 0xE000 for c in piece)]
         known.sort(key=lambda piece: (-counts[piece], piece))
         return WordTokenizer(known[: self.vocabulary - 257])
-
-    @classmethod
-    def restore(cls, tree: Tree) -> Tokenizer:
-        """Make the tokenizer of these pieces."""
-        return WordTokenizer(tree["pieces"])

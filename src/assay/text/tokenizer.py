@@ -6,10 +6,10 @@ document of the raw text, so bits per byte counts it as one byte.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def tree(self) -> Tree:
-        """Plain data from which its config's `restore` makes the same tokenizer; has its `kind`."""
+        """Its `kind`, and by their names the arguments of its class that make the same tokenizer, as plain data."""
 
     @property
     def vocab_size(self) -> int:
@@ -90,6 +90,8 @@ class Tokenizer(ABC):
 class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
     """How bytes become ids."""
 
+    tokenizer: ClassVar[Callable[..., Tokenizer]]  # the class of the tokenizers that `train` makes
+
     @property
     @abstractmethod
     def expected_vocab_size(self) -> int:
@@ -100,9 +102,9 @@ class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
         """Train the tokenizer on these documents, the training part."""
 
     @classmethod
-    @abstractmethod
     def restore(cls, tree: Tree) -> Tokenizer:
         """Make the tokenizer whose `tree()` this is."""
+        return cls.tokenizer(**{name: value for name, value in tree.items() if name != "kind"})
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
