@@ -77,3 +77,11 @@ def test_results_come_in_order_and_only_a_few_items_are_taken_ahead(threads: int
 def test_a_failure_in_a_thread_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         list(chunks.map_in_order(lambda number: 1 // number, [1, 0, 1], 2))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_items_are_gathered_until_they_are_long_enough(size: int) -> None:
+    pieces = [b"a", b"bc", b"", b"def", b"g"]
+    batches = list(chunks.gather_batches(pieces, len, size))
+    assert [piece for batch in batches for piece in batch] == pieces
+    assert all(sum(map(len, batch)) >= size for batch in batches[:-1])

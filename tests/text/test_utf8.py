@@ -1,10 +1,9 @@
 """Text that is not all UTF-8 is recognised, comes back as it was, and is never cut inside a character."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.text.utf8 import PIECE, character_start, code_points, decode_text, encode_text, is_utf8, join_pieces, split_invalid_utf8
+from assay.text.utf8 import PIECE, character_start, code_points, decode_text, encode_text, is_utf8, split_invalid_utf8
 
 
 @given(data=st.binary(max_size=8) | st.text(max_size=8).map(str.encode))
@@ -39,11 +38,3 @@ def test_bytes_come_back_whether_or_not_they_are_utf8(data: bytes) -> None:
 def test_text_and_bytes_that_are_not_utf8_come_in_turn() -> None:
     assert [encode_text(part) for part in split_invalid_utf8(b"a\xff\xfeb")] == [b"a", b"\xff\xfe", b"b"]
     assert split_invalid_utf8(b"\xff")[0] == ""
-
-
-@pytest.mark.parametrize("size", [1, 3, 100])
-def test_pieces_are_joined_until_they_are_long_enough(size: int) -> None:
-    pieces = [b"a", b"bc", b"", b"def", b"g"]
-    joined = list(join_pieces(pieces, size))
-    assert b"".join(joined) == b"".join(pieces)
-    assert all(len(piece) >= size for piece in joined[:-1])

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,9 @@ class GlobalBatch:
 class BatchesConfig(Config, family="batches", package="assay.data"):
     """How a part of the text becomes the batches of a run."""
 
+    carries_state: ClassVar[bool] = False  # whether row b of a step continues row b of the step before, unless it resets the state
+    policy: ClassVar[Policy] = "disjoint"  # the default one for scoring a model that was trained on such rows: that of its training
+
     window: int = setting(128, "targets in a row", alternative=64, affects="training", ge=1)
     size: int = setting(16, "rows in the batch of one step, over all processes", alternative=8, affects="training", ge=1)
 
@@ -49,16 +52,6 @@ class BatchesConfig(Config, family="batches", package="assay.data"):
     def masks_documents(self) -> bool:
         """Whether documents inside a row are isolated from each other."""
         return False
-
-    @property
-    def carries_state(self) -> bool:
-        """Whether a row continues with the state that the same row of the step before left."""
-        return False
-
-    @property
-    def policy(self) -> Policy:
-        """The default reading policy for scoring a model that was trained on such rows: the one it was trained with."""
-        return "disjoint"
 
     def fingerprint(self, text: str, part: TokenizedPart, seed: int) -> str:
         """sha256 of all that the rows depend on: the prepared text, by its own fingerprint, the part, these settings and the seed."""
@@ -75,7 +68,7 @@ class BatchesConfig(Config, family="batches", package="assay.data"):
 class Batches(ABC):
     """The batches of every step of a run over one part of a text. A step is counted from 0."""
 
-    carries_state = False  # row b of a step continues row b of the step before, unless it resets the state
+    carries_state = False  # as of its config
     fingerprint: str  # of the text, its split, its tokenizer, the part, the settings and the seed
     targets_per_epoch: int
     steps_per_epoch: int
@@ -84,6 +77,7 @@ class Batches(ABC):
         if part.target_count == 0:
             raise DataError("batches: the part of the split to read is empty; give it a share above 0 in [split]")
         self.size, self.window, self.end, self.seed = config.size, config.window, end, seed
+        self.carries_state = config.carries_state
         self.fingerprint = config.fingerprint(fingerprint, part, seed)
         self.targets_per_epoch = part.target_count
 

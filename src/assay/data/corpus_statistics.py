@@ -10,9 +10,10 @@ from assay.core.config import Tree, digest
 from assay.data.prepare import PreparedText
 from assay.data.split import PARTS, PartName
 from assay.data.word_hashes import split_pieces
+from assay.text.chunks import gather_batches
 from assay.text.corpus import Corpus
 from assay.text.tokenizer import TokenizerConfig
-from assay.text.utf8 import code_points, decode_text, join_pieces
+from assay.text.utf8 import code_points, decode_text
 
 FORMAT = 2  # raised when a rule changes
 GATHERED = 1 << 20  # bytes of documents that are counted together
@@ -60,7 +61,7 @@ def measure_text(corpus: Corpus) -> CorpusStatistics:
     histogram = np.zeros(256, np.int64)
     present = np.zeros(0x110000, np.bool_)
     stray = 0
-    for piece in join_pieces(_split_corpus(corpus.documents, corpus.separator), GATHERED):
+    for piece in map(b"".join, gather_batches(_split_corpus(corpus.documents, corpus.separator), len, GATHERED)):
         histogram += np.bincount(np.frombuffer(piece, np.uint8), minlength=256)
         characters = code_points(decode_text(piece))
         lone = (characters >= 0xDC80) & (characters <= 0xDCFF)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core.seeds import numpy_generator
-from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, GlobalBatch, Indices, Policy
+from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, GlobalBatch, Indices
 from assay.text.token_files import TokenizedPart
 
 POOL = 32  # batches: 1 would sort nothing, the whole text would always read documents of one length together
@@ -22,10 +22,7 @@ class DocumentsConfig(BatchesConfig):
     """One document a row: no row holds two documents, so any model keeps them apart."""
 
     kind: Literal["documents"] = "documents"
-
-    @property
-    def policy(self) -> Policy:
-        return "documents"
+    policy = "documents"
 
     def build(self, part: TokenizedPart, end: int, seed: int, fingerprint: str) -> Batches:
         """Make the batches. Raises DataError for an empty part."""

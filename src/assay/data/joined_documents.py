@@ -13,7 +13,7 @@ import numpy as np
 
 from assay.core.config import setting
 from assay.core.seeds import numpy_generator
-from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, GlobalBatch, Indices, Policy
+from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, GlobalBatch, Indices
 from assay.text.token_files import TokenizedPart
 
 
@@ -109,14 +109,8 @@ class StreamsConfig(BatchesConfig):
     """Contiguous streams read in parallel: a row begins with the state that the model has at the end of the row before in its stream."""
 
     kind: Literal["streams"] = "streams"
-
-    @property
-    def carries_state(self) -> bool:
-        return True
-
-    @property
-    def policy(self) -> Policy:
-        return "streams"
+    carries_state = True
+    policy = "streams"
 
     def build(self, part: TokenizedPart, end: int, seed: int, fingerprint: str) -> Batches:
         """Make the batches. Raises DataError for an empty part."""
@@ -131,8 +125,6 @@ class StreamBatches(Batches):
     back (truncated back-propagation; Williams and Peng 1990). Where a stream ends the row is padded with weight 0, and every epoch
     begins with a new state.
     """
-
-    carries_state = True
 
     def __init__(self, config: StreamsConfig, part: TokenizedPart, end: int, seed: int, fingerprint: str) -> None:
         super().__init__(config, part, end, seed, fingerprint)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from assay.text.chunks import gather_batches
 from assay.text.utf8 import character_start, code_points
 
 Hashes = npt.NDArray[np.uint64]
@@ -36,19 +37,9 @@ class HashedWords(NamedTuple):
 
 def hash_words(documents: Iterable[bytes]) -> Iterator[HashedWords]:
     """Hash the words of all documents, about `CHUNK` bytes of text at a time."""
-    texts: list[str] = []
-    numbers: list[int] = []
-    size = 0
-    for number, document in enumerate(documents):
-        for piece in split_pieces(document):
-            texts.append(piece.decode("utf-8", "replace").lower())
-            numbers.append(number)
-            size += len(piece) + 1
-            if size >= CHUNK:
-                yield _hash_texts(texts, numbers)
-                texts, numbers, size = [], [], 0
-    if texts:
-        yield _hash_texts(texts, numbers)
+    pieces = ((number, piece) for number, document in enumerate(documents) for piece in split_pieces(document))
+    for batch in gather_batches(pieces, lambda item: len(item[1]) + 1, CHUNK):
+        yield _hash_texts([piece.decode("utf-8", "replace").lower() for _, piece in batch], [number for number, _ in batch])
 
 
 def hash_ngrams(words: Iterable[HashedWords], length: int) -> Iterator[Hashes]:

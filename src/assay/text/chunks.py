@@ -56,15 +56,20 @@ def split_chunks(document: bytes, boundary: re.Pattern[bytes], size: int, stretc
 
 def batch_chunks(documents: Sequence[bytes], boundary: re.Pattern[bytes]) -> Iterator[ChunkBatch]:
     """Gather the chunks of all documents, in turn, into lists of about `CHUNK` bytes."""
-    batch: ChunkBatch = []
-    length = 0
-    for index, document in enumerate(documents):
-        for chunk in split_chunks(document, boundary, CHUNK, MAX_CHUNK):
-            batch.append((index, chunk))
-            length += len(chunk)
-            if length >= CHUNK:
-                yield batch
-                batch, length = [], 0
+    chunks = ((index, chunk) for index, document in enumerate(documents) for chunk in split_chunks(document, boundary, CHUNK, MAX_CHUNK))
+    return gather_batches(chunks, lambda item: len(item[1]), CHUNK)
+
+
+def gather_batches(items: Iterable[Item], length: Callable[[Item], int], size: int) -> Iterator[list[Item]]:
+    """Gather items, in turn, into lists whose lengths sum to at least `size`, but for the last one."""
+    batch: list[Item] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += length(item)
+        if total >= size:
+            yield batch
+            batch, total = [], 0
     if batch:
         yield batch
 

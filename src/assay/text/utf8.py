@@ -6,7 +6,6 @@ encoded again.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -56,17 +55,3 @@ def character_start(data: bytes, offset: int) -> int:
         if data[place] & 0xC0 != 0x80:
             return place
     return offset
-
-
-def join_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Join small pieces to pieces of at least `size` bytes, but for the last one."""
-    waiting: list[bytes] = []
-    length = 0
-    for piece in pieces:
-        waiting.append(piece)
-        length += len(piece)
-        if length >= size:
-            yield b"".join(waiting)
-            waiting, length = [], 0
-    if waiting:
-        yield b"".join(waiting)
