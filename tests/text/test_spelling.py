@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from assay.errors import DataError
-from assay.text.bpe import byte_alphabet
+from assay.text.bpe import byte_alphabet, spell_byte_level
 from assay.text.piece_tokenizers import ByteTokenizer
-from assay.text.spelling import check_spelling, spell_byte_level, spell_sentencepiece
+from assay.text.spelling import check_spelling, spell_sentencepiece
 
 
 def test_the_byte_level_alphabet_spells_every_byte() -> None:

@@ -29,15 +29,12 @@ class Memory(NamedTuple):
 
 def cpu_name() -> str:
     """The processor's model."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name")]
-    if not named and sys.platform == "darwin":
+    lines = read_lines(Path("/proc/cpuinfo"))
+    names = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name")]
+    if not names and sys.platform == "darwin":
         answer = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
-        named = [answer.stdout.strip()]
-    return next(filter(None, named), platform.processor() or platform.machine())
+        names = [answer.stdout.strip()]
+    return next(filter(None, names), platform.processor() or platform.machine())
 
 
 def usable_cpus() -> list[int] | None:
@@ -107,7 +104,7 @@ def describe_machine() -> dict[str, Any]:
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a system file; none where there is no such file."""
     try:
-        return path.read_text(encoding="ascii", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
 

@@ -51,29 +51,22 @@ class Parallel:
             distributed.barrier()
 
 
-def join_process_group() -> Parallel:
-    """Join the processes that torchrun started, if it did. NCCL where there are GPUs, gloo elsewhere."""
+@contextmanager
+def process_group() -> Iterator[Parallel]:
+    """Join the processes that torchrun started, if it did, and leave them afterwards, all together.
+
+    NCCL where there are GPUs, gloo elsewhere. Objects that use the group must be gone when it is left: make them in a function.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return Parallel()
+        yield Parallel()
+        return
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return Parallel(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def leave_process_group() -> None:
-    """Leave the group of processes, if there is one: all together, and after every object that uses it is gone."""
-    if distributed.is_available() and distributed.is_initialized():
+    try:
+        yield Parallel(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    finally:
         gc.collect()  # DDP's reducer lives in reference cycles; left to the end of the process it can outlive gloo's threads
         if sys.exc_info()[0] is None:
             distributed.barrier()
         distributed.destroy_process_group()
-
-
-@contextmanager
-def process_group() -> Iterator[Parallel]:
-    """Join the processes of a command, and leave them afterwards. Objects that use them must be gone by then: make them in a function."""
-    try:
-        yield join_process_group()
-    finally:
-        leave_process_group()

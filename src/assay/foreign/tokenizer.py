@@ -15,7 +15,8 @@ import numpy as np
 
 from assay.core.config import Tree
 from assay.errors import DataError, UserError
-from assay.text.spelling import SHOWN, changed_text_error, check_spelling, not_utf8_error, spell_byte_level, spell_sentencepiece
+from assay.text.bpe import spell_byte_level
+from assay.text.spelling import SHOWN, changed_text_error, check_spelling, not_utf8_error, spell_sentencepiece
 from assay.text.tokenizer import Ids, Tokenizer
 
 Encode = Callable[[bytes], Any]

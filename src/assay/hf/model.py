@@ -23,7 +23,8 @@ from assay.core.config import Tree
 from assay.core.types import Output, Prediction, State
 from assay.errors import UserError
 from assay.models.base import Model
-from assay.text.spelling import BYTE_OF_LETTER, check_spelling, not_utf8_error, spell_byte_level, spell_sentencepiece
+from assay.text.bpe import BYTE_OF_LETTER, spell_byte_level
+from assay.text.spelling import check_spelling, not_utf8_error, spell_sentencepiece
 from assay.text.token_files import TokenizedPart, make_part
 from assay.text.tokenizer import Ids, Tokenizer
 

@@ -111,8 +111,7 @@ def fill_curve(values: Sequence[float], height: int, marks: str) -> list[str]:
 
 def draw_sparkline(values: Sequence[float], width: int, *, unicode: bool) -> str:
     """Draw values in one line, from the lowest bar to the highest; where there are more than `width`, evenly chosen ones and the last."""
-    if len(values) > width:
-        values = [values[round(index * (len(values) - 1) / (width - 1))] for index in range(width)]
+    values = [values[index] for index in space_evenly(len(values), width)]
     bars = BARS if unicode else ASCII_BARS
     low, high = min(values, default=0.0), max(values, default=0.0)
     span = high - low or 1.0

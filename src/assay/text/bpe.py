@@ -42,6 +42,14 @@ def byte_alphabet() -> list[str]:
     return [chr(byte if byte in printable else next(others)) for byte in BYTES]
 
 
+BYTE_OF_LETTER = {letter: byte for byte, letter in enumerate(byte_alphabet())}
+
+
+def spell_byte_level(token: str) -> bytes:
+    """Spell a token in GPT-2's byte-level alphabet. Raises KeyError for a character that is not in it."""
+    return bytes(BYTE_OF_LETTER[letter] for letter in token)
+
+
 def make_library_tokenizer(tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> tokenizers.Tokenizer:
     """Make the library's tokenizer of a vocabulary in the order of its ids and the merges in the order they were found."""
     vocabulary = {token: index for index, token in enumerate(tokens)}
@@ -54,7 +62,7 @@ def make_library_tokenizer(tokens: Sequence[str], merges: Sequence[Sequence[str]
 def check_merges(tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> None:
     """Raise ValueError unless each merge makes the next token of earlier ones, and each token's bytes are encoded as the token."""
     places = {token: index for index, token in enumerate(tokens)}
-    if sorted(tokens[:256]) != sorted(byte_alphabet()) or len(places) != len(tokens):
+    if sorted(tokens[:256]) != sorted(BYTE_OF_LETTER) or len(places) != len(tokens):
         raise ValueError("the tokens are not the 256 bytes and others, each once")
     if list(tokens[256:]) != [left + right for left, right in merges]:
         raise ValueError("the tokens are not what the merges make, in their order")
@@ -76,8 +84,7 @@ class BpeTokenizer(Tokenizer):
     """Tokens and merges in the library's alphabet (`letters`), the end token after them."""
 
     def __init__(self, tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> None:
-        byte_of = {letter: byte for byte, letter in enumerate(byte_alphabet())}
-        super().__init__([bytes(byte_of[letter] for letter in token) for token in tokens])
+        super().__init__([spell_byte_level(token) for token in tokens])
         check_merges(tokens, merges)
         self.tokens, self.merges = list(tokens), [list(pair) for pair in merges]
         ranks = {spelling: index for index, spelling in enumerate(self.token_bytes[: self.end_id])}

@@ -4,18 +4,11 @@ import re
 from collections.abc import Sequence
 
 from assay.errors import DataError
-from assay.text.bpe import byte_alphabet
 from assay.text.tokenizer import Ids, Tokenizer
 
 BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")  # how a SentencePiece vocabulary writes a byte
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # and a space
-BYTE_OF_LETTER = {letter: byte for byte, letter in enumerate(byte_alphabet())}
 SHOWN = 12  # bytes of a text where it is changed
-
-
-def spell_byte_level(token: str) -> bytes:
-    """Spell a token in GPT-2's byte-level alphabet. Raises KeyError for a character that is not in it."""
-    return bytes(BYTE_OF_LETTER[letter] for letter in token)
 
 
 def spell_sentencepiece(token: str) -> bytes:
