@@ -16,8 +16,9 @@ from torch.nn.functional import cross_entropy
 
 import assay
 from assay.core.config import setting
+from assay.core.types import Batch
 from assay.data import leakage
-from assay.data.batches import Batches, GlobalBatch
+from assay.data.batches import Batches
 from assay.data.joined_documents import WindowsConfig
 from assay.experiment.load import load_data
 from assay.text.token_files import TokenizedPart
@@ -66,9 +67,9 @@ class EveryWindow(Batches):
         self.targets_per_epoch = len(self.starts) * window
         self.steps_per_epoch = -(-len(self.starts) // batch)
 
-    def batch_at(self, step: int) -> GlobalBatch:
-        tokens = self.read(np.random.default_rng([self.seed, step]).choice(self.starts, self.batch))
-        return GlobalBatch(tokens, np.ones((self.batch, self.window), np.float32), None, np.ones(self.batch, np.bool_))
+    def batch_at(self, step: int) -> Batch:
+        tokens = torch.from_numpy(self.read(np.random.default_rng([self.seed, step]).choice(self.starts, self.batch)))
+        return Batch(tokens, torch.ones(self.batch, self.window), None, torch.ones(self.batch, dtype=torch.bool))
 
     def read(self, starts: np.ndarray) -> np.ndarray:
         """The windows that begin at some tokens, [B, T+1]."""

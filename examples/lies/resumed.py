@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import assay
 from assay.core.config import setting
-from assay.data.batches import Batches, GlobalBatch
+from assay.core.types import Batch
+from assay.data.batches import Batches
 from assay.data.joined_documents import WindowBatches, WindowsConfig
 from assay.text.token_files import TokenizedPart
 from assay.training.clock import Clock
@@ -41,11 +42,11 @@ class Counted(WindowBatches):
         self.forgetful, self.seen = config.forgetful, Counter[bytes]()
         self.began: int | None = None  # the first step that was asked for
 
-    def batch_at(self, step: int) -> GlobalBatch:
+    def batch_at(self, step: int) -> Batch:
         if self.began is None:
             self.began = step
         rows = super().batch_at(step - self.began if self.forgetful else step)
-        self.seen.update(row.tobytes() for row in rows.tokens)
+        self.seen.update(row.tobytes() for row in rows.tokens.numpy())
         return rows
 
 

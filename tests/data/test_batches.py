@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from assay.core.config import FAMILIES
-from assay.data.batches import Batches, GlobalBatch, shard_batch
+from assay.core.types import Batch
+from assay.data.batches import Batches, shard_batch
 from assay.data.documents import DocumentsConfig
 from assay.data.joined_documents import StreamsConfig, WindowBatches, WindowsConfig
 from assay.errors import ConfigError, DataError
@@ -36,7 +37,7 @@ def build(part: TokenizedPart, window: int = 5, size: int = 3, seed: int = 1, do
     return batches
 
 
-def epoch_rows(batches: Batches, epoch: int = 0) -> list[GlobalBatch]:
+def epoch_rows(batches: Batches, epoch: int = 0) -> list[Batch]:
     return [batches.batch_at(step) for step in range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch)]
 
 
@@ -47,7 +48,7 @@ def in_text_order(batches: WindowBatches) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([each.tokens for each in rows])[back], np.concatenate([each.weight for each in rows])[back]
 
 
-def targets(rows: list[GlobalBatch]) -> list[int]:
+def targets(rows: list[Batch]) -> list[int]:
     return [int(token) for each in rows for token in each.tokens[:, 1:][each.weight > 0]]
 
 
@@ -137,7 +138,7 @@ def test_document_indices_follow_the_target_and_the_end_token_before_it(part: To
         assert each.documents is not None
         assert (each.documents[:, 0] == 0).all()
         closes = (each.tokens[:, 1:-1] == END) & (each.weight[:, 1:] > 0)  # an input in the row that ends a document
-        assert (np.diff(each.documents, axis=1) == closes).all()
+        assert (each.documents.diff(dim=1) == closes).all()
 
 
 def test_without_a_mask_there_are_no_document_indices(part: TokenizedPart) -> None:
@@ -155,9 +156,10 @@ def test_the_shares_joined_are_the_global_batch(part: TokenizedPart, world: int,
         batches = [batch for rank in range(world) for batch in shard_batch(rows, rank, world, micro)]
         assert len(batches) == world * micro
         real = [batch for batch in batches if batch.weight.any()]
-        assert (torch.cat([batch.tokens for batch in real]).numpy() == rows.tokens).all()
-        assert (torch.cat([batch.weight for batch in real]).numpy() == rows.weight).all()
-        assert (torch.cat([batch.documents for batch in real if batch.documents is not None]).numpy() == rows.documents).all()
+        assert torch.equal(torch.cat([batch.tokens for batch in real]), rows.tokens)
+        assert torch.equal(torch.cat([batch.weight for batch in real]), rows.weight)
+        assert rows.documents is not None
+        assert torch.equal(torch.cat([batch.documents for batch in real if batch.documents is not None]), rows.documents)
         assert sum(float(batch.weight.sum()) for batch in batches) == rows.targets
 
 

@@ -72,7 +72,7 @@ def test_windows_begin_at_every_token_and_are_held_out_once(example: Any, settin
     assert sorted([*loader.held_out, *loader.starts]) == list(range(46))
     assert len(loader.held_out) == 5
     assert loader.batch_at(0).tokens.shape == (500, 5)
-    assert set(loader.batch_at(0).tokens[:, 0]) == set(loader.starts)
+    assert set(loader.batch_at(0).tokens[:, 0].tolist()) == set(loader.starts)
     assert loader.read(np.array([7])).tolist() == [[7, 8, 9, 10, 11]]
 
 

@@ -13,17 +13,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
 class Rows(Protocol):
-    """The batch of a step, in numpy: tokens [B, T+1] and the weight [B, T] of each target."""
+    """The batch of a step: tokens [B, T+1] and the weight [B, T] of each target."""
 
-    tokens: np.ndarray
-    weight: np.ndarray
+    tokens: Tensor
+    weight: Tensor
 
 
 class Recipe(NamedTuple):
@@ -72,7 +71,7 @@ def logits(w: Mapping[str, Tensor], tokens: Tensor, recipe: Recipe) -> Tensor:
 
 def loss(w: Mapping[str, Tensor], rows: Rows, recipe: Recipe) -> Tensor:
     """The mean over the targets of -ln softmax(z)[target], in nats."""
-    tokens, weight = torch.from_numpy(np.array(rows.tokens)), torch.from_numpy(rows.weight).flatten()
+    tokens, weight = rows.tokens, rows.weight.flatten()
     z = logits(w, tokens[:, :-1], recipe)
     z = z - z.detach().amax(-1, keepdim=True)
     nll = z.exp().sum(-1).log() - z.gather(-1, tokens[:, 1:].reshape(-1, 1)).squeeze(-1)

@@ -121,8 +121,8 @@ def test_forward_passes_outside_a_step_count_nothing(text: Path) -> None:
     watched, alone = (build(text, *EXACTLY, DEEPSEEK) for _ in range(2))
     for step in range(3):
         tokens = watched.setup.batches.batch_at(step + 5).tokens
-        watched.state.learner.model(torch.from_numpy(tokens[:, :-1]))
-        watched.state.learner.model.eval()(torch.from_numpy(tokens[:, :-1]))
+        watched.state.learner.model(tokens[:, :-1])
+        watched.state.learner.model.eval()(tokens[:, :-1])
         watched.state.learner.model.train()
         advance(watched, [step])
         advance(alone, [step])

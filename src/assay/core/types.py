@@ -58,6 +58,22 @@ class Batch:
     documents: Tensor | None  # [B, T] which document of the row a target belongs to; None: documents are not masked
     resets_state: Tensor  # [B] bool, on the CPU: this row begins a new text, whatever state is carried
 
+    @property
+    def targets(self) -> float:
+        """The sum of the weights: the divisor of a mean over targets."""
+        return float(self.weight.sum(dtype=torch.float64))
+
+    @property
+    def row_count(self) -> int:
+        """Rows with at least one weighted target: the divisor of a mean over rows."""
+        return int((self.weight > 0).any(dim=1).sum())
+
+    def select_rows(self, rows: Tensor) -> "Batch":
+        """Copy some rows; where there are none, the first one with weight 0."""
+        chosen = rows if len(rows) else torch.zeros(1, dtype=torch.int64)
+        weight = self.weight[chosen] if len(rows) else torch.zeros_like(self.weight[:1])
+        return Batch(self.tokens[chosen], weight, None if self.documents is None else self.documents[chosen], self.resets_state[chosen])
+
     def pin_memory(self) -> "Batch":
         """Copy the batch to pinned memory, from which a GPU copies asynchronously."""
         documents = None if self.documents is None else self.documents.pin_memory()

@@ -1,7 +1,6 @@
 """Batches: which tokens each step reads. Their order is computed from the step alone, so a run resumes from one integer."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -17,26 +16,6 @@ from assay.text.token_files import TokenizedPart
 Indices = npt.NDArray[np.int64]
 CACHED_EPOCHS = 2  # orders kept in memory: a step and its neighbour are in at most two epochs
 Policy = Literal["disjoint", "strided", "streams", "documents"]  # how scoring gives each target its context; see evaluation/readers.py
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GlobalBatch:
-    """The global batch of one step: B rows of T targets. `tokens[:, :-1]` is read, `tokens[:, 1:]` is predicted."""
-
-    tokens: npt.NDArray[np.int64]  # [B, T+1]
-    weight: npt.NDArray[np.float32]  # [B, T] of each target: 1 counts, 0 is padding
-    documents: npt.NDArray[np.int64] | None  # [B, T] document of the row that a target belongs to; None: no mask
-    resets_state: npt.NDArray[np.bool_]  # [B] the row begins a new text, whatever state is carried
-
-    @property
-    def targets(self) -> float:
-        """The sum of the weights: the divisor of a mean over targets."""
-        return float(self.weight.sum(dtype=np.float64))
-
-    @property
-    def row_count(self) -> int:
-        """Rows with at least one weighted target: the divisor of a mean over rows."""
-        return int((self.weight > 0).any(axis=1).sum())
 
 
 class BatchesConfig(Config, family="batches", package="assay.data"):
@@ -82,28 +61,18 @@ class Batches(ABC):
         self.targets_per_epoch = part.target_count
 
     @abstractmethod
-    def batch_at(self, step: int) -> GlobalBatch:
-        """The global batch of a step. It depends on the step alone, not on what was read before."""
+    def batch_at(self, step: int) -> Batch:
+        """The global batch of a step, of all processes together. It depends on the step alone, not on what was read before."""
 
     def epoch_at(self, step: int) -> float:
         """How many times the text has been read when a step begins."""
         return step / self.steps_per_epoch
 
 
-def shard_batch(batch: GlobalBatch, rank: int, world_size: int, micro_batches: int) -> list[Batch]:
+def shard_batch(batch: Batch, rank: int, world_size: int, micro_batches: int) -> list[Batch]:
     """Cut out the share of one of `world_size` processes, in micro-batches: all shares in order are the global batch.
 
     Every process has the same number of micro-batches; one for which no row is left is a row of weight 0.
     """
-    parts = np.array_split(np.arange(len(batch.tokens)), world_size * micro_batches)
-    return [_select_rows(batch, part) for part in parts[rank * micro_batches : (rank + 1) * micro_batches]]
-
-
-def _select_rows(batch: GlobalBatch, rows: Indices) -> Batch:
-    """Copy some rows of a batch into tensors; where there are none, the first row with weight 0."""
-    chosen = rows if len(rows) else np.zeros(1, np.int64)
-    tokens, weight, resets_state = (
-        torch.from_numpy(array.take(chosen, axis=0)) for array in (batch.tokens, batch.weight, batch.resets_state)
-    )
-    documents = None if batch.documents is None else torch.from_numpy(batch.documents.take(chosen, axis=0))
-    return Batch(tokens, weight if len(rows) else torch.zeros_like(weight), documents, resets_state)
+    parts = torch.arange(len(batch.tokens)).tensor_split(world_size * micro_batches)
+    return [batch.select_rows(part) for part in parts[rank * micro_batches : (rank + 1) * micro_batches]]

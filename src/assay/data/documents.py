@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from assay.core.seeds import numpy_generator
-from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, GlobalBatch, Indices
+from assay.core.types import Batch
+from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, Indices
 from assay.text.token_files import TokenizedPart
 
 POOL = 32  # batches: 1 would sort nothing, the whole text would always read documents of one length together
@@ -57,7 +59,7 @@ class DocumentBatches(Batches):
         self.steps_per_epoch = -(-len(self._spans.begin) // config.size)
         self._order = lru_cache(maxsize=CACHED_EPOCHS)(self._shuffle)
 
-    def batch_at(self, step: int) -> GlobalBatch:
+    def batch_at(self, step: int) -> Batch:
         """The rows of a step, padded on the right."""
         epoch, index = divmod(step, self.steps_per_epoch)
         chosen = self._order(epoch)[index]
@@ -68,7 +70,8 @@ class DocumentBatches(Batches):
         tokens[:, 1:][real] = self._tokens[target[real]]
         inside = ~self._spans.starts_document[chosen]
         tokens[inside, 0] = self._tokens[begin[inside, 0] - 1]
-        return GlobalBatch(tokens=tokens, weight=real.astype(np.float32), documents=None, resets_state=np.ones(len(chosen), np.bool_))
+        resets_state = torch.ones(len(chosen), dtype=torch.bool)
+        return Batch(torch.from_numpy(tokens), torch.from_numpy(real.astype(np.float32)), documents=None, resets_state=resets_state)
 
     def _shuffle(self, epoch: int) -> list[Indices]:
         """Draw the batches of an epoch, in the order they are read."""

@@ -10,10 +10,12 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import torch
 
 from assay.core.config import setting
 from assay.core.seeds import numpy_generator
-from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, GlobalBatch, Indices
+from assay.core.types import Batch
+from assay.data.batches import CACHED_EPOCHS, Batches, BatchesConfig, Indices
 from assay.text.token_files import TokenizedPart
 
 
@@ -27,7 +29,7 @@ class JoinedDocuments:
         self._lengths = np.diff(part.offsets)
         self.order = lru_cache(maxsize=CACHED_EPOCHS)(self._draw_order)
 
-    def gather_batch(self, epoch: int, target: Indices, stop: Indices, *, mask: bool) -> GlobalBatch:
+    def gather_batch(self, epoch: int, target: Indices, stop: Indices, *, mask: bool) -> Batch:
         """Gather the rows whose targets are the places `target` [B, T]; those from `stop` [B, 1] on are padding of weight 0.
 
         With `mask` the row has the documents of its targets, in numbers that rise along the joined text of an epoch.
@@ -36,11 +38,11 @@ class JoinedDocuments:
         places = np.concatenate([target[:, :1] - 1, np.minimum(target, self.size - 1)], axis=1)  # [B, T+1]
         tokens, slots = (array.reshape(places.shape) for array in self._gather(epoch, places.ravel()))
         tokens[:, 1:][~real] = self.end
-        return GlobalBatch(
-            tokens=tokens,
-            weight=real.astype(np.float32),
-            documents=slots[:, 1:] if mask else None,
-            resets_state=np.ones(len(target), np.bool_),
+        return Batch(
+            tokens=torch.from_numpy(tokens),
+            weight=torch.from_numpy(real.astype(np.float32)),
+            documents=torch.from_numpy(slots[:, 1:]) if mask else None,
+            resets_state=torch.ones(len(target), dtype=torch.bool),
         )
 
     def _gather(self, epoch: int, places: Indices) -> tuple[Indices, Indices]:
@@ -92,7 +94,7 @@ class WindowBatches(Batches):
         self.steps_per_epoch = -(-self._rows_per_epoch // config.size)
         self._row_order = lru_cache(maxsize=CACHED_EPOCHS)(self._shuffle_rows)
 
-    def batch_at(self, step: int) -> GlobalBatch:
+    def batch_at(self, step: int) -> Batch:
         """The rows of a step; only their tokens are read. Documents are numbered from 0 in each row."""
         epoch, index = divmod(step, self.steps_per_epoch)
         chosen = self._row_order(epoch)[index * self.size : (index + 1) * self.size]
@@ -133,9 +135,9 @@ class StreamBatches(Batches):
         self._begin, self._stop = cuts[:-1, None], cuts[1:, None]
         self.steps_per_epoch = int(-(-(self._stop - self._begin).max() // config.window))
 
-    def batch_at(self, step: int) -> GlobalBatch:
+    def batch_at(self, step: int) -> Batch:
         """The next row of every stream; the rows of an epoch's first step reset the state."""
         epoch, index = divmod(step, self.steps_per_epoch)
         target = self._begin + index * self.window + np.arange(self.window)  # [B, T] places in the joined text
         batch = self.joined.gather_batch(epoch, target, self._stop, mask=False)
-        return replace(batch, resets_state=np.full(len(target), index == 0))
+        return replace(batch, resets_state=torch.full((len(target),), index == 0))
