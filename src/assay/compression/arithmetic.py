@@ -32,7 +32,8 @@ class EncodedTokens(NamedTuple):
 
 def encode(model: Model, tokens: Ints, layout: StreamLayout, end: int, report: ProgressCallback | None = None) -> EncodedTokens:
     """Encode tokens [N]; `end` is the end token."""
-    coder, family = _constriction().stream.queue.RangeEncoder(), _family()
+    stream = _import_coder()
+    coder, family = stream.queue.RangeEncoder(), stream.model.Categorical(perfect=False)
     predictor, bits, done, ranks = Predictor(model, layout, end), 0.0, 0, []
     with use_one_thread():
         for time in range(layout.steps):
@@ -50,7 +51,8 @@ def encode(model: Model, tokens: Ints, layout: StreamLayout, end: int, report: P
 
 def decode(model: Model, payload: bytes, layout: StreamLayout, end: int, report: ProgressCallback | None = None) -> Ints:
     """Decode the tokens [N] that `encode` was given."""
-    coder, family = _constriction().stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32)), _family()
+    stream = _import_coder()
+    coder, family = stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32)), stream.model.Categorical(perfect=False)
     predictor, done, columns = Predictor(model, layout, end), 0, []
     with use_one_thread():
         for time in range(layout.steps):
@@ -123,13 +125,10 @@ def _in_text_order(columns: list[Ints], layout: StreamLayout) -> Ints:
     return flat[flat >= 0]
 
 
-def _family() -> Any:
-    return _constriction().stream.model.Categorical(perfect=False)
-
-
-def _constriction() -> Any:
+def _import_coder() -> Any:
+    """Import constriction's stream coders. Raises UserError where the package is missing."""
     try:
-        import constriction  # noqa: PLC0415 (only compression needs it)
+        from constriction import stream  # noqa: PLC0415 (only compression needs it)
     except ImportError:
         raise UserError("compressing needs the package constriction; install it with: pip install 'assay[compress]'") from None
-    return constriction
+    return stream

@@ -37,11 +37,9 @@ def keep_freed_memory() -> None:
     By default each tensor of a few megabytes is mapped and faulted in anew, page by page, which costs more than what is then computed
     in it: memory-bound operations run two to eight times faster with this. Elsewhere than on glibc it does nothing.
     """
-    if sys.platform == "linux" and not os.environ.get("LD_PRELOAD"):
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_MMAP_THRESHOLD, 1 << 30)
-            mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+    if not os.environ.get("LD_PRELOAD"):
+        _call_glibc("mallopt", _MMAP_THRESHOLD, 1 << 30)
+        _call_glibc("mallopt", _TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def synchronize(device: torch.device) -> None:
@@ -55,10 +53,14 @@ def release_freed_memory() -> None:
 
     It takes milliseconds, so call it before large allocations. Elsewhere than on glibc it does nothing.
     """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    _call_glibc("malloc_trim", 0)
+
+
+def _call_glibc(name: str, *arguments: int) -> None:
+    """Call a function of glibc, where there is one."""
+    function = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    if function is not None:
+        function(*arguments)
 
 
 def reset_peak_memory(device: torch.device) -> None:

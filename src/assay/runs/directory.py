@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,24 +193,18 @@ def list_study_folders(folder: Path) -> list[Path]:
 
 def find_run(reference: str, folder: Path) -> RunDirectory:
     """Find a run by its directory, its name, or `last`. Raises RunError."""
-    if (Path(reference) / CONFIG).is_file():
-        return RunDirectory(Path(reference).resolve())
-    if (folder / reference / CONFIG).is_file():
-        return RunDirectory((folder / reference).resolve())
+    for path in (Path(reference), folder / reference):
+        if (path / CONFIG).is_file():
+            return RunDirectory(path.resolve())
     runs = list_runs(folder)
     if reference == "last" and runs:
         return RunDirectory(runs[-1].path.resolve())
     inside = [] if runs else sorted(path.parent.relative_to(folder) for path in folder.glob(f"*/*/{CONFIG}") if path.is_file())
     if inside:
+        examples = ", ".join([*map(str, inside[:3]), *["..."] * (len(inside) > 3)])
         raise RunError(
-            f"no run '{reference}' in {folder}; runs are in folders of it, as a study's are; "
-            f"name one by its folder too: {_first_paths(inside)}"
+            f"no run '{reference}' in {folder}; runs are in folders of it, as a study's are; name one by its folder too: {examples}"
         )
     if not runs:
         raise RunError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
     raise RunError(f"no run '{reference}' in {folder}; {suggest(Path(reference).name, [run.name for run in runs])}")
-
-
-def _first_paths(paths: Sequence[Path]) -> str:
-    """The first three paths, with an ellipsis where there are more."""
-    return ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
