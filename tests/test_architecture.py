@@ -28,7 +28,7 @@ CHANGES: Where = {
     ("searches/journal.py", "self.study.sampler"): "Optuna's: so a study is given another sampler",
     ("terminal/console.py", "out.width"): "rich's: the width is known once the console is made",
     ("terminal/tables.py", "out.options.update"): "rich's: it gives other options, and changes none",
-    ("text/bpe.py", "made.pre_tokenizer"): "a setting of Hugging Face's tokenizers",
+    ("text/bpe.py", "tokenizer.pre_tokenizer"): "a setting of Hugging Face's tokenizers",
     ("text/bpe.py", "os.environ.setdefault"): "the process's own",
     ("tracking/console.py", "self.bar.live.transient"): "rich's: whether a display stays is known when it ends",
     ("tracking/wandb_process.py", "run.summary.update"): "wandb's: so the summary is written",

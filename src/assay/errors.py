@@ -57,7 +57,7 @@ class ConfigError(UserError):
         return type(self), (self.path, self.reason)  # so that it can be passed between processes
 
     def with_prefix(self, key: str) -> "ConfigError":
-        """The same error with a path that begins one level higher."""
+        """Make the same error with a path that begins one level higher."""
         return type(self)(f"{key}.{self.path}" if self.path else key, self.reason)
 
 
@@ -112,7 +112,7 @@ def check_range(name: str, value: float | None, least: float, most: float = math
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the closest known word, else the list of all of them."""
+    """Write `did you mean 'x'?` for the closest known word, else the list of all of them."""
     words = sorted(set(known))
     close = get_close_matches(word, words, n=1, cutoff=0.6)
     if close:

@@ -19,7 +19,7 @@ CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def cache_root() -> Path:
-    """The folder of all caches: that of ASSAY_CACHE, else the user's cache folder."""
+    """Return the folder of all caches: that of ASSAY_CACHE, else the user's cache folder."""
     named = os.environ.get("ASSAY_CACHE")
     return Path(named) if named else Path(platformdirs.user_cache_dir("assay"))
 

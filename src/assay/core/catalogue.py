@@ -115,7 +115,7 @@ def format_default(field: "FieldInfo") -> str:
 
 
 def first_line(text: str | None) -> str:
-    """The first line of a docstring."""
+    """Return the first line of a docstring."""
     return text.strip().partition("\n")[0] if text else ""
 
 

@@ -22,7 +22,7 @@ Affected = Literal["output", "training", "cost", "data", "report"]
 
 
 def setting(default: Any, description: str, *, alternative: Any = None, affects: Affected = "output", **rules: Any) -> Any:
-    """A documented config field.
+    """Declare a documented config field.
 
     `affects` declares what changes with the value (the property suite checks it): the `output` at initialisation, the weights
     after two `training` steps, the `cost` or the parameter count, the `data`, or only what is written down (`report`).
@@ -135,20 +135,20 @@ class Config(BaseModel):
         return resolved
 
     def tree(self) -> Tree:
-        """The config as plain nested dicts, lists and scalars; None means absent."""
+        """Write the config as plain nested dicts, lists and scalars; None means absent."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def digest(self) -> str:
-        """sha256 of the canonical JSON of the config in the words of the first version, so that renaming a key changes no digest."""
+        """Hash the canonical JSON of the config in the words of the first version by sha256: renaming a key changes no digest."""
         return digest(restore(self.tree()))
 
     def replace(self, **values: Any) -> Self:
-        """A copy with some fields replaced, validated again."""
+        """Make a copy with some fields replaced, validated again."""
         return type(self).make({**{name: getattr(self, name) for name in type(self).model_fields}, **values})
 
 
 def digest(value: Any) -> str:
-    """sha256 of the canonical JSON of plain data."""
+    """Compute the sha256 of the canonical JSON of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -220,7 +220,7 @@ def flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def find_changes(before: Tree, after: Tree) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys in which two config trees differ, with both values; None where it is absent."""
+    """Find the dotted keys in which two config trees differ, with both values; None where it is absent."""
     old, new = dict(flatten(before)), dict(flatten(after))
     return {key: (old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)}
 

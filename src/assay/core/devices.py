@@ -70,7 +70,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """The most bytes that tensors took on a GPU since `reset_peak_memory`; None on a CPU, whose peak is of the whole process."""
+    """Return the most bytes that tensors took on a GPU since `reset_peak_memory`; None on a CPU, whose peak is of the whole process."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
@@ -91,13 +91,13 @@ class MemoryPeak:
             self.before = _process_memory("VmRSS")
 
     def bytes_above_start(self) -> int | None:
-        """The bytes added at the peak; None where the system does not say."""
+        """Return the bytes added at the peak; None where the system does not say."""
         peak = peak_memory(self.device) if self.device.type == "cuda" else _peak_resident()
         return None if peak is None or self.before is None else max(0, peak - self.before)
 
 
 def _peak_resident() -> int | None:
-    """The most resident bytes so far. On Linux not `ru_maxrss`, which a new process inherits from the one that started it."""
+    """Read the most resident bytes so far. On Linux not `ru_maxrss`, which a new process inherits from the one that started it."""
     if (peak := _process_memory("VmHWM")) is not None:
         return peak
     if sys.platform == "win32":

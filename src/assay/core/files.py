@@ -44,6 +44,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file."""
+    """Compute the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

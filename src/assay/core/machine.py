@@ -28,7 +28,7 @@ class Memory(NamedTuple):
 
 
 def cpu_name() -> str:
-    """The processor's model."""
+    """Find the model of the processor."""
     lines = read_lines(Path("/proc/cpuinfo"))
     names = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name")]
     if not names and sys.platform == "darwin":
@@ -38,17 +38,17 @@ def cpu_name() -> str:
 
 
 def usable_cpus() -> list[int] | None:
-    """The numbers of the CPUs that this process may run on; None where the system does not say."""
+    """List the numbers of the CPUs that this process may run on; None where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None
 
 
 def cpu_count() -> int:
-    """How many CPUs this process may run on."""
+    """Count the CPUs that this process may run on."""
     return len(usable_cpus() or ()) or os.cpu_count() or 1
 
 
 def cpu_quota(folder: Path = CONTROL_GROUP) -> float | None:
-    """How many CPUs' time the container may use; None: no limit."""
+    """Read how many CPUs' time the container may use; None: no limit."""
     words = _words(folder / "cpu.max")
     return int(words[0]) / int(words[1]) if len(words) == 2 and words[0] != "max" else None
 
@@ -78,7 +78,7 @@ def list_gpus() -> list[Gpu]:
 
 
 def format_flops(flops: float) -> str:
-    """FLOP/s for people."""
+    """Write FLOP/s for people."""
     return f"{flops / 1e12:,.0f} TFLOP/s" if flops >= 1e13 else f"{flops / 1e9:,.0f} GFLOP/s"
 
 

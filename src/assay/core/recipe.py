@@ -120,7 +120,7 @@ def apply_overrides(tree: Tree, assignments: Iterable[str]) -> Tree:
 
 
 def get_value(tree: Tree, key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
+    """Get the value at a dotted key; None where there is none."""
     node: Any = tree
     for part in key.split("."):
         if isinstance(node, list | tuple):

@@ -21,7 +21,7 @@ class Mean(NamedTuple):
         return Mean(self.total + other.total, self.count + other.count)
 
     def value(self) -> Tensor:
-        """total / count, or 0 where nothing was counted."""
+        """Compute total / count, or 0 where nothing was counted."""
         return torch.where(self.count > 0, self.total / self.count.clamp_min(1e-30), self.total * 0)
 
 

@@ -7,7 +7,7 @@ MOST = 6  # names in a list before the rest is only counted
 
 
 def format_list(names: Sequence[str], most: int = MOST) -> str:
-    """`a`, `a and b`, `a, b and c`, `a, b and 9 more`; with semicolons where a name has a comma."""
+    """Write `a`, `a and b`, `a, b and c`, `a, b and 9 more`; with semicolons where a name has a comma."""
     comma = "; " if any(", " in name for name in names) else ", "
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
@@ -15,33 +15,33 @@ def format_list(names: Sequence[str], most: int = MOST) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """`1 run`, `3 runs`."""
+    """Write `1 run`, `3 runs`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def format_steps(step: int, steps: int | None) -> str:
-    """`40/100`; `40/?` where it is not known how many there will be."""
+    """Write `40/100`; `40/?` where it is not known how many there will be."""
     return f"{step}/{steps or '?'}"
 
 
 def format_bytes(count: int) -> str:
-    """`15.6 GiB`, `500 MiB`."""
+    """Write `15.6 GiB`, `500 MiB`."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
 
 
 def choose_form(items: Sized, one: str, several: str) -> str:
-    """`is` for one item, `are` for several."""
+    """Choose `is` for one item, `are` for several."""
     return one if len(items) == 1 else several
 
 
 def shorten(text: str, most: int = 160) -> str:
-    """The first line of a message, cut where it is long, without its full stop."""
+    """Take the first line of a message, cut where it is long, without its full stop."""
     line = (text.strip().splitlines() or [""])[0].rstrip(".")
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def format_duration(seconds: float | None) -> str:
-    """`1:02:03`, `4:05`, or `?` where the duration is not known yet."""
+    """Write `1:02:03`, `4:05`, or `?` where the duration is not known yet."""
     if seconds is None:
         return "?"
     hours, rest = divmod(round(seconds), 3600)

@@ -32,7 +32,7 @@ STEP = 1 << 18  # bytes between two checks whether to stop
 
 
 def compute_baselines(prepared: PreparedText, part: PartName = "validation") -> dict[str, float]:
-    """Bits per byte of one part by baseline, computed once for each pair of training text and part."""
+    """Compute the bits per byte of one part by baseline, once for each pair of training text and part."""
 
     def compute() -> dict[str, float]:
         if part == "train":
@@ -96,7 +96,7 @@ def measure_xz_bytes(training: bytes, text: bytes) -> int:
 
 
 def _compressed_size(texts: list[bytes], stop: Event) -> int:
-    """The size of some texts, compressed as one; too small when `stop` is set meanwhile."""
+    """Measure the size of some texts, compressed as one; too small when `stop` is set meanwhile."""
     window = max(min(sum(map(len, texts)), MAX_TRAINING_BYTES), SMALLEST_WINDOW)
     compressor = lzma.LZMACompressor(filters=[{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": window}])
     size = 0

@@ -33,7 +33,7 @@ class BatchesConfig(Config, family="batches", package="assay.data"):
         return False
 
     def fingerprint(self, text: str, part: TokenizedPart, seed: int) -> str:
-        """sha256 of all that the rows depend on: the prepared text, by its own fingerprint, the part, these settings and the seed."""
+        """Hash all that the rows depend on by sha256: the prepared text, by its own fingerprint, the part, these settings and the seed."""
         return digest([text, part.sha256, restore(self.tree(), "batches"), seed])
 
     @abstractmethod
@@ -62,10 +62,10 @@ class Batches(ABC):
 
     @abstractmethod
     def batch_at(self, step: int) -> Batch:
-        """The global batch of a step, of all processes together. It depends on the step alone, not on what was read before."""
+        """Gather the global batch of a step, of all processes together. It depends on the step alone, not on what was read before."""
 
     def epoch_at(self, step: int) -> float:
-        """How many times the text has been read when a step begins."""
+        """Compute how many times the text has been read when a step begins."""
         return step / self.steps_per_epoch
 
 

@@ -51,7 +51,7 @@ class TokenizerStatistics:
         return sum(self.counts.values())
 
     def bytes_per_token(self, *parts: PartName) -> float:
-        """Mean bytes a token over some parts taken together."""
+        """Compute the mean bytes a token over some parts taken together."""
         return sum(self.bytes[part] for part in parts) / max(sum(self.counts[part] for part in parts), 1)
 
 

@@ -60,7 +60,7 @@ class DocumentBatches(Batches):
         self._order = lru_cache(maxsize=CACHED_EPOCHS)(self._shuffle)
 
     def batch_at(self, step: int) -> Batch:
-        """The rows of a step, padded on the right."""
+        """Gather the rows of a step, padded on the right."""
         epoch, index = divmod(step, self.steps_per_epoch)
         chosen = self._order(epoch)[index]
         begin, stop = self._spans.begin[chosen, None], self._spans.stop[chosen, None]

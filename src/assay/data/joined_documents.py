@@ -95,7 +95,7 @@ class WindowBatches(Batches):
         self._row_order = lru_cache(maxsize=CACHED_EPOCHS)(self._shuffle_rows)
 
     def batch_at(self, step: int) -> Batch:
-        """The rows of a step; only their tokens are read. Documents are numbered from 0 in each row."""
+        """Gather the rows of a step; only their tokens are read. Documents are numbered from 0 in each row."""
         epoch, index = divmod(step, self.steps_per_epoch)
         chosen = self._row_order(epoch)[index * self.size : (index + 1) * self.size]
         target = chosen[:, None] * self.window + np.arange(self.window)  # [B, T] places in the joined text
@@ -136,7 +136,7 @@ class StreamBatches(Batches):
         self.steps_per_epoch = int(-(-(self._stop - self._begin).max() // config.window))
 
     def batch_at(self, step: int) -> Batch:
-        """The next row of every stream; the rows of an epoch's first step reset the state."""
+        """Gather the next row of every stream; the rows of an epoch's first step reset the state."""
         epoch, index = divmod(step, self.steps_per_epoch)
         target = self._begin + index * self.window + np.arange(self.window)  # [B, T] places in the joined text
         batch = self.joined.gather_batch(epoch, target, self._stop, mask=False)

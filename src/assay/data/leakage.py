@@ -60,7 +60,7 @@ class Leakage:
     training_near_duplicates: int  # training documents with the words of an earlier one, equal ones included
 
     def tree(self) -> Tree:
-        """As plain values."""
+        """Write it as plain values."""
         return asdict(self)
 
     @classmethod

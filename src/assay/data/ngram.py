@@ -91,12 +91,12 @@ def _look_up(keys: Integers, values: Counts, wanted: Integers) -> Counts:
 
 
 def _group_starts(keys: Integers) -> npt.NDArray[np.intp]:
-    """Where each different key of a sorted array begins."""
+    """Find where each different key of a sorted array begins."""
     return np.flatnonzero(np.concatenate([[True] * (len(keys) > 0), keys[1:] != keys[:-1]]))
 
 
 def _last_bytes(keys: Integers, length: int) -> Integers:
-    """The n-grams of the last `length` bytes of longer ones."""
+    """Cut out the n-grams of the last `length` bytes of longer ones."""
     return keys & np.uint64(256**length - 1)
 
 

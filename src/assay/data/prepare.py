@@ -48,7 +48,7 @@ class PreparedText:
         return digest([self.corpus.sha256, self.split_sha256, self.tokenizer.digest])
 
     def raw_text(self, part: PartName) -> bytes:
-        """The raw text of a part: its documents, each followed by the newline that its end token, if any, stands for."""
+        """Decode the raw text of a part: its documents, each followed by the newline that its end token, if any, stands for."""
         return self.tokenizer.decode(self.parts[part].tokens)
 
     def documents(self, part: PartName) -> Iterator[bytes]:

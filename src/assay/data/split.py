@@ -42,7 +42,7 @@ class Split:
     separator: bytes  # after each document of the raw text
 
     def sha256(self) -> str:
-        """sha256 of which document is in which part."""
+        """Compute the sha256 of which document is in which part."""
         return digest(
             {
                 part: [
@@ -162,7 +162,7 @@ class ContiguousConfig(SplitConfig):
 
 
 def find_cut(place: int, documents: Sequence[bytes], starts: Sequence[int]) -> int:
-    """The byte of the raw text at which to cut: a document's start, or the start of a character inside a document."""
+    """Find the byte of the raw text at which to cut: a document's start, or the start of a character inside a document."""
     after = bisect_left(starts, place)
     nearest = min(starts[max(after - 1, 0) : after + 1], key=lambda start: abs(start - place))
     if abs(nearest - place) <= NEAR * starts[-1]:

@@ -98,7 +98,7 @@ def split_pieces(document: bytes) -> Iterator[bytes]:
 
 
 def powers(count: int) -> Hashes:
-    """[count] 1, BASE, BASE^2, ... modulo 2^64."""
+    """Compute [count] 1, BASE, BASE^2, ... modulo 2^64."""
     return np.cumprod(np.concatenate([[np.uint64(1)], np.full(max(count - 1, 0), BASE)]), dtype=np.uint64)[:count]
 
 

@@ -18,7 +18,7 @@ class CheckpointRef(NamedTuple):
     step: int
 
     def __str__(self) -> str:
-        """For people: `best, step 300`."""
+        """Write it for people: `best, step 300`."""
         return f"step {self.step}" if self.kind == "step" else f"{self.kind}, step {self.step}"
 
     @property
@@ -27,7 +27,7 @@ class CheckpointRef(NamedTuple):
         return self.kind == "average", self.step
 
     def tree(self) -> dict[str, Any]:
-        """As plain values."""
+        """Write it as plain values."""
         return self._asdict()
 
     @classmethod
@@ -42,7 +42,7 @@ class CheckpointRef(NamedTuple):
 
 
 def format_step(step: int) -> str:
-    """The name of a step's files: the folder of a checkpoint, the file of a sample."""
+    """Write the name of a step's files: the folder of a checkpoint, the file of a sample."""
     return f"{PREFIX}{step:08d}"
 
 

@@ -31,7 +31,7 @@ PLAN = "plan.json"  # of a study, in its folder of runs
 
 
 def resolve_runs_folder(given: Path | None) -> Path:
-    """The folder of runs: as given, else ASSAY_RUNS, else ./runs. Raises UserError for a file."""
+    """Choose the folder of runs: as given, else ASSAY_RUNS, else ./runs. Raises UserError for a file."""
     folder = given or Path(os.environ.get("ASSAY_RUNS") or "runs")
     if folder.is_file():
         raise UserError(f"{folder}: is a file, and runs are kept in a folder; name a folder, not a file, with --runs-dir or ASSAY_RUNS")

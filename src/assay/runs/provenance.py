@@ -15,7 +15,7 @@ PACKAGES = ("torch", "numpy", "tokenizers", "tiktoken", "safetensors", "pydantic
 
 @cache
 def code_hash() -> str:
-    """sha256 over every source file of the installed package, in order of their names."""
+    """Hash every source file of the installed package by sha256, in order of their names."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
@@ -24,7 +24,7 @@ def code_hash() -> str:
 
 
 def code_version() -> str:
-    """The package's version and the first digits of its code hash."""
+    """Write the package's version and the first digits of its code hash."""
     return f"{version('assay')}+{code_hash()[:8]}"
 
 

@@ -27,7 +27,7 @@ class Frame:
     high: float
 
     def cell(self, x: float, y: float, columns: int, rows: int) -> tuple[int, int]:
-        """The column and the row of a point in a grid of cells; the row is negative above the frame."""
+        """Compute the column and the row of a point in a grid of cells; the row is negative above the frame."""
         column = round(x / self.right * (columns - 1)) if self.right else 0
         down = (self.high - y) / (self.high - self.low) if self.high > self.low else 0.5
         return column, -1 if down < 0 else min(rows - 1, int(down * rows))
@@ -76,7 +76,7 @@ def _draw_line(points: Points, frame: Frame, columns: int, rows: int, *, unicode
 
 
 def _interpolate(points: Points, finest: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Points, and others on the straight lines between them, so that no dot of this (width, height) is left out."""
+    """Yield points, and others on the straight lines between them, so that no dot of this (width, height) is left out."""
     for (x, y), (next_x, next_y) in pairwise(points):
         pieces = max(1, math.ceil(min(MANY, max((next_x - x) / finest[0], abs(next_y - y) / finest[1]))))
         yield from ((x + (next_x - x) * piece / pieces, y + (next_y - y) * piece / pieces) for piece in range(pieces))
@@ -84,7 +84,7 @@ def _interpolate(points: Points, finest: tuple[float, float]) -> Iterator[tuple[
 
 
 def curve_width(out: Console, labels: Sequence[str]) -> int:
-    """How many values a filled curve has room for beside the labels of its axis."""
+    """Compute how many values a filled curve has room for beside the labels of its axis."""
     return max(8, min(out.width, MAX_WIDTH) - max(map(len, labels)) - 2)
 
 

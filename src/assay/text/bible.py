@@ -63,7 +63,7 @@ class BibleConfig(CorpusConfig):
         )
 
     def version(self, data_dir: Path | None) -> str:
-        """The version of the package that holds the text."""
+        """Read the version of the package that holds the text."""
         try:
             return version(PACKAGE)
         except PackageNotFoundError:
@@ -92,6 +92,6 @@ def repair_possessives(text: str) -> str:
 def check_verses(verses: list[Verse]) -> None:
     """Raise DataError unless the verses, rendered with their places, have the known hash."""
     rendered = "".join(f"{verse.book} {verse.chapter}:{verse.number}\t{verse.text}\n" for verse in verses)
-    found = hashlib.sha256(rendered.encode()).hexdigest()
-    if found != REFERENCE:
-        raise BibleError(f"the installed {PACKAGE} holds another text (sha256 {found[:12]}, expected {REFERENCE[:12]})")
+    digest = hashlib.sha256(rendered.encode()).hexdigest()
+    if digest != REFERENCE:
+        raise BibleError(f"the installed {PACKAGE} holds another text (sha256 {digest[:12]}, expected {REFERENCE[:12]})")

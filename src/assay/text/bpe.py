@@ -36,7 +36,7 @@ TEXT_SEPARATOR = "\U0010ffff"  # between texts that are encoded at once: a code 
 
 
 def byte_alphabet() -> list[str]:
-    """[256] the printable character by which GPT-2's byte-level alphabet writes each byte."""
+    """List [256] the printable characters by which GPT-2's byte-level alphabet writes the bytes."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in BYTES]
@@ -54,9 +54,9 @@ def make_library_tokenizer(tokens: Sequence[str], merges: Sequence[Sequence[str]
     """Make the library's tokenizer of a vocabulary in the order of its ids and the merges in the order they were found."""
     vocabulary = {token: index for index, token in enumerate(tokens)}
     model = tokenizers.models.BPE(vocab=vocabulary, merges=[(left, right) for left, right in merges])
-    made = tokenizers.Tokenizer(model)
-    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    return made
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
 
 
 def check_merges(tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> None:
@@ -118,7 +118,7 @@ class BpeTokenizer(Tokenizer):
         return np.concatenate([*chain.from_iterable(zip(texts, others, strict=False)), texts[-1]])
 
     def tree(self) -> Tree:
-        """The tokens in the order of their ids, and the merges in theirs."""
+        """Write the tokens in the order of their ids, and the merges in theirs."""
         return {"kind": "bpe", "tokens": self.tokens, "merges": self.merges}
 
 

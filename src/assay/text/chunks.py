@@ -37,8 +37,8 @@ def split_chunks(document: bytes, boundary: re.Pattern[bytes], size: int, stretc
     """
     start = 0
     while len(document) - start > size:
-        found = boundary.search(document, start + size)
-        stop = found.start() if found else len(document)
+        match = boundary.search(document, start + size)
+        stop = match.start() if match else len(document)
         if stop - start > stretch:  # the long stretch may begin anywhere in the chunk
             begin = max((before.start() for before in boundary.finditer(document, start, start + size)), default=start)
             if begin > start:
@@ -84,14 +84,14 @@ def encode_chunks(
     def encode_batch(batch: ChunkBatch) -> tuple[ChunkBatch, list[Ids]]:
         return batch, encode([chunk for _, chunk in batch])
 
-    for batch, found in map_in_order(encode_batch, batch_chunks(documents, boundary), threads):
-        for (document, _), ids in zip(batch, found, strict=True):
+    for batch, encoded in map_in_order(encode_batch, batch_chunks(documents, boundary), threads):
+        for (document, _), ids in zip(batch, encoded, strict=True):
             parts[document].append(ids)
     return [ids[0] if len(ids) == 1 else np.concatenate(ids) for ids in parts]
 
 
 def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """`map` on several threads, a few items ahead of what the caller has taken."""
+    """Map a function over items on several threads, a few items ahead of what the caller has taken."""
     if threads == 1:
         yield from map(function, items)
         return

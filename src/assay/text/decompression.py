@@ -121,7 +121,7 @@ def refuse_binary(file: FileContent) -> None:
 
 
 def unreadable_error(place: Path | str, error: OSError) -> DataError:
-    """The error for a file or folder that the operating system does not let read."""
+    """Make the error for a file or folder that the operating system does not let read."""
     return DataError(f"corpus.path: {place} cannot be read ({error.strerror or error}); check the path and its permissions")
 
 

@@ -43,7 +43,7 @@ class Enwik8Config(CorpusConfig):
         """Load the text. Raises DataError when it can be neither found nor downloaded, and when the file is another text."""
         file = find_own_file(self.path, NAME, data_dir, self.url)
         text = read_verified(file or self._download())[: self.bytes]
-        starts = [found.start() for found in ARTICLE.finditer(text)]
+        starts = [match.start() for match in ARTICLE.finditer(text)]
         cuts = sorted({0, *starts, len(text)})
         return Corpus(
             name=NAME,
@@ -56,7 +56,7 @@ class Enwik8Config(CorpusConfig):
         )
 
     def version(self, data_dir: Path | None) -> str:
-        """The known hash of the whole file, so the file is not needed once the tokens are in the cache."""
+        """Return the known hash of the whole file, so the file is not needed once the tokens are in the cache."""
         return SHA256
 
     def _download(self) -> Path:
@@ -78,10 +78,10 @@ class Enwik8Config(CorpusConfig):
 def read_verified(file: Path) -> bytes:
     """Read the file, unpacked. Raises DataError when it is unreadable, damaged or not enwik8."""
     text = read_file(file).data
-    found = hashlib.sha256(text).hexdigest()
-    if found != SHA256:
+    digest = hashlib.sha256(text).hexdigest()
+    if digest != SHA256:
         raise DataError(
-            f"corpus {NAME}: {file} is not {NAME} (sha256 {found[:12]}, expected {SHA256[:12]}); "
+            f"corpus {NAME}: {file} is not {NAME} (sha256 {digest[:12]}, expected {SHA256[:12]}); "
             f"put the right file there, or take it away to have {NAME} downloaded"
         )
     return text

@@ -15,16 +15,16 @@ PIECE = 2**16  # bytes
 
 def find_text(path: str, data_dir: Path | None, source: str | None = None) -> Path:
     """Find the file or folder of a text. Raises DataError when there is none, which names the `source` it can be had from."""
-    found = locate_file(path, data_dir, folders=True)
-    if found is None:
+    file = locate_file(path, data_dir, folders=True)
+    if file is None:
         raise missing_file_error(path, data_dir, source)
-    return found
+    return file
 
 
 def resolve_data_folder(given: Path | None) -> Path | None:
-    """The folder of raw text files: as given, else ASSAY_DATA; None: only the current folder is searched."""
-    named = os.environ.get("ASSAY_DATA")
-    return given or (Path(named) if named else None)
+    """Choose the folder of raw text files: as given, else ASSAY_DATA; None: only the current folder is searched."""
+    folder = os.environ.get("ASSAY_DATA")
+    return given or (Path(folder) if folder else None)
 
 
 def locate_file(path: str, data_dir: Path | None, *, folders: bool = False) -> Path | None:
@@ -44,12 +44,12 @@ def locate_file(path: str, data_dir: Path | None, *, folders: bool = False) -> P
                 return candidate
     except OSError as error:
         raise unreadable_error(path, error) from None
-    found = [] if data_dir is None else _find_by_name(data_dir, Path(path).name)
-    if len({file.parent for file in found}) > 1:
+    files = [] if data_dir is None else _find_by_name(data_dir, Path(path).name)
+    if len({file.parent for file in files}) > 1:
         raise DataError(
-            f"corpus.path: several files are called {Path(path).name}: {', '.join(map(str, found))}; name one of them with corpus.path=FILE"
+            f"corpus.path: several files are called {Path(path).name}: {', '.join(map(str, files))}; name one of them with corpus.path=FILE"
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def find_own_file(path: str, default: str, data_dir: Path | None, source: str | None = None) -> Path | None:
@@ -61,7 +61,7 @@ def find_own_file(path: str, default: str, data_dir: Path | None, source: str | 
 
 
 def missing_file_error(path: str, data_dir: Path | None, source: str | None = None) -> DataError:
-    """The error for a file that was not found, which says where it was searched for."""
+    """Make the error for a file that was not found, which says where it was searched for."""
     data_dir = resolve_data_folder(data_dir)
     searched = f"the folder {Path.cwd()}" + (f" and {data_dir} with its sub-folders" if data_dir is not None else "")
     get = f"get it from {source} and " if source is not None else ""
@@ -95,7 +95,7 @@ def list_folder(folder: Path, endings: tuple[str, ...]) -> tuple[list[Path], lis
 
 
 def file_sha256(file: Path) -> str:
-    """sha256 of a file. Raises DataError when it cannot be read."""
+    """Compute the sha256 of a file. Raises DataError when it cannot be read."""
     try:
         return hash_file(file)
     except OSError as error:
@@ -113,9 +113,9 @@ def _check_regular(file: Path) -> None:
 
 def _find_by_name(folder: Path, name: str) -> list[Path]:
     """Find the files called `name` below a folder, packed or not, the unpacked one first."""
-    wanted = [f"{name}{packing}" for packing in COMPRESSIONS]
-    found = [Path(place) / file for place, _, files in os.walk(folder) for file in files if file in wanted]
-    return sorted(found, key=lambda file: (wanted.index(file.name), file))
+    names = [f"{name}{packing}" for packing in COMPRESSIONS]
+    paths = [Path(inner) / file for inner, _, files in os.walk(folder) for file in files if file in names]
+    return sorted(paths, key=lambda file: (names.index(file.name), file))
 
 
 def download(url: str, file: Path, instead: str) -> None:

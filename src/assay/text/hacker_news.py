@@ -70,7 +70,7 @@ class HackerNewsConfig(CorpusConfig):
         )
 
     def version(self, data_dir: Path | None) -> str:
-        """sha256 of the file; without one, of the titles from the hub and their revision, which are fetched if need be."""
+        """Compute the sha256 of the file; without one, of the titles from the hub and their revision, which are fetched if need be."""
         return file_sha256(find_own_file(self.path, NAME, data_dir) or self._fetch())
 
     def _titles_of(self, file: Path) -> Titles:
@@ -101,12 +101,12 @@ def clean_titles(titles: Iterable[bytes]) -> tuple[list[bytes], tuple[str, ...]]
     stripped = [decode_text(title).strip() for title in titles]  # white space as Python knows it; bytes that are not UTF-8 are none
     broken = sum(bool(BREAK.search(title)) for title in stripped)
     documents = [encode_text(BREAK.sub(" ", title)) for title in stripped if title]
-    audit, empty, again = TextAudit(), len(stripped) - len(documents), len(documents) - len(set(documents))
+    audit, empty, repeated = TextAudit(), len(stripped) - len(documents), len(documents) - len(set(documents))
     audit.add_documents(documents)
     notes = {
         f"{format_count(empty, 'empty title')} left out": empty,
         f"{format_count(broken, 'title')} had line breaks, which are spaces now": broken,
-        f"{format_count(again, 'title')} the same as another, all kept": again,
+        f"{format_count(repeated, 'title')} the same as another, all kept": repeated,
     }
     return documents, tuple(note for note, count in notes.items() if count) + audit.notes()
 

@@ -58,7 +58,7 @@ def fetch_revision(name: str) -> str:
 
 
 def shuffle_rows(rows: int, count: int, seed: int) -> list[int]:
-    """The first `count` of as many rows, in the order that `datasets` shuffles them in."""
+    """Draw the first `count` of as many rows, in the order that `datasets` shuffles them in."""
     order: list[int] = np.random.default_rng(seed).permutation(rows)[:count].tolist()
     return order
 

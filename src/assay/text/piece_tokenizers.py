@@ -40,7 +40,7 @@ class ByteTokenizer(Tokenizer):
         return [np.frombuffer(document, np.uint8).astype(self.dtype) for document in documents]
 
     def tree(self) -> Tree:
-        """The kind, which is all there is to know."""
+        """Write the kind, which is all there is to know."""
         return {"kind": "byte"}
 
 
@@ -97,7 +97,7 @@ class PieceTokenizer(Tokenizer):
         return split_at(ids.astype(self.dtype), ends)
 
     def tree(self) -> Tree:
-        """The kind and the pieces, in the order of their ids."""
+        """Write the kind and the pieces, in the order of their ids."""
         return {"kind": self.kind, "pieces": self.pieces}
 
 
@@ -140,8 +140,8 @@ class CharConfig(TokenizerConfig):
         """Collect the characters of more than one byte, by code point; what is not UTF-8 stays bytes."""
         counts = np.zeros(CODE_POINTS, np.int64)
         for batch in batch_chunks(documents, CHARACTER):
-            found = np.bincount(code_points("".join(decode_text(chunk) for _, chunk in batch)))
-            counts[: len(found)] += found
+            occurrences = np.bincount(code_points("".join(decode_text(chunk) for _, chunk in batch)))
+            counts[: len(occurrences)] += occurrences
         counts[:128] = counts[SURROGATES] = 0
         return CharTokenizer([chr(code) for code in np.flatnonzero(counts >= self.min_count).tolist()])
 
@@ -161,9 +161,9 @@ class WordTokenizer(PieceTokenizer):
         pieces: list[str] = []
         counts = []
         for text in texts:
-            found = PIECE.findall(text)
-            pieces += found
-            counts.append(len(found))
+            own = PIECE.findall(text)
+            pieces += own
+            counts.append(len(own))
         return pieces, counts
 
     def look_up(self, pieces: Sequence[str]) -> npt.NDArray[np.int32]:

@@ -24,7 +24,7 @@ def read_json_lines(file: FileContent, field: str) -> Iterator[bytes | None]:
 
 
 def _record_text(line: bytes, field: str, place: str) -> bytes | None:
-    """The text of one record, in which errors name the line as `place`."""
+    """Read the text of one record, in which errors name the line as `place`."""
     try:
         record = json.loads(line.decode())
     except (ValueError, RecursionError) as error:

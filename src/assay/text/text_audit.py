@@ -53,7 +53,7 @@ class TextAudit:
                 self.first_invalid_utf8 = self.first_invalid_utf8 or self.counts["documents"]
 
     def notes(self) -> tuple[str, ...]:
-        """One clause for each unusual thing."""
+        """Write one clause for each unusual thing."""
         of = self.counts
         lines = f"{of['returns']:,} of {format_count(of['lines'], 'line')} end in CR LF, and the carriage returns are kept"
         broken = (
@@ -69,9 +69,9 @@ class TextAudit:
             "blank": f"{format_count(of['blank'], 'record')} without text left out",
             "empty_files": f"{format_count(of['empty_files'], 'empty file')} left out",
         }
-        found = [clause for name, clause in clauses.items() if of[name]]
+        notes = [clause for name, clause in clauses.items() if of[name]]
         if self.repeated:
-            found.append(
+            notes.append(
                 f"{format_count(len(self.repeated), 'file')} with the content of another, all kept: {format_list(self.repeated, SHOWN)}"
             )
-        return tuple(found)
+        return tuple(notes)

@@ -87,7 +87,7 @@ class TextConfig(CorpusConfig):
         return Corpus(name, documents, groups=None, licence=self.licence, source=self.source or self.path, notes=audit.notes() + notes)
 
     def version(self, data_dir: Path | None) -> str:
-        """sha256 of the file; of a folder, of the paths of its files and the sha256 of each."""
+        """Compute the sha256 of the file; of a folder, of the paths of its files and the sha256 of each."""
         place = find_text(self.path, data_dir, self.source)
         if place.is_file():
             return file_sha256(place)

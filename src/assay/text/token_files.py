@@ -47,7 +47,7 @@ class TokenizedPart:
         return len(self.tokens)
 
     def document(self, index: int) -> Ids:
-        """The ids of one document, its end token, if any, included."""
+        """Return the ids of one document, its end token, if any, included."""
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
 

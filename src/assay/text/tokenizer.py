@@ -35,7 +35,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def tree(self) -> Tree:
-        """Its `kind`, and by their names the arguments of its class that make the same tokenizer, as plain data."""
+        """Write its `kind` and, by their names, the arguments of its class that make the same tokenizer, as plain data."""
 
     @property
     def vocab_size(self) -> int:

@@ -26,7 +26,7 @@ def encode_text(text: str) -> bytes:
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
-    """[N] the number of each character."""
+    """Compute [N] the number of each character."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
