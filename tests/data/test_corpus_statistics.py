@@ -10,6 +10,7 @@ from assay.data import corpus_statistics as module
 from assay.data.corpus_statistics import count_own_tokens, count_tokens_with, measure_text
 from assay.data.prepare import prepare_text
 from assay.data.split import ContiguousConfig
+from assay.text import tokenizer
 from assay.text.bpe import BpeConfig
 from assay.text.corpus import Corpus
 from assay.text.piece_tokenizers import ByteConfig
@@ -38,7 +39,7 @@ def test_figures_are_those_of_plain_python(monkeypatch: pytest.MonkeyPatch, size
 
 def test_tokens_are_those_of_a_prepared_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
-    monkeypatch.setattr(module, "DOCUMENTS", 3)
+    monkeypatch.setattr(tokenizer, "ENCODED", 3)
     (tmp_path / "text.txt").write_text("".join(f"line {number} is a line\n" for number in range(80)))
     corpus, split, bpe = TextConfig(path=str(tmp_path / "text.txt")), ContiguousConfig(validation=0.2), BpeConfig(vocabulary=270)
     own = count_own_tokens(prepare_text(corpus, split, bpe))

@@ -17,7 +17,6 @@ from assay.text.utf8 import code_points, decode_text
 
 FORMAT = 2  # raised when a rule changes
 GATHERED = 1 << 20  # bytes of documents that are counted together
-DOCUMENTS = 4096  # documents encoded at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +95,7 @@ def count_tokens_with(prepared: PreparedText, config: TokenizerConfig) -> Tokeni
         tokenizer = config.train(documents["train"])
         counts = {part: parts[part].document_count * parts[part].has_end_tokens for part in PARTS}
         for part in PARTS:
-            for start in range(0, len(documents[part]), DOCUMENTS):
-                counts[part] += sum(map(len, tokenizer.encode(documents[part][start : start + DOCUMENTS])))
+            counts[part] += sum(map(len, tokenizer.encode_gradually(documents[part])))
         return asdict(TokenizerStatistics(str(config.tree()["kind"]), tokenizer.vocab_size, counts, _byte_counts(prepared)))
 
     key = digest([FORMAT, [parts[part].sha256 for part in PARTS], prepared.split_sha256, config.tree()])[:32]

@@ -36,14 +36,16 @@ def contrast(terms: WeightedArms, *, paired: bool) -> SeedDifference:
     """
     if paired:
         sums = [sum(weight * y for (weight, _), y in zip(terms, row, strict=True)) for row in zip(*(y for _, y in terms), strict=True)]
-        return paired_difference(sums, [0.0] * len(sums))
-    parts = [weight**2 * stdev(figures) ** 2 / len(figures) for weight, figures in terms]
-    error, difference = math.sqrt(sum(parts)), sum(weight * fmean(figures) for weight, figures in terms)
-    freedom = float(sum(len(figures) - 1 for _, figures in terms))
-    if error > 0:
-        freedom = sum(parts) ** 2 / sum(part**2 / (len(figures) - 1) for part, (_, figures) in zip(parts, terms, strict=True))
-    spread = math.sqrt(sum((weight * stdev(figures)) ** 2 for weight, figures in terms))
-    return SeedDifference(difference, error, freedom, t_interval(difference, error, freedom), spread, paired=False)
+        spread, difference, freedom = stdev(sums), fmean(sums), len(sums) - 1.0
+        error = spread / math.sqrt(len(sums))
+    else:
+        parts = [weight**2 * stdev(figures) ** 2 / len(figures) for weight, figures in terms]
+        error, difference = math.sqrt(sum(parts)), sum(weight * fmean(figures) for weight, figures in terms)
+        freedom = float(sum(len(figures) - 1 for _, figures in terms))
+        if error > 0:
+            freedom = sum(parts) ** 2 / sum(part**2 / (len(figures) - 1) for part, (_, figures) in zip(parts, terms, strict=True))
+        spread = math.sqrt(sum((weight * stdev(figures)) ** 2 for weight, figures in terms))
+    return SeedDifference(difference, error, freedom, t_interval(difference, error, freedom), spread, paired)
 
 
 def welch_difference(a: SeedValues, b: SeedValues) -> SeedDifference:
@@ -56,10 +58,7 @@ def paired_difference(a: SeedValues, b: SeedValues) -> SeedDifference:
 
     a[i] and b[i] come from the same seed, which means the same initial weights and the same data.
     """
-    pairs = [one - other for one, other in zip(a, b, strict=True)]
-    spread, difference = stdev(pairs), fmean(pairs)
-    error = spread / math.sqrt(len(pairs))
-    return SeedDifference(difference, error, len(pairs) - 1.0, t_interval(difference, error, len(pairs) - 1.0), spread, paired=True)
+    return contrast([(1.0, a), (-1.0, b)], paired=True)
 
 
 def seeds_needed(difference: SeedDifference, comparisons: int = 1) -> int | None:

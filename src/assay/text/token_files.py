@@ -17,8 +17,6 @@ from assay.errors import DataError
 from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.tokenizer import Ids, Tokenizer
 
-CHUNK = 4096  # documents whose ids are held in memory while writing
-
 
 @dataclass(frozen=True, eq=False)
 class TokenizedPart:
@@ -74,10 +72,9 @@ def write_part(
     end = tokenizer.dtype.type(tokenizer.end_id).tobytes() if separator else b""
     lengths: list[int] = []
     with (folder / f"{name}.tokens").open("wb") as file:
-        for start in range(0, len(documents), CHUNK):
-            for ids in tokenizer.encode(documents[start : start + CHUNK]):
-                file.write(ids.tobytes() + end)
-                lengths.append(len(ids) + bool(end))
+        for ids in tokenizer.encode_gradually(documents):
+            file.write(ids.tobytes() + end)
+            lengths.append(len(ids) + bool(end))
     _save(folder / f"{name}.offsets.npy", np.cumsum([0, *lengths]))
     _save(folder / f"{name}.sizes.npy", [len(document) + len(separator) for document in documents])
     if groups is not None:

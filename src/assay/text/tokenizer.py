@@ -6,7 +6,7 @@ document of the raw text, so bits per byte counts it as one byte.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from assay.errors import DataError, suggest
 from assay.text.corpus import SEPARATOR
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
+ENCODED = 4096  # documents that `encode_gradually` encodes at once
 DECODED = 2**16  # ids that `decode` looks up at once
 FEW = 128  # ids up to which looking them up one by one is faster
 
@@ -32,6 +33,11 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
         """Encode each document as ids of `dtype`, without the end token. Any bytes are accepted."""
+
+    def encode_gradually(self, documents: Sequence[bytes]) -> Iterator[Ids]:
+        """Encode each document, with the ids of `ENCODED` documents in memory at a time."""
+        for start in range(0, len(documents), ENCODED):
+            yield from self.encode(documents[start : start + ENCODED])
 
     @abstractmethod
     def tree(self) -> Tree:
