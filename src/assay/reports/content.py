@@ -8,7 +8,7 @@ from assay.core.words import format_count
 from assay.reports import detail_tables
 from assay.reports.comparison_charts import make_cost_panel, make_difference_panel, make_rate_panel
 from assay.reports.number_format import format_quality
-from assay.reports.panels import LegendEntry, Panel, make_legend
+from assay.reports.panels import Legend, Panel, make_legend
 from assay.reports.results_table import BaselineRow, ResultsTable, make_costs_table, make_quality_table, rank_baselines
 from assay.reports.token_heatmap import TokenHeatmap, make_token_heatmap
 from assay.reports.training_curves import make_context_panel, make_gradient_panel, make_learning_panel
@@ -17,7 +17,7 @@ from assay.studies.plan import RefusedArm
 from assay.trainer.baselines import Baselines
 from assay.trainer.token_losses import TokenLosses
 
-PANELS: dict[str, Callable[[StudyOutcome, dict[str, LegendEntry]], Panel | None]] = {
+PANELS: dict[str, Callable[[StudyOutcome, Legend], Panel | None]] = {
     "differences": make_difference_panel,
     "learning": make_learning_panel,
     "costs": make_cost_panel,
@@ -57,11 +57,11 @@ class ReportContent:
     costs: ResultsTable
     baselines: tuple[BaselineRow, ...]
     panels: dict[str, Panel]
-    effects: tuple[detail_tables.AxisEffects, ...]
+    effects: tuple[detail_tables.RowGroup, ...]
     heatmap: TokenHeatmap
     samples: tuple[detail_tables.RunSample, ...]
-    changes: tuple[detail_tables.ArmChanges, ...]
-    unequal: tuple[detail_tables.UnequalConditions, ...]
+    changes: tuple[detail_tables.RowGroup, ...]
+    unequal: tuple[detail_tables.RowGroup, ...]
     protocol: tuple[detail_tables.Fact, ...]
     machine: tuple[detail_tables.Fact, ...]
     runs: tuple[RunRow, ...]

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from assay.core.config import Tree, flatten
 from assay.core.words import format_count
-from assay.reports.number_format import UNKNOWN, format_difference, format_setting
-from assay.reports.panels import LegendEntry
+from assay.reports.number_format import UNKNOWN, format_difference, format_interval, format_setting
+from assay.reports.panels import Legend
 from assay.runs.checkpoint_ref import parse_step
 from assay.runs.directory import RunDirectory
-from assay.studies.analysis.results import ArmOutcome, Effect, Interaction, RunOutcome, StudyOutcome
+from assay.studies.analysis.results import Effect, Interaction, RunOutcome, StudyOutcome
 
-SEED_KEYS = ("train.seed",)  # differ between the runs of an arm
+SEED_KEY = "train.seed"  # differs between the runs of an arm
 INTERACTIONS = "pairs of values, less what each does alone"
 MAX_SAMPLE = 1200  # characters of an arm's samples
 VERSIONS = ("assay", "code", "python", "platform", "cpus", "threads", "gpus")
@@ -25,33 +25,10 @@ class Fact(NamedTuple):
     value: str
 
 
-class Change(NamedTuple):
-    """A setting in which an arm differs from the base."""
+class RowGroup(NamedTuple):
+    """Rows of a table that belong to one arm or axis."""
 
-    key: str
-    base: str
-    arm: str
-
-
-class ArmChanges(NamedTuple):
-    """All settings in which an arm differs from the base."""
-
-    number: int
-    arm: str
-    changes: tuple[Change, ...]
-
-
-class UnequalConditions(NamedTuple):
-    """What else is unequal between an arm and the base: name, value of the base, value of the arm."""
-
-    arm: str
-    rows: tuple[tuple[str, str, str], ...]
-
-
-class AxisEffects(NamedTuple):
-    """The effects of the values of an axis: value, difference, interval, whether it is resolved."""
-
-    axis: str
+    name: str
     rows: tuple[tuple[str, ...], ...]
 
 
@@ -74,15 +51,15 @@ class RunSample(NamedTuple):
     text: str
 
 
-def list_changes(outcome: StudyOutcome) -> tuple[ArmChanges, ...]:
-    """List for every arm the settings in which it differs from the base."""
-    return tuple(ArmChanges(number, arm.name, _compare_configs(outcome, arm)) for number, arm in enumerate(outcome.arms[1:], 2))
-
-
-def _compare_configs(outcome: StudyOutcome, arm: ArmOutcome) -> tuple[Change, ...]:
-    base, other = (dict(flatten(one.planned_arm.config.tree())) for one in (outcome.base, arm))
-    keys = [key for key in dict.fromkeys([*base, *other]) if key not in SEED_KEYS and base.get(key) != other.get(key)]
-    return tuple(Change(key, format_setting(base.get(key)), format_setting(other.get(key))) for key in keys)
+def list_changes(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
+    """List for every arm the settings in which it differs from the base: key, value of the base, value of the arm."""
+    base, *others = (dict(flatten(arm.planned_arm.config.tree())) for arm in outcome.arms)
+    groups = []
+    for number, (arm, other) in enumerate(zip(outcome.arms[1:], others, strict=True), 2):
+        keys = [key for key in dict.fromkeys([*base, *other]) if key != SEED_KEY and base.get(key) != other.get(key)]
+        rows = tuple((key, format_setting(base.get(key)), format_setting(other.get(key))) for key in keys)
+        groups.append(RowGroup(f"{number} {arm.name}", rows))
+    return tuple(groups)
 
 
 def list_protocol(outcome: StudyOutcome) -> tuple[Fact, ...]:
@@ -168,23 +145,23 @@ def _describe_progress(run: RunOutcome) -> str:
     return UNKNOWN if run.state == "waiting" else f"{run.step:,} of {'?' if run.steps is None else f'{run.steps:,}'} steps"
 
 
-def list_unequal_conditions(outcome: StudyOutcome) -> tuple[UnequalConditions, ...]:
-    """List for each arm what is unequal between it and the base besides what was changed."""
-    return tuple(
-        UnequalConditions(found.arm, tuple((name, *values) for name, values in found.unequal_conditions.items()))
-        for found in outcome.comparisons
-        if found.unequal_conditions
-    )
+def list_unequal_conditions(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
+    """List what else is unequal between each arm and the base: name, value of the base, value of the arm."""
+    unequal = {comparison.arm: comparison.unequal_conditions for comparison in outcome.comparisons}
+    return tuple(RowGroup(arm, tuple((name, *values) for name, values in rows.items())) for arm, rows in unequal.items() if rows)
 
 
-def list_effects(outcome: StudyOutcome) -> tuple[AxisEffects, ...]:
-    """List the effects of each axis, the best on top. Nothing where the only axis has one arm for each value."""
+def list_effects(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
+    """List the effects of each axis, the best on top: value, difference, interval, whether it is resolved.
+
+    Nothing where the only axis has one arm for each value.
+    """
     if len(outcome.axes) < 2 and all(effect.contrast_count == 1 for axis in outcome.axes for effect in axis.effects):
         return ()
-    effects = [AxisEffects(axis.axis, _rank_effects({effect.value: effect for effect in axis.effects})) for axis in outcome.axes]
+    effects = [RowGroup(axis.axis, _rank_effects({effect.value: effect for effect in axis.effects})) for axis in outcome.axes]
     if outcome.interactions:
         pairs = {" ".join((*pair.first, "with", *pair.second)): pair for pair in outcome.interactions}
-        effects.append(AxisEffects(INTERACTIONS, _rank_effects(pairs)))
+        effects.append(RowGroup(INTERACTIONS, _rank_effects(pairs)))
     return tuple(effects)
 
 
@@ -192,13 +169,12 @@ def _rank_effects(effects: Mapping[str, Effect | Interaction]) -> tuple[tuple[st
     """Write effects by name as rows, the best on top."""
     rows = []
     for name, effect in sorted(effects.items(), key=lambda item: item[1].difference):
-        interval = effect.interval
-        between = UNKNOWN if interval is None else f"{format_difference(interval.low)} to {format_difference(interval.high)}"
-        rows.append((name, format_difference(effect.difference), between, "yes" if effect.resolved else "no"))
+        resolved = "yes" if effect.resolved else "no"
+        rows.append((name, format_difference(effect.difference), format_interval(effect.interval), resolved))
     return tuple(rows)
 
 
-def collect_samples(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> tuple[RunSample, ...]:
+def collect_samples(outcome: StudyOutcome, legend: Legend) -> tuple[RunSample, ...]:
     """Collect for each arm that has a colour in the charts the last samples of its first run that wrote any."""
     samples = []
     for arm in outcome.arms:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from assay.evaluation.compare import Arm
-from assay.reports.number_format import UNKNOWN, format_amount, format_difference, format_quality, format_seconds
+from assay.reports.number_format import UNKNOWN, format_amount, format_difference, format_interval, format_quality, format_seconds
 from assay.statistics.interval import Interval
 from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, StudyOutcome
 from assay.trainer.baselines import Baselines
@@ -150,7 +150,7 @@ def _interval_cell(found: ComparisonToBase | None) -> TableCell:
     if found is None or interval is None:
         return TableCell(UNKNOWN)
     over = "" if found.interval is not None else " (text)"
-    return TableCell(f"{format_difference(interval.low)} to {format_difference(interval.high)}{over}", interval.high)
+    return TableCell(f"{format_interval(interval)}{over}", interval.high)
 
 
 def rank_baselines(outcome: StudyOutcome, baselines: Baselines | None) -> tuple[BaselineRow, ...]:

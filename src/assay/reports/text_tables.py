@@ -87,8 +87,8 @@ def to_markdown(content: ReportContent) -> str:
             parts += [f"### {_escape(sample.name)}", "\n".join(f"    {line}" for line in sample.text.splitlines())]
     if content.changes:
         parts.append("## What was changed")
-        for number, name, changes in content.changes:
-            parts.append(f"### {number} {_escape(name)}")
+        for name, changes in content.changes:
+            parts.append(f"### {_escape(name)}")
             parts.append(_write_table(["setting", "base", "this arm"], changes) if changes else "No setting differs.")
     parts += ["## Protocol", _write_table(["", ""], content.protocol), "## Machine and versions", _write_table(["", ""], content.machine)]
     parts += ["## Runs", content.runs_summary]

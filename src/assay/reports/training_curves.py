@@ -1,7 +1,7 @@
 """Chart how models learned: curves over training, use of the context, gradients by layer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -10,7 +10,7 @@ from assay.evaluation.breakdown import longest_context
 from assay.reports.axes import AxisSettings
 from assay.reports.charts import Line, plot_curves
 from assay.reports.number_format import format_amount
-from assay.reports.panels import LegendEntry, Panel, make_line, make_panel
+from assay.reports.panels import Legend, LegendEntry, Panel, can_plot, make_line, make_panel, plot_panel
 from assay.reports.svg import AltText
 from assay.runs.directory import METRICS
 from assay.studies.analysis.results import ArmOutcome, CurvePoint, RunOutcome, StudyOutcome
@@ -37,7 +37,7 @@ GRADIENTS = (
 )
 
 
-def make_learning_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_learning_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart validation against tokens and against time, and training against tokens."""
     charts = []
     shown: list[Line] = []
@@ -47,7 +47,7 @@ def make_learning_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -
         ("training-tokens", "training", "tokens", "tokens trained on"),
     ):
         lines = [line for arm in outcome.arms if (line := _make_learning_line(arm, legend[arm.name], part, across)) is not None]
-        if not _can_plot(lines):
+        if not can_plot(lines):
             continue
         shown += lines
         figure = f"{part}, bits per byte"
@@ -61,52 +61,50 @@ def make_learning_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -
     return make_panel("Learning curves", f"{LEARNING}{BAND if several else ''} {TRAINING}", charts, shown, legend)
 
 
-def make_context_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_context_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart bits per byte by how much text a token sees before it."""
     tokenizers = {score.protocol["tokenizer"] for arm in outcome.arms for score in arm.scores}
     unit = "tokens" if len(tokenizers) == 1 else "bytes"
-    lines = []
-    for arm in outcome.arms:
-        rows: dict[float, list[float]] = {}
-        for score in arm.scores:
-            size = 1.0 if unit == "tokens" else score.values["bytes_scored"] / score.values["tokens_scored"]
-            for row in score.values.get("by_position", ()):
-                rows.setdefault(longest_context(row) * size, []).append(row["bits_per_byte"])
-        points = [(x, fmean(values)) for x, values in sorted(rows.items()) if len(values) == len(arm.scores)]
-        lines += [make_line(arm.name, points, legend)] if points else []
-    if not _can_plot(lines):
-        return None
+    lines = [line for arm in outcome.arms for line in _average_by_x(arm, _read_positions(arm, unit), legend, len(arm.scores))]
     axes = AxisSettings(f"{unit} seen before, at most", log=True, ticks=_choose_ticks(lines)), AxisSettings("bits per byte")
     ends = "; ".join(f"{line.label}: from {line.points[0][1]:.3f} to {line.points[-1][1]:.3f}" for line in lines[:DESCRIBED])
-    chart = plot_curves("positions", lines, *axes, AltText("Bits per byte by position in the context", ends), markers=True)
-    return make_panel("Use of the context", POSITIONS.format(unit=unit), (chart,), lines, legend)
+    alt_text = AltText("Bits per byte by position in the context", ends)
+    return plot_panel("positions", "Use of the context", POSITIONS.format(unit=unit), lines, axes, alt_text, legend)
 
 
-def make_gradient_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_gradient_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart gradient norms by layer, where arms differ in depth."""
     if not any(key.endswith("depth") for arm in outcome.arms for key in arm.planned_arm.values):
         return None
-    lines = []
-    for arm in outcome.arms:
-        norms: dict[int, list[float]] = {}
-        for run in arm.scored_runs:
-            for record in run.run.read_lines(METRICS):
-                for layer, norm in record.get("gradient_norms", {}).items():
-                    if layer.startswith("blocks."):
-                        norms.setdefault(int(layer.partition(".")[2]) + 1, []).append(norm)
-        points = [(float(layer), fmean(values)) for layer, values in sorted(norms.items())]
-        lines += [make_line(arm.name, points, legend)] if points else []
-    if not _can_plot(lines):
-        return None
+    lines = [line for arm in outcome.arms for line in _average_by_x(arm, _read_gradient_norms(arm), legend)]
     axes = AxisSettings("layer, from the input", integer=True), AxisSettings("gradient norm", log=True)
     ends = "; ".join(f"{line.label}: {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines[:DESCRIBED])
-    chart = plot_curves("gradients", lines, *axes, AltText("Gradient norm by layer", ends), markers=True)
-    return make_panel("Gradients by layer", GRADIENTS, (chart,), lines, legend)
+    return plot_panel("gradients", "Gradients by layer", GRADIENTS, lines, axes, AltText("Gradient norm by layer", ends), legend)
 
 
-def _can_plot(lines: Sequence[Line]) -> bool:
-    """Whether any curve has more than one point."""
-    return any(len(line.points) > 1 for line in lines)
+def _read_positions(arm: ArmOutcome, unit: str) -> Iterator[tuple[float, float]]:
+    """Yield each stored range of contexts, its longest in tokens or bytes, with its bits per byte."""
+    for score in arm.scores:
+        size = 1.0 if unit == "tokens" else score.values["bytes_scored"] / score.values["tokens_scored"]
+        yield from ((longest_context(row) * size, row["bits_per_byte"]) for row in score.values.get("by_position", ()))
+
+
+def _read_gradient_norms(arm: ArmOutcome) -> Iterator[tuple[float, float]]:
+    """Yield each recorded gradient norm of a layer, layers counted from 1."""
+    for run in arm.scored_runs:
+        for record in run.run.read_lines(METRICS):
+            for layer, norm in record.get("gradient_norms", {}).items():
+                if layer.startswith("blocks."):
+                    yield float(layer.partition(".")[2]) + 1, norm
+
+
+def _average_by_x(arm: ArmOutcome, points: Iterable[tuple[float, float]], legend: Legend, least: int = 1) -> list[Line]:
+    """Make the line of an arm through the mean at each x that has at least so many values; none where no x has."""
+    values: dict[float, list[float]] = {}
+    for x, y in points:
+        values.setdefault(x, []).append(y)
+    means = [(x, fmean(ys)) for x, ys in sorted(values.items()) if len(ys) >= least]
+    return [make_line(arm.name, means, legend)] if means else []
 
 
 def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: str) -> Line | None:
@@ -146,8 +144,8 @@ def _choose_top(lines: Sequence[Line]) -> float | None:
 
 def _choose_ticks(lines: Sequence[Line]) -> list[tuple[float, str]]:
     """Choose the ticks of an axis of positions: powers of two, or four where there are many."""
-    last = max(x for line in lines for x, _ in line.points)
-    least = min(x for line in lines for x, _ in line.points)
+    last = max((x for line in lines for x, _ in line.points), default=1.0)
+    least = min((x for line in lines for x, _ in line.points), default=1.0)
     exponents = range(max(0, math.floor(math.log2(least))), math.ceil(math.log2(last)) + 1)
     step = 1 if len(exponents) <= 8 else 2
     return [(2.0**exponent, format_amount(2.0**exponent) if exponent >= 14 else str(2**exponent)) for exponent in exponents[::step]]
