@@ -50,12 +50,10 @@ def break_down_by_position(targets: ScoredTargets, unit: Ints) -> list[dict[str,
     last = int(targets.context_lengths.max())
     ranges = [range(2 ** (number - 1) + 1 if number else 1, min(2**number, last) + 1) for number in range(int(bins.max()) + 1)]
     rows = break_down(targets, unit, bins, [(lengths[0], lengths[-1]) for lengths in ranges])
-    return [{**row, "name": _format_range(*row["name"]), "context_from": row["name"][0], "context_to": row["name"][1]} for row in rows]
-
-
-def _format_range(least: int, most: int) -> str:
-    """Write a range for people: `5-8`."""
-    return f"{least:,}" if least == most else f"{least:,}-{most:,}"
+    for row in rows:
+        row["context_from"], row["context_to"] = least, most = row["name"]
+        row["name"] = f"{least:,}" if least == most else f"{least:,}-{most:,}"  # for people: `5-8`
+    return rows
 
 
 def longest_context(row: Mapping[str, Any]) -> int:

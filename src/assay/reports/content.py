@@ -62,8 +62,8 @@ class ReportContent:
     samples: tuple[detail_tables.RunSample, ...]
     changes: tuple[detail_tables.RowGroup, ...]
     unequal: tuple[detail_tables.RowGroup, ...]
-    protocol: tuple[detail_tables.Fact, ...]
-    machine: tuple[detail_tables.Fact, ...]
+    protocol: dict[str, str]
+    machine: dict[str, str]
     runs: tuple[RunRow, ...]
     runs_summary: str
     unfinished: tuple[detail_tables.UnfinishedRun, ...]

@@ -18,13 +18,6 @@ MAX_SAMPLE = 1200  # characters of an arm's samples
 VERSIONS = ("assay", "code", "python", "platform", "cpus", "threads", "gpus")
 
 
-class Fact(NamedTuple):
-    """A name with its value."""
-
-    name: str
-    value: str
-
-
 class RowGroup(NamedTuple):
     """Rows of a table that belong to one arm or axis."""
 
@@ -62,33 +55,33 @@ def list_changes(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
     return tuple(groups)
 
 
-def list_protocol(outcome: StudyOutcome) -> tuple[Fact, ...]:
+def list_protocol(outcome: StudyOutcome) -> dict[str, str]:
     """List how the figures were measured, as far as it is the same for all arms."""
     study = outcome.plan.study
-    facts = [
-        Fact("figures on", f"the {outcome.split} text" + _describe_test_uses(outcome)),
-        Fact("matched", ", ".join(study.match) if study.match else "nothing"),
-        Fact("seeds", ", ".join(map(str, sorted({run.job.seed for run in outcome.all_runs})))),
-        Fact("weights", f"the {study.checkpoint} checkpoint of each run" + (", on validation" if study.checkpoint == "best" else "")),
-    ]
+    facts = {
+        "figures on": f"the {outcome.split} text" + _describe_test_uses(outcome),
+        "matched": ", ".join(study.match) if study.match else "nothing",
+        "seeds": ", ".join(map(str, sorted({run.job.seed for run in outcome.all_runs}))),
+        "weights": f"the {study.checkpoint} checkpoint of each run" + (", on validation" if study.checkpoint == "best" else ""),
+    }
     if len(study.lr_factors) > 1:
         rates, seeds = ", ".join(f"×{factor:g}" for factor in study.lr_factors), ", ".join(map(str, study.tuning_seeds))
-        facts.append(Fact("learning rates tried", f"{rates} for every arm, on seed {seeds}, chosen on validation"))
+        facts["learning rates tried"] = f"{rates} for every arm, on seed {seeds}, chosen on validation"
     data: Tree = next((run.provenance["data"] for run in outcome.all_runs if run.provenance.get("data")), {})
     if "corpus" in data:
-        facts.append(Fact("text", f"{data['corpus']['name']}, {data['corpus']['bytes']:,} bytes; {data['corpus']['licence']}"))
-    facts += [Fact(f"{name} text", _describe_part(part)) for name, part in data.get("parts", {}).items()]
+        facts["text"] = f"{data['corpus']['name']}, {data['corpus']['bytes']:,} bytes; {data['corpus']['licence']}"
+    facts |= {f"{name} text": _describe_part(part) for name, part in data.get("parts", {}).items()}
     if "split_sha256" in data:
-        facts.append(Fact("division of the text, sha256", str(data["split_sha256"])))
+        facts["division of the text, sha256"] = str(data["split_sha256"])
     scores = [score for arm in outcome.arms for score in arm.scores]
     if scores:
         readings = dict.fromkeys(_describe_reading(score.protocol) for score in scores)
-        facts.append(Fact("how the text was read", "; or ".join(readings)))
-        facts.append(Fact("bytes scored", f"{scores[0].values['bytes_scored']:,} of {scores[0].values['bytes_in_split']:,}, each once"))
-        facts.append(Fact("text scored, sha256", str(scores[0].protocol["text_sha256"])))
+        facts["how the text was read"] = "; or ".join(readings)
+        facts["bytes scored"] = f"{scores[0].values['bytes_scored']:,} of {scores[0].values['bytes_in_split']:,}, each once"
+        facts["text scored, sha256"] = str(scores[0].protocol["text_sha256"])
     if outcome.units is not None:
-        facts.append(Fact("intervals over the text", f"resampled over {outcome.units.describe()}"))
-    return tuple(facts)
+        facts["intervals over the text"] = f"resampled over {outcome.units.describe()}"
+    return facts
 
 
 def _describe_test_uses(outcome: StudyOutcome) -> str:
@@ -111,15 +104,12 @@ def _describe_reading(protocol: Mapping[str, Any]) -> str:
     return f"{how}{masked}, {protocol['dtype']}"
 
 
-def list_machines(outcome: StudyOutcome) -> tuple[Fact, ...]:
+def list_machines(outcome: StudyOutcome) -> dict[str, str]:
     """List code, versions and machines; where runs differ, each value with the number of runs that have it."""
-    started = [run.provenance for run in outcome.all_runs if run.provenance]
-    packages = dict.fromkeys(name for facts in started for name in facts.get("packages", {}))
-    facts = [Fact(name, _count_values([_format_version(name, facts.get(name)) for facts in started])) for name in VERSIONS if started]
-    facts += [
-        Fact(name, _count_values([_format_version(name, facts.get("packages", {}).get(name)) for facts in started])) for name in packages
-    ]
-    return tuple(facts)
+    started = [{**run.provenance, **run.provenance.get("packages", {})} for run in outcome.all_runs if run.provenance]
+    packages = [name for provenance in started for name in provenance.get("packages", {})]
+    names = dict.fromkeys([*VERSIONS, *packages]) if started else ()
+    return {name: _count_values([_format_version(name, provenance.get(name)) for provenance in started]) for name in names}
 
 
 def _format_version(name: str, value: Any) -> str:

@@ -1,7 +1,9 @@
 """Write a report as text: Markdown with the page's words and tables, CSV with a line a run."""
 
 import csv
+import html
 import io
+import re
 from collections.abc import Sequence
 
 from assay.reports.content import ReportContent
@@ -90,7 +92,12 @@ def to_markdown(content: ReportContent) -> str:
         for name, changes in content.changes:
             parts.append(f"### {_escape(name)}")
             parts.append(_write_table(["setting", "base", "this arm"], changes) if changes else "No setting differs.")
-    parts += ["## Protocol", _write_table(["", ""], content.protocol), "## Machine and versions", _write_table(["", ""], content.machine)]
+    parts += [
+        "## Protocol",
+        _write_table(["", ""], [*content.protocol.items()]),
+        "## Machine and versions",
+        _write_table(["", ""], [*content.machine.items()]),
+    ]
     parts += ["## Runs", content.runs_summary]
     if content.unfinished:
         parts.append(_write_table(["run", "arm", "state", "progress", "reason"], content.unfinished))
@@ -113,9 +120,4 @@ def _write_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _escape(value: object) -> str:
     """Write a text on one line in which nothing is taken for Markdown or HTML."""
-    text = " ".join(str(value).split())
-    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(mark, entity)
-    for mark in "\\`*_[]|":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    return re.sub(r"[\\`*_\[\]|]", r"\\\g<0>", html.escape(" ".join(str(value).split()), quote=False))
