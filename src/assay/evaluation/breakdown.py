@@ -26,18 +26,18 @@ def break_down(targets: ScoredTargets, unit: Ints, label: Ints, names: Sequence[
     total = float(targets.bits.sum())
     rows = []
     for number in np.unique(label).tolist():
-        mine = label == number
-        bits, sizes = targets.bits[mine], targets.sizes[mine]
-        per_byte = estimate_ratio(bits, sizes, unit[mine])
+        chosen = label == number
+        bits, sizes = targets.bits[chosen], targets.sizes[chosen]
+        per_byte = estimate_ratio(bits, sizes, unit[chosen])
         rows.append(
             {
                 "name": names[number],
                 "tokens": len(bits),
                 "bytes": int(sizes.sum()),
                 "bits_per_byte": per_byte.value,
-                "standard_error": per_byte.standard_error if len(np.unique(unit[mine])) >= MIN_UNITS else None,
+                "standard_error": per_byte.standard_error if len(np.unique(unit[chosen])) >= MIN_UNITS else None,
                 "bits_per_token": float(bits.mean()),
-                "top1_accuracy": float(targets.in_top_k(1)[mine].mean()),
+                "top1_accuracy": float(targets.in_top_k(1)[chosen].mean()),
                 "share_of_bits": float(bits.sum()) / total if total else 0.0,
             }
         )

@@ -106,16 +106,16 @@ def read_stored_score(file: Path, run: RunDirectory | None = None, checkpoint: C
 
 def _read_training_counts(run: RunDirectory, step: int) -> dict[str, int]:
     """Read what the weights at a step were trained on, and how many they are, as far as that is quickly known."""
-    known: dict[str, int] = {}
+    counts: dict[str, int] = {}
     part = run.provenance().get("data", {}).get("parts", {}).get("train", {})
     seen = [line["targets"] for line in run.read_lines(METRICS) if "targets" in line and line["step"] <= step]
     if seen and part.get("tokens"):
-        known["training_tokens"] = seen[-1]
-        known["training_bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
+        counts["training_tokens"] = seen[-1]
+        counts["training_bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
     weights = run.checkpoints / format_step(step) / "model.safetensors"
     if weights.is_file():
-        known["parameters"] = _count_weights(weights)
-    return known
+        counts["parameters"] = _count_weights(weights)
+    return counts
 
 
 def _count_weights(weights: Path) -> int:

@@ -1,4 +1,4 @@
-"""Say what a comparison found, in words and as plain values: resolved or not, by how much, and what it would take."""
+"""Write what a comparison showed, in words and as plain values: resolved or not, by how much, and what it would take."""
 
 import math
 from collections.abc import Sequence
@@ -46,22 +46,22 @@ def write_seed_verdict(
 
 
 def _write_verdict(
-    pair: tuple[int, int], found: TextDifference | SeedComparison, family: int, needed: str | None, labels: VerdictLabels
+    pair: tuple[int, int], comparison: TextDifference | SeedComparison, family: int, needed: str | None, labels: VerdictLabels
 ) -> str:
-    estimate = found if isinstance(found, TextDifference) else found.estimate
+    estimate = comparison if isinstance(comparison, TextDifference) else comparison.estimate
     half = estimate.interval.half_width
     better = labels.names[pair[0] if estimate.difference < 0 else pair[1]]
     by = f"{better} better by {format_estimate(abs(estimate.difference), half)} +- {format_estimate(half, half)} {labels.unit}"
-    if is_resolved(found):
+    if is_resolved(comparison):
         return f"resolved{labels.scope}: {by}"
     among = f" among {family} comparisons" if family > 1 and estimate.interval.p_value < 1 - LEVEL else ""
     unresolved = f"not resolved{labels.scope}{among}: {by}, which may be chance"
     return unresolved if needed is None else f"{unresolved}; {needed} if it is as large as seen"
 
 
-def is_resolved(found: TextDifference | SeedComparison) -> bool:
+def is_resolved(comparison: TextDifference | SeedComparison) -> bool:
     """Whether 0 is excluded, all comparisons made at once considered."""
-    return found.adjusted_p_value < 1 - LEVEL
+    return comparison.adjusted_p_value < 1 - LEVEL
 
 
 def format_estimate(value: float, half: float, *, sign: bool = False) -> str:

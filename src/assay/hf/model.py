@@ -139,8 +139,8 @@ def _load_network(folder: Path) -> nn.Module:
 def _find_start(config: Mapping[str, Any], folder: Path) -> int:
     """Find the id that a text begins with: the start token or, where the format has none, the end token."""
     for name in ("bos_token_id", "eos_token_id"):
-        if isinstance(found := config.get(name), int):
-            return found
+        if isinstance(token := config.get(name), int):
+            return token
     raise UserError(f"--hf: {folder / 'config.json'} names no bos_token_id and no eos_token_id, and a text must begin with something")
 
 

@@ -34,16 +34,15 @@ RATES = (
 def make_difference_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart the difference of each arm from the base, with its interval."""
     rows = []
-    for found in sorted(outcome.comparisons, key=lambda found: found.difference):
-        interval = choose_interval(found)
+    for comparison in sorted(outcome.comparisons, key=lambda comparison: comparison.difference):
+        interval = choose_interval(comparison)
         if interval is not None:
-            tooltip = f"{format_difference(found.difference)}, 95 % {format_interval(interval)}; {found.verdict}"
-            rows.append(
-                DifferenceBar(legend[found.arm].number, found.arm, found.difference, interval.low, interval.high, found.resolved, tooltip)
-            )
+            tooltip = f"{format_difference(comparison.difference)}, 95 % {format_interval(interval)}; {comparison.verdict}"
+            key, bounds = legend[comparison.arm], (interval.low, interval.high)
+            rows.append(DifferenceBar(key.number, key.name, comparison.difference, *bounds, comparison.resolved, tooltip))
     if not rows:
         return None
-    seeds = any(found.interval is not None for found in outcome.comparisons)
+    seeds = any(comparison.interval is not None for comparison in outcome.comparisons)
     explanation = DIFFERENCES.format(over=SEEDS if seeds else TEXT)
     alt_text = AltText("Difference of each arm from the base", "; ".join(f"{row.number} {row.label}: {row.tooltip}" for row in rows))
     return Panel("Difference from the base", explanation, (plot_differences("differences", rows, outcome.metric.label, alt_text),))
@@ -61,13 +60,15 @@ def make_cost_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
 
 def make_rate_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart how each arm depends on its learning rate."""
-    tried = [found for found in outcome.sensitivities if len(found.figures) > 1]
-    lines = [make_line(found.arm, found.figures, legend) for found in tried]
-    factors = sorted({factor for found in tried for factor, _ in found.figures})
+    tried = [sensitivity for sensitivity in outcome.sensitivities if len(sensitivity.figures) > 1]
+    lines = [make_line(sensitivity.arm, sensitivity.figures, legend) for sensitivity in tried]
+    factors = sorted({factor for sensitivity in tried for factor, _ in sensitivity.figures})
     x_axis = AxisSettings("learning rate, times that of the base", log=True, ticks=[(factor, f"×{factor:g}") for factor in factors])
-    edges = [found.arm for found in tried if found.at_edge]
+    edges = [sensitivity.arm for sensitivity in tried if sensitivity.at_edge]
     at_edge = f" That is so for {format_count(len(edges), 'arm')}." if edges else ""
-    alt_text = AltText("Validation against learning rate", "; ".join(f"{found.arm}: best at ×{found.best:g}" for found in tried))
+    alt_text = AltText(
+        "Validation against learning rate", "; ".join(f"{sensitivity.arm}: best at ×{sensitivity.best:g}" for sensitivity in tried)
+    )
     axes = x_axis, AxisSettings(f"validation, {outcome.metric.label}")
     return plot_panel("rates", "Learning rates", f"{RATES}{at_edge}", lines, axes, alt_text, legend)
 

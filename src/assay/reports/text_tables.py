@@ -24,8 +24,9 @@ def to_csv(outcome: StudyOutcome) -> str:
     return out.getvalue()
 
 
-def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, found: ComparisonToBase | None) -> dict[str, object]:
-    score, used, interval, metric = run.score(outcome.split), run.resource_use, choose_interval(found), outcome.metric
+def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, comparison: ComparisonToBase | None) -> dict[str, object]:
+    score, used, metric = run.score(outcome.split), run.resource_use, outcome.metric
+    interval = None if comparison is None else choose_interval(comparison)
     return {
         "study": outcome.plan.folder_name,
         "run": run.run.name,  # of the run's directory
@@ -43,11 +44,11 @@ def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, found: Co
         "standard_error": None if score is None or metric.name != "bits_per_byte" else score.values["standard_error"],  # over the text
         "arm_mean": arm.mean,  # over the arm's seeds
         "arm_deviation": arm.deviation,
-        "difference": None if found is None else found.difference,  # of the arm from the base; below 0 is better
+        "difference": None if comparison is None else comparison.difference,  # of the arm from the base; below 0 is better
         "interval_low": None if interval is None else interval.low,  # 95 % interval of the difference
         "interval_high": None if interval is None else interval.high,
-        "interval_over": None if found is None or interval is None else "text" if found.interval is None else "seeds",
-        "resolved": None if found is None else found.resolved,  # whether the difference is more than chance, all arms considered
+        "interval_over": None if comparison is None or interval is None else "text" if comparison.interval is None else "seeds",
+        "resolved": None if comparison is None else comparison.resolved,  # whether the difference is more than chance, all arms considered
         "parameters": arm.planned_arm.parameters,
         "tokens": used.tokens,
         "bytes": used.bytes,  # of training text, each as often as it was seen
