@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -42,17 +42,10 @@ class ForeignTokenizer(Tokenizer):
         return {"kind": "foreign", "sha256": whole.hexdigest()}
 
 
-class EncodedText(NamedTuple):
-    """A tokenizer and the ids of some documents."""
-
-    tokenizer: Tokenizer
-    ids: list[Ids]
-
-
-def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> EncodedText:
-    """Encode documents. Raises DataError where their ids do not spell every byte, UserError for what is no tokenizer."""
+def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> tuple[Tokenizer, list[Ids]]:
+    """Encode documents and adapt the tokenizer. Raises DataError where their ids do not spell every byte, UserError for no tokenizer."""
     if isinstance(tokenizer, Tokenizer):
-        return EncodedText(tokenizer, tokenizer.encode(documents))
+        return tokenizer, tokenizer.encode(documents)
     if hasattr(tokenizer, "encode") and hasattr(tokenizer, "decode"):
         encode, spellers = _make_encoder(tokenizer), _list_spellers(tokenizer)
     elif isinstance(tokenizer, Mapping) or (isinstance(tokenizer, Sequence) and not isinstance(tokenizer, str | bytes)):
@@ -65,7 +58,7 @@ def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> EncodedText:
         )
     encoded = [encode(document) for document in documents]
     adapted = ForeignTokenizer(encode, _spell_tokens(np.concatenate(encoded), b"".join(documents), spellers))
-    return EncodedText(adapted, [ids.astype(adapted.dtype) for ids in encoded])
+    return adapted, [ids.astype(adapted.dtype) for ids in encoded]
 
 
 def _make_encoder(tokenizer: Any) -> Encode:

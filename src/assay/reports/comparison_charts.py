@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from assay.core.words import format_count
 from assay.evaluation.comparability import TOLERANCE
 from assay.reports.axes import AxisSettings
-from assay.reports.charts import DifferenceBar, Dot, plot_cost_plane, plot_differences
+from assay.reports.charts import DifferenceBar, Dot, Line, plot_cost_plane, plot_differences
 from assay.reports.number_format import format_amount, format_difference, format_interval
-from assay.reports.panels import Legend, Panel, make_line, plot_panel
+from assay.reports.panels import Legend, Panel, plot_panel
 from assay.reports.results_table import choose_interval
 from assay.reports.svg import AltText
 from assay.studies.analysis.results import ParetoFront, StudyOutcome
@@ -38,13 +38,13 @@ def make_difference_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None
         interval = choose_interval(comparison)
         if interval is not None:
             tooltip = f"{format_difference(comparison.difference)}, 95 % {format_interval(interval)}; {comparison.verdict}"
-            key, bounds = legend[comparison.arm], (interval.low, interval.high)
-            rows.append(DifferenceBar(key.number, key.name, comparison.difference, *bounds, comparison.resolved, tooltip))
+            bounds = interval.low, interval.high
+            rows.append(DifferenceBar(legend[comparison.arm], comparison.difference, *bounds, comparison.resolved, tooltip))
     if not rows:
         return None
     seeds = any(comparison.interval is not None for comparison in outcome.comparisons)
     explanation = DIFFERENCES.format(over=SEEDS if seeds else TEXT)
-    alt_text = AltText("Difference of each arm from the base", "; ".join(f"{row.number} {row.label}: {row.tooltip}" for row in rows))
+    alt_text = AltText("Difference of each arm from the base", "; ".join(f"{row.key.number} {row.key.name}: {row.tooltip}" for row in rows))
     return Panel("Difference from the base", explanation, (plot_differences("differences", rows, outcome.metric.label, alt_text),))
 
 
@@ -61,7 +61,7 @@ def make_cost_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
 def make_rate_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart how each arm depends on its learning rate."""
     tried = [sensitivity for sensitivity in outcome.sensitivities if len(sensitivity.figures) > 1]
-    lines = [make_line(sensitivity.arm, sensitivity.figures, legend) for sensitivity in tried]
+    lines = [Line(legend[sensitivity.arm], sensitivity.figures) for sensitivity in tried]
     factors = sorted({factor for sensitivity in tried for factor, _ in sensitivity.figures})
     x_axis = AxisSettings("learning rate, times that of the base", log=True, ticks=[(factor, f"×{factor:g}") for factor in factors])
     edges = [sensitivity.arm for sensitivity in tried if sensitivity.at_edge]
@@ -70,7 +70,7 @@ def make_rate_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
         "Validation against learning rate", "; ".join(f"{sensitivity.arm}: best at ×{sensitivity.best:g}" for sensitivity in tried)
     )
     axes = x_axis, AxisSettings(f"validation, {outcome.metric.label}")
-    return plot_panel("rates", "Learning rates", f"{RATES}{at_edge}", lines, axes, alt_text, legend)
+    return plot_panel("rates", "Learning rates", f"{RATES}{at_edge}", lines, axes, alt_text)
 
 
 def _costs_differ(costs: Sequence[float]) -> bool:
@@ -83,10 +83,10 @@ def _plot_front(outcome: StudyOutcome, front: ParetoFront, legend: Legend) -> st
     for at in front.arms:
         tooltip = f"{at.figure:.4f} {outcome.metric.label}, {format_amount(at.cost)} {front.label}"
         spread = outcome.arm(at.arm).deviation or 0.0
-        dots.append(Dot(legend[at.arm].number, at.arm, at.cost, at.figure, spread, at.on_front, tooltip))
+        dots.append(Dot(legend[at.arm], at.cost, at.figure, spread, at.on_front, tooltip))
     largest, least = max(dot.x for dot in dots), min(dot.x for dot in dots)
     label = COSTS.get(front.cost, front.label)
-    best = "; ".join(f"{dot.number} {dot.label} ({format_amount(dot.x)}, {dot.y:.4f})" for dot in dots if dot.on_front)
+    best = "; ".join(f"{dot.key.number} {dot.key.name} ({format_amount(dot.x)}, {dot.y:.4f})" for dot in dots if dot.on_front)
     x_axis, y_axis = AxisSettings(label, log=least > 0 and largest / least > 5), AxisSettings(outcome.metric.label)
     alt_text = AltText(f"Quality against {label}", f"Not beaten in both: {best}")
     return plot_cost_plane(f"front-{front.cost}", dots, x_axis, y_axis, alt_text)

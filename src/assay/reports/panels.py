@@ -4,29 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.reports.axes import AxisSettings
-from assay.reports.charts import Line, plot_curves
-from assay.reports.svg import DASHES, SERIES, AltText
+from assay.reports.charts import LegendEntry, Line, plot_curves
+from assay.reports.svg import SERIES, AltText
 from assay.studies.analysis.results import StudyOutcome
-
-
-class LegendEntry(NamedTuple):
-    """How an arm is drawn in the charts."""
-
-    number: int
-    name: str
-    style: int | None  # place in the palette; None: in the background
-    point: bool = False  # drawn as a point, not as a line
-
-    @property
-    def colour(self) -> str:
-        """The CSS variable of the arm's colour."""
-        return "--faint" if self.style is None else f"--series-{self.style % len(SERIES) + 1}"
-
-    @property
-    def dashes(self) -> str:
-        """The SVG dash array of the arm's line; empty: drawn through."""
-        return "" if self.style is None else " ".join(f"{dash:g}" for dash in DASHES[self.style % len(DASHES)])
-
 
 Legend = dict[str, LegendEntry]  # by the name of the arm
 
@@ -51,34 +31,22 @@ def make_legend(outcome: StudyOutcome) -> Legend:
     return {name: LegendEntry(number, name, styles.get(name)) for number, name in enumerate(names, 1)}
 
 
-def make_panel(heading: str, explanation: str, charts: Sequence[str], lines: Sequence[Line], legend: Legend) -> Panel:
-    """Make a panel of charts with a legend of the arms whose lines they show."""
-    shown = {line.label for line in lines}
-    entries = [key for name, key in legend.items() if name in shown]
+def make_panel(heading: str, explanation: str, charts: Sequence[str], lines: Sequence[Line]) -> Panel:
+    """Make a panel of charts with a legend of the arms whose lines they show, in the order of their numbers."""
+    entries = sorted({line.key for line in lines}, key=lambda key: key.number)
     coloured = tuple(key for key in entries if key.style is not None)
     return Panel(heading, explanation, tuple(charts), coloured, len(entries) - len(coloured))
 
 
 def plot_panel(
-    name: str,
-    heading: str,
-    explanation: str,
-    lines: Sequence[Line],
-    axes: tuple[AxisSettings, AxisSettings],
-    alt_text: AltText,
-    legend: Legend,
+    name: str, heading: str, explanation: str, lines: Sequence[Line], axes: tuple[AxisSettings, AxisSettings], alt_text: AltText
 ) -> Panel | None:
     """Plot curves with markers as the only chart of a panel; None where no curve has more than one point."""
     if not can_plot(lines):
         return None
-    return make_panel(heading, explanation, (plot_curves(name, lines, *axes, alt_text, markers=True),), lines, legend)
+    return make_panel(heading, explanation, (plot_curves(name, lines, *axes, alt_text, markers=True),), lines)
 
 
 def can_plot(lines: Sequence[Line]) -> bool:
     """Whether any curve has more than one point."""
     return any(len(line.points) > 1 for line in lines)
-
-
-def make_line(arm: str, points: Sequence[tuple[float, float]], legend: Legend) -> Line:
-    """Make the line of an arm in the arm's style."""
-    return Line(legend[arm].number, arm, points, (), legend[arm].style)

@@ -8,9 +8,9 @@ import numpy as np
 
 from assay.evaluation.breakdown import longest_context
 from assay.reports.axes import AxisSettings
-from assay.reports.charts import Line, plot_curves
+from assay.reports.charts import LegendEntry, Line, plot_curves
 from assay.reports.number_format import format_amount
-from assay.reports.panels import Legend, LegendEntry, Panel, can_plot, make_line, make_panel, plot_panel
+from assay.reports.panels import Legend, Panel, can_plot, make_panel, plot_panel
 from assay.reports.svg import AltText
 from assay.runs.directory import METRICS
 from assay.studies.analysis.results import ArmOutcome, CurvePoint, RunOutcome, StudyOutcome
@@ -51,35 +51,37 @@ def make_learning_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
             continue
         shown += lines
         figure = f"{part}, bits per byte"
-        ends = "; ".join(f"{line.label} ends at {line.points[-1][1]:.4f}" for line in lines[:DESCRIBED])
+        ends = "; ".join(f"{line.key.name} ends at {line.points[-1][1]:.4f}" for line in lines[:DESCRIBED])
         alt_text = AltText(f"{figure} against {label}", f"{len(lines)} curves. {ends}")
         axes = AxisSettings(label), AxisSettings(figure, top=_choose_top(lines))
         charts.append(plot_curves(name, lines, *axes, alt_text, markers=part == "validation"))
     if not charts:
         return None
     several = any(len(arm.scored_runs) > 1 for arm in outcome.arms)
-    return make_panel("Learning curves", f"{LEARNING}{BAND if several else ''} {TRAINING}", charts, shown, legend)
+    return make_panel("Learning curves", f"{LEARNING}{BAND if several else ''} {TRAINING}", charts, shown)
 
 
 def make_context_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart bits per byte by how much text a token sees before it."""
     tokenizers = {score.protocol["tokenizer"] for arm in outcome.arms for score in arm.scores}
     unit = "tokens" if len(tokenizers) == 1 else "bytes"
-    lines = [line for arm in outcome.arms for line in _average_by_x(arm, _read_positions(arm, unit), legend, len(arm.scores))]
+    by_arm = {arm.name: _average_by_x(_read_positions(arm, unit), len(arm.scores)) for arm in outcome.arms}
+    lines = [Line(legend[name], points) for name, points in by_arm.items() if points]
     axes = AxisSettings(f"{unit} seen before, at most", log=True, ticks=_choose_ticks(lines)), AxisSettings("bits per byte")
-    ends = "; ".join(f"{line.label}: from {line.points[0][1]:.3f} to {line.points[-1][1]:.3f}" for line in lines[:DESCRIBED])
+    ends = "; ".join(f"{line.key.name}: from {line.points[0][1]:.3f} to {line.points[-1][1]:.3f}" for line in lines[:DESCRIBED])
     alt_text = AltText("Bits per byte by position in the context", ends)
-    return plot_panel("positions", "Use of the context", POSITIONS.format(unit=unit), lines, axes, alt_text, legend)
+    return plot_panel("positions", "Use of the context", POSITIONS.format(unit=unit), lines, axes, alt_text)
 
 
 def make_gradient_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart gradient norms by layer, where arms differ in depth."""
     if not any(key.endswith("depth") for arm in outcome.arms for key in arm.planned_arm.values):
         return None
-    lines = [line for arm in outcome.arms for line in _average_by_x(arm, _read_gradient_norms(arm), legend)]
+    by_arm = {arm.name: _average_by_x(_read_gradient_norms(arm)) for arm in outcome.arms}
+    lines = [Line(legend[name], points) for name, points in by_arm.items() if points]
     axes = AxisSettings("layer, from the input", integer=True), AxisSettings("gradient norm", log=True)
-    ends = "; ".join(f"{line.label}: {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines[:DESCRIBED])
-    return plot_panel("gradients", "Gradients by layer", GRADIENTS, lines, axes, AltText("Gradient norm by layer", ends), legend)
+    ends = "; ".join(f"{line.key.name}: {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines[:DESCRIBED])
+    return plot_panel("gradients", "Gradients by layer", GRADIENTS, lines, axes, AltText("Gradient norm by layer", ends))
 
 
 def _read_positions(arm: ArmOutcome, unit: str) -> Iterator[tuple[float, float]]:
@@ -98,13 +100,12 @@ def _read_gradient_norms(arm: ArmOutcome) -> Iterator[tuple[float, float]]:
                     yield float(layer.partition(".")[2]) + 1, norm
 
 
-def _average_by_x(arm: ArmOutcome, points: Iterable[tuple[float, float]], legend: Legend, least: int = 1) -> list[Line]:
-    """Make the line of an arm through the mean at each x that has at least so many values; none where no x has."""
+def _average_by_x(points: Iterable[tuple[float, float]], least: int = 1) -> list[tuple[float, float]]:
+    """Average the values at each x that has at least so many of them."""
     values: dict[float, list[float]] = {}
     for x, y in points:
         values.setdefault(x, []).append(y)
-    means = [(x, fmean(ys)) for x, ys in sorted(values.items()) if len(ys) >= least]
-    return [make_line(arm.name, means, legend)] if means else []
+    return [(x, fmean(ys)) for x, ys in sorted(values.items()) if len(ys) >= least]
 
 
 def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: str) -> Line | None:
@@ -117,7 +118,7 @@ def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: st
     at = np.array([[points[step] for step in chosen] for points in seeds])  # [seeds, steps, 2]
     x, y = at[..., 0].mean(axis=0).tolist(), at[..., 1]
     band = zip(x, y.min(axis=0).tolist(), y.max(axis=0).tolist(), strict=True) if len(seeds) > 1 else ()
-    return Line(key.number, arm.name, tuple(zip(x, y.mean(axis=0).tolist(), strict=True)), tuple(band), key.style)
+    return Line(key, tuple(zip(x, y.mean(axis=0).tolist(), strict=True)), tuple(band))
 
 
 def _read_points(run: RunOutcome, part: str, across: str) -> dict[float, tuple[float, float]]:
