@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.core.devices import resolve_device
 from assay.errors import AssayError, UserError
-from assay.foreign.adapter import ForeignCall, LastPositionOnlyError, ModelFunction, find_device, find_module
+from assay.foreign.adapter import ForeignCall, LastPositionOnlyError, ModelFunction, choose_device, find_module
 from assay.foreign.findings import Finding, Findings, ModelKind, make_model_finding
 from assay.foreign.tolerance import Tolerance, copy_in_float64, measure_tolerance
 from assay.foreign.validation import ValidationLoop, check_validation
@@ -51,7 +50,7 @@ def check_model(
     for name, value in (("length", length), ("vocabulary", vocabulary)):
         if not isinstance(value, Integral) or value < 2:
             raise UserError(f"{name}: {value!r} is no number of tokens; give a whole number from 2 on")
-    call = ForeignCall(model, resolve_device(str(device), "device") if device is not None else find_device(model))
+    call = ForeignCall(model, choose_device(model, device))
     with evaluation_mode(find_module(model)), torch.random.fork_rng([call.device] if call.device.type == "cuda" else []):
         try:
             findings = _check(call, vocabulary, length, seed, pad)

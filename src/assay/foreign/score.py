@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.devices import resolve_device
 from assay.errors import AssayError, DataError, UserError, check_range, is_out_of_memory
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Score, Scorer
-from assay.foreign.adapter import ForeignCall, ForeignModel, ModelFunction, describe_model, find_device, find_module
+from assay.foreign.adapter import ForeignCall, ForeignModel, ModelFunction, choose_device, describe_model, find_module
 from assay.foreign.check import check_model
 from assay.foreign.tokenizer import encode_text, to_bytes
 from assay.models.base import Model, evaluation_mode
@@ -62,7 +61,7 @@ def score_foreign(  # noqa: PLR0913
     Raises DataError where the tokens do not spell every byte, UserError for a model whose figure would mean nothing.
     """
     source = _tokenize(tokenizer, text, start)
-    on_device = resolve_device(str(device), "device") if device is not None else find_device(model)
+    on_device = choose_device(model, device)
     check_range("context", context, 1)
     check_range("batch", batch, 1)
     step = context if stride is None else stride

@@ -117,12 +117,10 @@ def _summarise(outcome: StudyOutcome) -> str:
 
 
 def _summarise_runs(outcome: StudyOutcome) -> str:
-    every, earlier = format_count(len(outcome.all_runs), "run"), len(outcome.earlier_runs)
+    total, finished, earlier = len(outcome.all_runs), _count_finished(outcome), len(outcome.earlier_runs)
+    share = "All" if finished == total else f"{finished:,} of"
     old = f" {format_count(earlier, 'run')} in the folder belong to an earlier form of this study and are left out." if earlier else ""
-    whole = _count_finished(outcome) == len(outcome.all_runs)
-    return (
-        f"{'All' if whole else f'{_count_finished(outcome):,} of'} {every} {'is' if len(outcome.all_runs) == 1 else 'are'} finished.{old}"
-    )
+    return f"{share} {format_count(total, 'run')} {'is' if total == 1 else 'are'} finished.{old}"
 
 
 def _count_finished(outcome: StudyOutcome) -> int:
