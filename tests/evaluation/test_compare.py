@@ -79,8 +79,8 @@ def test_the_verdict_says_who_is_better_or_what_it_would_take() -> None:
 
 def test_all_are_compared_with_the_first_or_each_with_each() -> None:
     arms = [arm(2.0), arm(2.1, 1), arm(2.2, 2)]
-    assert [(one.first, one.second) for one in compare_arms(arms)[1]] == [(0, 1), (0, 2)]
-    assert [(one.first, one.second) for one in compare_arms(arms, all_pairs=True)[1]] == [(0, 1), (0, 2), (1, 2)]
+    assert [one.pair for one in compare_arms(arms)[1]] == [(0, 1), (0, 2)]
+    assert [one.pair for one in compare_arms(arms, all_pairs=True)[1]] == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_several_comparisons_are_held_to_more_than_one() -> None:

@@ -78,7 +78,7 @@ def score(folder: Path, context: int, stride: int, documents: list[bytes] | None
     model, tokenizer = load_hf_model(folder)
     part = encode_documents(tokenizer, [RAW] if documents is None else documents, separator)
     protocol = Protocol("text", part.sha256, "", tokenizer.digest, "strided", context, stride, 0, False, "float32", None, "")
-    return Scorer(WindowReader(part, tokenizer.end, context, stride, False), tokenizer, protocol, torch.device("cpu")).score(model)
+    return Scorer(WindowReader(part, tokenizer.start, context, stride, False), tokenizer, protocol, torch.device("cpu")).score(model)
 
 
 def loop(folder: Path, context: int, stride: int) -> float:
@@ -123,7 +123,7 @@ def test_every_byte_comes_back_and_is_counted_once(folders: dict[str, Path], kin
 def test_words_that_spell_special_tokens_are_text(folders: dict[str, Path]) -> None:
     _, tokenizer = load_hf_model(folders["gpt2"])
     (ids,) = tokenizer.encode([b"a <|end|> b"])
-    assert tokenizer.end not in ids
+    assert tokenizer.start not in ids
     assert tokenizer.decode(ids) == b"a <|end|> b"
 
 

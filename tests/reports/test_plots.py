@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
-from assay.reports.plots import PlotSettings, PlottedCurve, VerticalLine, check_plot_path, draw_curves, draw_reliability
+from assay.reports.plots import PlotSettings, check_plot_path, draw_curves, draw_reliability
 
-CURVES = [PlottedCurve("first", [(1, 3), (10, 2)]), PlottedCurve("second", [(1, 2), (10, 5)])]
+CURVES = {"first": [(1, 3), (10, 2)], "second": [(1, 2), (10, 5)]}
 
 
 def test_the_same_figures_give_the_same_svg_without_a_date(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     settings = PlotSettings("a title", "across", "up", log_x=True, y_min=0.0, y_max=4.0)
     for name in ("a.svg", "b.svg"):
-        draw_curves(CURVES, settings, tmp_path / name, [VerticalLine("here", 3.0)])
+        draw_curves(CURVES, settings, tmp_path / name, {"here": 3.0})
     drawn = (tmp_path / "a.svg").read_bytes()
     assert drawn == (tmp_path / "b.svg").read_bytes()
     assert b"dc:date" not in drawn

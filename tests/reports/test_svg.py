@@ -12,6 +12,7 @@ from assay.reports.charts import (
     LABEL_SPACING,
     DifferenceBar,
     Dot,
+    LegendEntry,
     Line,
     plot_cost_plane,
     plot_curves,
@@ -23,9 +24,9 @@ from assay.reports.svg import AltText
 
 SAID = AltText("a title & more", "a <description>")
 LINES = [
-    Line(1, "base", [(0, 3.0), (1000, 2.0)], [(0, 2.9, 3.1), (1000, 1.9, 2.1)], 0),
-    Line(2, "<b>other</b> $x$", [(0, 3.0), (1000, 2.001)], (), 1),
-    Line(3, "one of many", [(0, 3.0), (1000, 2.5)], (), None),
+    Line(LegendEntry(1, "base", 0), [(0, 3.0), (1000, 2.0)], [(0, 2.9, 3.1), (1000, 1.9, 2.1)]),
+    Line(LegendEntry(2, "<b>other</b> $x$", 1), [(0, 3.0), (1000, 2.001)]),
+    Line(LegendEntry(3, "one of many", None), [(0, 3.0), (1000, 2.5)]),
 ]
 
 
@@ -72,12 +73,12 @@ def test_the_figures_of_an_axis_have_one_unit_and_equally_many_decimals() -> Non
     figures = [word for word in words(drawn()) if re.fullmatch(r"\d\.\d+", word)]
     assert len(figures) > 2
     assert len({len(figure) for figure in figures}) == 1
-    up_to = plot_curves("one", [Line(1, "a", [(0, 1), (1_500_000, 2)], (), 0)], AxisSettings("tokens"), AxisSettings("bits"), SAID)
+    up_to = plot_curves("one", [Line(LegendEntry(1, "a", 0), [(0, 1), (1_500_000, 2)])], AxisSettings("tokens"), AxisSettings("bits"), SAID)
     assert {"0", "0.3M", "1.5M"} <= set(words(up_to))
 
 
 def test_a_difference_that_is_not_resolved_is_hollow() -> None:
-    row = DifferenceBar(2, "arm", -0.1, -0.2, 0.05, False, "tooltip")
+    row = DifferenceBar(LegendEntry(2, "arm", 1), -0.1, -0.2, 0.05, False, "tooltip")
     hollow, filled = (plot_differences("d", [row._replace(resolved=resolved)], "bits", SAID) for resolved in (False, True))
     assert "fill: var(--paper); stroke: var(--series-2)" in hollow
     assert "fill: var(--paper); stroke: var(--series-2)" not in filled
@@ -85,15 +86,16 @@ def test_a_difference_that_is_not_resolved_is_hollow() -> None:
 
 
 def test_an_interval_far_wider_than_the_difference_ends_in_an_arrow_and_leaves_the_others_visible() -> None:
-    narrow = DifferenceBar(2, "narrow", -0.01, -0.011, -0.009, True, "tooltip")
+    narrow = DifferenceBar(LegendEntry(2, "narrow", 1), -0.01, -0.011, -0.009, True, "tooltip")
     alone = plot_differences("d", [narrow], "bits", SAID)
-    both = plot_differences("d", [narrow, DifferenceBar(3, "wide", -0.01, -5.0, 5.0, False, "tooltip")], "bits", SAID)
+    both = plot_differences("d", [narrow, DifferenceBar(LegendEntry(3, "wide", 2), -0.01, -5.0, 5.0, False, "tooltip")], "bits", SAID)
     assert "5" not in {word.lstrip("−") for word in words(both)}
     assert both.count("<use") > alone.count("<use")
 
 
 def test_only_the_front_is_joined_and_every_dot_names_its_arm() -> None:
-    dots = [Dot(1, "cheap", 1, 2.0, 0.0, True, "a"), Dot(2, "dear", 9, 1.0, 0.1, True, "b"), Dot(3, "beaten", 9, 2.0, 0.0, False, "c")]
+    cheap, dear, beaten = (LegendEntry(number, name, number) for number, name in enumerate(("cheap", "dear", "beaten"), 1))
+    dots = [Dot(cheap, 1, 2.0, 0.0, True, "a"), Dot(dear, 9, 1.0, 0.1, True, "b"), Dot(beaten, 9, 2.0, 0.0, False, "c")]
     svg = plot_cost_plane("p", dots, AxisSettings("FLOPs", log=True), AxisSettings("bits per byte"), SAID)
     assert "<title>1 cheap: a</title>" in svg
     assert "<title>3 beaten: c</title>" in svg

@@ -26,18 +26,18 @@ def break_down(targets: ScoredTargets, unit: Ints, label: Ints, names: Sequence[
     total = float(targets.bits.sum())
     rows = []
     for number in np.unique(label).tolist():
-        mine = label == number
-        bits, sizes = targets.bits[mine], targets.sizes[mine]
-        per_byte = estimate_ratio(bits, sizes, unit[mine])
+        chosen = label == number
+        bits, sizes = targets.bits[chosen], targets.sizes[chosen]
+        per_byte = estimate_ratio(bits, sizes, unit[chosen])
         rows.append(
             {
                 "name": names[number],
                 "tokens": len(bits),
                 "bytes": int(sizes.sum()),
                 "bits_per_byte": per_byte.value,
-                "standard_error": per_byte.standard_error if len(np.unique(unit[mine])) >= MIN_UNITS else None,
+                "standard_error": per_byte.standard_error if len(np.unique(unit[chosen])) >= MIN_UNITS else None,
                 "bits_per_token": float(bits.mean()),
-                "top1_accuracy": float(targets.in_top_k(1)[mine].mean()),
+                "top1_accuracy": float(targets.in_top_k(1)[chosen].mean()),
                 "share_of_bits": float(bits.sum()) / total if total else 0.0,
             }
         )
@@ -50,12 +50,10 @@ def break_down_by_position(targets: ScoredTargets, unit: Ints) -> list[dict[str,
     last = int(targets.context_lengths.max())
     ranges = [range(2 ** (number - 1) + 1 if number else 1, min(2**number, last) + 1) for number in range(int(bins.max()) + 1)]
     rows = break_down(targets, unit, bins, [(lengths[0], lengths[-1]) for lengths in ranges])
-    return [{**row, "name": _format_range(*row["name"]), "context_from": row["name"][0], "context_to": row["name"][1]} for row in rows]
-
-
-def _format_range(least: int, most: int) -> str:
-    """Write a range for people: `5-8`."""
-    return f"{least:,}" if least == most else f"{least:,}-{most:,}"
+    for row in rows:
+        row["context_from"], row["context_to"] = least, most = row["name"]
+        row["name"] = f"{least:,}" if least == most else f"{least:,}-{most:,}"  # for people: `5-8`
+    return rows
 
 
 def longest_context(row: Mapping[str, Any]) -> int:

@@ -83,16 +83,16 @@ CONDITIONS: dict[str, Callable[[StoredScore], Any]] = {
 
 def find_unequal_conditions(a: StoredScore, b: StoredScore) -> dict[str, tuple[str, str]]:
     """List what is unequal in how two runs were scored and trained, with both values; they can be compared all the same."""
-    found = {}
+    unequal = {}
     if not _is_close(a.context_bytes, b.context_bytes):
-        found["longest_context"] = (_describe_context(a), _describe_context(b))
+        unequal["longest_context"] = (_describe_context(a), _describe_context(b))
     for name, value in CONDITIONS.items():
         if value(a) != value(b):
-            found[name] = (str(value(a)), str(value(b)))
+            unequal[name] = (str(value(a)), str(value(b)))
     for name in ("training_tokens", "training_bytes"):
         if not _is_close(a.training_counts.get(name, 0), b.training_counts.get(name, 0)):
-            found[name] = (_format_count(a, name), _format_count(b, name))
-    return found
+            unequal[name] = (_format_count(a, name), _format_count(b, name))
+    return unequal
 
 
 def _is_close(a: float, b: float) -> bool:

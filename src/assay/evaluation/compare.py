@@ -91,17 +91,11 @@ class SeedComparison:
 
 @dataclass(frozen=True, slots=True)
 class ArmComparison:
-    """Two arms by their numbers in the list of arms."""
+    """The differences of two arms."""
 
-    first: int
-    second: int
+    pair: tuple[int, int]  # their numbers in the list of arms
     text: TextDifference  # of the median seeds
     seeds: SeedComparison | None  # None where an arm has one run
-
-    @property
-    def pair(self) -> tuple[int, int]:
-        """Both numbers."""
-        return self.first, self.second
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +124,7 @@ def compare_arms(arms: Sequence[Arm], *, all_pairs: bool = False) -> tuple[Units
     pairs = [pair for pair in combinations(range(len(arms)), 2) if all_pairs or pair[0] == 0]
     texts = _compare_over_text(units, pairs)
     over_seeds = compare_over_seeds(arms, pairs)
-    return units, [ArmComparison(*pair, text, over) for pair, text, over in zip(pairs, texts, over_seeds, strict=True)]
+    return units, [ArmComparison(pair, text, over) for pair, text, over in zip(pairs, texts, over_seeds, strict=True)]
 
 
 def count_draws(comparisons: Sequence[Any]) -> int:

@@ -72,18 +72,8 @@ class LegacyFigure(NamedTuple):
 
     def tree(self) -> dict[str, Any]:
         """As plain values."""
-        return {
-            "label": LEGACY_LABEL,
-            "block": self.shape.block,
-            "batch": self.shape.batch,
-            "nats_per_character": self.nats_per_character,
-            "coverage": self.coverage,
-            "tokens_scored": self.tokens_scored,
-            "tokens_in_split": self.tokens_in_split,
-            "nats": self.nats,
-            "characters": self.characters,
-            "nats_per_scored_character": self.nats_per_scored_character,
-        }
+        names = ("nats_per_character", "coverage", "tokens_scored", "tokens_in_split", "nats", "characters", "nats_per_scored_character")
+        return {"label": LEGACY_LABEL, **self.shape._asdict(), **{name: getattr(self, name) for name in names}}
 
 
 def parse_shapes(text: str) -> list[HarnessShape]:
@@ -132,8 +122,8 @@ def _sum_nats(model: Model, tokens: np.ndarray[Any, Any], targets: np.ndarray[An
     total, rows = 0.0, max(1, BATCH_TOKENS // targets.shape[1])
     with evaluation_mode(model):
         for start in range(0, len(targets), rows):
-            some = targets[start : start + rows]
-            row = torch.from_numpy(tokens[np.concatenate([some[:, :1] - 1, some], axis=1)].astype(np.int64)).to(device)
+            chunk = targets[start : start + rows]
+            row = torch.from_numpy(tokens[np.concatenate([chunk[:, :1] - 1, chunk], axis=1)].astype(np.int64)).to(device)
             first = model(row[:, :-1]).predictions[0]
             total += float(measure_tokens(first.readout, first.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
     return total

@@ -1,11 +1,10 @@
 """Read a text for scoring: in windows, documents alone, or streams with carried state. Every target is scored exactly once."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,50 +29,57 @@ class ScoringBatch(NamedTuple):
     starts_stream: bool = True  # False: the rows go on with the state that the batch before left
 
 
-class TextReader(Protocol):
-    """A text as units that can be read independently: windows, documents or streams."""
+@dataclass(frozen=True)
+class TextReader(ABC):
+    """A text as units that can be read independently: windows, documents or streams. A target sees what is before it in its unit."""
 
+    part: TokenizedPart
+    end: int  # id of the end token, with which every text begins
+    context: int  # T: targets in a row at most
     unit_name: ClassVar[str]  # of its units, in the plural
-    carries_state: ClassVar[bool]  # whether a batch may go on with the state of the one before
+    carries_state: ClassVar[bool] = False  # whether a batch may go on with the state of the one before
 
     @property
-    def part(self) -> TokenizedPart:
-        """The text."""
+    @abstractmethod
+    def starts(self) -> Ints:
+        """[U] the first target of each unit."""
 
     def __len__(self) -> int:
-        """Count the units."""
+        return len(self.starts)
 
+    @abstractmethod
     def batches(self, chosen: Ints, size: int) -> Iterator[ScoringBatch]:
         """Read the chosen units, about `size` rows at a time."""
 
     def find_units(self, targets: Ints) -> Ints:
         """Find the unit that scores each target."""
+        return np.searchsorted(self.starts, targets, side="right") - 1
 
     def context_lengths(self, targets: Ints) -> Ints:
         """Count the tokens that each target sees; the end token with which every text begins is one."""
+        seen: Ints = targets - self.starts[self.find_units(targets)] + 1
+        return seen
 
     def merge_windows(self, reach: int | None) -> "TextReader":
         """Return a cheaper reader with the same figures for a model whose predictions depend on `reach` tokens and their last one."""
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class WindowReader:
+@dataclass(frozen=True)
+class WindowReader(TextReader):
     """Windows over a part's tokens: window i scores targets [i s, i s + s) and reads at most T tokens before the last of them.
 
     The tokens are preceded by the end token, so that token 0 has something before it and is scored too. Source of the
     arithmetic: the sliding window of arXiv 1808.04444, section 3.2, with any stride.
     """
 
-    part: TokenizedPart
-    end: int
-    context: int  # T
     stride: int  # s
     document_mask: bool
     unit_name: ClassVar[str] = "windows"
-    carries_state: ClassVar[bool] = False
 
-    def __len__(self) -> int:
-        return math.ceil(self.part.target_count / self.stride)
+    @property
+    def starts(self) -> Ints:
+        return np.arange(0, self.part.target_count, self.stride)
 
     def batches(self, chosen: Ints, size: int) -> Iterator[ScoringBatch]:
         """Read `size` windows at a time."""
@@ -90,10 +96,6 @@ class WindowReader:
         tokens, index = _make_rows(self.part, self.end, index, inside, first - 1)
         documents = find_documents(self.part, index) if self.document_mask else None
         return ScoringBatch(tokens, inside & (index >= begin[:, None]), documents, index)
-
-    def find_units(self, targets: Ints) -> Ints:
-        """Find the window that scores each target."""
-        return targets // self.stride
 
     def context_lengths(self, targets: Ints) -> Ints:
         """Count the tokens before each target in its window and, where documents are isolated, in its document."""
@@ -117,37 +119,11 @@ class WindowReader:
         return replace(self, context=context, stride=context - reach)
 
 
-class _SegmentReader(ABC):
-    """A text in segments, each read from its beginning on: a target sees what is before it in its segment."""
-
-    @property
-    @abstractmethod
-    def starts(self) -> Ints:
-        """[U] the first target of each segment."""
-
-    def find_units(self, targets: Ints) -> Ints:
-        """Find the segment that scores each target."""
-        return np.searchsorted(self.starts, targets, side="right") - 1
-
-    def context_lengths(self, targets: Ints) -> Ints:
-        """Count the tokens before each target in its segment."""
-        seen: Ints = targets - self.starts[self.find_units(targets)] + 1
-        return seen
-
-    def merge_windows(self, reach: int | None) -> Self:
-        """Return itself: nothing is read twice."""
-        return self
-
-
 @dataclass(frozen=True)
-class DocumentReader(_SegmentReader):
+class DocumentReader(TextReader):
     """Documents, each read alone in a row; one longer than T targets is cut into rows that are read independently."""
 
-    part: TokenizedPart
-    end: int
-    context: int  # T
     unit_name: ClassVar[str] = "rows"
-    carries_state: ClassVar[bool] = False
 
     @cached_property
     def _rows(self) -> tuple[Ints, Ints, Ints]:
@@ -157,9 +133,6 @@ class DocumentReader(_SegmentReader):
     @property
     def starts(self) -> Ints:
         return self._rows[0]
-
-    def __len__(self) -> int:
-        return len(self.starts)
 
     def batches(self, chosen: Ints, size: int) -> Iterator[ScoringBatch]:
         """Read `size` rows at a time, rows of similar length together."""
@@ -174,16 +147,13 @@ class DocumentReader(_SegmentReader):
 
 
 @dataclass(frozen=True)
-class StreamReader(_SegmentReader):
+class StreamReader(TextReader):
     """Streams with carried state: stream i of S holds the targets [i N / S, (i + 1) N / S), rounded down, and is read T at a time.
 
     A target sees the whole past of its stream. Only the first tokens of a stream lack what was before them, and a stream is long, so the
-    loss by cold starts is small. S depends on the text and the context alone, so the figure does, too.
+    loss by cold starts is small. S depends on the text and the context alone, so the figure does, too; T matters only through S.
     """
 
-    part: TokenizedPart
-    end: int
-    context: int  # T: targets in a batch's row; the figure depends on it only through S
     unit_name: ClassVar[str] = "streams"
     carries_state: ClassVar[bool] = True
 

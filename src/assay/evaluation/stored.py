@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import safe_open
 
 from assay.core.config import Tree
 from assay.core.renames import UNITS, update, update_protocol
@@ -105,20 +106,19 @@ def read_stored_score(file: Path, run: RunDirectory | None = None, checkpoint: C
 
 def _read_training_counts(run: RunDirectory, step: int) -> dict[str, int]:
     """Read what the weights at a step were trained on, and how many they are, as far as that is quickly known."""
-    known: dict[str, int] = {}
+    counts: dict[str, int] = {}
     part = run.provenance().get("data", {}).get("parts", {}).get("train", {})
     seen = [line["targets"] for line in run.read_lines(METRICS) if "targets" in line and line["step"] <= step]
     if seen and part.get("tokens"):
-        known["training_tokens"] = seen[-1]
-        known["training_bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
+        counts["training_tokens"] = seen[-1]
+        counts["training_bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
     weights = run.checkpoints / format_step(step) / "model.safetensors"
     if weights.is_file():
-        known["parameters"] = _count_weights(weights)
-    return known
+        counts["parameters"] = _count_weights(weights)
+    return counts
 
 
 def _count_weights(weights: Path) -> int:
-    """Count the values in a safetensors file, by its header: eight bytes of length, then JSON."""
-    with weights.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    """Count the values in a safetensors file, by its header."""
+    with safe_open(weights, "numpy") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (no mapping)

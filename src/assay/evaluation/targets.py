@@ -1,7 +1,7 @@
 """List the scored targets of a text with what was measured of each, and divide the text into units over which they are summed."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -27,10 +27,11 @@ class ScoredTargets:
     tokenizer: Tokenizer
     record: TokenRecord  # of the whole part
     group_names: tuple[str, ...] = ()  # what the part's group numbers mean
-    index: Ints = field(init=False)  # [n] which targets of the part were scored
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "index", np.nonzero(self.record.times_scored)[0])
+    @cached_property
+    def index(self) -> Ints:
+        """[n] which targets of the part were scored."""
+        return np.nonzero(self.record.times_scored)[0]
 
     @property
     def part(self) -> TokenizedPart:

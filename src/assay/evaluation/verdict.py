@@ -1,4 +1,4 @@
-"""Say what a comparison found, in words and as plain values: resolved or not, by how much, and what it would take."""
+"""Write what a comparison showed, in words and as plain values: resolved or not, by how much, and what it would take."""
 
 import math
 from collections.abc import Sequence
@@ -46,22 +46,22 @@ def write_seed_verdict(
 
 
 def _write_verdict(
-    pair: tuple[int, int], found: TextDifference | SeedComparison, family: int, needed: str | None, labels: VerdictLabels
+    pair: tuple[int, int], comparison: TextDifference | SeedComparison, family: int, needed: str | None, labels: VerdictLabels
 ) -> str:
-    estimate = found if isinstance(found, TextDifference) else found.estimate
+    estimate = comparison if isinstance(comparison, TextDifference) else comparison.estimate
     half = estimate.interval.half_width
     better = labels.names[pair[0] if estimate.difference < 0 else pair[1]]
     by = f"{better} better by {format_estimate(abs(estimate.difference), half)} +- {format_estimate(half, half)} {labels.unit}"
-    if is_resolved(found):
+    if is_resolved(comparison):
         return f"resolved{labels.scope}: {by}"
     among = f" among {family} comparisons" if family > 1 and estimate.interval.p_value < 1 - LEVEL else ""
     unresolved = f"not resolved{labels.scope}{among}: {by}, which may be chance"
     return unresolved if needed is None else f"{unresolved}; {needed} if it is as large as seen"
 
 
-def is_resolved(found: TextDifference | SeedComparison) -> bool:
+def is_resolved(comparison: TextDifference | SeedComparison) -> bool:
     """Whether 0 is excluded, all comparisons made at once considered."""
-    return found.adjusted_p_value < 1 - LEVEL
+    return comparison.adjusted_p_value < 1 - LEVEL
 
 
 def format_estimate(value: float, half: float, *, sign: bool = False) -> str:
@@ -87,7 +87,7 @@ def make_comparison_tree(arms: Sequence[Arm], units: Units, comparisons: Sequenc
         "level": LEVEL,
         "method": {"interval": "paired bootstrap" if resampled else "Student's t", "draws": count_draws(comparisons) if resampled else 0},
         "arms": {ARM_LETTERS[index]: _arm_tree(arm) for index, arm in enumerate(arms)},
-        "comparisons": [_pair_tree(arms, units, comparison, comparisons) for comparison in comparisons],
+        "comparisons": [_comparison_tree(arms, units, comparison, comparisons) for comparison in comparisons],
     }
 
 
@@ -106,19 +106,20 @@ def _arm_tree(arm: Arm) -> dict[str, Any]:
     }
 
 
-def _pair_tree(arms: Sequence[Arm], units: Units, pair: ArmComparison, family: Sequence[ArmComparison]) -> dict[str, Any]:
-    a, b, text, over = arms[pair.first], arms[pair.second], pair.text, pair.seeds
+def _comparison_tree(arms: Sequence[Arm], units: Units, comparison: ArmComparison, family: Sequence[ArmComparison]) -> dict[str, Any]:
+    (first, second), text, over = comparison.pair, comparison.text, comparison.seeds
+    a, b = arms[first], arms[second]
     with_seeds = sum(other.seeds is not None for other in family)
     return {
-        "a": ARM_LETTERS[pair.first],
-        "b": ARM_LETTERS[pair.second],
+        "a": ARM_LETTERS[first],
+        "b": ARM_LETTERS[second],
         "difference": text.difference if over is None else over.estimate.difference,
         "resolved": is_resolved(text) and (over is None or is_resolved(over)),
-        "verdict": write_text_verdict(pair, units, len(family)),
+        "verdict": write_text_verdict(comparison, units, len(family)),
         "text": {"runs": [a.median_run.name, b.median_run.name], **_text_tree(text)},
         "seeds": None
         if over is None
-        else {**_seeds_tree(over), "verdict": write_seed_verdict(pair.pair, over, with_seeds, (len(a.runs), len(b.runs)))},
+        else {**_seeds_tree(over), "verdict": write_seed_verdict(comparison.pair, over, with_seeds, (len(a.runs), len(b.runs)))},
         "unequal": {name: list(values) for name, values in find_unequal_conditions(a.median_run, b.median_run).items()},
     }
 
@@ -126,28 +127,29 @@ def _pair_tree(arms: Sequence[Arm], units: Units, pair: ArmComparison, family: S
 def _text_tree(text: TextDifference) -> dict[str, Any]:
     signs = text.sign_test
     return {
-        "difference": text.difference,
-        "standard_error": text.standard_error,
+        **_estimate_tree(text),
         "standard_error_unpaired": text.unpaired_standard_error,
-        "interval": [text.interval.low, text.interval.high],
-        "probability": text.interval.p_value,
-        "probability_after_holm": text.adjusted_p_value,
         "units_needed": text.units_needed,
         "sign_test": {"a_better": signs.below, "b_better": signs.above, "equal": signs.equal, "probability": signs.p_value},
-        "resolved": is_resolved(text),
     }
 
 
 def _seeds_tree(over: SeedComparison) -> dict[str, Any]:
-    estimate = over.estimate
     return {
-        "method": "paired by seed" if estimate.paired else "Welch",
+        "method": "paired by seed" if over.estimate.paired else "Welch",
+        **_estimate_tree(over),
+        "degrees_of_freedom": over.estimate.degrees_of_freedom,
+        "seeds_needed": over.seeds_needed,
+    }
+
+
+def _estimate_tree(comparison: TextDifference | SeedComparison) -> dict[str, Any]:
+    estimate = comparison if isinstance(comparison, TextDifference) else comparison.estimate
+    return {
         "difference": estimate.difference,
         "standard_error": estimate.standard_error,
-        "degrees_of_freedom": estimate.degrees_of_freedom,
         "interval": [estimate.interval.low, estimate.interval.high],
         "probability": estimate.interval.p_value,
-        "probability_after_holm": over.adjusted_p_value,
-        "seeds_needed": over.seeds_needed,
-        "resolved": is_resolved(over),
+        "probability_after_holm": comparison.adjusted_p_value,
+        "resolved": is_resolved(comparison),
     }

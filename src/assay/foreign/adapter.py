@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from assay.core.devices import resolve_device
 from assay.core.types import Output, Prediction, State
 from assay.errors import UserError
 from assay.foreign.findings import LAST_POSITION_ONLY
@@ -85,8 +86,10 @@ def find_module(model: ModelFunction) -> nn.Module | None:
     return owner if isinstance(owner, nn.Module) else None
 
 
-def find_device(model: ModelFunction) -> torch.device:
-    """Find the device of a module's weights; the CPU for any other callable."""
+def choose_device(model: ModelFunction, device: torch.device | str | None) -> torch.device:
+    """Choose the device: the given one, else that of a module's weights; the CPU for any other callable."""
+    if device is not None:
+        return resolve_device(str(device), "device")
     module = find_module(model)
     first = None if module is None else next(chain(module.parameters(), module.buffers()), None)
     return torch.device("cpu") if first is None else first.device

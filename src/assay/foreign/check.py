@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.core.devices import resolve_device
 from assay.errors import AssayError, UserError
-from assay.foreign.adapter import ForeignCall, LastPositionOnlyError, ModelFunction, find_device, find_module
+from assay.foreign.adapter import ForeignCall, LastPositionOnlyError, ModelFunction, choose_device, find_module
 from assay.foreign.findings import Finding, Findings, ModelKind, make_model_finding
 from assay.foreign.tolerance import Tolerance, copy_in_float64, measure_tolerance
 from assay.foreign.validation import ValidationLoop, check_validation
@@ -22,8 +21,6 @@ ROWS = 3
 EVERY = 48  # texts up to this length are changed at every position, longer ones at some
 SOME = 16  # positions, besides those next to powers of two, where blocks and segments end
 AHEAD = 8  # tokens that are tried one by one for the one that the model looks at
-
-Found = list[Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +50,19 @@ def check_model(
     for name, value in (("length", length), ("vocabulary", vocabulary)):
         if not isinstance(value, Integral) or value < 2:
             raise UserError(f"{name}: {value!r} is no number of tokens; give a whole number from 2 on")
-    call = ForeignCall(model, resolve_device(str(device), "device") if device is not None else find_device(model))
+    call = ForeignCall(model, choose_device(model, device))
     with evaluation_mode(find_module(model)), torch.random.fork_rng([call.device] if call.device.type == "cuda" else []):
         try:
-            found = _check(call, vocabulary, length, seed, pad)
+            findings = _check(call, vocabulary, length, seed, pad)
         except LastPositionOnlyError:
-            found = [make_model_finding("last_position_only")]
-    return Findings([*found, *(() if validation is None else check_validation(validation))])
+            findings = [make_model_finding("last_position_only")]
+    return Findings([*findings, *(() if validation is None else check_validation(validation))])
 
 
-def _check(call: ForeignCall, vocabulary: int, length: int, seed: int, pad: int | None) -> Found:
+def _check(call: ForeignCall, vocabulary: int, length: int, seed: int, pad: int | None) -> list[Finding]:
     try:
         entries = int(call.logits(torch.zeros(ROWS, length, dtype=torch.int64)).shape[-1])
-        found = [make_model_finding("small_vocabulary", amount=entries, length=vocabulary)] if entries < vocabulary else []
+        findings = [make_model_finding("small_vocabulary", amount=entries, length=vocabulary)] if entries < vocabulary else []
         if entries < 2:
             raise UserError("the model knows a single token, so nothing can be changed; give one whose logits are of at least 2")
         probe = _make_probe(call, min(entries, vocabulary), length, seed, pad)
@@ -77,15 +74,15 @@ def _check(call: ForeignCall, vocabulary: int, length: int, seed: int, pad: int 
             f"the model cannot read ids of shape {[ROWS, length]} ({_describe(error)}); "
             "give a callable from ids [B, T] to logits [B, T, V], and a length that it reads"
         ) from error
-    found += _check_values(logits)
-    if any(finding.kind == "non_finite" for finding in found):
-        return found
+    findings += _check_values(logits)
+    if any(finding.kind == "non_finite" for finding in findings):
+        return findings
     unsteady = _check_calls(probe, logits)
     if any(finding.kind == "changes_state" for finding in unsteady):
-        return found + unsteady
+        return findings + unsteady
     exact = copy_in_float64(call.function, probe.ids)  # there rounding hides nothing
     probe = probe if exact is None else replace(probe, call=ForeignCall(exact, call.device))
-    return found + unsteady + _check_dependence(probe, pad, random=bool(unsteady))
+    return findings + unsteady + _check_dependence(probe, pad, random=bool(unsteady))
 
 
 def _make_probe(call: ForeignCall, vocabulary: int, length: int, seed: int, pad: int | None) -> Probe:
@@ -99,7 +96,7 @@ def _make_probe(call: ForeignCall, vocabulary: int, length: int, seed: int, pad:
     return Probe(call, usable[drawn], usable[(drawn + moved) % len(usable)], seed)
 
 
-def _check_values(logits: Tensor) -> Found:
+def _check_values(logits: Tensor) -> list[Finding]:
     """Check that the numbers are finite logits."""
     broken = (logits.isnan() | logits.isposinf()).any(-1) | logits.isneginf().all(-1)
     if broken.any():
@@ -109,7 +106,7 @@ def _check_values(logits: Tensor) -> Found:
     return [make_model_finding("normalised")] if bool((logits.logsumexp(-1).abs() < 0.01).all()) else []
 
 
-def _check_calls(probe: Probe, logits: Tensor) -> Found:
+def _check_calls(probe: Probe, logits: Tensor) -> list[Finding]:
     """Check whether a call depends on the calls before it, or on chance."""
     module = find_module(probe.call.function)
     buffers = {} if module is None else {name: buffer.clone() for name, buffer in module.named_buffers()}
@@ -123,24 +120,24 @@ def _check_calls(probe: Probe, logits: Tensor) -> Found:
     return _compare("changes_state", again, logits, bound) or _compare("not_deterministic", probe.logits(probe.ids, seed=1), logits, bound)
 
 
-def _check_dependence(probe: Probe, pad: int | None, *, random: bool) -> Found:
+def _check_dependence(probe: Probe, pad: int | None, *, random: bool) -> list[Finding]:
     """Check whether logits depend on what they must not: later tokens, other rows, how many rows or tokens there are, padding."""
     logits = probe.logits(probe.ids)
     tolerance = measure_tolerance(lambda: probe.logits(probe.ids), logits)
     ahead = _looks_ahead(probe, logits, tolerance)
     rows = _mixes_rows(probe, logits, tolerance)
-    found = ahead + rows
+    findings = ahead + rows
     if not random:  # other shapes draw other random numbers
-        found += [] if rows else _depends_on_batch(probe, logits, tolerance)
+        findings += [] if rows else _depends_on_batch(probe, logits, tolerance)
         alone = [] if ahead else _depends_on_length(probe, logits, tolerance)
-        found += alone
-        found += [] if ahead or alone or pad is None else _depends_on_padding(probe, pad, tolerance)
-    if not found and _ignores_past(probe, logits, tolerance):
-        found.append(make_model_finding("ignores_past"))
-    return found
+        findings += alone
+        findings += [] if ahead or alone or pad is None else _depends_on_padding(probe, pad, tolerance)
+    if not findings and _ignores_past(probe, logits, tolerance):
+        findings.append(make_model_finding("ignores_past"))
+    return findings
 
 
-def _looks_ahead(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Found:
+def _looks_ahead(probe: Probe, logits: Tensor, tolerance: Tolerance) -> list[Finding]:
     """Other tokens from t on must leave the logits before t as they are."""
     for t in _positions(probe.ids.shape[1]):
         far = _farthest(_distance(probe.logits(_change(probe, t, None))[:, :t], logits[:, :t]), tolerance.same_shape, last=True)
@@ -155,13 +152,13 @@ def _looks_ahead(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Found:
     return []
 
 
-def _mixes_rows(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Found:
+def _mixes_rows(probe: Probe, logits: Tensor, tolerance: Tolerance) -> list[Finding]:
     """Other rows with other texts must leave a row as it is."""
     ids = torch.cat([probe.ids[:1], probe.changed_ids[1:]])
     return _compare("mixes_rows", probe.logits(ids)[:1], logits[:1], tolerance.same_shape)
 
 
-def _depends_on_batch(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Found:
+def _depends_on_batch(probe: Probe, logits: Tensor, tolerance: Tolerance) -> list[Finding]:
     """A row alone must have the logits that it has among others."""
     try:
         alone = torch.cat([probe.logits(row.unsqueeze(0)) for row in probe.ids])
@@ -170,7 +167,7 @@ def _depends_on_batch(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Fou
     return _compare("depends_on_batch", alone, logits, tolerance.other_shape, tolerance.position_share, length=ROWS)
 
 
-def _depends_on_length(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Found:
+def _depends_on_length(probe: Probe, logits: Tensor, tolerance: Tolerance) -> list[Finding]:
     """The beginning of a text alone must have the logits that it has where more follows."""
     total = probe.ids.shape[1]
     for length in sorted({1, total // 2, total - 1}):
@@ -186,7 +183,7 @@ def _depends_on_length(probe: Probe, logits: Tensor, tolerance: Tolerance) -> Fo
     return []
 
 
-def _depends_on_padding(probe: Probe, pad: int, tolerance: Tolerance) -> Found:
+def _depends_on_padding(probe: Probe, pad: int, tolerance: Tolerance) -> list[Finding]:
     """Padding on the right must leave the logits before it as they are."""
     total = probe.ids.shape[1]
     length = (total + 1) // 2
@@ -223,7 +220,7 @@ def _change(probe: Probe, begin: int, end: int | None) -> Tensor:
     return ids
 
 
-def _compare(kind: ModelKind, left: Tensor, right: Tensor, bound: float, share: float = 0.0, **values: Any) -> Found:
+def _compare(kind: ModelKind, left: Tensor, right: Tensor, bound: float, share: float = 0.0, **values: Any) -> list[Finding]:
     """Return the finding that two results differ by more than a bound at more than a share of the positions; none where they do not."""
     far = _farthest(_distance(left, right), bound, share=share)
     return [] if far is None else [make_model_finding(kind, *far, **values)]

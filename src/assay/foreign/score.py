@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.devices import resolve_device
 from assay.errors import AssayError, DataError, UserError, check_range, is_out_of_memory
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Score, Scorer
-from assay.foreign.adapter import ForeignCall, ForeignModel, ModelFunction, describe_model, find_device, find_module
+from assay.foreign.adapter import ForeignCall, ForeignModel, ModelFunction, choose_device, describe_model, find_module
 from assay.foreign.check import check_model
-from assay.foreign.tokenizer import encode_text
+from assay.foreign.tokenizer import encode_text, to_bytes
 from assay.models.base import Model, evaluation_mode
 from assay.text.corpus import SEPARATOR
 from assay.text.token_files import TokenizedPart, make_part
@@ -62,7 +61,7 @@ def score_foreign(  # noqa: PLR0913
     Raises DataError where the tokens do not spell every byte, UserError for a model whose figure would mean nothing.
     """
     source = _tokenize(tokenizer, text, start)
-    on_device = resolve_device(str(device), "device") if device is not None else find_device(model)
+    on_device = choose_device(model, device)
     check_range("context", context, 1)
     check_range("batch", batch, 1)
     step = context if stride is None else stride
@@ -84,11 +83,11 @@ def _tokenize(tokenizer: Any, text: GivenText, start: int | None) -> TokenizedTe
     documents = read_documents(text)
     own = isinstance(tokenizer, Tokenizer)
     ends = own and bool(documents.separator) and tokenizer.decode([tokenizer.end_id]) == documents.separator
-    known, ids = encode_text(tokenizer, documents.texts if ends else [document + documents.separator for document in documents.texts])
+    adapted, ids = encode_text(tokenizer, documents.texts if ends else [document + documents.separator for document in documents.texts])
     if ends:
-        ids = [np.append(some, known.dtype.type(known.end_id)) for some in ids]
+        ids = [np.append(some, adapted.dtype.type(adapted.end_id)) for some in ids]
     part = make_part(documents.texts, documents.separator, ids, has_end_tokens=ends)
-    return TokenizedText(part, known, documents.name, known.end_id if own and start is None else start)
+    return TokenizedText(part, adapted, documents.name, adapted.end_id if own and start is None else start)
 
 
 def _adapt(call: ForeignCall, source: TokenizedText, context: int) -> ForeignModel:
@@ -143,18 +142,14 @@ def read_documents(text: GivenText) -> Documents:
         except OSError as error:
             raise DataError(f"{text}: cannot be read ({error.strerror}); give the path of a file, or the text itself as bytes") from None
     if isinstance(text, str | bytes):
-        return Documents([_to_bytes(text)], b"", "text")
+        return Documents([to_bytes(text)], b"", "text")
     documents = list(text) if isinstance(text, Iterable) else [text]
     if not documents:
         raise DataError("the text is empty; there is nothing to score")
     for document in documents:
         if not isinstance(document, str | bytes):
             raise DataError(f"text: {document!r} is no text; give a str, bytes, a path, or a list of str or bytes")
-    return Documents([_to_bytes(document) for document in documents], SEPARATOR, "text")
-
-
-def _to_bytes(text: str | bytes) -> bytes:
-    return text.encode() if isinstance(text, str) else text
+    return Documents([to_bytes(document) for document in documents], SEPARATOR, "text")
 
 
 def _is_path(text: str) -> bool:

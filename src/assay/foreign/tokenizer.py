@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -43,17 +43,10 @@ class ForeignTokenizer(Tokenizer):
         return {"kind": "foreign", "sha256": whole.hexdigest()}
 
 
-class EncodedText(NamedTuple):
-    """A tokenizer and the ids of some documents."""
-
-    tokenizer: Tokenizer
-    ids: list[Ids]
-
-
-def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> EncodedText:
-    """Encode documents. Raises DataError where their ids do not spell every byte, UserError for what is no tokenizer."""
+def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> tuple[Tokenizer, list[Ids]]:
+    """Encode documents and adapt the tokenizer. Raises DataError where their ids do not spell every byte, UserError for no tokenizer."""
     if isinstance(tokenizer, Tokenizer):
-        return EncodedText(tokenizer, tokenizer.encode(documents))
+        return tokenizer, tokenizer.encode(documents)
     if hasattr(tokenizer, "encode") and hasattr(tokenizer, "decode"):
         encode, spellers = _make_encoder(tokenizer), _list_spellers(tokenizer)
     elif isinstance(tokenizer, Mapping) or (isinstance(tokenizer, Sequence) and not isinstance(tokenizer, str | bytes)):
@@ -64,9 +57,9 @@ def encode_text(tokenizer: Any, documents: Sequence[bytes]) -> EncodedText:
             f"a tokenizer is an object with encode and decode, or a table from ids to bytes, and {type(tokenizer).__name__} is neither; "
             "two functions make one: types.SimpleNamespace(encode=encode, decode=decode)"
         )
-    found = [encode(document) for document in documents]
-    adapted = ForeignTokenizer(encode, _spell_tokens(np.concatenate(found), b"".join(documents), spellers))
-    return EncodedText(adapted, [ids.astype(adapted.dtype) for ids in found])
+    encoded = [encode(document) for document in documents]
+    adapted = ForeignTokenizer(encode, _spell_tokens(np.concatenate(encoded), b"".join(documents), spellers))
+    return adapted, [ids.astype(adapted.dtype) for ids in encoded]
 
 
 def _make_encoder(tokenizer: Any) -> Encode:
@@ -81,8 +74,8 @@ def _make_encoder(tokenizer: Any) -> Encode:
         failures: list[Exception] = []
         for form in (bytes.decode, bytes):
             try:
-                given = form(document)
-                encoded = call(given, **options)
+                text = form(document)
+                encoded = call(text, **options)
                 return _check_ids(getattr(encoded, "ids", encoded))
             except Exception as failure:  # whatever a tokenizer raises for a form or a character that it does not know
                 failures.append(failure)
@@ -116,7 +109,7 @@ def _list_spellers(tokenizer: Any) -> list[Spell]:
     """List the ways in which an object may tell the bytes of a token; the first one that spells the text is right."""
     decode = getattr(tokenizer, "decode_single_token_bytes", None)
     spellers: list[Spell] = [] if decode is None else [decode]
-    spellers.append(lambda token: _to_bytes(tokenizer.decode([token])))
+    spellers.append(lambda token: to_bytes(tokenizer.decode([token])))
     name = getattr(tokenizer, "convert_ids_to_tokens", None) or getattr(tokenizer, "id_to_token", None)
     if name is not None:
         spellers.append(lambda token: spell_byte_level(name(token)))
@@ -124,8 +117,9 @@ def _list_spellers(tokenizer: Any) -> list[Spell]:
     return spellers
 
 
-def _to_bytes(spelt: Any) -> bytes:
-    return spelt.encode() if isinstance(spelt, str) else bytes(spelt)
+def to_bytes(text: Any) -> bytes:
+    """Return the bytes of a str or of anything that is bytes."""
+    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 def _spell_tokens(ids: Ids, text: bytes, spellers: Iterable[Spell]) -> list[bytes]:
@@ -164,7 +158,7 @@ def _make_table(given: Mapping[Any, Any] | Sequence[Any]) -> dict[int, bytes]:
 def _check_entry(token: Any, spelling: Any) -> tuple[int, bytes]:
     if not isinstance(spelling, str | bytes):
         raise UserError(f"the table gives {spelling!r} for token {token}; give bytes or a character")
-    return int(token), _to_bytes(spelling)
+    return int(token), to_bytes(spelling)
 
 
 def _make_table_encoder(table: Mapping[int, bytes]) -> Encode:
@@ -175,11 +169,11 @@ def _make_table_encoder(table: Mapping[int, bytes]) -> Encode:
     def encode(document: bytes) -> Any:
         pieces, at = [], 0
         while at < len(document):
-            found = pattern.match(document, at)
-            if found is None:
+            match = pattern.match(document, at)
+            if match is None:
                 raise DataError(f"the table has no token for {document[at : at + SHOWN]!r}, byte {at} of the text; add one")
-            pieces.append(token_of[found[0]])
-            at = found.end()
+            pieces.append(token_of[match[0]])
+            at = match.end()
         return np.array(pieces, np.int64)
 
     return encode

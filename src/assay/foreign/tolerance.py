@@ -77,14 +77,14 @@ def copy_in_float64(model: ModelFunction, ids: Tensor) -> nn.Module | None:
     if not isinstance(model, nn.Module) or sum(p.numel() for p in model.parameters()) > MAX_COPIED:
         return None
     try:
-        made = copy.deepcopy(model).double()
-        device = next(made.parameters()).device
+        copied = copy.deepcopy(model).double()
+        device = next(copied.parameters()).device
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            for parameter in made.parameters():
+            for parameter in copied.parameters():
                 if parameter.requires_grad and not parameter.any():
                     parameter.copy_(NOISE * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-            made(ids.to(device))
+            copied(ids.to(device))
     except Exception:  # whatever a module raises that cannot be copied, or is written for one type
         return None
-    return made
+    return copied

@@ -100,12 +100,19 @@ def check_validation(loop: ValidationLoop) -> Findings:
     if loop.complete:
         sentence = f"the validation loop covers every token; its loss is {loop.nats / (loop.bytes * math.log(2)):.4f} bits per byte"
         return Findings([Finding("complete", sentence, True, values)])
+    sentences = {}
     if loop.random:
-        sentences = {"random_batches": _describe_random_batches(loop)}
+        sentences["random_batches"] = (
+            f"the validation loop draws its batches at random: it reads about {100 * loop.share:.1f} % of the tokens, "
+            "other ones every time, so the figure changes without the model; score the whole text instead"
+        )
     elif loop.scored < loop.tokens:
-        sentences = {"incomplete": _describe_incomplete(loop)}
+        sentences["incomplete"] = _describe_incomplete(loop)
     else:
-        sentences = {"counted_twice": _describe_counted_twice(loop)}
+        sentences["counted_twice"] = (
+            f"the validation loop scores {loop.scored:,} tokens of a text of {loop.tokens:,}, so some count twice; "
+            "score each once, with as much before it as the model can read"
+        )
     if loop.divided_by not in (None, 1, loop.scored):
         sentences["divides_by_the_whole"] = _describe_divisor(loop)
     return Findings(Finding(kind, sentence, False, values) for kind, sentence in sentences.items())
@@ -113,32 +120,18 @@ def check_validation(loop: ValidationLoop) -> Findings:
 
 def _describe_incomplete(loop: ValidationLoop) -> str:
     percent = math.floor(1000 * loop.share) / 10  # 99.9 % is not all
-    said = f"the validation loop covers {percent} % of the tokens; the rest, {loop.tokens - loop.scored:,} tokens, is never scored"
+    coverage = f"the validation loop covers {percent} % of the tokens; the rest, {loop.tokens - loop.scored:,} tokens, is never scored"
     least, most = loop.interval or (0.0, math.inf)
     if most == math.inf:
-        return f"{said}: the text takes at least {least:.4f} bits per byte, and how many more is not known"
+        return f"{coverage}: the text takes at least {least:.4f} bits per byte, and how many more is not known"
     return (
-        f"{said}: the text takes between {least:.4f} bits per byte, if the rest cost nothing, and {most:.4f}, "
+        f"{coverage}: the text takes between {least:.4f} bits per byte, if the rest cost nothing, and {most:.4f}, "
         f"if it cost as much as with {loop.vocabulary:,} equally likely tokens"
     )
 
 
-def _describe_counted_twice(loop: ValidationLoop) -> str:
-    return (
-        f"the validation loop scores {loop.scored:,} tokens of a text of {loop.tokens:,}, so some count twice; "
-        "score each once, with as much before it as the model can read"
-    )
-
-
-def _describe_random_batches(loop: ValidationLoop) -> str:
-    return (
-        f"the validation loop draws its batches at random: it reads about {100 * loop.share:.1f} % of the tokens, other ones every time, "
-        "so the figure changes without the model; score the whole text instead"
-    )
-
-
 def _describe_divisor(loop: ValidationLoop) -> str:
-    said = f"the validation loop divides the nats of {loop.scored:,} of {loop.tokens:,} tokens by {loop.divided_by:,}"
+    divisor = f"the validation loop divides the nats of {loop.scored:,} of {loop.tokens:,} tokens by {loop.divided_by:,}"
     if loop.divided_by in (loop.tokens, loop.bytes):
-        return f"{said}, the count of the whole text; of what was scored the figure would be {1 / loop.share:.2f} times as large"
-    return f"{said}; if that counts the whole text, the figure of what was scored is about {1 / loop.share:.2f} times as large"
+        return f"{divisor}, the count of the whole text; of what was scored the figure would be {1 / loop.share:.2f} times as large"
+    return f"{divisor}; if that counts the whole text, the figure of what was scored is about {1 / loop.share:.2f} times as large"

@@ -111,9 +111,7 @@ class TextGenerator:
     """Generates texts after a prompt. Raises UserError for a sampling option out of its range."""
 
     def __init__(self, model: Model, tokenizer: Tokenizer, sampling: Sampling) -> None:
-        for name, (least, most) in SAMPLING_RANGES.items():
-            check_range(name, getattr(sampling, name), least, most)
-        self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
+        self.model, self.tokenizer, self.sampling = model, tokenizer, sampling.check()
 
     def generate(self, prompt: str | bytes, count: int, seed: int, tokens: int) -> list[str]:
         """Generate `count` texts, each the prompt and at most so many new tokens. Raises UserError for a prompt too long."""

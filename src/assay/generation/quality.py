@@ -108,14 +108,9 @@ class SampleQuality:
 
     def tree(self) -> dict[str, Any]:
         """As plain values."""
-        return {
-            "verdict": self.verdict,
-            "samples": asdict(self.samples),
-            "held_out": asdict(self.held_out),
-            "longest_copy": None if self.longest_copy is None else asdict(self.longest_copy),
-            "quantiles": QUANTILES,
-            "limit_tokens": self.token_limit,
-        }
+        figures = asdict(self)
+        limit = figures.pop("token_limit")
+        return {"verdict": self.verdict, **figures, "quantiles": QUANTILES, "limit_tokens": limit}
 
 
 def generate_samples(model: Model, prepared: PreparedText, count: int, limit: int, sampling: Sampling, seed: int) -> list[TextSample]:

@@ -33,20 +33,20 @@ def find_longest_shared(texts: Sequence[bytes], training: bytes) -> list[SharedS
     """Find the longest span of each text that occurs in `training`; of no length where none does."""
     sizes = np.array([len(text) for text in texts], dtype=np.int64)
     ends = np.cumsum(sizes)
-    joined, known = np.frombuffer(b"".join(texts), np.uint8), np.frombuffer(training, np.uint8)
+    joined, corpus = np.frombuffer(b"".join(texts), np.uint8), np.frombuffer(training, np.uint8)
     text_of = np.repeat(np.arange(len(texts)), sizes)  # the text of each byte
-    found = [SharedSpan(0, 0, 0)] * len(texts)
+    spans = [SharedSpan(0, 0, 0)] * len(texts)
     for length in _list_lengths(int(sizes.max(initial=0))):
-        shorter = np.array([span.length < length for span in found])  # a longer span would have been found before
+        shorter = np.array([span.length < length for span in spans])  # a longer span would have been found before
         windows = np.flatnonzero(shorter[text_of] & (ends[text_of] - np.arange(len(text_of)) >= length))
-        for starts, places in _find_matches(joined, windows, known, length):
-            shared = _measure_shared(joined, starts, ends[text_of[starts]], known, places)
+        for starts, places in _find_matches(joined, windows, corpus, length):
+            shared = _measure_shared(joined, starts, ends[text_of[starts]], corpus, places)
             best = np.lexsort((starts, places, -shared, text_of[starts]))
             for pair in best[np.unique(text_of[starts[best]], return_index=True)[1]].tolist():
                 number = int(text_of[starts[pair]])
                 span = SharedSpan(int(shared[pair]), int(places[pair]), int(starts[pair] - ends[number] + sizes[number]))
-                found[number] = min(found[number], span, key=lambda s: (-s.length, s.training_start, s.text_start))
-    return found
+                spans[number] = min(spans[number], span, key=lambda s: (-s.length, s.training_start, s.text_start))
+    return spans
 
 
 def _list_lengths(longest: int) -> list[int]:
@@ -57,8 +57,8 @@ def _list_lengths(longest: int) -> list[int]:
     return lengths[::-1]
 
 
-def _find_matches(joined: Bytes, windows: Numbers, known: Bytes, length: int) -> Iterator[tuple[Numbers, Numbers]]:
-    """Find where windows of `joined` have the hash of a window of `known`: the beginnings of both, some at a time."""
+def _find_matches(joined: Bytes, windows: Numbers, corpus: Bytes, length: int) -> Iterator[tuple[Numbers, Numbers]]:
+    """Find where windows of `joined` have the hash of a window of `corpus`: the beginnings of both, some at a time."""
     if not len(windows):
         return
     hashes = hash_windows(joined, length)[windows]
@@ -66,8 +66,8 @@ def _find_matches(joined: Bytes, windows: Numbers, known: Bytes, length: int) ->
     hashes, windows = hashes[order], windows[order]
     table = np.zeros(1 << TABLE_BITS, np.bool_)
     table[hashes >> np.uint64(64 - TABLE_BITS)] = True
-    for begin in range(0, max(len(known) - length + 1, 0), CHUNK):
-        there = hash_windows(known[begin : begin + CHUNK + length - 1], length)
+    for begin in range(0, max(len(corpus) - length + 1, 0), CHUNK):
+        there = hash_windows(corpus[begin : begin + CHUNK + length - 1], length)
         likely = np.flatnonzero(table[there >> np.uint64(64 - TABLE_BITS)])
         first, stop = (np.searchsorted(hashes, there[likely], side) for side in ("left", "right"))
         matched = np.flatnonzero(stop > first)
@@ -89,13 +89,13 @@ def hash_windows(text: Bytes, length: int) -> Hashes:
     return hashes
 
 
-def _measure_shared(joined: Bytes, starts: Numbers, ends: Numbers, known: Bytes, places: Numbers) -> Numbers:
+def _measure_shared(joined: Bytes, starts: Numbers, ends: Numbers, corpus: Bytes, places: Numbers) -> Numbers:
     """Count how many bytes agree from each pair of beginnings on, as far as the text of `joined` goes."""
-    room = np.minimum(ends - starts, len(known) - places)
+    room = np.minimum(ends - starts, len(corpus) - places)
     shared = np.zeros(len(starts), np.int64)
     alive = np.flatnonzero(room > 0)
     while len(alive):
-        alive = alive[joined[starts[alive] + shared[alive]] == known[places[alive] + shared[alive]]]
+        alive = alive[joined[starts[alive] + shared[alive]] == corpus[places[alive] + shared[alive]]]
         shared[alive] += 1
         alive = alive[shared[alive] < room[alive]]
     return shared

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -31,13 +31,6 @@ from assay.text.tokenizer import Ids, Tokenizer
 FORMATS = ("gpt2", "llama")
 PROBE_LENGTH = 8  # tokens on which the logits are compared
 PROBE_TOLERANCE = 1e-4  # rounding only
-
-
-class HfModel(NamedTuple):
-    """A model and its tokenizer, as read from a folder."""
-
-    model: "TransformersModel"
-    tokenizer: "FileTokenizer"
 
 
 class TransformersModel(Model):
@@ -63,7 +56,10 @@ class TransformersModel(Model):
 
 
 class FileTokenizer(Tokenizer):
-    """The tokenizer of a tokenizer.json, without the tokens and the space that it would put around a text."""
+    """The tokenizer of a tokenizer.json, without the tokens and the space that it would put around a text.
+
+    `start` is the token before the first one of a text; it is in no text.
+    """
 
     def __init__(self, file: Path, vocabulary: int, start: int) -> None:
         tree = _remove_additions(json.loads(file.read_text(encoding="utf-8")))
@@ -71,11 +67,6 @@ class FileTokenizer(Tokenizer):
         self.token_bytes = _spell_vocabulary(tree, vocabulary, file)
         self._library = tokenizers.Tokenizer.from_str(json.dumps(tree))
         self._library.encode_special_tokens = True  # what spells a special token is text
-
-    @property
-    def end(self) -> int:
-        """The token before the first one of a text; it is in no text."""
-        return self.start
 
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
         """Encode each document. Raises DataError where its ids do not spell it."""
@@ -92,7 +83,7 @@ class FileTokenizer(Tokenizer):
         return {"kind": "transformers", "sha256": hashlib.sha256(self.file.read_bytes()).hexdigest()}
 
 
-def load_hf_model(folder: Path) -> HfModel:
+def load_hf_model(folder: Path) -> tuple[TransformersModel, FileTokenizer]:
     """Load the model and the tokenizer in a folder. Raises UserError where there is none of a known format."""
     config = _read_config(folder)
     length = int(config.get("n_positions") or config.get("max_position_embeddings") or 0)
@@ -106,7 +97,7 @@ def load_hf_model(folder: Path) -> HfModel:
         raise UserError(
             f"--hf: {folder}: its logits are not its output matrix times its hidden states (they differ by {apart:.3g}); not read"
         )
-    return HfModel(model, FileTokenizer(folder / "tokenizer.json", vocabulary, _find_start(config, folder)))
+    return model, FileTokenizer(folder / "tokenizer.json", vocabulary, _find_start(config, folder))
 
 
 def encode_documents(
@@ -149,8 +140,8 @@ def _load_network(folder: Path) -> nn.Module:
 def _find_start(config: Mapping[str, Any], folder: Path) -> int:
     """Find the id that a text begins with: the start token or, where the format has none, the end token."""
     for name in ("bos_token_id", "eos_token_id"):
-        if isinstance(found := config.get(name), int):
-            return found
+        if isinstance(token := config.get(name), int):
+            return token
     raise UserError(f"--hf: {folder / 'config.json'} names no bos_token_id and no eos_token_id, and a text must begin with something")
 
 

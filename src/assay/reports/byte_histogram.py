@@ -24,9 +24,6 @@ DIGITS = frozenset(b"0123456789")
 CAPITALS = frozenset(range(ord("A"), ord("Z") + 1))
 SMALL = frozenset(range(ord("a"), ord("z") + 1))
 CONTROL = frozenset({*range(32), 127}) - WHITE_SPACE
-CONTINUATION = frozenset(range(0x80, 0xC0))
-LEADS = frozenset(range(0xC2, 0xF5))
-NEVER = frozenset({0xC0, 0xC1, *range(0xF5, 0x100)})
 PUNCTUATION = frozenset(range(128)) - WHITE_SPACE - DIGITS - CAPITALS - SMALL - CONTROL
 BYTE_KINDS = (
     ByteKind("white space", "#8c564b", WHITE_SPACE),
@@ -35,9 +32,9 @@ BYTE_KINDS = (
     ByteKind("capital letters", "#4a8fc0", CAPITALS),
     ByteKind("lower-case letters", "#1b4965", SMALL),
     ByteKind("control characters", "#6b6b6b", CONTROL),
-    ByteKind("UTF-8: first byte of a character", "#7b3f98", LEADS),
-    ByteKind("UTF-8: continuation of a character", "#bf8fd3", CONTINUATION),
-    ByteKind("never in UTF-8", "#d62728", NEVER),
+    ByteKind("UTF-8: first byte of a character", "#7b3f98", frozenset(range(0xC2, 0xF5))),
+    ByteKind("UTF-8: continuation of a character", "#bf8fd3", frozenset(range(0x80, 0xC0))),
+    ByteKind("never in UTF-8", "#d62728", frozenset({0xC0, 0xC1, *range(0xF5, 0x100)})),
 )
 NAMES = {0: "NUL", 9: "TAB", 10: "LF", 13: "CR", 27: "ESC", 32: "space"}
 HALF = 128

@@ -18,21 +18,37 @@ LABEL_SPACING = 10.5  # points between two numbers at the ends of curves
 MAX_NAME = 58  # characters of a name above its interval
 
 
-class Line(NamedTuple):
-    """A curve of one arm; `style` is its place in the palette, None: drawn in grey in the background."""
+class LegendEntry(NamedTuple):
+    """How an arm is drawn in the charts."""
 
     number: int  # of the arm in the table
-    label: str
+    name: str
+    style: int | None  # place in the palette; None: in grey in the background
+    point: bool = False  # drawn as a point, not as a line
+
+    @property
+    def colour(self) -> str:
+        """The CSS variable of the arm's colour."""
+        return "--faint" if self.style is None else f"--series-{self.style % len(SERIES) + 1}"
+
+    @property
+    def dashes(self) -> str:
+        """The SVG dash array of the arm's line; empty: drawn through."""
+        return "" if self.style is None else " ".join(f"{dash:g}" for dash in DASHES[self.style % len(DASHES)])
+
+
+class Line(NamedTuple):
+    """A curve of one arm."""
+
+    key: LegendEntry
     points: Sequence[tuple[float, float]]
     band: Sequence[tuple[float, float, float]] = ()  # x, low, high over seeds
-    style: int | None = None
 
 
 class DifferenceBar(NamedTuple):
     """An arm's difference from the base with its 95 % interval; negative is better."""
 
-    number: int
-    label: str
+    key: LegendEntry
     difference: float
     low: float
     high: float
@@ -43,8 +59,7 @@ class DifferenceBar(NamedTuple):
 class Dot(NamedTuple):
     """An arm in the plane of cost and quality."""
 
-    number: int
-    label: str
+    key: LegendEntry
     x: float
     y: float
     spread: float  # standard deviation over seeds
@@ -59,19 +74,19 @@ def plot_curves(
     with chart_style():
         figure, axes = _make_figure(HEIGHT)
         tooltips = {}
-        for place, line in enumerate(sorted(lines, key=lambda line: (line.style is not None, -line.number))):
-            colour, dashes, marker = _choose_style(line.style)
+        for place, line in enumerate(sorted(lines, key=lambda line: (line.key.style is not None, -line.key.number))):
+            colour, dashes, marker = _choose_style(line.key.style)
             if line.band:
                 x, low, high = zip(*line.band, strict=True)
                 axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
             x, y = zip(*line.points, strict=True)
             shape = marker if markers or len(line.points) == 1 else ""
-            width = 0.8 if line.style is None else 1.8
-            drawn = axes.plot(x, y, color=colour, linewidth=width, marker=shape, markersize=4.5, label=line.label, gid=f"tip{place}")[0]
+            width = 0.8 if line.key.style is None else 1.8
+            drawn = axes.plot(x, y, color=colour, linewidth=width, marker=shape, markersize=4.5, label=line.key.name, gid=f"tip{place}")[0]
             drawn.set_dashes(dashes) if dashes else None
-            tooltips[f"tip{place}"] = f"{line.number} {line.label}"
+            tooltips[f"tip{place}"] = f"{line.key.number} {line.key.name}"
         set_axes(axes, x_axis, y_axis)
-        _number_ends(axes, [line for line in lines if line.style is not None])
+        _number_ends(axes, [line for line in lines if line.key.style is not None])
         return render_svg(figure, name, alt_text, tooltips)
 
 
@@ -93,8 +108,8 @@ def plot_differences(name: str, rows: Sequence[DifferenceBar], unit: str, alt_te
             face = colour if row.resolved else PAPER
             gid = f"tip{place}"
             axes.plot([row.difference], [place], marker="o", markersize=7, color=colour, markerfacecolor=face, linestyle="", gid=gid)
-            tooltips[gid] = f"{row.number} {row.label}: {row.tooltip}"
-            label = axes.text(0.01, place - 0.26, f"{row.number}  {shorten_middle(row.label, MAX_NAME)}", fontsize=9.5, va="bottom")
+            tooltips[gid] = f"{row.key.number} {row.key.name}: {row.tooltip}"
+            label = axes.text(0.01, place - 0.26, f"{row.key.number}  {shorten_middle(row.key.name, MAX_NAME)}", fontsize=9.5, va="bottom")
             label.set_transform(axes.get_yaxis_transform())
             label.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1})
         axes.set_ylim(len(rows) - 0.6, -0.95)
@@ -128,12 +143,12 @@ def plot_cost_plane(name: str, dots: Sequence[Dot], x_axis: AxisSettings, y_axis
             colour, gid = (SERIES[1] if dot.on_front else FAINT), f"tip{place}"
             axes.plot((dot.x, dot.x), (dot.y - dot.spread, dot.y + dot.spread), color=colour, linewidth=1)
             axes.plot([dot.x], [dot.y], marker="o" if dot.on_front else "D", markersize=6, color=colour, linestyle="", gid=gid)
-            tooltips[gid] = f"{dot.number} {dot.label}: {dot.tooltip}"
+            tooltips[gid] = f"{dot.key.number} {dot.key.name}: {dot.tooltip}"
         set_axes(axes, x_axis, y_axis)
         axes.margins(0.12)
         for dot in _drop_crowded(axes, sorted(dots, key=lambda dot: not dot.on_front)):
             weight = "bold" if dot.on_front else "normal"
-            axes.annotate(str(dot.number), (dot.x, dot.y), (5, 4), textcoords="offset points", fontsize=9.5, weight=weight)
+            axes.annotate(str(dot.key.number), (dot.x, dot.y), (5, 4), textcoords="offset points", fontsize=9.5, weight=weight)
         return render_svg(figure, name, alt_text, tooltips)
 
 
@@ -166,8 +181,8 @@ def _number_ends(axes: "Axes", lines: Sequence[Line]) -> None:
         near = sorted((end for end in ends if end[0] - ends[0][0] < 2 * LABEL_SPACING), key=lambda end: end[1])
         ends = [end for end in ends if end not in near]
         for (_, up, line), moved in zip(near, spread_labels([end[1] for end in near], HEIGHT * POINTS), strict=True):
-            beside = axes.annotate(str(line.number), line.points[-1], (5, moved - up), textcoords="offset points", va="center")
-            beside.set(color=_choose_style(line.style)[0], fontsize=9.5, weight="bold")
+            beside = axes.annotate(str(line.key.number), line.points[-1], (5, moved - up), textcoords="offset points", va="center")
+            beside.set(color=_choose_style(line.key.style)[0], fontsize=9.5, weight="bold")
 
 
 def _find_end(axes: "Axes", line: Line) -> tuple[float, float]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from assay.core.words import format_count
 from assay.evaluation.comparability import TOLERANCE
 from assay.reports.axes import AxisSettings
-from assay.reports.charts import DifferenceBar, Dot, plot_cost_plane, plot_curves, plot_differences
-from assay.reports.number_format import format_amount, format_difference
-from assay.reports.panels import LegendEntry, Panel, make_line, make_panel
+from assay.reports.charts import DifferenceBar, Dot, Line, plot_cost_plane, plot_differences
+from assay.reports.number_format import format_amount, format_difference, format_interval
+from assay.reports.panels import Legend, Panel, plot_panel
+from assay.reports.results_table import choose_interval
 from assay.reports.svg import AltText
 from assay.studies.analysis.results import ParetoFront, StudyOutcome
 
@@ -30,48 +31,46 @@ RATES = (
 )
 
 
-def make_difference_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_difference_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart the difference of each arm from the base, with its interval."""
     rows = []
-    for found in sorted(outcome.comparisons, key=lambda found: found.difference):
-        interval = found.interval or found.text_interval
+    for comparison in sorted(outcome.comparisons, key=lambda comparison: comparison.difference):
+        interval = choose_interval(comparison)
         if interval is not None:
-            low, high = format_difference(interval.low), format_difference(interval.high)
-            tooltip = f"{format_difference(found.difference)}, 95 % {low} to {high}; {found.verdict}"
-            number = legend[found.arm].number
-            rows.append(DifferenceBar(number, found.arm, found.difference, interval.low, interval.high, found.resolved, tooltip))
+            tooltip = f"{format_difference(comparison.difference)}, 95 % {format_interval(interval)}; {comparison.verdict}"
+            bounds = interval.low, interval.high
+            rows.append(DifferenceBar(legend[comparison.arm], comparison.difference, *bounds, comparison.resolved, tooltip))
     if not rows:
         return None
-    seeds = any(found.interval is not None for found in outcome.comparisons)
+    seeds = any(comparison.interval is not None for comparison in outcome.comparisons)
     explanation = DIFFERENCES.format(over=SEEDS if seeds else TEXT)
-    alt_text = AltText("Difference of each arm from the base", "; ".join(f"{row.number} {row.label}: {row.tooltip}" for row in rows))
+    alt_text = AltText("Difference of each arm from the base", "; ".join(f"{row.key.number} {row.key.name}: {row.tooltip}" for row in rows))
     return Panel("Difference from the base", explanation, (plot_differences("differences", rows, outcome.metric.label, alt_text),))
 
 
-def make_cost_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_cost_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart quality against each cost that differs between arms."""
     charts = [_plot_front(outcome, front, legend) for front in outcome.fronts if _costs_differ([arm.cost for arm in front.arms])]
     if not charts:
         return None
     best = {arm.arm for front in outcome.fronts for arm in front.arms if arm.on_front}
-    on_front = [key._replace(style=1, dashes="", point=True) for name, key in legend.items() if name in best]  # told apart by their numbers
+    on_front = [key._replace(style=1, point=True) for name, key in legend.items() if name in best]  # told apart by their numbers
     return Panel("Quality against cost", COST, tuple(charts), tuple(on_front))
 
 
-def make_rate_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_rate_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart how each arm depends on its learning rate."""
-    tried = [found for found in outcome.sensitivities if len(found.figures) > 1]
-    if not tried:
-        return None
-    lines = [make_line(found.arm, found.figures, legend) for found in tried]
-    factors = sorted({factor for found in tried for factor, _ in found.figures})
+    tried = [sensitivity for sensitivity in outcome.sensitivities if len(sensitivity.figures) > 1]
+    lines = [Line(legend[sensitivity.arm], sensitivity.figures) for sensitivity in tried]
+    factors = sorted({factor for sensitivity in tried for factor, _ in sensitivity.figures})
     x_axis = AxisSettings("learning rate, times that of the base", log=True, ticks=[(factor, f"×{factor:g}") for factor in factors])
-    edges = [found.arm for found in tried if found.at_edge]
+    edges = [sensitivity.arm for sensitivity in tried if sensitivity.at_edge]
     at_edge = f" That is so for {format_count(len(edges), 'arm')}." if edges else ""
-    alt_text = AltText("Validation against learning rate", "; ".join(f"{found.arm}: best at ×{found.best:g}" for found in tried))
-    y_axis = AxisSettings(f"validation, {outcome.metric.label}")
-    chart = plot_curves("rates", lines, x_axis, y_axis, alt_text, markers=True)
-    return make_panel("Learning rates", f"{RATES}{at_edge}", (chart,), lines, legend)
+    alt_text = AltText(
+        "Validation against learning rate", "; ".join(f"{sensitivity.arm}: best at ×{sensitivity.best:g}" for sensitivity in tried)
+    )
+    axes = x_axis, AxisSettings(f"validation, {outcome.metric.label}")
+    return plot_panel("rates", "Learning rates", f"{RATES}{at_edge}", lines, axes, alt_text)
 
 
 def _costs_differ(costs: Sequence[float]) -> bool:
@@ -79,15 +78,15 @@ def _costs_differ(costs: Sequence[float]) -> bool:
     return max(costs) - min(costs) > TOLERANCE * max(costs)
 
 
-def _plot_front(outcome: StudyOutcome, front: ParetoFront, legend: dict[str, LegendEntry]) -> str:
+def _plot_front(outcome: StudyOutcome, front: ParetoFront, legend: Legend) -> str:
     dots = []
     for at in front.arms:
         tooltip = f"{at.figure:.4f} {outcome.metric.label}, {format_amount(at.cost)} {front.label}"
         spread = outcome.arm(at.arm).deviation or 0.0
-        dots.append(Dot(legend[at.arm].number, at.arm, at.cost, at.figure, spread, at.on_front, tooltip))
+        dots.append(Dot(legend[at.arm], at.cost, at.figure, spread, at.on_front, tooltip))
     largest, least = max(dot.x for dot in dots), min(dot.x for dot in dots)
     label = COSTS.get(front.cost, front.label)
-    best = "; ".join(f"{dot.number} {dot.label} ({format_amount(dot.x)}, {dot.y:.4f})" for dot in dots if dot.on_front)
+    best = "; ".join(f"{dot.key.number} {dot.key.name} ({format_amount(dot.x)}, {dot.y:.4f})" for dot in dots if dot.on_front)
     x_axis, y_axis = AxisSettings(label, log=least > 0 and largest / least > 5), AxisSettings(outcome.metric.label)
     alt_text = AltText(f"Quality against {label}", f"Not beaten in both: {best}")
     return plot_cost_plane(f"front-{front.cost}", dots, x_axis, y_axis, alt_text)

@@ -8,7 +8,7 @@ from assay.core.words import format_count
 from assay.reports import detail_tables
 from assay.reports.comparison_charts import make_cost_panel, make_difference_panel, make_rate_panel
 from assay.reports.number_format import format_quality
-from assay.reports.panels import LegendEntry, Panel, make_legend
+from assay.reports.panels import Legend, Panel, make_legend
 from assay.reports.results_table import BaselineRow, ResultsTable, make_costs_table, make_quality_table, rank_baselines
 from assay.reports.token_heatmap import TokenHeatmap, make_token_heatmap
 from assay.reports.training_curves import make_context_panel, make_gradient_panel, make_learning_panel
@@ -17,7 +17,7 @@ from assay.studies.plan import RefusedArm
 from assay.trainer.baselines import Baselines
 from assay.trainer.token_losses import TokenLosses
 
-PANELS: dict[str, Callable[[StudyOutcome, dict[str, LegendEntry]], Panel | None]] = {
+PANELS: dict[str, Callable[[StudyOutcome, Legend], Panel | None]] = {
     "differences": make_difference_panel,
     "learning": make_learning_panel,
     "costs": make_cost_panel,
@@ -57,13 +57,13 @@ class ReportContent:
     costs: ResultsTable
     baselines: tuple[BaselineRow, ...]
     panels: dict[str, Panel]
-    effects: tuple[detail_tables.AxisEffects, ...]
+    effects: tuple[detail_tables.RowGroup, ...]
     heatmap: TokenHeatmap
     samples: tuple[detail_tables.RunSample, ...]
-    changes: tuple[detail_tables.ArmChanges, ...]
-    unequal: tuple[detail_tables.UnequalConditions, ...]
-    protocol: tuple[detail_tables.Fact, ...]
-    machine: tuple[detail_tables.Fact, ...]
+    changes: tuple[detail_tables.RowGroup, ...]
+    unequal: tuple[detail_tables.RowGroup, ...]
+    protocol: dict[str, str]
+    machine: dict[str, str]
     runs: tuple[RunRow, ...]
     runs_summary: str
     unfinished: tuple[detail_tables.UnfinishedRun, ...]
@@ -117,12 +117,10 @@ def _summarise(outcome: StudyOutcome) -> str:
 
 
 def _summarise_runs(outcome: StudyOutcome) -> str:
-    every, earlier = format_count(len(outcome.all_runs), "run"), len(outcome.earlier_runs)
+    total, finished, earlier = len(outcome.all_runs), _count_finished(outcome), len(outcome.earlier_runs)
+    share = "All" if finished == total else f"{finished:,} of"
     old = f" {format_count(earlier, 'run')} in the folder belong to an earlier form of this study and are left out." if earlier else ""
-    whole = _count_finished(outcome) == len(outcome.all_runs)
-    return (
-        f"{'All' if whole else f'{_count_finished(outcome):,} of'} {every} {'is' if len(outcome.all_runs) == 1 else 'are'} finished.{old}"
-    )
+    return f"{share} {format_count(total, 'run')} {'is' if total == 1 else 'are'} finished.{old}"
 
 
 def _count_finished(outcome: StudyOutcome) -> int:

@@ -6,52 +6,22 @@ from typing import Any, NamedTuple
 
 from assay.core.config import Tree, flatten
 from assay.core.words import format_count
-from assay.reports.number_format import UNKNOWN, format_difference, format_setting
-from assay.reports.panels import LegendEntry
+from assay.reports.number_format import UNKNOWN, format_difference, format_interval, format_setting
+from assay.reports.panels import Legend
 from assay.runs.checkpoint_ref import parse_step
 from assay.runs.directory import RunDirectory
-from assay.studies.analysis.results import ArmOutcome, Effect, Interaction, RunOutcome, StudyOutcome
+from assay.studies.analysis.results import Effect, Interaction, RunOutcome, StudyOutcome
 
-SEED_KEYS = ("train.seed",)  # differ between the runs of an arm
+SEED_KEY = "train.seed"  # differs between the runs of an arm
 INTERACTIONS = "pairs of values, less what each does alone"
 MAX_SAMPLE = 1200  # characters of an arm's samples
 VERSIONS = ("assay", "code", "python", "platform", "cpus", "threads", "gpus")
 
 
-class Fact(NamedTuple):
-    """A name with its value."""
+class RowGroup(NamedTuple):
+    """Rows of a table that belong to one arm or axis."""
 
     name: str
-    value: str
-
-
-class Change(NamedTuple):
-    """A setting in which an arm differs from the base."""
-
-    key: str
-    base: str
-    arm: str
-
-
-class ArmChanges(NamedTuple):
-    """All settings in which an arm differs from the base."""
-
-    number: int
-    arm: str
-    changes: tuple[Change, ...]
-
-
-class UnequalConditions(NamedTuple):
-    """What else is unequal between an arm and the base: name, value of the base, value of the arm."""
-
-    arm: str
-    rows: tuple[tuple[str, str, str], ...]
-
-
-class AxisEffects(NamedTuple):
-    """The effects of the values of an axis: value, difference, interval, whether it is resolved."""
-
-    axis: str
     rows: tuple[tuple[str, ...], ...]
 
 
@@ -74,44 +44,44 @@ class RunSample(NamedTuple):
     text: str
 
 
-def list_changes(outcome: StudyOutcome) -> tuple[ArmChanges, ...]:
-    """List for every arm the settings in which it differs from the base."""
-    return tuple(ArmChanges(number, arm.name, _compare_configs(outcome, arm)) for number, arm in enumerate(outcome.arms[1:], 2))
+def list_changes(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
+    """List for every arm the settings in which it differs from the base: key, value of the base, value of the arm."""
+    base, *others = (dict(flatten(arm.planned_arm.config.tree())) for arm in outcome.arms)
+    groups = []
+    for number, (arm, other) in enumerate(zip(outcome.arms[1:], others, strict=True), 2):
+        keys = [key for key in dict.fromkeys([*base, *other]) if key != SEED_KEY and base.get(key) != other.get(key)]
+        rows = tuple((key, format_setting(base.get(key)), format_setting(other.get(key))) for key in keys)
+        groups.append(RowGroup(f"{number} {arm.name}", rows))
+    return tuple(groups)
 
 
-def _compare_configs(outcome: StudyOutcome, arm: ArmOutcome) -> tuple[Change, ...]:
-    base, other = (dict(flatten(one.planned_arm.config.tree())) for one in (outcome.base, arm))
-    keys = [key for key in dict.fromkeys([*base, *other]) if key not in SEED_KEYS and base.get(key) != other.get(key)]
-    return tuple(Change(key, format_setting(base.get(key)), format_setting(other.get(key))) for key in keys)
-
-
-def list_protocol(outcome: StudyOutcome) -> tuple[Fact, ...]:
+def list_protocol(outcome: StudyOutcome) -> dict[str, str]:
     """List how the figures were measured, as far as it is the same for all arms."""
     study = outcome.plan.study
-    facts = [
-        Fact("figures on", f"the {outcome.split} text" + _describe_test_uses(outcome)),
-        Fact("matched", ", ".join(study.match) if study.match else "nothing"),
-        Fact("seeds", ", ".join(map(str, sorted({run.job.seed for run in outcome.all_runs})))),
-        Fact("weights", f"the {study.checkpoint} checkpoint of each run" + (", on validation" if study.checkpoint == "best" else "")),
-    ]
+    facts = {
+        "figures on": f"the {outcome.split} text" + _describe_test_uses(outcome),
+        "matched": ", ".join(study.match) if study.match else "nothing",
+        "seeds": ", ".join(map(str, sorted({run.job.seed for run in outcome.all_runs}))),
+        "weights": f"the {study.checkpoint} checkpoint of each run" + (", on validation" if study.checkpoint == "best" else ""),
+    }
     if len(study.lr_factors) > 1:
         rates, seeds = ", ".join(f"×{factor:g}" for factor in study.lr_factors), ", ".join(map(str, study.tuning_seeds))
-        facts.append(Fact("learning rates tried", f"{rates} for every arm, on seed {seeds}, chosen on validation"))
+        facts["learning rates tried"] = f"{rates} for every arm, on seed {seeds}, chosen on validation"
     data: Tree = next((run.provenance["data"] for run in outcome.all_runs if run.provenance.get("data")), {})
     if "corpus" in data:
-        facts.append(Fact("text", f"{data['corpus']['name']}, {data['corpus']['bytes']:,} bytes; {data['corpus']['licence']}"))
-    facts += [Fact(f"{name} text", _describe_part(part)) for name, part in data.get("parts", {}).items()]
+        facts["text"] = f"{data['corpus']['name']}, {data['corpus']['bytes']:,} bytes; {data['corpus']['licence']}"
+    facts |= {f"{name} text": _describe_part(part) for name, part in data.get("parts", {}).items()}
     if "split_sha256" in data:
-        facts.append(Fact("division of the text, sha256", str(data["split_sha256"])))
+        facts["division of the text, sha256"] = str(data["split_sha256"])
     scores = [score for arm in outcome.arms for score in arm.scores]
     if scores:
         readings = dict.fromkeys(_describe_reading(score.protocol) for score in scores)
-        facts.append(Fact("how the text was read", "; or ".join(readings)))
-        facts.append(Fact("bytes scored", f"{scores[0].values['bytes_scored']:,} of {scores[0].values['bytes_in_split']:,}, each once"))
-        facts.append(Fact("text scored, sha256", str(scores[0].protocol["text_sha256"])))
+        facts["how the text was read"] = "; or ".join(readings)
+        facts["bytes scored"] = f"{scores[0].values['bytes_scored']:,} of {scores[0].values['bytes_in_split']:,}, each once"
+        facts["text scored, sha256"] = str(scores[0].protocol["text_sha256"])
     if outcome.units is not None:
-        facts.append(Fact("intervals over the text", f"resampled over {outcome.units.describe()}"))
-    return tuple(facts)
+        facts["intervals over the text"] = f"resampled over {outcome.units.describe()}"
+    return facts
 
 
 def _describe_test_uses(outcome: StudyOutcome) -> str:
@@ -134,15 +104,12 @@ def _describe_reading(protocol: Mapping[str, Any]) -> str:
     return f"{how}{masked}, {protocol['dtype']}"
 
 
-def list_machines(outcome: StudyOutcome) -> tuple[Fact, ...]:
+def list_machines(outcome: StudyOutcome) -> dict[str, str]:
     """List code, versions and machines; where runs differ, each value with the number of runs that have it."""
-    started = [run.provenance for run in outcome.all_runs if run.provenance]
-    packages = dict.fromkeys(name for facts in started for name in facts.get("packages", {}))
-    facts = [Fact(name, _count_values([_format_version(name, facts.get(name)) for facts in started])) for name in VERSIONS if started]
-    facts += [
-        Fact(name, _count_values([_format_version(name, facts.get("packages", {}).get(name)) for facts in started])) for name in packages
-    ]
-    return tuple(facts)
+    started = [{**run.provenance, **run.provenance.get("packages", {})} for run in outcome.all_runs if run.provenance]
+    packages = [name for provenance in started for name in provenance.get("packages", {})]
+    names = dict.fromkeys([*VERSIONS, *packages]) if started else ()
+    return {name: _count_values([_format_version(name, provenance.get(name)) for provenance in started]) for name in names}
 
 
 def _format_version(name: str, value: Any) -> str:
@@ -168,23 +135,23 @@ def _describe_progress(run: RunOutcome) -> str:
     return UNKNOWN if run.state == "waiting" else f"{run.step:,} of {'?' if run.steps is None else f'{run.steps:,}'} steps"
 
 
-def list_unequal_conditions(outcome: StudyOutcome) -> tuple[UnequalConditions, ...]:
-    """List for each arm what is unequal between it and the base besides what was changed."""
-    return tuple(
-        UnequalConditions(found.arm, tuple((name, *values) for name, values in found.unequal_conditions.items()))
-        for found in outcome.comparisons
-        if found.unequal_conditions
-    )
+def list_unequal_conditions(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
+    """List what else is unequal between each arm and the base: name, value of the base, value of the arm."""
+    unequal = {comparison.arm: comparison.unequal_conditions for comparison in outcome.comparisons}
+    return tuple(RowGroup(arm, tuple((name, *values) for name, values in rows.items())) for arm, rows in unequal.items() if rows)
 
 
-def list_effects(outcome: StudyOutcome) -> tuple[AxisEffects, ...]:
-    """List the effects of each axis, the best on top. Nothing where the only axis has one arm for each value."""
+def list_effects(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
+    """List the effects of each axis, the best on top: value, difference, interval, whether it is resolved.
+
+    Nothing where the only axis has one arm for each value.
+    """
     if len(outcome.axes) < 2 and all(effect.contrast_count == 1 for axis in outcome.axes for effect in axis.effects):
         return ()
-    effects = [AxisEffects(axis.axis, _rank_effects({effect.value: effect for effect in axis.effects})) for axis in outcome.axes]
+    effects = [RowGroup(axis.axis, _rank_effects({effect.value: effect for effect in axis.effects})) for axis in outcome.axes]
     if outcome.interactions:
         pairs = {" ".join((*pair.first, "with", *pair.second)): pair for pair in outcome.interactions}
-        effects.append(AxisEffects(INTERACTIONS, _rank_effects(pairs)))
+        effects.append(RowGroup(INTERACTIONS, _rank_effects(pairs)))
     return tuple(effects)
 
 
@@ -192,13 +159,12 @@ def _rank_effects(effects: Mapping[str, Effect | Interaction]) -> tuple[tuple[st
     """Write effects by name as rows, the best on top."""
     rows = []
     for name, effect in sorted(effects.items(), key=lambda item: item[1].difference):
-        interval = effect.interval
-        between = UNKNOWN if interval is None else f"{format_difference(interval.low)} to {format_difference(interval.high)}"
-        rows.append((name, format_difference(effect.difference), between, "yes" if effect.resolved else "no"))
+        resolved = "yes" if effect.resolved else "no"
+        rows.append((name, format_difference(effect.difference), format_interval(effect.interval), resolved))
     return tuple(rows)
 
 
-def collect_samples(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> tuple[RunSample, ...]:
+def collect_samples(outcome: StudyOutcome, legend: Legend) -> tuple[RunSample, ...]:
     """Collect for each arm that has a colour in the charts the last samples of its first run that wrote any."""
     samples = []
     for arm in outcome.arms:

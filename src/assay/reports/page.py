@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,10 +21,9 @@ def render_page(content: ReportContent) -> str:
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     panels = {name: panel._replace(charts=tuple(map(Markup, panel.charts))) for name, panel in content.panels.items()}
-    values = {field.name: getattr(content, field.name) for field in fields(content)}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html").render(
-        **{**values, "panels": panels},
+        **vars(content) | {"panels": panels},
         sections=list_sections(content),
         levels=LEVELS,
         version=code_version(),

@@ -1,6 +1,6 @@
 """Draw plots into files of their own: curves, and how well a model is calibrated. The same figures give the same svg, byte for byte."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,18 +51,7 @@ def save_figure(path: Path, size: tuple[float, float], option: str = "--picture"
         figure.savefig(path, dpi=150, metadata=undated, **options)
 
 
-class PlottedCurve(NamedTuple):
-    """The points of a curve, and its name."""
-
-    label: str
-    points: Sequence[tuple[float, float]]
-
-
-class VerticalLine(NamedTuple):
-    """A place on the horizontal axis that is marked."""
-
-    label: str
-    x: float
+Points = Sequence[tuple[float, float]]
 
 
 class PlotSettings(NamedTuple):
@@ -76,14 +65,16 @@ class PlotSettings(NamedTuple):
     y_max: float | None = None
 
 
-def draw_curves(curves: Sequence[PlottedCurve], settings: PlotSettings, path: Path, vertical_lines: Sequence[VerticalLine] = ()) -> None:
-    """Draw curves into a file. Raises UserError where that cannot be."""
+def draw_curves(
+    curves: Mapping[str, Points], settings: PlotSettings, path: Path, vertical_lines: Mapping[str, float] | None = None
+) -> None:
+    """Draw curves, and vertical lines at an x, by their labels into a file. Raises UserError where that cannot be."""
     with save_figure(path, (7, 3.6), "--output", bbox_inches="tight") as figure:
         axes = figure.subplots()
-        for curve, colour in zip(curves, COLOURS, strict=False):
-            axes.plot(*zip(*curve.points, strict=True), color=colour, linewidth=1.8, label=curve.label)
-        for line, colour in zip(vertical_lines, COLOURS[2:], strict=False):
-            axes.axvline(line.x, color=colour, linewidth=1.2, linestyle="--", label=line.label)
+        for (label, points), colour in zip(curves.items(), COLOURS, strict=False):
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, label=label)
+        for (label, x), colour in zip((vertical_lines or {}).items(), COLOURS[2:], strict=False):
+            axes.axvline(x, color=colour, linewidth=1.2, linestyle="--", label=label)
         if settings.log_x:
             axes.set_xscale("log")
         axes.set_ylim(bottom=settings.y_min, top=settings.y_max)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from assay.evaluation.compare import Arm
-from assay.reports.number_format import UNKNOWN, format_amount, format_difference, format_quality, format_seconds
+from assay.reports.number_format import UNKNOWN, format_amount, format_difference, format_interval, format_quality, format_seconds
 from assay.statistics.interval import Interval
 from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, StudyOutcome
 from assay.trainer.baselines import Baselines
@@ -79,59 +79,67 @@ def _figure_column(outcome: StudyOutcome) -> Column:
     )  # fmt: skip
 
 
-def _quality_columns(outcome: StudyOutcome) -> list[Column]:
-    bits, rates_tried = outcome.metric.name == "bits_per_byte", len(outcome.plan.study.lr_factors) > 1
-    return [
-        Column(
-            "deviation", "± seeds", "the standard deviation over seeds: how far two runs of the same arm lie apart",
-            lambda arm, _: _cell(arm.deviation, format_quality),
-        ),
-        Column(
-            "standard_error", "± text", "the standard error over the text: how far the figure would move on another text of this kind",
-            lambda arm, _: _cell(_text_error(arm) if bits else None, format_quality),
-        ),
-        Column(
-            "difference", "difference", "from the base, turned so that below 0 is better",
-            lambda _, found: _cell(None if found is None else found.difference, format_difference),
-        ),
-        Column(
-            "interval", "95 % interval", "in which the true difference lies, wrong one time in twenty: over seeds, or over the text",
-            lambda _, found: _interval_cell(found),
-        ),
-        Column(
-            "resolved", "resolved", "whether the difference is more than chance, all arms of the table considered at once",
-            lambda _, found: _cell(None if found is None else float(not found.resolved), lambda unresolved: "no" if unresolved else "yes"),
-        ),
-        Column(
-            "seeds", "seeds", "runs with a figure, each from other initial weights and another order of the data",
-            lambda arm, _: TableCell(str(len(arm.scored_runs)), len(arm.scored_runs)),
-        ),
-        Column(
-            "factor", "learning rate", "the factor on the base's learning rates that was chosen on validation",
-            lambda arm, _: _cell(arm.lr_factor if rates_tried else None, lambda factor: f"×{factor:g}"),
-        ),
-    ]  # fmt: skip
+def _arm_column(
+    name: str, label: str, meaning: str, value: Callable[[ArmOutcome], float | None], write: Callable[[float], str] = format_amount
+) -> Column:
+    """Make the column of a number of each arm."""
+    return Column(name, label, meaning, lambda arm, _: _cell(value(arm), write))
+
+
+def _comparison_column(name: str, label: str, meaning: str, cell: Callable[[ComparisonToBase], TableCell]) -> Column:
+    """Make a column of the comparisons, unknown where an arm has none."""
+    return Column(name, label, meaning, lambda _, comparison: TableCell(UNKNOWN) if comparison is None else cell(comparison))
 
 
 def _cell(value: float | None, write: Callable[[float], str]) -> TableCell:
     return TableCell(UNKNOWN) if value is None else TableCell(write(value), float(value))
 
 
-def _amount_column(name: str, label: str, meaning: str, amount: Callable[[ArmOutcome], float | None]) -> Column:
-    return Column(name, label, meaning, lambda arm, _: _cell(amount(arm), format_amount))
+def _quality_columns(outcome: StudyOutcome) -> list[Column]:
+    bits, rates_tried = outcome.metric.name == "bits_per_byte", len(outcome.plan.study.lr_factors) > 1
+    return [
+        _arm_column(
+            "deviation", "± seeds", "the standard deviation over seeds: how far two runs of the same arm lie apart",
+            lambda arm: arm.deviation, format_quality,
+        ),
+        _arm_column(
+            "standard_error", "± text", "the standard error over the text: how far the figure would move on another text of this kind",
+            lambda arm: _text_error(arm) if bits else None, format_quality,
+        ),
+        _comparison_column(
+            "difference", "difference", "from the base, turned so that below 0 is better",
+            lambda comparison: _cell(comparison.difference, format_difference),
+        ),
+        _comparison_column(
+            "interval", "95 % interval", "in which the true difference lies, wrong one time in twenty: over seeds, or over the text",
+            _interval_cell,
+        ),
+        _comparison_column(
+            "resolved", "resolved", "whether the difference is more than chance, all arms of the table considered at once",
+            lambda comparison: TableCell("yes" if comparison.resolved else "no", float(not comparison.resolved)),
+        ),
+        Column(
+            "seeds", "seeds", "runs with a figure, each from other initial weights and another order of the data",
+            lambda arm, _: TableCell(str(len(arm.scored_runs)), len(arm.scored_runs)),
+        ),
+        _arm_column(
+            "factor", "learning rate", "the factor on the base's learning rates that was chosen on validation",
+            lambda arm: arm.lr_factor if rates_tried else None, lambda factor: f"×{factor:g}",
+        ),
+    ]  # fmt: skip
 
 
 COST_COLUMNS = (
-    _amount_column("parameters", "parameters", "weights of the model", lambda arm: arm.planned_arm.parameters),
-    _amount_column("tokens", "tokens", "trained on", lambda arm: arm.resource_use.tokens),
-    _amount_column("bytes", "bytes", "of training text, each counted as often as it was seen", lambda arm: arm.resource_use.bytes),
-    _amount_column("flops", "FLOPs", "floating-point operations of the training", lambda arm: arm.resource_use.flops),
-    Column("seconds", "time", "of training steps alone", lambda arm, _: _cell(arm.resource_use.seconds, format_seconds)),
-    _amount_column("speed", "tokens/s", "in training", lambda arm: arm.resource_use.tokens_per_second),
-    _amount_column(
+    _arm_column("parameters", "parameters", "weights of the model", lambda arm: arm.planned_arm.parameters),
+    _arm_column("tokens", "tokens", "trained on", lambda arm: arm.resource_use.tokens),
+    _arm_column("bytes", "bytes", "of training text, each counted as often as it was seen", lambda arm: arm.resource_use.bytes),
+    _arm_column("flops", "FLOPs", "floating-point operations of the training", lambda arm: arm.resource_use.flops),
+    _arm_column("seconds", "time", "of training steps alone", lambda arm: arm.resource_use.seconds, format_seconds),
+    _arm_column("speed", "tokens/s", "in training", lambda arm: arm.resource_use.tokens_per_second),
+    _arm_column(
         "state_bytes", "state", "bytes that the model keeps of one window of text while it writes", lambda arm: arm.planned_arm.state_bytes
     ),
-    _amount_column("peak_bytes", "memory", "the most bytes in use while training", lambda arm: arm.resource_use.peak_bytes),
+    _arm_column("peak_bytes", "memory", "the most bytes in use while training", lambda arm: arm.resource_use.peak_bytes),
 )
 
 
@@ -140,17 +148,15 @@ def _text_error(arm: ArmOutcome) -> float | None:
     return float(Arm(arm.name, arm.scores).median_run.values["standard_error"]) if arm.scores else None
 
 
-def choose_interval(found: ComparisonToBase | None) -> Interval | None:
-    """Choose the interval over seeds, or over the text where there is one seed; None without a comparison."""
-    return None if found is None else found.interval or found.text_interval
+def choose_interval(comparison: ComparisonToBase) -> Interval | None:
+    """Choose the interval over seeds, or over the text where there is one seed."""
+    return comparison.interval or comparison.text_interval
 
 
-def _interval_cell(found: ComparisonToBase | None) -> TableCell:
-    interval = choose_interval(found)
-    if found is None or interval is None:
-        return TableCell(UNKNOWN)
-    over = "" if found.interval is not None else " (text)"
-    return TableCell(f"{format_difference(interval.low)} to {format_difference(interval.high)}{over}", interval.high)
+def _interval_cell(comparison: ComparisonToBase) -> TableCell:
+    interval = choose_interval(comparison)
+    over = "" if comparison.interval is not None or interval is None else " (text)"
+    return TableCell(f"{format_interval(interval)}{over}", None if interval is None else interval.high)
 
 
 def rank_baselines(outcome: StudyOutcome, baselines: Baselines | None) -> tuple[BaselineRow, ...]:

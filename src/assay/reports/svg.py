@@ -119,7 +119,7 @@ def _restyle(element: ElementTree.Element, ids: Mapping[str, str]) -> None:
     for key, value in element.attrib.items():
         plain = key.rpartition("}")[2]
         if plain in GEOMETRY:
-            kept[plain] = LONG_FRACTION.sub(lambda found: f"{float(found[0]):.1f}", " ".join(value.split()))
+            kept[plain] = LONG_FRACTION.sub(lambda match: f"{float(match[0]):.1f}", " ".join(value.split()))
         elif plain == "href":
             kept[plain] = f"#{ids[value.removeprefix('#')]}"
         elif plain == "clip-path":
@@ -139,4 +139,4 @@ def _replace_colours(style: str) -> str:
     """Replace font and colours in a style by the page's."""
     style = re.sub(r"font: ([\d.]+px) [^;]*", r"font-size: \1", style)
     style = re.sub(r"font-family: [^;]*;? ?", "", style)
-    return re.sub(r"#[0-9a-f]{6}", lambda found: COLOURS.get(found[0], found[0]), style)
+    return re.sub(r"#[0-9a-f]{6}", lambda match: COLOURS.get(match[0], match[0]), style)

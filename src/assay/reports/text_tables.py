@@ -1,7 +1,9 @@
 """Write a report as text: Markdown with the page's words and tables, CSV with a line a run."""
 
 import csv
+import html
 import io
+import re
 from collections.abc import Sequence
 
 from assay.reports.content import ReportContent
@@ -22,8 +24,9 @@ def to_csv(outcome: StudyOutcome) -> str:
     return out.getvalue()
 
 
-def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, found: ComparisonToBase | None) -> dict[str, object]:
-    score, used, interval, metric = run.score(outcome.split), run.resource_use, choose_interval(found), outcome.metric
+def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, comparison: ComparisonToBase | None) -> dict[str, object]:
+    score, used, metric = run.score(outcome.split), run.resource_use, outcome.metric
+    interval = None if comparison is None else choose_interval(comparison)
     return {
         "study": outcome.plan.folder_name,
         "run": run.run.name,  # of the run's directory
@@ -41,11 +44,11 @@ def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, found: Co
         "standard_error": None if score is None or metric.name != "bits_per_byte" else score.values["standard_error"],  # over the text
         "arm_mean": arm.mean,  # over the arm's seeds
         "arm_deviation": arm.deviation,
-        "difference": None if found is None else found.difference,  # of the arm from the base; below 0 is better
+        "difference": None if comparison is None else comparison.difference,  # of the arm from the base; below 0 is better
         "interval_low": None if interval is None else interval.low,  # 95 % interval of the difference
         "interval_high": None if interval is None else interval.high,
-        "interval_over": None if found is None or interval is None else "text" if found.interval is None else "seeds",
-        "resolved": None if found is None else found.resolved,  # whether the difference is more than chance, all arms considered
+        "interval_over": None if comparison is None or interval is None else "text" if comparison.interval is None else "seeds",
+        "resolved": None if comparison is None else comparison.resolved,  # whether the difference is more than chance, all arms considered
         "parameters": arm.planned_arm.parameters,
         "tokens": used.tokens,
         "bytes": used.bytes,  # of training text, each as often as it was seen
@@ -87,10 +90,15 @@ def to_markdown(content: ReportContent) -> str:
             parts += [f"### {_escape(sample.name)}", "\n".join(f"    {line}" for line in sample.text.splitlines())]
     if content.changes:
         parts.append("## What was changed")
-        for number, name, changes in content.changes:
-            parts.append(f"### {number} {_escape(name)}")
+        for name, changes in content.changes:
+            parts.append(f"### {_escape(name)}")
             parts.append(_write_table(["setting", "base", "this arm"], changes) if changes else "No setting differs.")
-    parts += ["## Protocol", _write_table(["", ""], content.protocol), "## Machine and versions", _write_table(["", ""], content.machine)]
+    parts += [
+        "## Protocol",
+        _write_table(["", ""], [*content.protocol.items()]),
+        "## Machine and versions",
+        _write_table(["", ""], [*content.machine.items()]),
+    ]
     parts += ["## Runs", content.runs_summary]
     if content.unfinished:
         parts.append(_write_table(["run", "arm", "state", "progress", "reason"], content.unfinished))
@@ -113,9 +121,4 @@ def _write_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _escape(value: object) -> str:
     """Write a text on one line in which nothing is taken for Markdown or HTML."""
-    text = " ".join(str(value).split())
-    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(mark, entity)
-    for mark in "\\`*_[]|":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    return re.sub(r"[\\`*_\[\]|]", r"\\\g<0>", html.escape(" ".join(str(value).split()), quote=False))

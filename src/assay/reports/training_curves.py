@@ -1,16 +1,16 @@
 """Chart how models learned: curves over training, use of the context, gradients by layer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 
 import numpy as np
 
 from assay.evaluation.breakdown import longest_context
 from assay.reports.axes import AxisSettings
-from assay.reports.charts import Line, plot_curves
+from assay.reports.charts import LegendEntry, Line, plot_curves
 from assay.reports.number_format import format_amount
-from assay.reports.panels import LegendEntry, Panel, make_line, make_panel
+from assay.reports.panels import Legend, Panel, can_plot, make_panel, plot_panel
 from assay.reports.svg import AltText
 from assay.runs.directory import METRICS
 from assay.studies.analysis.results import ArmOutcome, CurvePoint, RunOutcome, StudyOutcome
@@ -37,7 +37,7 @@ GRADIENTS = (
 )
 
 
-def make_learning_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_learning_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart validation against tokens and against time, and training against tokens."""
     charts = []
     shown: list[Line] = []
@@ -47,66 +47,65 @@ def make_learning_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -
         ("training-tokens", "training", "tokens", "tokens trained on"),
     ):
         lines = [line for arm in outcome.arms if (line := _make_learning_line(arm, legend[arm.name], part, across)) is not None]
-        if not _can_plot(lines):
+        if not can_plot(lines):
             continue
         shown += lines
         figure = f"{part}, bits per byte"
-        ends = "; ".join(f"{line.label} ends at {line.points[-1][1]:.4f}" for line in lines[:DESCRIBED])
+        ends = "; ".join(f"{line.key.name} ends at {line.points[-1][1]:.4f}" for line in lines[:DESCRIBED])
         alt_text = AltText(f"{figure} against {label}", f"{len(lines)} curves. {ends}")
         axes = AxisSettings(label), AxisSettings(figure, top=_choose_top(lines))
         charts.append(plot_curves(name, lines, *axes, alt_text, markers=part == "validation"))
     if not charts:
         return None
     several = any(len(arm.scored_runs) > 1 for arm in outcome.arms)
-    return make_panel("Learning curves", f"{LEARNING}{BAND if several else ''} {TRAINING}", charts, shown, legend)
+    return make_panel("Learning curves", f"{LEARNING}{BAND if several else ''} {TRAINING}", charts, shown)
 
 
-def make_context_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_context_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart bits per byte by how much text a token sees before it."""
     tokenizers = {score.protocol["tokenizer"] for arm in outcome.arms for score in arm.scores}
     unit = "tokens" if len(tokenizers) == 1 else "bytes"
-    lines = []
-    for arm in outcome.arms:
-        rows: dict[float, list[float]] = {}
-        for score in arm.scores:
-            size = 1.0 if unit == "tokens" else score.values["bytes_scored"] / score.values["tokens_scored"]
-            for row in score.values.get("by_position", ()):
-                rows.setdefault(longest_context(row) * size, []).append(row["bits_per_byte"])
-        points = [(x, fmean(values)) for x, values in sorted(rows.items()) if len(values) == len(arm.scores)]
-        lines += [make_line(arm.name, points, legend)] if points else []
-    if not _can_plot(lines):
-        return None
+    by_arm = {arm.name: _average_by_x(_read_positions(arm, unit), len(arm.scores)) for arm in outcome.arms}
+    lines = [Line(legend[name], points) for name, points in by_arm.items() if points]
     axes = AxisSettings(f"{unit} seen before, at most", log=True, ticks=_choose_ticks(lines)), AxisSettings("bits per byte")
-    ends = "; ".join(f"{line.label}: from {line.points[0][1]:.3f} to {line.points[-1][1]:.3f}" for line in lines[:DESCRIBED])
-    chart = plot_curves("positions", lines, *axes, AltText("Bits per byte by position in the context", ends), markers=True)
-    return make_panel("Use of the context", POSITIONS.format(unit=unit), (chart,), lines, legend)
+    ends = "; ".join(f"{line.key.name}: from {line.points[0][1]:.3f} to {line.points[-1][1]:.3f}" for line in lines[:DESCRIBED])
+    alt_text = AltText("Bits per byte by position in the context", ends)
+    return plot_panel("positions", "Use of the context", POSITIONS.format(unit=unit), lines, axes, alt_text)
 
 
-def make_gradient_panel(outcome: StudyOutcome, legend: dict[str, LegendEntry]) -> Panel | None:
+def make_gradient_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart gradient norms by layer, where arms differ in depth."""
     if not any(key.endswith("depth") for arm in outcome.arms for key in arm.planned_arm.values):
         return None
-    lines = []
-    for arm in outcome.arms:
-        norms: dict[int, list[float]] = {}
-        for run in arm.scored_runs:
-            for record in run.run.read_lines(METRICS):
-                for layer, norm in record.get("gradient_norms", {}).items():
-                    if layer.startswith("blocks."):
-                        norms.setdefault(int(layer.partition(".")[2]) + 1, []).append(norm)
-        points = [(float(layer), fmean(values)) for layer, values in sorted(norms.items())]
-        lines += [make_line(arm.name, points, legend)] if points else []
-    if not _can_plot(lines):
-        return None
+    by_arm = {arm.name: _average_by_x(_read_gradient_norms(arm)) for arm in outcome.arms}
+    lines = [Line(legend[name], points) for name, points in by_arm.items() if points]
     axes = AxisSettings("layer, from the input", integer=True), AxisSettings("gradient norm", log=True)
-    ends = "; ".join(f"{line.label}: {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines[:DESCRIBED])
-    chart = plot_curves("gradients", lines, *axes, AltText("Gradient norm by layer", ends), markers=True)
-    return make_panel("Gradients by layer", GRADIENTS, (chart,), lines, legend)
+    ends = "; ".join(f"{line.key.name}: {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines[:DESCRIBED])
+    return plot_panel("gradients", "Gradients by layer", GRADIENTS, lines, axes, AltText("Gradient norm by layer", ends))
 
 
-def _can_plot(lines: Sequence[Line]) -> bool:
-    """Whether any curve has more than one point."""
-    return any(len(line.points) > 1 for line in lines)
+def _read_positions(arm: ArmOutcome, unit: str) -> Iterator[tuple[float, float]]:
+    """Yield each stored range of contexts, its longest in tokens or bytes, with its bits per byte."""
+    for score in arm.scores:
+        size = 1.0 if unit == "tokens" else score.values["bytes_scored"] / score.values["tokens_scored"]
+        yield from ((longest_context(row) * size, row["bits_per_byte"]) for row in score.values.get("by_position", ()))
+
+
+def _read_gradient_norms(arm: ArmOutcome) -> Iterator[tuple[float, float]]:
+    """Yield each recorded gradient norm of a layer, layers counted from 1."""
+    for run in arm.scored_runs:
+        for record in run.run.read_lines(METRICS):
+            for layer, norm in record.get("gradient_norms", {}).items():
+                if layer.startswith("blocks."):
+                    yield float(layer.partition(".")[2]) + 1, norm
+
+
+def _average_by_x(points: Iterable[tuple[float, float]], least: int = 1) -> list[tuple[float, float]]:
+    """Average the values at each x that has at least so many of them."""
+    values: dict[float, list[float]] = {}
+    for x, y in points:
+        values.setdefault(x, []).append(y)
+    return [(x, fmean(ys)) for x, ys in sorted(values.items()) if len(ys) >= least]
 
 
 def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: str) -> Line | None:
@@ -119,7 +118,7 @@ def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: st
     at = np.array([[points[step] for step in chosen] for points in seeds])  # [seeds, steps, 2]
     x, y = at[..., 0].mean(axis=0).tolist(), at[..., 1]
     band = zip(x, y.min(axis=0).tolist(), y.max(axis=0).tolist(), strict=True) if len(seeds) > 1 else ()
-    return Line(key.number, arm.name, tuple(zip(x, y.mean(axis=0).tolist(), strict=True)), tuple(band), key.style)
+    return Line(key, tuple(zip(x, y.mean(axis=0).tolist(), strict=True)), tuple(band))
 
 
 def _read_points(run: RunOutcome, part: str, across: str) -> dict[float, tuple[float, float]]:
@@ -146,8 +145,8 @@ def _choose_top(lines: Sequence[Line]) -> float | None:
 
 def _choose_ticks(lines: Sequence[Line]) -> list[tuple[float, str]]:
     """Choose the ticks of an axis of positions: powers of two, or four where there are many."""
-    last = max(x for line in lines for x, _ in line.points)
-    least = min(x for line in lines for x, _ in line.points)
+    last = max((x for line in lines for x, _ in line.points), default=1.0)
+    least = min((x for line in lines for x, _ in line.points), default=1.0)
     exponents = range(max(0, math.floor(math.log2(least))), math.ceil(math.log2(last)) + 1)
     step = 1 if len(exponents) <= 8 else 2
     return [(2.0**exponent, format_amount(2.0**exponent) if exponent >= 14 else str(2**exponent)) for exponent in exponents[::step]]

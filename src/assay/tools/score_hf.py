@@ -56,7 +56,7 @@ def score_hf(request: HfRequest, data_dir: Path | None, runs: Path) -> SavedScor
     else:
         text = _read_corpus(str(request.corpus), request.split, data_dir, tokenizer)
     digest = weights_digest(request.folder)
-    reading = WindowReader(text.part, tokenizer.end, context, stride, False)
+    reading = WindowReader(text.part, tokenizer.start, context, stride, False)
     model_name = f"transformers model {request.folder.resolve().name}, weights {digest}"
     protocol = Protocol.of_windows(reading, text.split, tokenizer, "float32", model_name, split_sha256=text.split_sha256)
     result = Scorer(reading, tokenizer, protocol, device, request.batch_size, group_names=text.groups).score(model.to(device))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from assay.reports.plots import PlotSettings, PlottedCurve, VerticalLine, draw_curves
+from assay.reports.plots import PlotSettings, draw_curves
 from assay.terminal.charts import curve_width, print_curve, space_evenly
 from assay.terminal.console import print_sentences
 from assay.terminal.tables import make_pair_table, print_table
@@ -38,8 +38,8 @@ def draw_schedule(path: Path, name: str, curve: ScheduleCurve) -> None:
     rates = ", ".join(f"{part} {rate:g}" for part, rate in curve.rates(1.0).items())
     across = f"share of the budget, {curve.budget}" + (f" ({curve.steps:,} steps)" if curve.steps_known else "")
     points = [(step / curve.steps, curve.factor(step)) for step in space_evenly(curve.steps, POINTS)]
-    scene = PlotSettings(f"{name}: {curve.config['kind']}", across, "factor on the learning rates", y_min=0.0)
-    draw_curves([PlottedCurve(f"learning rates at factor 1: {rates}", points)], scene, path)
+    settings = PlotSettings(f"{name}: {curve.config['kind']}", across, "factor on the learning rates", y_min=0.0)
+    draw_curves({f"learning rates at factor 1: {rates}": points}, settings, path)
 
 
 def _describe_budget(curve: ScheduleCurve) -> dict[str, str]:
@@ -86,19 +86,19 @@ def print_range(out: Console, test: RangeTest) -> None:
 
 def draw_range(path: Path, name: str, test: RangeTest) -> None:
     """Write a picture of the losses over the factor, with the suggestion. Raises UserError where that cannot be."""
-    summary, points, marks = test.summary, test.points, list[VerticalLine]()
+    summary, points, marks = test.summary, test.points, dict[str, float]()
     configured = ", ".join(f"{key} {rate:g}" for key, rate in test.configured_rates.items())
     if summary is not None and summary.suggested_factor is not None:
         suggestion = _format_rates(test, summary.suggested_factor)
-        marks = [VerticalLine(f"suggestion, 1/{SUGGESTION_DIVISOR} of the lowest: {suggestion}", summary.suggested_factor)]
-    curves = [
-        PlottedCurve("loss, smoothed", [(point.factor, point.smoothed) for point in points]),
-        PlottedCurve("loss of each step", [(point.factor, point.loss) for point in points]),
-    ]
+        marks = {f"suggestion, 1/{SUGGESTION_DIVISOR} of the lowest: {suggestion}": summary.suggested_factor}
+    curves = {
+        "loss, smoothed": [(point.factor, point.smoothed) for point in points],
+        "loss of each step": [(point.factor, point.loss) for point in points],
+    }
     fallen = points[0].loss - min(point.loss for point in points)
     highest = points[0].loss + 0.3 * fallen if fallen > 0 else None  # a divergence would dwarf the rest
-    scene = PlotSettings(f"{name}: learning rate range test", f"factor on {configured}", "nats a token", log_x=True, y_max=highest)
-    draw_curves(curves, scene, path, marks)
+    settings = PlotSettings(f"{name}: learning rate range test", f"factor on {configured}", "nats a token", log_x=True, y_max=highest)
+    draw_curves(curves, settings, path, marks)
 
 
 def _explain_range(test: RangeTest) -> Iterator[str]:
