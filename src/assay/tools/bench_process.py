@@ -1,11 +1,5 @@
-"""Train fixed models on random tokens, through the same steps as `assay train`, and time them.
+"""Train fixed models on random tokens, through the same steps as `assay train`, and time them."""
 
-`python -m assay.tools.bench_process` measures one thing: it reads a request as JSON from standard input and writes the figures as JSON
-to standard output.
-"""
-
-import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -233,18 +227,3 @@ def measure_peak(precision: str, device: str) -> Peak:
     with autocast(format_, where):
         speed = measure_matmul_speed(format_, where, PEAK_SECONDS)
     return Peak(speed.flops, speed.size, speed.repeats, measure_contention(before, read_cpu_times()))
-
-
-def run_request(request: str) -> str:
-    """Measure what is requested; the fields of the measurement, both as JSON."""
-    tree = json.loads(request)
-    if "bench_model" in tree:
-        fields = measure_training(BenchModel(**tree.pop("bench_model")), **tree)._asdict()
-        del fields["bench_model"]
-    else:
-        fields = measure_peak(**tree)._asdict()
-    return json.dumps(fields)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(run_request(sys.stdin.read()))
