@@ -44,7 +44,7 @@ def score(
     """Score every byte of a split once, and keep the figures with their protocol in the run."""
     from assay.reports import plots
     from assay.runs.directory import find_run, resolve_runs_folder
-    from assay.tools.score import choose_adaptation, choose_shapes, score_with_extras, stored_score_tree
+    from assay.tools.score import choose_adaptation, choose_shapes, score_with_extras
     from assay.tools.score_hf import HfRequest, score_hf
     from assay.trainer.scoring import SavedScore, ScoreRequest
     from assay.views.run import make_baseline_notice
@@ -68,7 +68,7 @@ def score(
         saved = score_hf(HfRequest(hf, text, corpus, split, context, stride, batch_size, device), data_dir, runs)
         show(saved)
         if as_json:
-            print_json(stored_score_tree(saved))
+            print_json(saved.tree())
         else:
             print_sentences(out, f"kept: {saved.file} (`assay compare RUN FILE` compares it with a run)")
         return

@@ -41,7 +41,7 @@ def run(
     request, watcher = StudyRequest(study, scale, jobs, retry, runs_dir, data_dir, _this_command()), ConsoleStudyWatcher(out)
     if slurm:
         submitted = submit_study(request, launch or [], watcher, dry_run=dry_run)
-        print_submitted_workers(out, submitted, f"assay study show {submitted.folder}", f"assay watch {submitted.folder}")
+        print_submitted_workers(out, submitted)
         summary = submitted.tree()
     elif dry_run:
         summary = dry_run_study(request, watcher)
@@ -139,10 +139,7 @@ def search(
         stop_when_stdin_closes()
         run_worker(known.path, data_dir)
     elif known is None and slurm:
-        submitted = submit_search(request, launch or [], watcher)
-        print_submitted_workers(out, submitted, f"assay search {submitted.folder}")
-        if as_json:
-            print_json(submitted.tree())
+        print_result(out, submit_search(request, launch or [], watcher), print_submitted_workers, as_json=as_json)
     else:
         print_result(out, known or run_search(request, watcher), print_search_results, as_json=as_json)
 

@@ -70,7 +70,7 @@ def submit_workers(
 class SubmittedWorkers:
     """The workers of a study or a search that were submitted to a cluster; they take the runs, and this process does not wait."""
 
-    folder: Path
+    commands: tuple[str, ...]  # that show how far they are
     count: int  # of workers, also where a dry run only says how many there would be
     job_ids: list[str]  # none where nothing was submitted
     summary: dict[str, Any]  # of the study or the search

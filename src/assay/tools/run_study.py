@@ -125,7 +125,7 @@ def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: Stu
     workers, path, job_ids = min(open_runs, launch.array or open_runs), state.folder.path, list[str]()
     if workers and not dry_run:
         job_ids = submit_workers(run_worker, path, request.data_dir, launch, workers)
-    return SubmittedWorkers(path, workers, job_ids, state.count_runs())
+    return SubmittedWorkers((f"assay study show {path}", f"assay watch {path}"), workers, job_ids, state.count_runs())
 
 
 def find_study(study: str, scale: str | None, runs_dir: Path | None) -> StudyState:

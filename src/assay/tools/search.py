@@ -161,7 +161,7 @@ def submit_search(request: SearchRequest, assignments: Sequence[str], watcher: S
     results = read_results(search)
     workers, data_dir = 0 if results.done else request.jobs, request.options.data_dir
     job_ids = submit_workers(run_worker, search.path, data_dir, launch, workers) if workers else []
-    return SubmittedWorkers(search.path, workers, job_ids, results.tree())
+    return SubmittedWorkers((f"assay search {search.path}",), workers, job_ids, results.tree())
 
 
 def translate_sweep(file: str, options: SearchOptions) -> tuple[str, tuple[str, ...]]:

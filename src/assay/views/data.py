@@ -23,7 +23,7 @@ def print_section(out: Console, section: Section) -> None:
             out.print(make_pair_table(_facts(section)))
         case PartSizes():
             _print_parts(out, section)
-        case TokenCounts():
+        case tuple():
             _print_tokens(out, section)
         case Leakage():
             _print_leakage(out, section)
@@ -86,11 +86,11 @@ def _print_parts(out: Console, section: PartSizes) -> None:
     print_table(out, ("", "documents", "bytes", "share"), rows)
 
 
-def _print_tokens(out: Console, section: TokenCounts) -> None:
+def _print_tokens(out: Console, counts: TokenCounts) -> None:
     """Print how many tokens each kind of tokenizer makes."""
     rows = [
         (t.kind, f"{t.vocabulary:,}", f"{t.total:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
-        for t in section.kinds
+        for t in counts
     ]
     out.print("tokenizers, trained on the training part:")
     print_table(out, ("", "vocabulary", "tokens", "bytes/token", "in validation"), rows)

@@ -41,11 +41,11 @@ def print_submitted_run(out: Console, run: SubmittedRun) -> None:
     print_sentences(out, *(f"{name:<8}{fact}" for name, fact in facts.items()))
 
 
-def print_submitted_workers(out: Console, workers: SubmittedWorkers, *commands: str) -> None:
+def print_submitted_workers(out: Console, workers: SubmittedWorkers) -> None:
     """Print the jobs that were submitted to the cluster, or how many would be, and the commands that watch them."""
     if workers.job_ids:
         print_sentences(out, f"sent {len(workers.job_ids)} jobs: {', '.join(workers.job_ids)}")
-        print_sentences(out, f"watch them with: {'   '.join(('squeue --me', *commands))}")
+        print_sentences(out, f"watch them with: {'   '.join(('squeue --me', *workers.commands))}")
     else:
         print_sentences(out, f"{workers.count} jobs would be sent" if workers.count else "nothing is left to make, so nothing is sent")
 
