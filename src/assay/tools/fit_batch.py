@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -22,9 +23,9 @@ from assay.errors import AssayError, UserError, is_out_of_memory
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.tools.dry_run import time_steps
 from assay.tools.progress import ShowProgress, collect_results, ignore_result, show_nothing
 from assay.tools.subprocesses import call_in_subprocess
+from assay.training.timing import time_steps
 
 MARGIN = 0.1  # of the free memory, left for what else happens: scoring, samples, other programs
 ROW_TOLERANCE = 1 / 16  # of the rows: a closer search would take as long again
@@ -155,7 +156,8 @@ def train_trial(config: ExperimentConfig, data_dir: Path | None, limit: int | No
         torch.cuda.set_per_process_memory_fraction(min(1.0, (limit or free * (1 - MARGIN)) / total), device)
     experiment = assemble(config, load_data(config, data_dir), Parallel())
     rows = len(experiment.setup.batches.batch_at(0).tokens) // experiment.setup.config.accumulation
-    seconds = time_steps(experiment, WARM_STEPS, MEASURED_STEPS)
+    time_steps(experiment.state, experiment.setup, WARM_STEPS)
+    seconds = fmean(time_steps(experiment.state, experiment.setup, MEASURED_STEPS))
     speed = experiment.state.targets / experiment.state.step / seconds
     above, before = peak.bytes_above_start(), peak.before
     return BatchTrial(rows, True, None if above is None or before is None else before + above, speed)
