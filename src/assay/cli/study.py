@@ -82,12 +82,12 @@ def work_on(
     if pooled:  # by a pool, which prints what happens and scores the chosen runs itself
         stop_when_stdin_closes()
     out = make_console()
-    found = find_folder(folder, resolve_runs_folder(runs_dir))
-    counts = run_worker(found.path, data_dir, partial(print_sentences, out), score_final=not pooled)
+    study = find_folder(folder, resolve_runs_folder(runs_dir))
+    counts = run_worker(study.path, data_dir, partial(print_sentences, out), score_final=not pooled)
     if not pooled:
         print_sentences(out, f"finished {counts['finished']}, failed {counts['failed']}; no run is left to start")
         if counts["failed"]:
-            raise AssayError(f"{counts['failed']} runs failed; see why with `assay study show {found.path}`")
+            raise AssayError(f"{counts['failed']} runs failed; see why with `assay study show {study.path}`")
 
 
 def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:

@@ -187,7 +187,7 @@ def measure_peak_in_subprocess(options: BenchOptions) -> Peak:
 
 
 def _trace(model: BenchModel, options: BenchOptions) -> tuple[int, int]:
-    """FLOPs a token and bytes of state. Those of a recurrence do not depend on the context, and each of its steps takes tracing."""
+    """Trace FLOPs a token and bytes of state. Those of a recurrence do not depend on the context, and each of its steps takes tracing."""
     recurrent = issubclass(FAMILIES["mixer"].kinds[model.mixer], RecurrenceConfig)
     traced = replace(model, window=min(model.window, TRACED_POSITIONS)) if recurrent else model
     config = process.make_experiment_config(traced, options.precision, options.device)

@@ -63,11 +63,11 @@ class Compression:
         return self.tokens / self.seconds
 
     def share(self, size: int) -> float | None:
-        """So many bytes, of those of the file; None for an empty one, which has no rate."""
+        """Divide so many bytes by those of the file; None for an empty one, which has no rate."""
         return size / self.raw_bytes if self.raw_bytes else None
 
     def bits_per_byte(self, size: int) -> float | None:
-        """Bits per byte of the file, where it takes so many bytes."""
+        """Compute bits per byte of the file, where it takes so many bytes."""
         return self.share(8 * size)
 
     def tree(self) -> Tree:

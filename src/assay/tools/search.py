@@ -58,12 +58,12 @@ class Search:
         return SearchFolder.read(self.path).journal.study
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a trial: its number, state, value and settings."""
+        """Make one row a trial: its number, state, value and settings."""
         entries = self.tree()["trials"]
         return [{**{key: one[key] for key in ("trial", "state", "value")}, **one["settings"]} for one in entries]
 
     def frame(self) -> Any:
-        """The same as a pandas DataFrame. Raises UserError without pandas."""
+        """Make the same as a pandas DataFrame. Raises UserError without pandas."""
         return make_dataframe(self.rows())
 
     def tree(self) -> dict[str, Any]:
@@ -71,12 +71,12 @@ class Search:
         return self.results.tree()
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows."""
+        """Render the table that a notebook shows."""
         results = self.results
         return render_table({"search": str(self.path), "trials": results.summary(), "found": " ".join(results.sentences())})
 
     def __repr__(self) -> str:
-        """One line: its folder and its trials."""
+        """Write one line: its folder and its trials."""
         return f"Search({str(self.path)!r}, {self.results.summary()})"
 
 

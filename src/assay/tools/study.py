@@ -110,7 +110,7 @@ class Study:
         return [Run(self.folder.run(job).path, self.data_dir) for job in self.plan.jobs if self.folder.run(job).path.is_dir()]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a run: arm, seed, factor on the learning rates, state, figure in bits per byte, seconds."""
+        """Make one row a run: arm, seed, factor on the learning rates, state, figure in bits per byte, seconds."""
         return [
             {
                 "run": run.job.run, "arm": arm.name, "seed": run.job.seed, "lr_factor": run.job.lr_factor, "state": run.state,
@@ -122,7 +122,7 @@ class Study:
         ]  # fmt: skip
 
     def frame(self) -> Any:
-        """The same as a pandas DataFrame. Raises UserError without pandas."""
+        """Make the same as a pandas DataFrame. Raises UserError without pandas."""
         return make_dataframe(self.rows())
 
     def report(self, path: str | Path) -> Path:
@@ -135,7 +135,7 @@ class Study:
         return Path(path)
 
     def tree(self) -> dict[str, Any]:
-        """What is known of it as plain values."""
+        """Return what is known of it as plain values."""
         state, outcome = self.state, self.outcome
         failed = [
             {"run": one.job.run, "failure": one.status["failure"], "error": one.status.get("error"), "log": str(state.folder.log(one.job))}
@@ -144,13 +144,13 @@ class Study:
         return {**state.count_runs(), "failures": failed, "verdict": outcome.verdict, "warnings": outcome.warnings}
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows."""
+        """Render the table that a notebook shows."""
         arms = self.arms
         rows = {"study": str(self.path), "verdict": " ".join(self.outcome.verdict)}
         rows |= {name: "-" if arm.mean is None else f"{arm.mean:.4f}" for name, arm in arms.items()}
         return render_table(rows)
 
     def __repr__(self) -> str:
-        """One line: its folder, and how many runs are finished."""
+        """Write one line: its folder, and how many runs are finished."""
         count = count_states(self.state.statuses)
         return f"Study({str(self.path)!r}, {count['finished']} of {sum(count.values())} runs finished)"

@@ -38,24 +38,24 @@ def draw_bytes(out: Console, facts: TextFacts, path: Path | None) -> Path | None
     """Draw the bytes into a picture, and print where it is; a picture without a given path may fail."""
     corpus, survey = facts.corpus, facts.survey
     title = f"{corpus.name}: {survey.bytes:,} bytes, {survey.distinct_bytes} of 256 values occur"
-    place = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
-    problem = plots.find_plot_problem(place) if path is None else None
+    file = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
+    problem = plots.find_plot_problem(file) if path is None else None
     if problem is not None:
         _print_sentence(out, f"no picture of the bytes: {problem}")
         return None
     try:
-        byte_histogram.draw_byte_histogram(survey.histogram, title, place)
+        byte_histogram.draw_byte_histogram(survey.histogram, title, file)
     except OSError as error:
         if path is not None:
             raise
         _print_sentence(out, f"no picture of the bytes: {error}")
         return None
-    _print_sentence(out, f"picture of the bytes: {place}")
-    return place
+    _print_sentence(out, f"picture of the bytes: {file}")
+    return file
 
 
 def _facts(section: TextFacts) -> dict[str, str]:
-    """The text as a whole."""
+    """Describe the text as a whole."""
     corpus, survey, groups = section.corpus, section.survey, section.corpus.groups
     encoding = "all of it ASCII" if survey.characters == survey.bytes and not sum(survey.histogram[128:]) else "UTF-8"
     if survey.not_utf8:
@@ -109,7 +109,7 @@ def _print_leakage(out: Console, leakage: Leakage) -> None:
 
 
 def _overlap_cells(part: Overlap) -> tuple[str, ...]:
-    """Shares, and their totals."""
+    """Make the cells of one part: shares, and their totals."""
     return (
         f"{100 * part.exact_duplicate_share:.2f} %",
         f"{100 * part.near_duplicate_share:.2f} %",

@@ -136,7 +136,7 @@ def _with_error(stored: dict[str, Any], name: str) -> str:
 
 
 def _number(stored: dict[str, Any], name: str, of: str = "") -> str:
-    """A figure, or its standard error, as text."""
+    """Format a figure, or its standard error."""
     _, factor, digits = FIGURES[name]
     value = stored[of][name] if of else stored[name]
     if value is None:
