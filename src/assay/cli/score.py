@@ -46,8 +46,7 @@ def score(
     from assay.views.run import make_baseline_notice
     from assay.views.score import print_extras, print_score
 
-    if picture is not None:
-        plots.check_plot_path(picture)
+    plots.check_plot_path(picture)
     adaptation, shapes = choose_adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), choose_shapes(legacy, legacy_shapes)
     out, runs = make_console(as_json=as_json), resolve_runs_folder(runs_dir)
 

@@ -40,18 +40,15 @@ def draw_bytes(out: Console, facts: TextFacts, path: Path | None) -> Path | None
     title = f"{corpus.name}: {survey.bytes:,} bytes, {survey.distinct_bytes} of 256 values occur"
     file = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
     problem = plots.find_plot_problem(file) if path is None else None
-    if problem is not None:
-        _print_sentence(out, f"no picture of the bytes: {problem}")
-        return None
-    try:
-        byte_histogram.draw_byte_histogram(survey.histogram, title, file)
-    except OSError as error:
-        if path is not None:
-            raise
-        _print_sentence(out, f"no picture of the bytes: {error}")
-        return None
-    _print_sentence(out, f"picture of the bytes: {file}")
-    return file
+    if problem is None:
+        try:
+            byte_histogram.draw_byte_histogram(survey.histogram, title, file)
+        except OSError as error:
+            if path is not None:
+                raise
+            problem = str(error)
+    _print_sentence(out, f"picture of the bytes: {file}" if problem is None else f"no picture of the bytes: {problem}")
+    return file if problem is None else None
 
 
 def _facts(section: TextFacts) -> dict[str, str]:
