@@ -37,7 +37,6 @@ CHANGES: Where = {
     ("training/loop.py", "left[name].mean.add"): "Mean.add returns a new mean",
     ("training/learner.py", "block.forward"): "torch's: compiled in place, so that the names of parameters stay",
     ("training/learner.py", "torch._dynamo.config.recompile_limit"): "a setting of torch",
-    ("views/study.py", "self.live.transient"): "rich's: whether a display stays is known when it ends",
 }
 TREES = {"reports/svg.py": "elements of ElementTree, which are changed in place"}  # files in which anything of a tree may be changed
 

@@ -203,8 +203,8 @@ def study(
     """Change one thing and hold all else equal: make the runs of a study that are not finished, `jobs` at a time: `assay study run`.
 
     A study that was stopped goes on when this is called again; `retry` makes failed runs again. `progress` shows the progress (absent:
-    in a terminal and a notebook). The study has `.outcome.verdict`, `.arms`, `.frame()` and `.report(path)`. Raises ConfigError, and
-    Interrupted on Ctrl-C, after the runs were saved.
+    in a terminal and a notebook). The study has `.outcome.verdict`, `.arms`, `.comparisons`, `.frame()` and `.report(path)`. Raises
+    ConfigError, and Interrupted on Ctrl-C, after the runs were saved.
 
     >>> study = assay.study(study_file)
     >>> print(study.outcome.verdict[0])  # doctest: +ELLIPSIS

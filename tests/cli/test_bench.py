@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from assay.core.config import FAMILIES
 from assay.errors import AssayError
 from assay.tools import bench, subprocesses
 from assay.tools.bench import STEPS, BenchOptions, measure_in_subprocess, measure_peak_in_subprocess, measure_speed
-from assay.tools.bench_process import BenchModel, Measurement, Peak, run_request
+from assay.tools.bench_process import BenchModel, Measurement, Peak
 from assay.tools.contention import Contention
 from assay.views.machine import MARKS
 from support.trained import call
@@ -164,12 +163,6 @@ def test_a_terminal_of_any_width_cuts_nothing_off(machine: Machine, width: int, 
         assert word in printed
 
 
-def test_the_process_answers_with_the_fields_of_a_measurement() -> None:
-    tree = json.loads(run_request(json.dumps({"bench_model": asdict(TINY), "precision": "float32", "device": "cpu", "steps": 10})))
-    assert len(tree["seconds"]) == 10
-    assert tree.keys() == set(Measurement._fields) - {"bench_model"}
-
-
 def test_a_process_of_its_own_measures() -> None:
     found = measure_in_subprocess(TINY, BenchOptions(device="cpu", steps=10))
     assert found.bench_model == TINY
@@ -194,7 +187,7 @@ def test_a_process_that_fails_is_told(script: str, reason: str, tmp_path: Path, 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
 
-    def interrupted(process: subprocess.Popen[str], asked: str, timeout: float | None) -> None:
+    def interrupted(process: subprocess.Popen[bytes], sent: bytes, timeout: float | None) -> None:
         begun.append(process)
         raise KeyboardInterrupt
 

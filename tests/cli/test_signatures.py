@@ -27,7 +27,7 @@ NO_COMMANDS = {  # functions and classes that are no command, and what they are 
     ),
     "machine.py": {"_bench_mixers": "the command `bench mixers`, whose first word is an argument of `bench`"},
     "main.py": {"_by_name": "the commands of a panel", "PanelGroup": "lists the commands in groups", "_root": "`assay` alone"},
-    "options.py": {"uses_slurm": "two options that go together in three commands", "make_policy_parser": "what an option accepts"},
+    "options.py": {"uses_slurm": "two options that go together in three commands", "make_policy_option": "an option of three commands"},
     "study.py": {"_print_help": "`assay study` alone", "_this_command": "what goes on with a study that was stopped"},
     "welcome.py": {"version": "`assay --version`"},
 }  # fmt: skip

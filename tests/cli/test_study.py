@@ -9,7 +9,7 @@ from rich.console import Console
 from assay.jobs.folder import JobStatus
 from assay.studies.estimate import Estimate, TextSizes
 from assay.studies.folder import StudyFolder
-from assay.views.study import StudyProgress
+from assay.views.study import ConsoleStudyWatcher
 from support.lab import Lab
 from support.small_study import lay_study, planned
 from support.trained import call
@@ -107,10 +107,10 @@ def test_progress_fits_terminals_of_any_size(lab: Lab, tmp_path: Path, width: in
     plan = study.plan()
     out = Console(width=width, height=height, force_terminal=True, color_system=None, legacy_windows=False)
     with out.capture() as shown:
-        progress = StudyProgress(out, StudyFolder(study.path), Estimate(plan, TextSizes(1, 1, 1, 1), {"base": 1.0}), 8)
-        with progress:
-            progress.update(plan, [JobStatus(job, "running", {"state": "running", "step": 3, "steps": 8}) for job in plan.jobs])
-            progress.update(plan, [JobStatus(job, "finished", {"bits_per_byte": 2.5}) for job in plan.jobs])
+        estimate = Estimate(plan, TextSizes(1, 1, 1, 1), {"base": 1.0})
+        with ConsoleStudyWatcher(out).show_progress(StudyFolder(study.path), estimate, 8) as (update, _):
+            update(plan, [JobStatus(job, "running", {"state": "running", "step": 3, "steps": 8}) for job in plan.jobs])
+            update(plan, [JobStatus(job, "finished", {"bits_per_byte": 2.5}) for job in plan.jobs])
     told = "".join(shown.get().split())  # a narrow terminal breaks lines
     assert told.count("bitsperbyte") == len(plan.jobs)
     assert ("3/8" in shown.get()) == (width == 80)

@@ -25,6 +25,7 @@ from assay.tools.bench_process import (
     select_models,
 )
 from assay.tools.contention import Contention
+from assay.training import timing
 from assay.training.loop import train_step
 
 TINY = BenchModel("T", "tiny", depth=2, heads=2, width=16, window=8, batch=4, vocabulary=11, dropout=0.25)
@@ -71,7 +72,7 @@ def test_steps_are_those_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
         seen["learner"] = state.learner
         return result
 
-    monkeypatch.setattr(bench, "train_step", watched)
+    monkeypatch.setattr(timing, "train_step", watched)
     found = measure_training(TINY, "float32", "cpu", steps=10)
     assert len(steps) == WARM_STEPS + 10
     assert len(found.seconds) == 10
@@ -88,7 +89,7 @@ def test_without_a_number_of_steps_it_measures_for_a_while(monkeypatch: pytest.M
     assert len(measure_training(TINY, "float32", "cpu").seconds) == bench.MIN_STEPS
     clock = iter(float(second) for second in range(1000))
     monkeypatch.setattr(bench, "SECONDS", 100.0)
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))  # each look at it is a second later
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))  # each look at it is a second later
     assert 20 < len(measure_training(TINY, "float32", "cpu").seconds) < 100
 
 

@@ -1,6 +1,5 @@
 """Micro-batches that fit: the search, the limit, and processes that leave nothing behind."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.devices import read_process_memory
 from assay.core.recipe import apply_overrides
 from assay.errors import UserError
 from assay.experiment.config import ExperimentConfig
@@ -18,12 +18,11 @@ from assay.tools.fit_batch import (
     BatchSearch,
     BatchTrial,
     parse_memory,
-    run_request,
+    run_trial,
     search_rows,
     try_rows,
     with_micro_batch,
 )
-from assay.tools.subprocesses import read_resident_memory
 from support.experiment import tree_of, write_text
 
 
@@ -90,8 +89,9 @@ def test_a_process_of_its_own_trains_and_tells_its_peak_and_speed(config: Experi
 
 
 def test_a_text_with_fewer_rows_says_how_many_there_are(config: ExperimentConfig) -> None:
-    tree = {"config": with_micro_batch(config, 10**6).tree(), "data_dir": None, "limit": None}
-    assert 100 < run_request(json.dumps(tree))["rows"] < 10**6
+    trial = run_trial(with_micro_batch(config, 10**6).tree(), None, None)
+    assert isinstance(trial, BatchTrial)
+    assert 100 < trial.rows < 10**6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -103,8 +103,8 @@ def test_a_process_over_the_limit_is_stopped_and_does_not_fit(config: Experiment
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_what_a_process_has_in_memory_is_known_while_it_lives() -> None:
-    assert read_resident_memory(os.getpid()) > 2**20
-    assert read_resident_memory(2**30) == 0
+    assert read_process_memory("VmRSS", os.getpid()) > 2**20
+    assert read_process_memory("VmRSS", 2**30) is None
 
 
 class Replaced:
@@ -125,11 +125,11 @@ def test_ctrl_c_kills_the_process_and_waits_for_its_end(config: ExperimentConfig
     replaced = Replaced("import time; time.sleep(60)")
     monkeypatch.setattr(subprocesses.subprocess, "Popen", replaced)
 
-    def interrupt(pid: int) -> int:
+    def interrupt(key: str, pid: int) -> int:
         replaced.started[0]._sigint_wait_secs = 0  # as after a Ctrl-C inside `communicate`
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocesses, "read_resident_memory", interrupt)
+    monkeypatch.setattr(subprocesses, "read_process_memory", interrupt)
     with pytest.raises(KeyboardInterrupt):
         try_rows(config, None, 2**40, 4)
     assert [process.returncode for process in replaced.started] == [-signal.SIGKILL]
@@ -147,15 +147,11 @@ def test_memory_that_is_refused_does_not_fit(config: ExperimentConfig, monkeypat
         raise error
 
     monkeypatch.setattr(fit_batch, "train_trial", fail)
-    found = run_request(json.dumps({"config": with_micro_batch(config, 5).tree(), "data_dir": None, "limit": None}))
-    assert (found["rows"], found["fits"], found["reason"]) == (5, False, "out of memory")
+    assert run_trial(with_micro_batch(config, 5).tree(), None, None) == BatchTrial(5, False, None, None, "out of memory")
 
 
-def test_a_mistake_in_the_config_is_told_as_such(config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_the_config_is_told_as_such(config: ExperimentConfig) -> None:
     wrong = ExperimentConfig.make(apply_overrides(config.tree(), ["model.position={kind='learned', length=8}"]))
-    told = run_request(json.dumps({"config": with_micro_batch(wrong, 4).tree(), "data_dir": None, "limit": None}))
-    assert told["error"].startswith("batches.window: 16 tokens exceed")
-    monkeypatch.setattr(subprocesses.subprocess, "Popen", Replaced(f"print({json.dumps(json.dumps(told))})"))
     with pytest.raises(UserError, match=r"^batches\.window: 16 tokens exceed"):
         try_rows(wrong, None, None, 4)
 

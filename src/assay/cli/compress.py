@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import AsJson, Checkpoint, CompressionPolicy, RunsDir, make_policy_parser
+from assay.cli.options import AsJson, Checkpoint, CompressionPolicy, RunsDir, make_policy_option
 from assay.terminal.console import make_console, print_result, show_progress_bar
 
 Source = Annotated[Path, typer.Argument(help="What to read.", metavar="FILE")]
@@ -13,15 +13,11 @@ Target = Annotated[Path, typer.Option("--output", "-o", help="Where to write.", 
 ModelRun = Annotated[str, typer.Option("--model", help="The run that codes: its directory, its name, or 'last'.", metavar="RUN")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite OUT if it exists.")]
 POLICIES = ("disjoint", "strided", "streams")
-PARSE_POLICY, POLICY_NAMES = make_policy_parser(POLICIES), f"[{'|'.join(POLICIES)}]"
 
 
 def compress(
     file: Source, model: ModelRun, output: Target, checkpoint: Checkpoint = "best",
-    policy: Annotated[
-        CompressionPolicy | None,
-        typer.Option(parser=PARSE_POLICY, metavar=POLICY_NAMES, help="How it reads (absent: as the model is scored)."),
-    ] = None,
+    policy: Annotated[CompressionPolicy | None, make_policy_option(POLICIES, "How it reads (absent: as the model is scored).")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="New tokens a window: smaller files, more time.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Decompress and compare before writing.")] = False,
     force: Force = False, runs_dir: RunsDir = None, as_json: AsJson = False,

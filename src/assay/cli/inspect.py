@@ -88,8 +88,7 @@ def data(
     from assay.views.data import draw_bytes, print_section
     from assay.views.run import make_baseline_notice, print_skipped_baselines
 
-    if picture is not None:
-        plots.check_plot_path(picture)
+    plots.check_plot_path(picture)
     notices = make_console(as_json=as_json)
     out = Console(quiet=True) if as_json else notices
     show, busy = partial(print_section, out), make_baseline_notice(notices)
@@ -110,8 +109,7 @@ def schedule(
     from assay.tools.schedule import trace_schedule
     from assay.views.learning_rate import draw_schedule, print_schedule
 
-    if picture is not None:
-        plots.check_plot_path(picture, "--output")
+    plots.check_plot_path(picture, "--output")
     curve = trace_schedule(ExperimentConfig.load(recipe, overrides or [], scale), data_dir)
     print_result(make_console(), curve, print_schedule, as_json=as_json)
     if picture is not None:

@@ -119,8 +119,7 @@ def lr_range(
     from assay.views.learning_rate import draw_range, print_range
 
     factors = FactorRange(low, high, steps)
-    if picture is not None:
-        plots.check_plot_path(picture, "--output")
+    plots.check_plot_path(picture, "--output")
     config = ExperimentConfig.load(recipe, overrides or [], scale)
     out = make_console(as_json=as_json)
 

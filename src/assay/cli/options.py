@@ -1,8 +1,8 @@
 """The options that several commands share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,8 +39,8 @@ Stride = Annotated[int | None, typer.Option(min=1, help="New targets a window; a
 Picture = Annotated[Path | None, typer.Option("-o", "--output", help="Also draw it into this .svg or .png.")]
 
 
-def make_policy_parser(policies: Sequence[str]) -> Callable[[str], str]:
-    """Make the parser of --policy, which names the present word for an earlier one. Raises UserError for an unknown one."""
+def make_policy_option(policies: Sequence[str], explanation: str) -> Any:
+    """Make the option --policy, which names the present word for an earlier one. Raises UserError for an unknown one."""
 
     def parse(typed: str) -> str:
         if typed in policies:
@@ -49,7 +49,7 @@ def make_policy_parser(policies: Sequence[str]) -> Callable[[str], str]:
         hint = f"is called '{today}' since {SINCE}; write that" if today in policies else f"is no policy; {suggest(typed, policies)}"
         raise UserError(f"--policy: '{typed}' {hint}")
 
-    return parse
+    return typer.Option("--policy", parser=parse, metavar=f"[{'|'.join(policies)}]", help=explanation)
 
 
 def uses_slurm(launcher: str, launch: Sequence[str] | None) -> bool:

@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import AsJson, Checkpoint, DataDir, Device, Policy, RunName, RunsDir, Stride, make_policy_parser
+from assay.cli.options import AsJson, Checkpoint, DataDir, Device, Policy, RunName, RunsDir, Stride, make_policy_option
 from assay.errors import UserError, refuse_unused
 from assay.terminal.console import make_console, print_json, print_result, print_sentences
 
 SHAPES = "128x64,256x128,256x256"  # of --legacy
 POLICIES = ("disjoint", "strided", "streams", "documents")
-PARSE_POLICY, POLICY_NAMES = make_policy_parser(POLICIES), f"[{'|'.join(POLICIES)}]"
 
 
 def score(
@@ -20,10 +19,7 @@ def score(
     split: Annotated[str, typer.Option(help="train, validation or test; each use of test is written into the run.")] = "validation",
     checkpoint: Annotated[str, typer.Option(help="best, last, average, or a step.")] = "best",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time; the number does not depend on it.")] = 32,
-    policy: Annotated[
-        Policy | None,
-        typer.Option(parser=PARSE_POLICY, metavar=POLICY_NAMES, help="How the text is read (absent: as it was read in training)."),
-    ] = None,
+    policy: Annotated[Policy | None, make_policy_option(POLICIES, "How the text is read (absent: as it was read in training).")] = None,
     stride: Stride = None,
     minimum_context: Annotated[
         int | None, typer.Option(min=1, help="Tokens that each target sees at least: another way to give the stride.")
@@ -44,14 +40,13 @@ def score(
     """Score every byte of a split once, and keep the figures with their protocol in the run."""
     from assay.reports import plots
     from assay.runs.directory import find_run, resolve_runs_folder
-    from assay.tools.score import choose_adaptation, choose_shapes, score_with_extras, stored_score_tree
+    from assay.tools.score import choose_adaptation, choose_shapes, score_with_extras
     from assay.tools.score_hf import HfRequest, score_hf
     from assay.trainer.scoring import SavedScore, ScoreRequest
     from assay.views.run import make_baseline_notice
     from assay.views.score import print_extras, print_score
 
-    if picture is not None:
-        plots.check_plot_path(picture)
+    plots.check_plot_path(picture)
     adaptation, shapes = choose_adaptation(dynamic_rate, dynamic_decay, dynamic=dynamic), choose_shapes(legacy, legacy_shapes)
     out, runs = make_console(as_json=as_json), resolve_runs_folder(runs_dir)
 
@@ -68,7 +63,7 @@ def score(
         saved = score_hf(HfRequest(hf, text, corpus, split, context, stride, batch_size, device), data_dir, runs)
         show(saved)
         if as_json:
-            print_json(stored_score_tree(saved))
+            print_json(saved.tree())
         else:
             print_sentences(out, f"kept: {saved.file} (`assay compare RUN FILE` compares it with a run)")
         return
@@ -103,8 +98,7 @@ def compare(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
     checkpoint: Checkpoint = "best",
     policy: Annotated[
-        Policy | None,
-        typer.Option(parser=PARSE_POLICY, metavar=POLICY_NAMES, help="How the text was read (absent: as each run read it in training)."),
+        Policy | None, make_policy_option(POLICIES, "How the text was read (absent: as each run read it in training).")
     ] = None,
     stride: Stride = None,
     seeds: Annotated[bool, typer.Option("--seeds", help="Add to each run those that differ from it in the seed alone.")] = False,

@@ -34,13 +34,14 @@ def run(
 ) -> None:  # fmt: skip
     """Make the runs of a study that are not finished, several at a time, and print what they found."""
     from assay.tools.run_study import StudyRequest, dry_run_study, run_study, submit_study
-    from assay.views.study import ConsoleStudyWatcher, print_study_results, print_submitted_study
+    from assay.views.run import print_submitted_workers
+    from assay.views.study import ConsoleStudyWatcher, print_study_results
 
     slurm, out = uses_slurm(launcher, launch), make_console(as_json=as_json)
     request, watcher = StudyRequest(study, scale, jobs, retry, runs_dir, data_dir, _this_command()), ConsoleStudyWatcher(out)
     if slurm:
         submitted = submit_study(request, launch or [], watcher, dry_run=dry_run)
-        print_submitted_study(out, submitted)
+        print_submitted_workers(out, submitted)
         summary = submitted.tree()
     elif dry_run:
         summary = dry_run_study(request, watcher)
@@ -81,12 +82,12 @@ def work_on(
     if pooled:  # by a pool, which prints what happens and scores the chosen runs itself
         stop_when_stdin_closes()
     out = make_console()
-    found = find_folder(folder, resolve_runs_folder(runs_dir))
-    counts = run_worker(found.path, data_dir, partial(print_sentences, out), score_final=not pooled)
+    study = find_folder(folder, resolve_runs_folder(runs_dir))
+    counts = run_worker(study.path, data_dir, partial(print_sentences, out), score_final=not pooled)
     if not pooled:
         print_sentences(out, f"finished {counts['finished']}, failed {counts['failed']}; no run is left to start")
         if counts["failed"]:
-            raise AssayError(f"{counts['failed']} runs failed; see why with `assay study show {found.path}`")
+            raise AssayError(f"{counts['failed']} runs failed; see why with `assay study show {study.path}`")
 
 
 def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
@@ -123,7 +124,8 @@ def search(
     from assay.searches.file import SearchOptions
     from assay.searches.workers import run_worker
     from assay.tools.search import SearchRequest, find_search, run_search, submit_search, translate_sweep
-    from assay.views.search import ConsoleSearchWatcher, print_search_results, print_submitted_search
+    from assay.views.run import print_submitted_workers
+    from assay.views.search import ConsoleSearchWatcher, print_search_results
 
     slurm, out, options = uses_slurm(launcher, launch), make_console(as_json=as_json), SearchOptions(scale, trials, base, data_dir)
     if as_toml:
@@ -137,7 +139,7 @@ def search(
         stop_when_stdin_closes()
         run_worker(known.path, data_dir)
     elif known is None and slurm:
-        print_submitted_search(out, submit_search(request, launch or [], watcher))
+        print_result(out, submit_search(request, launch or [], watcher), print_submitted_workers, as_json=as_json)
     else:
         print_result(out, known or run_search(request, watcher), print_search_results, as_json=as_json)
 

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -88,7 +88,7 @@ class MemoryPeak:
         except OSError:
             self.before = _peak_resident()
         else:
-            self.before = _process_memory("VmRSS")
+            self.before = read_process_memory("VmRSS")
 
     def bytes_above_start(self) -> int | None:
         """Return the bytes added at the peak; None where the system does not say."""
@@ -98,7 +98,7 @@ class MemoryPeak:
 
 def _peak_resident() -> int | None:
     """Read the most resident bytes so far. On Linux not `ru_maxrss`, which a new process inherits from the one that started it."""
-    if (peak := _process_memory("VmHWM")) is not None:
+    if (peak := read_process_memory("VmHWM")) is not None:
         return peak
     if sys.platform == "win32":
         return None
@@ -107,9 +107,9 @@ def _peak_resident() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _process_memory(key: str) -> int | None:
-    """Read a size from /proc/self/status, in bytes."""
-    sizes = [line.split()[1] for line in read_lines(Path("/proc/self/status")) if line.startswith(f"{key}:")]
+def read_process_memory(key: str, pid: int | Literal["self"] = "self") -> int | None:
+    """Read a size from the status of a process, in bytes: `VmRSS` is resident now, `VmHWM` at the peak. None where it is not known."""
+    sizes = [line.split()[1] for line in read_lines(Path(f"/proc/{pid}/status")) if line.startswith(f"{key}:")]
     return int(sizes[0]) * 1024 if sizes else None
 
 

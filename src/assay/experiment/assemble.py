@@ -142,6 +142,12 @@ def refuse_mismatch(config: ExperimentConfig, model: Model) -> None:
         )
 
 
+def refuse_gaps(setting: str, stride: int | None, context: int) -> None:
+    """Raise ConfigError for a stride longer than the windows, between which tokens would be left out."""
+    if stride is not None and stride > context:
+        raise ConfigError(setting, f"{stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
+
+
 def refuse_unbounded_state(model: Model, place: str) -> None:
     """Raise ConfigError for a model that cannot carry its state through a text of any length."""
     if model.max_length is not None:
@@ -168,8 +174,7 @@ def make_scorer(
     policy = policy or ("strided" if stride is not None else config.batches.policy)
     if (policy == "strided") != (stride is not None):
         raise ConfigError("stride", f"goes with the policy strided and only with it, and the policy is {policy}; give both or neither")
-    if stride is not None and stride > context:
-        raise ConfigError("stride", f"{stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
+    refuse_gaps("stride", stride, context)
     masks = config.batches.masks_documents and policy in ("disjoint", "strided")
     reading: TextReader
     if policy == "streams":

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,20 @@ def submit_workers(
     """Submit so many workers of a folder of jobs; the ids of the jobs. Raises UserError."""
     values = (folder, None if data_dir is None else data_dir.resolve())
     return submit(worker, [values] * count, launch, folder / "slurm", folder.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedWorkers:
+    """The workers of a study or a search that were submitted to a cluster; they take the runs, and this process does not wait."""
+
+    commands: tuple[str, ...]  # that show how far they are
+    count: int  # of workers, also where a dry run only says how many there would be
+    job_ids: list[str]  # none where nothing was submitted
+    summary: dict[str, Any]  # of the study or the search
+
+    def tree(self) -> dict[str, Any]:
+        """Return the summary and the jobs as plain values."""
+        return {**self.summary, "slurm": self.job_ids}
 
 
 def log_path(folder: Path, job: str) -> Path:

@@ -17,9 +17,9 @@ COLOURS = ("#1f77b4", "#b0b0b0", "#d62728", "#2ca02c")
 BAR, GAP = "#1b4965", "#c1440e"  # of the reliability plot
 
 
-def check_plot_path(path: Path, option: str = "--picture") -> None:
-    """Raise UserError for a file name of which no plot can be made, and where matplotlib is missing."""
-    problem = find_plot_problem(path)
+def check_plot_path(path: Path | None, option: str = "--picture") -> None:
+    """Raise UserError for a file name of which no plot can be made, and where matplotlib is missing; without a name for nothing."""
+    problem = None if path is None else find_plot_problem(path)
     if problem is not None:
         raise UserError(f"{option}: {problem}")
 

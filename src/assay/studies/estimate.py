@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import torch
 
-from assay.core.devices import synchronize
 from assay.core.parallel import Parallel
 from assay.data.prepare import PreparedText
 from assay.errors import AssayError
@@ -26,7 +25,7 @@ from assay.jobs.folder import JobStatus
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
 from assay.trainer.scoring import FINAL_SCORES
 from assay.training.budget import Budget
-from assay.training.loop import train_step
+from assay.training.timing import time_steps
 
 STEPS, LONGEST = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is taken
 ENOUGH = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs
@@ -180,14 +179,8 @@ def _measure_rate(arm: PlannedArm, prepared: PreparedText, threads: int) -> floa
     torch.set_num_threads(threads)
     try:
         experiment = assemble(arm.config, prepared, Parallel())
-        began = time.perf_counter()
-        taken: list[float] = []
-        while len(taken) < 2 or (len(taken) < STEPS and time.perf_counter() - began < LONGEST):
-            started = time.perf_counter()
-            train_step(experiment.state, experiment.setup)
-            synchronize(experiment.setup.device)
-            taken.append(time.perf_counter() - started)
-        return median(taken[1:]) / (max(1, arm.flops_per_token) * arm.config.batches.size * arm.config.batches.window)
+        _, *seconds = time_steps(experiment.state, experiment.setup, 2, STEPS, LONGEST)
+        return median(seconds) / (max(1, arm.flops_per_token) * arm.config.batches.size * arm.config.batches.window)
     finally:
         torch.set_num_threads(before)
 

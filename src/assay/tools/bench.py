@@ -1,9 +1,7 @@
 """Measure how fast this machine trains, each model in a process of its own: three sizes, and every mixer in one and the same model."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from assay.core.config import FAMILIES, Tree
 from assay.core.machine import describe_machine
@@ -12,9 +10,9 @@ from assay.experiment.summary import state_bytes, summarize_experiment
 from assay.nn.mixer.recurrence import RecurrenceConfig
 from assay.tools import bench_process as process
 from assay.tools.bench_process import BenchModel, Measurement, Peak
-from assay.tools.contention import DISTURBANCE_RULE, Contention
+from assay.tools.contention import DISTURBANCE_RULE
 from assay.tools.progress import ShowProgress, collect_results, ignore_result, show_nothing
-from assay.tools.subprocesses import run_module
+from assay.tools.subprocesses import call_in_subprocess
 
 CONTEXTS = (256, 1024, 4096)  # of the comparison of mixers, like the rest
 DEPTH, HEADS, WIDTH, VOCABULARY = 6, 8, 256, 256
@@ -179,23 +177,17 @@ def compare_mixers(
 
 def measure_in_subprocess(model: BenchModel, options: BenchOptions) -> Measurement:
     """Run `measure_training` in a process of its own. Raises AssayError if that fails."""
-    return Measurement(model, **_run(model.name, {"bench_model": asdict(model), **asdict(options)}))
+    result = call_in_subprocess(process.measure_training, model, options.precision, options.device, options.steps)
+    return result.check(f"{model.name} could not be measured")
 
 
 def measure_peak_in_subprocess(options: BenchOptions) -> Peak:
     """Run `measure_peak` in a process of its own. Raises AssayError if that fails."""
-    return Peak(**_run("matrix products", {"precision": options.precision, "device": options.device}))
-
-
-def _run(name: str, request: Tree) -> dict[str, Any]:
-    """Measure what is requested in another process; the fields that it measured."""
-    fields: dict[str, Any] = json.loads(run_module("assay.tools.bench_process", request).check(f"{name} could not be measured"))
-    fields["contention"] = Contention(*fields["contention"])
-    return fields
+    return call_in_subprocess(process.measure_peak, options.precision, options.device).check("matrix products could not be measured")
 
 
 def _trace(model: BenchModel, options: BenchOptions) -> tuple[int, int]:
-    """FLOPs a token and bytes of state. Those of a recurrence do not depend on the context, and each of its steps takes tracing."""
+    """Trace FLOPs a token and bytes of state. Those of a recurrence do not depend on the context, and each of its steps takes tracing."""
     recurrent = issubclass(FAMILIES["mixer"].kinds[model.mixer], RecurrenceConfig)
     traced = replace(model, window=min(model.window, TRACED_POSITIONS)) if recurrent else model
     config = process.make_experiment_config(traced, options.precision, options.device)

@@ -1,34 +1,27 @@
-"""Train fixed models on random tokens, through the same steps as `assay train`, and time them.
+"""Train fixed models on random tokens, through the same steps as `assay train`, and time them."""
 
-`python -m assay.tools.bench_process` measures one thing: it reads a request as JSON from standard input and writes the figures as JSON
-to standard output.
-"""
-
-import json
-import sys
-import time
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from assay.core.config import Tree, merge
-from assay.core.devices import MATMUL_DTYPES, MemoryPeak, measure_matmul_speed, resolve_device, synchronize
+from assay.core.devices import MATMUL_DTYPES, MemoryPeak, measure_matmul_speed, resolve_device
 from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_generator
 from assay.data.prepare import CorpusInfo, PreparedText
 from assay.errors import ConfigError, UserError, suggest
-from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.models.presets.transformers import gpt2
 from assay.text.token_files import TokenizedPart
 from assay.text.tokenizer import Ids, Tokenizer
 from assay.tools.contention import Contention, measure_contention, read_cpu_times
-from assay.training.loop import train_step
 from assay.training.precision import Precision, autocast, choose_precision
+from assay.training.timing import time_steps
 
 WARM_STEPS = 4  # not measured: memory is allocated, kernels are chosen
 MIN_STEPS, SECONDS = 10, 5.0  # measured without a given number of steps: both at least
@@ -190,40 +183,13 @@ def measure_training(bench_model: BenchModel, precision: str, device: str, steps
     config = make_experiment_config(bench_model, precision, device)  # the first config imports the kinds of all families
     peak = MemoryPeak(resolve_format_and_device(precision, device)[1])
     experiment = assemble(config, make_random_text(bench_model), Parallel())
-    for _ in range(WARM_STEPS):
-        train_step(experiment.state, experiment.setup)
-    seconds, contention = _time_steps(experiment, steps)
+    time_steps(experiment.state, experiment.setup, WARM_STEPS)
+    before = read_cpu_times()
+    seconds = time_steps(experiment.state, experiment.setup, steps or MIN_STEPS, steps or math.inf, SECONDS)
+    contention = measure_contention(before, read_cpu_times())
     parameters = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
     attention = 12 * bench_model.depth * bench_model.width * bench_model.window
     return Measurement(bench_model, seconds, parameters, 6 * parameters + attention, peak.bytes_above_start(), contention)
-
-
-def _time_steps(experiment: Experiment, steps: int | None) -> tuple[list[float], Contention]:
-    """Measure the seconds of each step, and what disturbed them. On a GPU its own clock is read, so that no step waits for the host."""
-    device, marks = experiment.setup.device, []
-    synchronize(device)
-    before = read_cpu_times()
-    marks.append(_mark(device))
-    while len(marks) <= (steps or MIN_STEPS) or (steps is None and time.perf_counter() - before.wall < SECONDS):
-        train_step(experiment.state, experiment.setup)
-        marks.append(_mark(device))
-    synchronize(device)
-    contention = measure_contention(before, read_cpu_times())
-    return [_elapsed(begin, end) for begin, end in pairwise(marks)], contention
-
-
-def _mark(device: torch.device) -> Any:
-    """A moment in the work of a device."""
-    if device.type != "cuda":
-        return time.perf_counter()
-    event = torch.cuda.Event(enable_timing=True)
-    event.record(torch.cuda.current_stream(device))
-    return event
-
-
-def _elapsed(begin: Any, end: Any) -> float:
-    """Seconds between two marks."""
-    return float(end - begin if isinstance(end, float) else begin.elapsed_time(end) / 1000)
 
 
 def measure_peak(precision: str, device: str) -> Peak:
@@ -233,18 +199,3 @@ def measure_peak(precision: str, device: str) -> Peak:
     with autocast(format_, where):
         speed = measure_matmul_speed(format_, where, PEAK_SECONDS)
     return Peak(speed.flops, speed.size, speed.repeats, measure_contention(before, read_cpu_times()))
-
-
-def run_request(request: str) -> str:
-    """Measure what is requested; the fields of the measurement, both as JSON."""
-    tree = json.loads(request)
-    if "bench_model" in tree:
-        fields = measure_training(BenchModel(**tree.pop("bench_model")), **tree)._asdict()
-        del fields["bench_model"]
-    else:
-        fields = measure_peak(**tree)._asdict()
-    return json.dumps(fields)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(run_request(sys.stdin.read()))

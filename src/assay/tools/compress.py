@@ -17,7 +17,7 @@ from assay.core.config import Tree, digest
 from assay.core.files import hash_file, write_atomically
 from assay.data.batches import Policy
 from assay.errors import AssayError, DataError, UserError
-from assay.experiment.assemble import build_model, refuse_unbounded_state
+from assay.experiment.assemble import build_model, refuse_gaps, refuse_unbounded_state
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.models.base import Model
@@ -63,11 +63,11 @@ class Compression:
         return self.tokens / self.seconds
 
     def share(self, size: int) -> float | None:
-        """So many bytes, of those of the file; None for an empty one, which has no rate."""
+        """Divide so many bytes by those of the file; None for an empty one, which has no rate."""
         return size / self.raw_bytes if self.raw_bytes else None
 
     def bits_per_byte(self, size: int) -> float | None:
-        """Bits per byte of the file, where it takes so many bytes."""
+        """Compute bits per byte of the file, where it takes so many bytes."""
         return self.share(8 * size)
 
     def tree(self) -> Tree:
@@ -114,19 +114,19 @@ def compress_file(
     """
     text = _read(file)
     _refuse_output(file, output, force=force)
-    loaded = _load_codec(options)
+    codec, weights_bytes = _load_codec(options)
     began = time.perf_counter()
     with progress(f"compressing {file.name}") as report:
-        result = loaded.codec.compress(text, report)
+        result = codec.compress(text, report)
     seconds, layout = time.perf_counter() - began, result.layout
     if verify:
         with progress(f"verifying {file.name}") as report:
-            if loaded.codec.decompress(result.packed, report).text != text:
+            if codec.decompress(result.packed, report).text != text:
                 raise AssayError(f"{file}: what was compressed does not come back: this is a bug, please report it; nothing was written")
     _write(output, result.packed)
     baselines, rank_bytes = measure_other_compressors(text), measure_rank_coding(result.ranks)
     return Compression(
-        output, len(result.packed), result.predicted_bits, len(text), loaded.weights_bytes, baselines, rank_bytes,
+        output, len(result.packed), result.predicted_bits, len(text), weights_bytes, baselines, rank_bytes,
         layout.tokens, layout.count, layout.context, layout.stride, seconds, verify,
     )  # fmt: skip
 
@@ -140,7 +140,7 @@ def decompress_file(
     """
     packed = _read(file)
     _refuse_output(file, output, force=force)
-    codec = _load_codec(options).codec
+    codec, _ = _load_codec(options)
     began = time.perf_counter()
     with progress(f"decompressing {file.name}") as report:
         try:
@@ -152,14 +152,8 @@ def decompress_file(
     return Decompression(output, len(result.text), seconds, result.layout.tokens / seconds)
 
 
-class _LoadedCodec(NamedTuple):
-    """A run's model, ready to code."""
-
-    codec: Codec
-    weights_bytes: int
-
-
-def _load_codec(options: CodecOptions) -> _LoadedCodec:
+def _load_codec(options: CodecOptions) -> tuple[Codec, int]:
+    """Load a run's model, ready to code; also the bytes of its weights."""
     run = find_run(options.run, resolve_runs_folder(options.runs_dir))
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
     model = build_model(config, tokenizer.vocab_size)
@@ -169,22 +163,17 @@ def _load_codec(options: CodecOptions) -> _LoadedCodec:
     identity = ModelIdentity(bytes.fromhex(known)[:16], bytes.fromhex(tokenizer.digest)[:16], torch.__version__, version("assay"))
     isolated = (config.batches.masks_documents or config.batches.policy == "documents") and model.masks_documents
     stride = _choose_stride(config, model, options.policy, options.stride)
-    return _LoadedCodec(Codec(model, tokenizer, identity, config.batches.window, stride, isolated), weights.stat().st_size)
+    return Codec(model, tokenizer, identity, config.batches.window, stride, isolated), weights.stat().st_size
 
 
 def _choose_stride(config: ExperimentConfig, model: Model, policy: Policy | None, stride: int | None) -> int:
     """Choose the new tokens a window, 0 for streams. Raises ConfigError for a state that grows, UserError for a wrong stride."""
     if (policy == "strided") > (stride is not None) or (policy in ("disjoint", "streams") and stride is not None):
         raise UserError(f"--policy {policy}: the policy strided, and only it, has a --stride; give both or neither")
-    context = config.batches.window
-    if stride is not None:
-        if stride > context:
-            remedy = f"choose 1 to {context}"
-            raise UserError(f"--stride: {stride} exceeds the context of {context} tokens, so tokens would be left out; {remedy}")
-        return stride
+    refuse_gaps("--stride", stride, config.batches.window)
     if policy == "streams":
         refuse_unbounded_state(model, "--policy")
-    return 0 if (policy or config.batches.policy) == "streams" else context
+    return stride or (0 if (policy or config.batches.policy) == "streams" else config.batches.window)
 
 
 def _read(file: Path) -> bytes:

@@ -86,6 +86,6 @@ def measure_contention(before: CpuTimes, after: CpuTimes) -> Contention:
 
 
 def _seconds(ticks: Sequence[Sequence[int]], columns: Sequence[int]) -> float:
-    """The sum of some columns, counted from 1 as the name of the CPU is column 0, over all CPUs."""
+    """Sum some columns, counted from 1 as the name of the CPU is column 0, over all CPUs."""
     total = sum(line[column - 1] for line in ticks for column in columns if column <= len(line))
     return total / os.sysconf("SC_CLK_TCK")

@@ -44,13 +44,7 @@ class PartSizes:
     bytes: int  # of the whole text
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
-    """The number of tokens that each kind of tokenizer makes, the fewest first."""
-
-    kinds: tuple[TokenizerStatistics, ...]
-
-
+TokenCounts = tuple[TokenizerStatistics, ...]  # of each kind of tokenizer, the fewest tokens first
 Section = TextFacts | PartSizes | TokenCounts | Leakage | Baselines
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -82,7 +76,7 @@ class TextReport:
             **asdict(self.facts.survey),
             "split": self.parts.split,
             "parts": {name: asdict(size) for name, size in self.parts.parts.items()},
-            "tokenizers": [{**asdict(t), "tokens": t.total, "bytes_per_token": t.bytes_per_token(*PARTS)} for t in self.tokens.kinds],
+            "tokenizers": [{**asdict(t), "tokens": t.total, "bytes_per_token": t.bytes_per_token(*PARTS)} for t in self.tokens],
             "leakage": {**leakage.tree(), "shares": shares},
             "warnings": leakage.warnings(),
             "baselines": self.baselines.bits_per_byte or None,
@@ -115,7 +109,7 @@ def survey_text(
     return TextReport(
         known(TextFacts(prepared.corpus, origin, survey)),
         known(PartSizes(settings.split.tree(), parts, prepared.corpus.bytes)),
-        known(TokenCounts(tuple(sorted(_count_tokens(settings, prepared, progress), key=lambda one: one.bytes_per_token(*PARTS))))),
+        known(tuple(sorted(_count_tokens(settings, prepared, progress), key=lambda one: one.bytes_per_token(*PARTS)))),
         known(prepared.leakage),
         known(measure_baselines(prepared, busy=waiting)),
     )

@@ -1,18 +1,17 @@
 """Estimate the steps, memory and time of a run from a few real steps, of which nothing is kept."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from assay.core import parallel as processes
-from assay.core.devices import synchronize
 from assay.experiment.assemble import Experiment
 from assay.experiment.summary import summarize_experiment
 from assay.tracking.base import Tracker
 from assay.trainer.train_run import make_config, prepare_experiment
-from assay.training.loop import train_step
+from assay.training.timing import time_steps
 
 WARM_STEPS, MEASURED_STEPS = 3, 7
 
@@ -45,22 +44,10 @@ def estimate_run(
         return _measure(prepare_experiment(config, data_dir, parallel, tracker))
 
 
-def time_steps(experiment: Experiment, warm: int, measured: int) -> float:
-    """Measure the mean seconds of some training steps, after `warm` others."""
-    device = experiment.setup.device
-    for _ in range(warm):
-        train_step(experiment.state, experiment.setup)
-    synchronize(device)
-    began = time.perf_counter()
-    for _ in range(measured):
-        train_step(experiment.state, experiment.setup)
-    synchronize(device)
-    return (time.perf_counter() - began) / measured
-
-
 def _measure(experiment: Experiment) -> RunEstimate | None:
     batches, state, setup = experiment.setup.batches, experiment.state, experiment.setup
-    per_step = time_steps(experiment, WARM_STEPS, MEASURED_STEPS)
+    time_steps(state, setup, WARM_STEPS)
+    per_step = fmean(time_steps(state, setup, MEASURED_STEPS))
     if not setup.parallel.is_main:
         return None
     steps = state.steps if state.steps is not None else setup.budget.steps_from_time(0, 0.0, per_step)

@@ -3,18 +3,14 @@
 A process that takes more than the limit is killed, and the next one begins anew. On a CPU the limit holds for all that a
 process has resident, its libraries included; on a GPU for what torch holds there, by torch's own limit. Rows that a step carries over from
 the one before (batches=streams) are those of one micro-batch; with `train.accumulation` each micro-batch has its own.
-
-`python -m assay.tools.fit_batch` is such a process: it reads a request as JSON from standard input and writes the trial to standard
-output.
 """
 
-import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import NamedTuple
 
 import torch
 
@@ -27,9 +23,9 @@ from assay.errors import AssayError, UserError, is_out_of_memory
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.tools.dry_run import time_steps
 from assay.tools.progress import ShowProgress, collect_results, ignore_result, show_nothing
-from assay.tools.subprocesses import run_module
+from assay.tools.subprocesses import call_in_subprocess
+from assay.training.timing import time_steps
 
 MARGIN = 0.1  # of the free memory, left for what else happens: scoring, samples, other programs
 ROW_TOLERANCE = 1 / 16  # of the rows: a closer search would take as long again
@@ -130,19 +126,16 @@ def search_rows(try_rows: Callable[[int], BatchTrial], max_rows: int) -> Iterato
 
 def try_rows(config: ExperimentConfig, data_dir: Path | None, limit: int | None, rows: int) -> BatchTrial:
     """Try so many rows in a process of its own, under a limit in bytes. Raises AssayError where it fails for want of anything else."""
-    request = {
-        "config": with_micro_batch(config, rows).tree(), "data_dir": None if data_dir is None else str(data_dir), "limit": limit,
-    }  # fmt: skip
     on_cpu = resolve_device(config.train.device).type == "cpu"
-    ended = run_module("assay.tools.fit_batch", request, limit if on_cpu else None)
+    tree = with_micro_batch(config, rows).tree()
+    ended = call_in_subprocess(run_trial, tree, data_dir, limit, limit=limit if on_cpu else None)
     if ended.over_limit:
         return BatchTrial(rows, False, None, None, "took more than the limit, and was stopped")
     if ended.code < 0:
         return BatchTrial(rows, False, None, None, f"was killed by signal {-ended.code}")
-    answer = json.loads(ended.check(f"{rows} rows could not be tried"))
-    if "error" in answer:
-        raise UserError(answer["error"])
-    trial = BatchTrial(**answer)
+    trial = ended.check(f"{rows} rows could not be tried")
+    if isinstance(trial, str):
+        raise UserError(trial)
     over = trial.peak is not None and limit is not None and trial.peak > limit
     return trial._replace(fits=False, reason="took more than the limit") if over else trial
 
@@ -163,26 +156,21 @@ def train_trial(config: ExperimentConfig, data_dir: Path | None, limit: int | No
         torch.cuda.set_per_process_memory_fraction(min(1.0, (limit or free * (1 - MARGIN)) / total), device)
     experiment = assemble(config, load_data(config, data_dir), Parallel())
     rows = len(experiment.setup.batches.batch_at(0).tokens) // experiment.setup.config.accumulation
-    seconds = time_steps(experiment, WARM_STEPS, MEASURED_STEPS)
+    time_steps(experiment.state, experiment.setup, WARM_STEPS)
+    seconds = fmean(time_steps(experiment.state, experiment.setup, MEASURED_STEPS))
     speed = experiment.state.targets / experiment.state.step / seconds
     above, before = peak.bytes_above_start(), peak.before
     return BatchTrial(rows, True, None if above is None or before is None else before + above, speed)
 
 
-def run_request(request: str) -> dict[str, Any]:
-    """Train the trial that is requested; its fields, or the error, as plain values."""
-    tree = json.loads(request)
-    config = ExperimentConfig.make(tree["config"])
-    data_dir = None if tree["data_dir"] is None else Path(tree["data_dir"])
+def run_trial(tree: Tree, data_dir: Path | None, limit: int | None) -> BatchTrial | str:
+    """Train the steps of a config; why they do not fit is in the trial, any other error a sentence."""
+    config = ExperimentConfig.make(tree)
     try:
-        return train_trial(config, data_dir, tree["limit"])._asdict()
+        return train_trial(config, data_dir, limit)
     except AssayError as error:
-        return {"error": str(error)}
+        return str(error)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        return BatchTrial(config.batches.size // config.train.accumulation, False, None, None, "out of memory")._asdict()
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run_request(sys.stdin.read())))
+        return BatchTrial(config.batches.size // config.train.accumulation, False, None, None, "out of memory")

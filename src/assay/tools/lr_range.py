@@ -45,7 +45,7 @@ class FactorRange:
             raise UserError(f"--steps {self.steps}: a range has at least a first and a last step; give 2 or more")
 
     def factor(self, step: int) -> float:
-        """The factor of the update in a step, counted from 0."""
+        """Compute the factor of the update in a step, counted from 0."""
         share = min(1.0, step / (self.steps - 1))
         return self.low * math.pow(self.high / self.low, share)
 
@@ -81,7 +81,7 @@ class RangeTest:
         return summarize_points(self.points)
 
     def rates(self, factor: float) -> dict[str, float]:
-        """The learning rates at a factor, by their keys in the config."""
+        """Compute the learning rates at a factor, by their keys in the config."""
         return {key: rate * factor for key, rate in self.configured_rates.items()}
 
     def tree(self) -> Tree:

@@ -63,5 +63,5 @@ def measure_quality(
 
 
 def _figures(quality: SampleQuality, checkpoint: CheckpointRef, options: SampleOptions) -> Tree:
-    """The figures that are kept."""
+    """Return the figures that are kept."""
     return {**quality.tree(), "checkpoint": checkpoint.tree(), "temperature": options.temperature, "seed": options.seed}

@@ -39,7 +39,7 @@ def _finished(path: Path) -> bool:
 
 
 def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
-    """For each run that follows once an arm's learning rate is chosen: its names under the factors, one of which is the chosen one."""
+    """List, for each run that follows once an arm's learning rate is chosen, its names under the factors, one of which is chosen."""
     for arm in plan["arms"] if len(plan["lr_factors"]) > 1 else ():
         tried = [job for job in plan["jobs"] if job["arm"] == arm["name"]]
         status = [RunDirectory(folder / job["run"]).status() for job in tried if job["tuning"]]
@@ -50,7 +50,7 @@ def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:
-    """The name of a run of an arm, from its config."""
+    """Name a run of an arm, from its config."""
     from assay.core.config import digest  # noqa: PLC0415 (only a study that tries learning rates needs pydantic)
     from assay.variation.names import run_name  # noqa: PLC0415
     from assay.variation.rates import scale_learning_rates  # noqa: PLC0415

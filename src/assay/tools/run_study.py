@@ -11,7 +11,7 @@ import torch
 from assay.errors import Interrupted, RunError, UserError
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.pool import check_job_count, divide_resources
-from assay.jobs.slurm import submit_workers
+from assay.jobs.slurm import SubmittedWorkers, submit_workers
 from assay.jobs.worker import prepare_base, retry_failed
 from assay.runs.directory import resolve_runs_folder
 from assay.studies import file
@@ -116,21 +116,7 @@ def dry_run_study(request: StudyRequest, watcher: StudyWatcher) -> dict[str, Any
     return {**state.count_runs(), "seconds": estimate.seconds_left(state.statuses, workers)}
 
 
-@dataclass(frozen=True, slots=True)
-class SubmittedStudy:
-    """A study whose workers were submitted to a cluster; they take the runs, and this process does not wait."""
-
-    path: Path
-    workers: int
-    job_ids: list[str]  # none where nothing was submitted
-    counts: dict[str, Any]
-
-    def tree(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {**self.counts, "slurm": self.job_ids}
-
-
-def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: StudyWatcher, *, dry_run: bool) -> SubmittedStudy:
+def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: StudyWatcher, *, dry_run: bool) -> SubmittedWorkers:
     """Submit as many workers to the cluster as there are runs to make. Raises UserError."""
     state = prepare_study(request, watcher, write=not dry_run)
     launch = LaunchConfig.from_table(state.plan.study.launch.tree(), assignments)
@@ -139,7 +125,7 @@ def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: Stu
     workers, path, job_ids = min(open_runs, launch.array or open_runs), state.folder.path, list[str]()
     if workers and not dry_run:
         job_ids = submit_workers(run_worker, path, request.data_dir, launch, workers)
-    return SubmittedStudy(path, workers, job_ids, state.count_runs())
+    return SubmittedWorkers((f"assay study show {path}", f"assay watch {path}"), workers, job_ids, state.count_runs())
 
 
 def find_study(study: str, scale: str | None, runs_dir: Path | None) -> StudyState:

@@ -35,11 +35,11 @@ class ScheduleCurve:
     steps_known: bool  # whether the budget is so many steps, or they are only an example
 
     def factor(self, step: int) -> float:
-        """The factor of one step, counted from 0."""
+        """Compute the factor of one step, counted from 0."""
         return self.schedule.factor(step, step / self.steps)
 
     def key_steps(self) -> list[int]:
-        """The steps whose figures are printed: some shares of the budget, the highest and the last."""
+        """Choose the steps whose figures are printed: some shares of the budget, the highest and the last."""
         highest = max(range(0, self.steps, max(1, self.steps // MAX_SEARCHED)), key=self.factor)
         return sorted({*(int(share * self.steps) for share in SHARES), highest, self.steps - 1})
 

@@ -38,12 +38,7 @@ class RunScore:
         """Return it as plain values."""
         extras = {**({} if self.dynamic is None else {"dynamic": self.dynamic}), **({"legacy": self.legacy} if self.legacy else {})}
         baselines = None if self.baselines.skip_reason else dict(self.baselines.bits_per_byte)
-        return {**stored_score_tree(self.saved), **extras, "baselines": baselines}
-
-
-def stored_score_tree(saved: SavedScore) -> dict[str, Any]:
-    """Return a saved score as plain values, with the file it is in."""
-    return {**saved.stored, "stored": str(saved.file), **({"test_uses": saved.test_uses} if saved.test_uses else {})}
+        return {**self.saved.tree(), **extras, "baselines": baselines}
 
 
 def score_with_extras(
@@ -88,14 +83,11 @@ def score_dynamically(run: RunDirectory, name: str, model: Model, scorer: Scorer
     record = evaluate_dynamically(model, scorer.reader, measure_gradient_scales(model, training, scorer.device), adaptation, scorer.device)
     if not np.isfinite(record.nats).all():
         raise AssayError(f"--dynamic-rate: {adaptation.rate:g} drives this model's weights to what is no number; lower it")
-    result = replace(scorer, protocol=scorer.protocol._replace(dynamic=describe_adaptation(adaptation))).make_score(record)
+    result = replace(scorer, protocol=scorer.protocol._replace(dynamic=f"rate {adaptation.rate:g}, decay {adaptation.decay:g}")).make_score(
+        record
+    )
     store_score(run, f"{name}-dynamic", result)
     return result
-
-
-def describe_adaptation(adaptation: Adaptation) -> str:
-    """Describe the settings, for the protocol."""
-    return f"rate {adaptation.rate:g}, decay {adaptation.decay:g}"
 
 
 def compare_with_static(static: Score, dynamic: Score) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from assay.errors import DataError, UserError, suggest
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Scorer
+from assay.experiment.assemble import refuse_gaps
 from assay.experiment.config import ExperimentConfig
 from assay.hf.model import FileTokenizer, encode_documents, load_hf_model
 from assay.runs.directory import RunDirectory
@@ -71,10 +72,8 @@ def _choose_window(request: HfRequest, longest: int) -> tuple[int, int]:
     context = min(request.context or CONTEXT, longest)
     if request.context is not None and request.context > longest:
         raise UserError(f"--context: {request.context} tokens exceed the model's {longest} positions; lower it")
-    stride = context if request.stride is None else request.stride
-    if stride > context:
-        raise UserError(f"--stride: {stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
-    return context, stride
+    refuse_gaps("--stride", request.stride, context)
+    return context, request.stride or context
 
 
 def weights_digest(folder: Path) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from assay.core import recipe
 from assay.errors import ConfigError, Interrupted, UserError, refuse_unused
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.pool import check_job_count
-from assay.jobs.slurm import submit_workers
+from assay.jobs.slurm import SubmittedWorkers, submit_workers
 from assay.runs.directory import resolve_runs_folder
 from assay.searches.file import SWEEP_SUFFIXES, SearchConfig, SearchOptions, convert_sweep, read_search
 from assay.searches.folder import SearchFolder, find_folder, suggest_search
@@ -24,7 +24,7 @@ from assay.variation.settings import name_file_in_errors
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search: `path` is its folder, and everything is read from there when it is options for.
+    """A search: `path` is its folder, and everything is read from there when it is asked for.
 
     >>> len(search.trials) == len(search.frame()) == len(search.optuna.trials)
     True
@@ -58,12 +58,12 @@ class Search:
         return SearchFolder.read(self.path).journal.study
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a trial: its number, state, value and settings."""
+        """Make one row a trial: its number, state, value and settings."""
         entries = self.tree()["trials"]
         return [{**{key: one[key] for key in ("trial", "state", "value")}, **one["settings"]} for one in entries]
 
     def frame(self) -> Any:
-        """The same as a pandas DataFrame. Raises UserError without pandas."""
+        """Make the same as a pandas DataFrame. Raises UserError without pandas."""
         return make_dataframe(self.rows())
 
     def tree(self) -> dict[str, Any]:
@@ -71,12 +71,12 @@ class Search:
         return self.results.tree()
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows."""
+        """Render the table that a notebook shows."""
         results = self.results
         return render_table({"search": str(self.path), "trials": results.summary(), "found": " ".join(results.sentences())})
 
     def __repr__(self) -> str:
-        """One line: its folder and its trials."""
+        """Write one line: its folder and its trials."""
         return f"Search({str(self.path)!r}, {self.results.summary()})"
 
 
@@ -153,21 +153,15 @@ def find_search(reference: str, request: SearchRequest) -> Search | None:
     return search
 
 
-class SubmittedSearch(NamedTuple):
-    """A search whose workers were submitted to a cluster."""
-
-    path: Path
-    job_ids: list[str]  # none where no trial is left to make
-
-
-def submit_search(request: SearchRequest, assignments: Sequence[str], watcher: SearchWatcher) -> SubmittedSearch:
+def submit_search(request: SearchRequest, assignments: Sequence[str], watcher: SearchWatcher) -> SubmittedWorkers:
     """Submit `jobs` workers to the cluster, which take the trials. Raises UserError."""
     search = prepare_search(request, watcher)
     launch = LaunchConfig.from_table(search.config.launch.tree(), assignments)
     launch.refuse_several_gpus("a worker of a search trains on one GPU; set it to 1, and let --jobs say how many work at once")
-    if read_results(search).done:
-        return SubmittedSearch(search.path, [])
-    return SubmittedSearch(search.path, submit_workers(run_worker, search.path, request.options.data_dir, launch, request.jobs))
+    results = read_results(search)
+    workers, data_dir = 0 if results.done else request.jobs, request.options.data_dir
+    job_ids = submit_workers(run_worker, search.path, data_dir, launch, workers) if workers else []
+    return SubmittedWorkers((f"assay search {search.path}",), workers, job_ids, results.tree())
 
 
 def translate_sweep(file: str, options: SearchOptions) -> tuple[str, tuple[str, ...]]:

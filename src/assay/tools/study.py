@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from assay.jobs.folder import JobState, JobStatus, count_states
 from assay.studies.analysis.outcome import read_study
@@ -51,35 +51,6 @@ class StudyState:
         return {**self.count_runs(), "arms": [arm.tree() for arm in self.plan.arms], "jobs": jobs}
 
 
-class ArmDifference(NamedTuple):
-    """The difference of an arm from the base; below 0 is better."""
-
-    mean: float
-    interval: tuple[float, float] | None  # 95 %, over seeds; None where one of the two has a single seed
-    resolved: bool
-    seeds_needed: int | None  # an arm, for a difference of this size; None where it is resolved or not known
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
-class StudyArm:
-    """One configuration of a study: the figures of its seeds, and its difference from the base."""
-
-    name: str
-    outcome: ArmOutcome
-    difference: ArmDifference | None  # of the base, and before there are figures: None
-
-    @property
-    def figures(self) -> tuple[float, ...]:
-        """The study's metric of each seed."""
-        return self.outcome.figures
-
-    @property
-    def mean(self) -> float | None:
-        """Over seeds."""
-        return self.outcome.mean
-
-
 @dataclass(frozen=True, slots=True)
 class Study:
     """A study: `path` is its folder, a folder of runs with a plan in it, and everything is read from there when it is asked for.
@@ -116,15 +87,22 @@ class Study:
         return read_study(self.path)
 
     @property
-    def arms(self) -> dict[str, StudyArm]:
-        """The arms by name, the base first: `study.arms["local"].difference`.
+    def arms(self) -> dict[str, ArmOutcome]:
+        """The arms by name, the base first, each with the `.figures` of its seeds and their `.mean`.
 
         >>> list(study.arms)[0]
         'base'
         """
-        outcome = self.outcome
-        comparisons = {one.arm: one for one in outcome.comparisons}
-        return {arm.name: StudyArm(arm.name, arm, _difference(comparisons.get(arm.name))) for arm in outcome.arms}
+        return {arm.name: arm for arm in self.outcome.arms}
+
+    @property
+    def comparisons(self) -> dict[str, ComparisonToBase]:
+        """Every other arm that has a figure, compared with the base: `study.comparisons["local"].difference`, below 0 where it is better.
+
+        >>> "base" in study.comparisons
+        False
+        """
+        return {one.arm: one for one in self.outcome.comparisons}
 
     @property
     def runs(self) -> list[Run]:
@@ -132,7 +110,7 @@ class Study:
         return [Run(self.folder.run(job).path, self.data_dir) for job in self.plan.jobs if self.folder.run(job).path.is_dir()]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a run: arm, seed, factor on the learning rates, state, figure in bits per byte, seconds."""
+        """Make one row a run: arm, seed, factor on the learning rates, state, figure in bits per byte, seconds."""
         return [
             {
                 "run": run.job.run, "arm": arm.name, "seed": run.job.seed, "lr_factor": run.job.lr_factor, "state": run.state,
@@ -144,7 +122,7 @@ class Study:
         ]  # fmt: skip
 
     def frame(self) -> Any:
-        """The same as a pandas DataFrame. Raises UserError without pandas."""
+        """Make the same as a pandas DataFrame. Raises UserError without pandas."""
         return make_dataframe(self.rows())
 
     def report(self, path: str | Path) -> Path:
@@ -157,7 +135,7 @@ class Study:
         return Path(path)
 
     def tree(self) -> dict[str, Any]:
-        """What is known of it as plain values."""
+        """Return what is known of it as plain values."""
         state, outcome = self.state, self.outcome
         failed = [
             {"run": one.job.run, "failure": one.status["failure"], "error": one.status.get("error"), "log": str(state.folder.log(one.job))}
@@ -166,20 +144,13 @@ class Study:
         return {**state.count_runs(), "failures": failed, "verdict": outcome.verdict, "warnings": outcome.warnings}
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows."""
+        """Render the table that a notebook shows."""
         arms = self.arms
         rows = {"study": str(self.path), "verdict": " ".join(self.outcome.verdict)}
         rows |= {name: "-" if arm.mean is None else f"{arm.mean:.4f}" for name, arm in arms.items()}
         return render_table(rows)
 
     def __repr__(self) -> str:
-        """One line: its folder, and how many runs are finished."""
+        """Write one line: its folder, and how many runs are finished."""
         count = count_states(self.state.statuses)
         return f"Study({str(self.path)!r}, {count['finished']} of {sum(count.values())} runs finished)"
-
-
-def _difference(comparison: ComparisonToBase | None) -> ArmDifference | None:
-    if comparison is None:
-        return None
-    interval = None if comparison.interval is None else (comparison.interval.low, comparison.interval.high)
-    return ArmDifference(comparison.difference, interval, comparison.resolved, comparison.seeds_needed, comparison.verdict)

@@ -1,41 +1,43 @@
-"""Measure something in a process of its own, so that its peak memory is its own and a lack of memory ends no other process.
+"""Call a function in a process of its own, so that its peak memory is its own and a lack of memory ends no other process.
 
-The module that is run reads a request as JSON from standard input and writes its answer to standard output.
+`python -m assay.tools.subprocesses` reads a pickled function and its arguments from standard input, and pickles to standard output what it
+returns.
 """
 
-import json
-import re
+import pickle
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Generic, NamedTuple, TypeVar
 
-from assay.core.config import Tree
+from assay.core.devices import read_process_memory
 from assay.errors import AssayError
 
 POLL_SECONDS = 0.02  # between two checks of the memory of a process
+Result = TypeVar("Result")
 
 
-class ProcessResult(NamedTuple):
+class ProcessResult(NamedTuple, Generic[Result]):
     """How a process ended."""
 
     code: int  # of its exit; -N where signal N killed it
-    output: str
+    value: Result | None  # what the function returned
     error_line: str  # the last line of its standard error, which in Python names the error
     over_limit: bool = False  # whether it was stopped because it took too much memory
 
-    def check(self, what: str) -> str:
-        """Return its output. Raises AssayError with `what` could not be done, if it failed."""
-        if self.code:
+    def check(self, what: str) -> Result:
+        """Return what the function returned. Raises AssayError with `what` could not be done, if it failed."""
+        if self.code or self.value is None:
             raise AssayError(f"{what}: {self.error_line or f'its process ended with code {self.code}; was the memory used up?'}")
-        return self.output
+        return self.value
 
 
-def run_module(module: str, request: Tree, limit: int | None = None) -> ProcessResult:
-    """Run `python -m module` on a request until it ends, or has more than `limit` bytes resident. Ctrl-C ends it too."""
-    command = [sys.executable, "-m", module]
-    unsent: str | None = json.dumps(request)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def call_in_subprocess(function: Callable[..., Result], *arguments: object, limit: int | None = None) -> ProcessResult[Result]:
+    """Call a function of a module until it returns, or its process has more than `limit` bytes resident. Ctrl-C ends it too."""
+    command = [sys.executable, "-m", "assay.tools.subprocesses"]
+    unsent: bytes | None = pickle.dumps((function, arguments))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             while True:
                 try:
@@ -43,22 +45,20 @@ def run_module(module: str, request: Tree, limit: int | None = None) -> ProcessR
                     break
                 except subprocess.TimeoutExpired:
                     unsent = None
-                if limit is not None and read_resident_memory(process.pid) > limit:
+                if limit is not None and (read_process_memory("VmRSS", process.pid) or 0) > limit:
                     process.kill()
                     process.communicate()
-                    return ProcessResult(process.returncode, "", "", over_limit=True)
+                    return ProcessResult(process.returncode, None, "", over_limit=True)
         except BaseException:  # Ctrl-C above all: nothing goes on measuring in the background
             process.kill()
             process.wait()  # which `with` leaves out after Ctrl-C
             raise
-    return ProcessResult(process.returncode, out, "".join(errors.strip().splitlines()[-1:]))
+    error_line = "".join(errors.decode(errors="replace").strip().splitlines()[-1:])
+    return ProcessResult(process.returncode, None if process.returncode else pickle.loads(out), error_line)
 
 
-def read_resident_memory(pid: int) -> int:
-    """Read how many bytes a process has in memory now; 0 where it is unknown."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    match = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-    return int(match[1]) * 1024 if match else 0
+if __name__ == "__main__":
+    requested, values = pickle.load(sys.stdin.buffer)
+    with redirect_stdout(sys.stderr):  # standard output is for the result alone
+        returned = requested(*values)
+    pickle.dump(returned, sys.stdout.buffer)

@@ -118,6 +118,10 @@ class SavedScore:
     file: Path
     test_uses: list[dict[str, Any]]  # of the test split, this one last; empty for another split
 
+    def tree(self) -> dict[str, Any]:
+        """Return it as plain values, with the file it is in."""
+        return {**self.stored, "stored": str(self.file), **({"test_uses": self.test_uses} if self.test_uses else {})}
+
 
 def score_run(run: RunDirectory, request: ScoreRequest) -> SavedScore:
     """Score a checkpoint on every byte of a split, store the score, and record a use of the test split. Raises UserError."""

@@ -34,7 +34,7 @@ def print_comparison(out: Console, result: dict[str, Any]) -> None:
 
 
 def _arm_table(arms: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Head and rows. The spread is that over seeds where there are several, else the standard error over text."""
+    """Make head and rows. The spread is that over seeds where there are several, else the standard error over text."""
     spread = any(arm["seeds"] > 1 for arm in arms.values())
     rows = []
     for letter, arm in arms.items():

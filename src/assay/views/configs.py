@@ -78,12 +78,12 @@ def group_layers(parameters: Sequence[Tree]) -> list[ParameterRow]:
 
 
 def _within_layer(parameter: Tree) -> ParameterRow:
-    """A parameter by its name inside its layer."""
+    """Name a parameter inside its layer."""
     return ParameterRow(_layer(parameter["name"])[2], parameter["role"], tuple(parameter["shape"]), parameter["count"])
 
 
 def _layer(name: str) -> tuple[str, str, str]:
-    """`blocks.3.feedforward.weight` -> blocks, 3, feedforward.weight; a name without a number is all in the last."""
+    """Split `blocks.3.feedforward.weight` into blocks, 3, feedforward.weight; a name without a number is all in the last."""
     match = re.fullmatch(r"(.*?)\.(\d+)\.(.*)", name)
     return (match[1], match[2], match[3]) if match else ("", "", name)
 
@@ -93,13 +93,11 @@ def print_diff(out: Console, diff: ConfigDiff) -> None:
     if not diff.values:
         print_sentences(out, f"{diff.left} and {diff.right} do not differ")
         return
-    rows = [(_label(key), _cell(left), _cell(right)) for key, (left, right) in diff.values.items()]
+    rows = [
+        (LABELS.get(key) or key.replace("parameters_", "parameters, "), _cell(left), _cell(right))
+        for key, (left, right) in diff.values.items()
+    ]
     print_table(out, ("", diff.left, diff.right), rows, text_columns=3)
-
-
-def _label(key: str) -> str:
-    """A key of the config as it is, a count in words."""
-    return LABELS.get(key) or key.replace("parameters_", "parameters, ")
 
 
 def _cell(value: Any) -> str:
@@ -121,7 +119,7 @@ def print_kinds(out: Console, kinds: KindList) -> None:
 
 
 def _format_kinds(kinds: Mapping[str, KindInfo], traits: Mapping[str, str], width: int) -> Text:
-    """The kinds of a family with their settings, and in a last line the traits of those that have any."""
+    """Format the kinds of a family with their settings, and in a last line the traits of those that have any."""
     whole = Text()
     for name, kind in kinds.items():
         head, *more = textwrap.wrap(f"{name}  {kind.summary}", width)
@@ -132,7 +130,7 @@ def _format_kinds(kinds: Mapping[str, KindInfo], traits: Mapping[str, str], widt
 
 
 def _format_settings(settings: Sequence[SettingInfo], width: int) -> Iterator[str]:
-    """Name, default and description in columns, or the last one below where it has no room."""
+    """Set name, default and description in columns, or the last one below where it has no room."""
     names, defaults = (max((len(setting[column]) for setting in settings), default=0) for column in (0, 1))
     column = 2 + names + 2 + defaults + 2
     indent = column if width - column >= MIN_DESCRIPTION else 4

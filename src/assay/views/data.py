@@ -23,7 +23,7 @@ def print_section(out: Console, section: Section) -> None:
             out.print(make_pair_table(_facts(section)))
         case PartSizes():
             _print_parts(out, section)
-        case TokenCounts():
+        case tuple():
             _print_tokens(out, section)
         case Leakage():
             _print_leakage(out, section)
@@ -38,24 +38,21 @@ def draw_bytes(out: Console, facts: TextFacts, path: Path | None) -> Path | None
     """Draw the bytes into a picture, and print where it is; a picture without a given path may fail."""
     corpus, survey = facts.corpus, facts.survey
     title = f"{corpus.name}: {survey.bytes:,} bytes, {survey.distinct_bytes} of 256 values occur"
-    place = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
-    problem = plots.find_plot_problem(place) if path is None else None
-    if problem is not None:
-        _print_sentence(out, f"no picture of the bytes: {problem}")
-        return None
-    try:
-        byte_histogram.draw_byte_histogram(survey.histogram, title, place)
-    except OSError as error:
-        if path is not None:
-            raise
-        _print_sentence(out, f"no picture of the bytes: {error}")
-        return None
-    _print_sentence(out, f"picture of the bytes: {place}")
-    return place
+    file = path or Path(f"{Path(corpus.name).stem}-bytes.svg")
+    problem = plots.find_plot_problem(file) if path is None else None
+    if problem is None:
+        try:
+            byte_histogram.draw_byte_histogram(survey.histogram, title, file)
+        except OSError as error:
+            if path is not None:
+                raise
+            problem = str(error)
+    _print_sentence(out, f"picture of the bytes: {file}" if problem is None else f"no picture of the bytes: {problem}")
+    return file if problem is None else None
 
 
 def _facts(section: TextFacts) -> dict[str, str]:
-    """The text as a whole."""
+    """Describe the text as a whole."""
     corpus, survey, groups = section.corpus, section.survey, section.corpus.groups
     encoding = "all of it ASCII" if survey.characters == survey.bytes and not sum(survey.histogram[128:]) else "UTF-8"
     if survey.not_utf8:
@@ -86,11 +83,11 @@ def _print_parts(out: Console, section: PartSizes) -> None:
     print_table(out, ("", "documents", "bytes", "share"), rows)
 
 
-def _print_tokens(out: Console, section: TokenCounts) -> None:
+def _print_tokens(out: Console, counts: TokenCounts) -> None:
     """Print how many tokens each kind of tokenizer makes."""
     rows = [
         (t.kind, f"{t.vocabulary:,}", f"{t.total:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
-        for t in section.kinds
+        for t in counts
     ]
     out.print("tokenizers, trained on the training part:")
     print_table(out, ("", "vocabulary", "tokens", "bytes/token", "in validation"), rows)
@@ -109,7 +106,7 @@ def _print_leakage(out: Console, leakage: Leakage) -> None:
 
 
 def _overlap_cells(part: Overlap) -> tuple[str, ...]:
-    """Shares, and their totals."""
+    """Make the cells of one part: shares, and their totals."""
     return (
         f"{100 * part.exact_duplicate_share:.2f} %",
         f"{100 * part.near_duplicate_share:.2f} %",

@@ -43,7 +43,7 @@ def draw_schedule(path: Path, name: str, curve: ScheduleCurve) -> None:
 
 
 def _describe_budget(curve: ScheduleCurve) -> dict[str, str]:
-    """The budget and the rule for the batch."""
+    """Describe the budget and the rule for the batch."""
     steps = f"{curve.steps:,}"
     unknown = f"its steps are measured when a run begins; drawn as if they were {steps} (train.budget=2000steps draws 2,000)"
     facts = {"budget": f"{curve.budget}: " + (f"{steps} steps" if curve.steps_known else unknown)}
@@ -120,5 +120,5 @@ def _explain_range(test: RangeTest) -> Iterator[str]:
 
 
 def _format_rates(test: RangeTest, factor: float) -> str:
-    """The rates as overrides."""
+    """Write the rates as overrides."""
     return " ".join(f"{key}={rate:.2g}" for key, rate in test.rates(factor).items())

@@ -153,7 +153,7 @@ def _mixer_legend(report: MixerReport) -> str:
 
 
 def _mixer_tables(report: MixerReport) -> str:
-    """The tables between their marks, one for each length of context."""
+    """Write the tables between their marks, one for each length of context."""
     lines = [MARKS[0], ""]
     for context in dict.fromkeys(row.measurement.bench_model.window for row in report.rows):
         columns = [MIXER_COLUMNS[0], *MIXER_COLUMNS[2:-1]]

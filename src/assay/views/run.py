@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from rich.console import Console
 
 from assay.core.words import format_duration
+from assay.jobs.slurm import SubmittedWorkers
 from assay.runs.directory import short_path
 from assay.terminal.console import print_json, print_sentences
 from assay.terminal.tables import make_pair_table, print_table
@@ -38,6 +39,15 @@ def print_submitted_run(out: Console, run: SubmittedRun) -> None:
     }  # fmt: skip
     print_sentences(out, f"job {run.job} is in the queue and will train {run.run.name}")
     print_sentences(out, *(f"{name:<8}{fact}" for name, fact in facts.items()))
+
+
+def print_submitted_workers(out: Console, workers: SubmittedWorkers) -> None:
+    """Print the jobs that were submitted to the cluster, or how many would be, and the commands that watch them."""
+    if workers.job_ids:
+        print_sentences(out, f"sent {len(workers.job_ids)} jobs: {', '.join(workers.job_ids)}")
+        print_sentences(out, f"watch them with: {'   '.join(('squeue --me', *workers.commands))}")
+    else:
+        print_sentences(out, f"{workers.count} jobs would be sent" if workers.count else "nothing is left to make, so nothing is sent")
 
 
 def make_baseline_notice(out: Console) -> BusyIndicator:

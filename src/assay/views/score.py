@@ -8,7 +8,6 @@ from rich.text import Text
 
 from assay.data.leakage import NGRAM_WORDS
 from assay.evaluation.legacy import LEGACY_LABEL
-from assay.evaluation.score import Score
 from assay.generation.diversity import ORDERS
 from assay.generation.quality import CopiedSpan
 from assay.terminal.console import escape_control_characters, print_sentences
@@ -36,10 +35,24 @@ FIGURES = {  # name in the stored score -> its name for people, factor, digits
 
 
 def print_score(out: Console, saved: SavedScore, *, detail: bool) -> None:
-    """Print the figures with their protocol and, with `detail`, where the bits go."""
-    print_headline(out, saved.score, saved.stored, saved.test_uses)
+    """Print the figures, what they are over, and how they were measured; with `detail` also where the bits go."""
+    stored = saved.stored
+    over = stored["standard_error_over"]
+    top1, top5 = (_with_error(stored, name) for name in ("top1_accuracy", "top5_accuracy"))
+    facts = {
+        "bits per byte": f"{stored['bits_per_byte']:.5f} +- {stored['standard_error']:.5f}",
+        "bits per character": f"{stored['bits_per_character']:.5f} ({stored['nats_per_character']:.5f} nats)",
+        "nats per token": f"{stored['nats_per_token']:.5f} (perplexity {stored['perplexity']:,.3f})",
+        "likeliest token": f"right for {top1} % of the tokens, one of the five likeliest for {top5} %",
+        "calibration error": f"{_with_error(stored, 'calibration_error')} %",
+        "scored": f"{stored['bytes_scored']:,} of {stored['bytes_in_split']:,} bytes, {stored['tokens_scored']:,} tokens",
+        "standard error": f"over {over['count']:,} {over['unit']}; of the choice of text, not of the seed",
+        "protocol": saved.score.protocol.describe(),
+        **({"test split": describe_test_uses(saved.test_uses)} if saved.test_uses else {}),
+    }
+    out.print(make_pair_table(facts))
     if detail:
-        print_detail(out, saved.stored)
+        print_detail(out, stored)
 
 
 def print_extras(out: Console, score: RunScore) -> None:
@@ -51,24 +64,6 @@ def print_extras(out: Console, score: RunScore) -> None:
     print_baselines(out, score.baselines, score.saved.score.bits_per_byte)
     if score.split == "train" and not score.baselines.skip_reason:
         out.print("xz and the n-gram are left out: they would have read this very text", soft_wrap=True)
-
-
-def print_headline(out: Console, score: Score, stored: dict[str, Any], uses: Sequence[dict[str, Any]]) -> None:
-    """Print the figures, what they are over, and how they were measured; of the test split also how often it was used."""
-    over = stored["standard_error_over"]
-    top1, top5 = (_with_error(stored, name) for name in ("top1_accuracy", "top5_accuracy"))
-    facts = {
-        "bits per byte": f"{stored['bits_per_byte']:.5f} +- {stored['standard_error']:.5f}",
-        "bits per character": f"{stored['bits_per_character']:.5f} ({stored['nats_per_character']:.5f} nats)",
-        "nats per token": f"{stored['nats_per_token']:.5f} (perplexity {stored['perplexity']:,.3f})",
-        "likeliest token": f"right for {top1} % of the tokens, one of the five likeliest for {top5} %",
-        "calibration error": f"{_with_error(stored, 'calibration_error')} %",
-        "scored": f"{stored['bytes_scored']:,} of {stored['bytes_in_split']:,} bytes, {stored['tokens_scored']:,} tokens",
-        "standard error": f"over {over['count']:,} {over['unit']}; of the choice of text, not of the seed",
-        "protocol": score.protocol.describe(),
-        **({"test split": describe_test_uses(uses)} if uses else {}),
-    }
-    out.print(make_pair_table(facts))
 
 
 def describe_test_uses(uses: Sequence[dict[str, Any]]) -> str:
@@ -93,7 +88,15 @@ def print_detail(out: Console, stored: dict[str, Any]) -> None:
             _heading(out, heading)
             _print_breakdown(out, stored[name])
     _heading(out, "calibration: how likely the model held its likeliest token, and how often it was right")
-    print_table(out, ("probability", "tokens", "mean", "right"), [_bin(row) for row in stored["reliability"]])
+    bins = [
+        (
+            f"{100 * row['from']:3.0f}-{100 * row['to']:.0f} %",
+            f"{row['tokens']:,}",
+            *(f"{100 * row[key]:.1f} %" for key in ("confidence", "accuracy")),
+        )
+        for row in stored["reliability"]
+    ]
+    print_table(out, ("probability", "tokens", "mean", "right"), bins)
     for name in ("hardest", "easiest"):
         if stored[name]:
             _heading(out, f"{name} documents: bits per byte")
@@ -124,15 +127,6 @@ def _print_document(out: Console, row: dict[str, Any]) -> None:
     out.print(line, no_wrap=True)
 
 
-def _bin(row: dict[str, float]) -> tuple[str, str, str, str]:
-    return (
-        f"{100 * row['from']:3.0f}-{100 * row['to']:.0f} %",
-        f"{row['tokens']:,}",
-        f"{100 * row['confidence']:.1f} %",
-        f"{100 * row['accuracy']:.1f} %",
-    )
-
-
 def _heading(out: Console, text: str) -> None:
     out.print(f"\n{text}", style="bold", markup=False)
 
@@ -142,7 +136,7 @@ def _with_error(stored: dict[str, Any], name: str) -> str:
 
 
 def _number(stored: dict[str, Any], name: str, of: str = "") -> str:
-    """A figure, or its standard error, as text."""
+    """Format a figure, or its standard error."""
     _, factor, digits = FIGURES[name]
     value = stored[of][name] if of else stored[name]
     if value is None:
@@ -194,7 +188,9 @@ def print_quality(out: Console, run: RunQuality) -> None:
         "longest span from training, bytes: 10, 50, 90 %": [_numbers(side.copied_bytes_quantiles) for side in sides],
         "the longest of all": [f"{side.longest_copied_bytes:,}" for side in sides],
         "length, bytes: 10, 50, 90 %": [_numbers(side.length_bytes_quantiles) for side in sides],
-        "distance of lengths from training documents' (D)": [_figure(side.length_distance) for side in sides],
+        "distance of lengths from training documents' (D)": [
+            "-" if side.length_distance is None else f"{side.length_distance:.3f}" for side in sides
+        ],
     }
     print_table(out, ("", "samples", "held-out"), [(label, *cells) for label, cells in rows.items()])
     if quality.longest_copy is not None:
@@ -211,10 +207,6 @@ def _describe_copy(copy: CopiedSpan) -> str:
 
 def _share(value: Any) -> str:
     return "-" if value is None else f"{value:.1%}"
-
-
-def _figure(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _shares(values: tuple[float, ...]) -> str:

@@ -10,7 +10,7 @@ from assay.searches.journal import JOURNAL
 from assay.searches.results import read_results, table_rows
 from assay.terminal.console import print_sentences, show_spinner
 from assay.terminal.tables import make_pair_table, print_table
-from assay.tools.search import Search, SearchWatcher, SubmittedSearch
+from assay.tools.search import Search, SearchWatcher
 
 SHOWN = 10  # of the best trials
 
@@ -49,15 +49,6 @@ def print_search(out: Console, search: SearchFolder, ignored: Sequence[str]) -> 
     out.print(make_pair_table(facts))
     if ignored:
         print_sentences(out, f"ignored keys, which have no meaning here: {', '.join(ignored)}")
-
-
-def print_submitted_search(out: Console, search: SubmittedSearch) -> None:
-    """Print what was submitted to the cluster, and how to watch it."""
-    if search.job_ids:
-        print_sentences(out, f"sent {len(search.job_ids)} jobs: {', '.join(search.job_ids)}")
-        print_sentences(out, f"watch them with: squeue --me   assay search {search.path}")
-    else:
-        print_sentences(out, "nothing is left to make, so nothing is sent")
 
 
 def print_search_results(out: Console, search: Search) -> None:

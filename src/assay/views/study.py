@@ -1,12 +1,12 @@
 """Show a study in the terminal: before its runs are made, while they are, and at the end."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +18,7 @@ from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedJob, StudyPlan
 from assay.terminal.console import print_sentences, show_spinner
 from assay.terminal.tables import make_pair_table, print_table
-from assay.tools.run_study import Callbacks, StudyWatcher, SubmittedStudy
+from assay.tools.run_study import Callbacks, StudyWatcher
 from assay.tools.study import StudyState
 
 SHOWN: tuple[JobState, ...] = ("finished", "failed", "running")
@@ -65,15 +65,6 @@ def print_study_results(out: Console, summary: dict[str, Any]) -> None:
     print_sentences(out, f"next: assay report {summary['folder']} -o report.html")
 
 
-def print_submitted_study(out: Console, study: SubmittedStudy) -> None:
-    """Print what was submitted to the cluster, or would be, and how to watch it."""
-    if study.job_ids:
-        print_sentences(out, f"sent {len(study.job_ids)} jobs: {', '.join(study.job_ids)}")
-        print_sentences(out, f"watch them with: squeue --me   assay study show {study.path}   assay watch {study.path}")
-    else:
-        print_sentences(out, f"{study.workers} jobs would be sent" if study.workers else "nothing is left to make, so nothing is sent")
-
-
 def print_studies(out: Console, studies: dict[str, Any], runs: Path) -> None:
     """Print the studies that ship, each with its question, and those among the runs."""
     out.print(make_pair_table({one["study"]: one["question"] for one in studies["shipped"]}))
@@ -110,7 +101,8 @@ class ConsoleStudyWatcher(StudyWatcher):
     @contextmanager
     def show_progress(self, folder: StudyFolder, estimate: Estimate, workers: int) -> Iterator[Callbacks]:
         """Show a live table in a terminal, and a line for what changes."""
-        with StudyProgress(self.out, folder, estimate, workers) as progress:
+        progress = StudyProgress(self.out, folder, estimate, workers)
+        with progress.live or nullcontext():
             yield progress.update, progress.print_line
 
 
@@ -129,17 +121,9 @@ class StudyProgress:
         self.console, self.study, self.estimate, self.workers = console, study, estimate, workers
         self.last_states: dict[str, JobState] | None = None  # of each run at the last update; None before the first one
         self.statuses: Sequence[JobStatus[PlannedJob]] = ()
-        self.live = Live(console=console, auto_refresh=False, get_renderable=self._render) if _can_redraw(console) else None
-
-    def __enter__(self) -> "StudyProgress":
-        if self.live is not None:
-            self.live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.live is not None:
-            self.live.transient = True  # everything has been printed as lines
-            self.live.stop()
+        self.live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal and not console.quiet:  # in the end everything has been printed as lines
+            self.live = Live(console=console, auto_refresh=False, transient=True, get_renderable=self._render)
 
     def update(self, plan: StudyPlan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Print what has changed, and redraw the table."""
@@ -188,12 +172,5 @@ class StudyProgress:
             status, best = one.status, one.status.get("best")
             steps = format_steps(status.get("step", 0), status.get("steps")) if status.get("state") == "running" else "beginning"
             table.add_row(Text(one.job.run), Text(steps), Text(f"{best['bits_per_byte']:.4f} so far" if best else ""))
-        whole = Table.grid()
-        if running and room:
-            whole.add_row(table)
-        whole.add_row(Text(self._summary()))
-        return whole
-
-
-def _can_redraw(console: Console) -> bool:
-    return console.is_terminal and not console.is_dumb_terminal and not console.quiet
+        summary = Text(self._summary())
+        return Group(table, summary) if running and room else summary

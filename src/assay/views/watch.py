@@ -94,20 +94,13 @@ def _draw(view: View, out: Console, height: int) -> Group:
     return Group(*(Text(line, "" if index else "bold", no_wrap=True, overflow="crop") for index, line in enumerate(lines)))
 
 
-class RunView:
+class RunView(RunMonitor):
     """One run: its state, its curves, a sample of its text, its last lines."""
-
-    def __init__(self, path: Path) -> None:
-        self.monitor = RunMonitor(path)
-
-    def refresh(self) -> None:
-        """Read what is new."""
-        self.monitor.refresh()
 
     @property
     def state(self) -> str:
         """The recorded state; `killed` where its process is gone, `gone` where its directory is."""
-        return current_state(self.monitor.status) if self.monitor.exists else "gone"
+        return current_state(self.status) if self.exists else "gone"
 
     @property
     def finished(self) -> bool:
@@ -116,37 +109,39 @@ class RunView:
 
     def lines(self, width: int, height: int, *, unicode: bool) -> list[str]:
         """Draw as much as there is room for, the most important first."""
-        run, width = self.monitor, min(width, MAX_WIDTH)
+        width = min(width, MAX_WIDTH)
         head = self._head(width, unicode=unicode)
-        below = [*self._sample(width), *(f"  {format_metrics(line)}" for line in run.recent_lines[-METRICS_LINES:])]
+        below = [*self._sample(width), *(f"  {format_metrics(line)}" for line in self.recent_lines[-METRICS_LINES:])]
         room = height - len(head) - 2  # for the chart with its title
         if room - len(below) < 6:
             below = below[-max(0, room - 10) :] if room > 10 else []
-        losses = [(float(step), loss) for step, loss in run.losses]
-        validations = [(float(step), figures["nats_per_token"]) for step, figures in run.validations]
+        losses = [(float(step), loss) for step, loss in self.losses]
+        validations = [(float(step), figures["nats_per_token"]) for step, figures in self.validations]
         drawn = draw_chart(losses, validations, (width, min(CHART_LINES, room - len(below))), unicode=unicode)
         marks = ("⠒ training", "● validation") if unicode else (". training", "o validation")
         title = ["", f"nats/token   {'   '.join(marks)}"] if drawn else []
         return [*head, *title, *drawn, *below][:height]
 
     def _head(self, width: int, *, unicode: bool) -> list[str]:
-        run = self.monitor
-        share = 0.0 if not run.steps else run.step / run.steps
-        head = [f"{run.run.name}  {self.state}  step {format_steps(run.step, run.steps)}", draw_progress_bar(share, width, unicode=unicode)]
+        share = 0.0 if not self.steps else self.step / self.steps
+        head = [
+            f"{self.run.name}  {self.state}  step {format_steps(self.step, self.steps)}",
+            draw_progress_bar(share, width, unicode=unicode),
+        ]
         if self.state == "running":
-            head.append(f"left {format_duration(run.seconds_left)}   {run.timing.get('tokens_per_second', 0):,.0f} tokens/s")
-        if run.best is not None:
-            bits, error = run.best
-            scored = (run.status.get("scores") or {}).get("best")
+            head.append(f"left {format_duration(self.seconds_left)}   {self.timing.get('tokens_per_second', 0):,.0f} tokens/s")
+        if self.best is not None:
+            bits, error = self.best
+            scored = (self.status.get("scores") or {}).get("best")
             head.append(f"{bits:.4f} +- {error:.4f} bits/byte, {'best checkpoint, whole split' if scored else 'best so far'}")
         if self.state == "failed":
-            head.append(f"failed: {single_line(run.status.get('error'))}")
+            head.append(f"failed: {single_line(self.status.get('error'))}")
         if self.state in ("interrupted", "killed"):
-            head.append(f"go on with: assay resume {run.run.path}")
+            head.append(f"go on with: assay resume {self.run.path}")
         return head
 
     def _sample(self, width: int) -> list[str]:
-        text = self.monitor.read_last_sample()
+        text = self.read_last_sample()
         return [] if not text else ["", *textwrap.wrap(f"  wrote: {single_line(text)}", width, subsequent_indent="  ")[:SAMPLE_LINES]]
 
 

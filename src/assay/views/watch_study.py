@@ -155,13 +155,12 @@ class StudyView:
         return (sum(left) + (to_come * statistics.fmean(whole) if to_come else 0.0)) / len(running)
 
     def _failures(self) -> list[str]:
-        """Which runs failed, and why."""
-        failed = [(name, run) for name, run in self.monitors.items() if run_state(run) == "failed"]
-        killed = [(name, run) for name, run in self.monitors.items() if run_state(run) == "killed"]
-        return [
-            *(f"failed {name}: {single_line(run.status.get('error'))}" for name, run in failed),
-            *(f"killed {name}, at step {run.step}" for name, run in killed),
+        """Say which runs failed, and why."""
+        states = {name: run_state(run) for name, run in self.monitors.items()}
+        failed = [
+            f"failed {name}: {single_line(run.status.get('error'))}" for name, run in self.monitors.items() if states[name] == "failed"
         ]
+        return failed + [f"killed {name}, at step {run.step}" for name, run in self.monitors.items() if states[name] == "killed"]
 
 
 def fit_columns(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
@@ -183,14 +182,14 @@ def _pad(cell: str, width: int, *, left: bool) -> str:
 
 
 def _finished_share(run: RunMonitor) -> float:
-    """The share of a run that is made; all of one that failed, as nothing more will come."""
+    """Compute the share of a run that is made; all of one that failed, as nothing more will come."""
     if not run.exists:
         return 0.0
     return 1.0 if run.status["state"] in FINAL_STATES else run.step / run.steps if run.steps else 0.0
 
 
 def _best_factor(runs: Iterable[tuple[float, RunMonitor]]) -> float | None:
-    """The factor on the learning rates with the best figure so far."""
+    """Find the factor on the learning rates with the best figure so far."""
     figures = [(run.best[0], factor) for factor, run in runs if run.best is not None]
     return min(figures)[1] if figures else None
 
