@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.jobs.folder import JobState, JobStatus, count_states
 from assay.studies.analysis.outcome import read_study
@@ -51,6 +51,35 @@ class StudyState:
         return {**self.count_runs(), "arms": [arm.tree() for arm in self.plan.arms], "jobs": jobs}
 
 
+class ArmDifference(NamedTuple):
+    """The difference of an arm from the base; below 0 is better."""
+
+    mean: float
+    interval: tuple[float, float] | None  # 95 %, over seeds; None where one of the two has a single seed
+    resolved: bool
+    seeds_needed: int | None  # an arm, for a difference of this size; None where it is resolved or not known
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyArm:
+    """One configuration of a study: the figures of its seeds, and its difference from the base."""
+
+    name: str
+    outcome: ArmOutcome
+    difference: ArmDifference | None  # of the base, and before there are figures: None
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """The study's metric of each seed."""
+        return self.outcome.figures
+
+    @property
+    def mean(self) -> float | None:
+        """Over seeds."""
+        return self.outcome.mean
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """A study: `path` is its folder, a folder of runs with a plan in it, and everything is read from there when it is asked for.
@@ -87,22 +116,15 @@ class Study:
         return read_study(self.path)
 
     @property
-    def arms(self) -> dict[str, ArmOutcome]:
-        """The arms by name, the base first, each with the `.figures` of its seeds and their `.mean`.
+    def arms(self) -> dict[str, StudyArm]:
+        """The arms by name, the base first: `study.arms["local"].difference`.
 
         >>> list(study.arms)[0]
         'base'
         """
-        return {arm.name: arm for arm in self.outcome.arms}
-
-    @property
-    def comparisons(self) -> dict[str, ComparisonToBase]:
-        """Every other arm that has a figure, compared with the base: `study.comparisons["local"].difference`, below 0 where it is better.
-
-        >>> "base" in study.comparisons
-        False
-        """
-        return {one.arm: one for one in self.outcome.comparisons}
+        outcome = self.outcome
+        comparisons = {one.arm: one for one in outcome.comparisons}
+        return {arm.name: StudyArm(arm.name, arm, _difference(comparisons.get(arm.name))) for arm in outcome.arms}
 
     @property
     def runs(self) -> list[Run]:
@@ -154,3 +176,10 @@ class Study:
         """Write one line: its folder, and how many runs are finished."""
         count = count_states(self.state.statuses)
         return f"Study({str(self.path)!r}, {count['finished']} of {sum(count.values())} runs finished)"
+
+
+def _difference(comparison: ComparisonToBase | None) -> ArmDifference | None:
+    if comparison is None:
+        return None
+    interval = None if comparison.interval is None else (comparison.interval.low, comparison.interval.high)
+    return ArmDifference(comparison.difference, interval, comparison.resolved, comparison.seeds_needed, comparison.verdict)
