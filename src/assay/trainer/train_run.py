@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from assay.core import parallel as processes
 from assay.core import recipe as recipes
@@ -54,7 +53,7 @@ def train_run(
     """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run."""
     added = as_hooks(hooks)
     with processes.process_group() as parallel:
-        tracker = tracker if parallel.is_main else quiet_tracker()
+        tracker = tracker if parallel.is_main else Tracker()
         experiment = prepare_experiment(config, data_dir, parallel, tracker)
         return _finish(start(experiment, label, resolve_runs_folder(folder), tracker, added), data_dir)
 
@@ -62,7 +61,7 @@ def train_run(
 def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
     """Resume a run and train it to its end, or until a hook asks it to stop. Raises RunError for a change that a run cannot take."""
     with processes.process_group() as parallel:
-        tracker = tracker if parallel.is_main else quiet_tracker()
+        tracker = tracker if parallel.is_main else Tracker()
         trainer = resume(run.directory, overrides, run.data_dir, parallel, tracker, as_hooks(hooks))
         tracker.start(f"assay resume {run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run.directory))
         return _finish(trainer, run.data_dir)
@@ -166,15 +165,10 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
     run.update_status(state="created", step=0)
 
 
-def quiet_tracker() -> Tracker:
-    """Make a tracker that shows nothing."""
-    return ConsoleTracker(Console(quiet=True))
-
-
 def choose_tracker(given: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
     """Return the given tracker, else one that shows progress if asked to or in a terminal; beside it the external ones named in `track`."""
     if given is None:
-        given = ConsoleTracker(make_console()) if shows_progress(progress) else quiet_tracker()
+        given = ConsoleTracker(make_console()) if shows_progress(progress) else Tracker()
     return combine_trackers(given, [track] if isinstance(track, str) else track)
 
 

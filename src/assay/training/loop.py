@@ -158,16 +158,14 @@ def gradient_norms(state: TrainState) -> tuple[Tensor, Tensor]:
 
 
 def clip_gradients(state: TrainState, total_norm: Tensor, limit: float, largest: float = 0.0) -> None:
-    """Scale all gradients by min(1, limit / total norm) (Pascanu et al., arXiv 1211.5063), as torch's clip_grad_norm_ does.
+    """Scale all gradients by min(1, limit / total norm) (Pascanu et al., arXiv 1211.5063), then cut each element to the `largest` size.
 
-    Then cut each element to the `largest` size. A limit of 0 is none.
+    A limit of 0 is none.
     """
-    gradients = [p.grad for p in state.learner.parameters() if p.grad is not None]
     if limit:
-        torch._foreach_mul_(gradients, (limit / (total_norm + 1e-6)).clamp(max=1.0))
+        nn.utils.clip_grads_with_norm_(state.learner.parameters(), limit, total_norm)
     if largest:
-        torch._foreach_clamp_max_(gradients, largest)
-        torch._foreach_clamp_min_(gradients, -largest)
+        nn.utils.clip_grad_value_(state.learner.parameters(), largest)
 
 
 def refuse_non_finite(state: TrainState, norms: Tensor) -> None:
