@@ -50,7 +50,7 @@ def test_it_is_measured_once_and_then_read_from_the_run(run: RunDirectory, made:
     file = run.path / "reading-best.json"
     assert json.loads(file.read_text())["checkpoint"]["kind"] == "best"
     with monkeypatch.context() as patch:
-        patch.setattr(module, "load_run", None)  # whoever measured again would fail
+        patch.setattr(module, "load_data", None)  # whoever measured again would fail
         assert measure_token_losses(run, None) == first
     for broken in ("{", json.dumps({**json.loads(file.read_text()), "checkpoint": {"kind": "best", "step": 1}})):
         file.write_text(broken)

@@ -101,8 +101,12 @@ def shard_batch(batch: GlobalBatch, rank: int, world_size: int, micro_batches: i
 
     Every process has the same number of micro-batches; one for which no row is left is a row of weight 0.
     """
-    parts = np.array_split(np.arange(len(batch.tokens)), world_size * micro_batches)
-    return [_select_rows(batch, part) for part in parts[rank * micro_batches : (rank + 1) * micro_batches]]
+    return [_select_rows(batch, part) for part in split_rows(len(batch.tokens), rank, world_size, micro_batches)]
+
+
+def split_rows(rows: int, rank: int, world_size: int, micro_batches: int) -> list[Indices]:
+    """Return which rows of a global batch are in each micro-batch of one of `world_size` processes."""
+    return np.array_split(np.arange(rows), world_size * micro_batches)[rank * micro_batches : (rank + 1) * micro_batches]
 
 
 def _select_rows(batch: GlobalBatch, rows: Indices) -> Batch:

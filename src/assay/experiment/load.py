@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from assay.core.devices import resolve_device
+from assay.core.recipe import to_toml
 from assay.core.renames import update
 from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError
@@ -41,6 +42,11 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
         raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
     except ConfigError as wrong:
         raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
+
+
+def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
+    """Write the config of a run."""
+    (run.path / CONFIG).write_text(to_toml(config.tree()), encoding="utf-8")
 
 
 def load_model(

@@ -10,11 +10,11 @@ from assay.core import parallel as processes
 from assay.core import recipe as recipes
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, UserError, classify_failure
-from assay.experiment.load import read_config
+from assay.experiment.load import read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import log_path, require_slurm, submit
-from assay.runs.directory import CONFIG, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.directory import RunDirectory, create_run, resolve_runs_folder
 from assay.terminal.console import make_console
 from assay.tracking.base import Tracker
 from assay.tracking.combined import combine_trackers
@@ -64,7 +64,7 @@ def submit_run(
     run = RunDirectory(directory.path.resolve())
     logs = run.path / LOGS
     try:
-        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        write_config(run, config)
         run.update_status(state="queued", step=0)
         [job] = submit(train_in_job, [(run.path, data_dir, tuple(track), launch.requeues)], launch, logs, label)
     except Exception:

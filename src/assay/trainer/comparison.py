@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core.config import flatten
 from assay.errors import UserError
-from assay.evaluation.comparability import refuse_unlike_seeds
+from assay.evaluation.comparability import flatten_without_seed, refuse_unlike_seeds
 from assay.evaluation.compare import Arm, compare_arms
 from assay.evaluation.stored import StoredScore
 from assay.evaluation.verdict import ARM_LETTERS, make_comparison_tree
@@ -76,10 +75,10 @@ def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     first = members[0]
     if not with_seeds or not isinstance(first, RunDirectory):
         return members
-    config = _without_seed(first)
+    config = flatten_without_seed(read_config(first).tree())
     by_seed: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
     for run in list_runs(first.path.parent):
-        if run.status().get("state") == "finished" and _without_seed(run) == config:
+        if run.status().get("state") == "finished" and flatten_without_seed(read_config(run).tree()) == config:
             by_seed.setdefault(read_config(run).train.seed, run)
     return [by_seed[seed] for seed in sorted(by_seed)]
 
@@ -115,7 +114,3 @@ def _make_arm(runs: Sequence[StoredScore]) -> Arm:
         return Arm(runs[0].name, tuple(runs))
     seeds = " ".join(str(run.config.get("train", {}).get("seed")) for run in runs)
     return Arm(f"{strip_run_suffix(runs[0].name)}, seeds {seeds}", tuple(runs))
-
-
-def _without_seed(run: RunDirectory) -> dict[str, Any]:
-    return {key: value for key, value in flatten(read_config(run).tree()) if key != "train.seed"}

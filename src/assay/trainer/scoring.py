@@ -53,7 +53,7 @@ def load_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Pat
         raise UserError(f"--split: no part '{split}'; {suggest(split, prepared.parts)}")
     if prepared.parts[split].target_count == 0:
         raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
-    trained_on = run.provenance().get("data", {}).get("parts", {}).get(split, {}).get("sha256")
+    trained_on = run.text_part(split).get("sha256")
     if trained_on not in (None, prepared.parts[split].sha256):
         raise UserError(f"{run.name}: the {split} text is not the one of the run; the corpus has changed since, restore it")
     if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:

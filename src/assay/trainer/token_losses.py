@@ -13,12 +13,12 @@ from assay.core.devices import resolve_device
 from assay.data.prepare import PreparedText
 from assay.errors import AssayError
 from assay.experiment.assemble import ScoreTarget, make_scorer
+from assay.experiment.load import load_data, load_model, read_config
 from assay.runs.checkpoint_ref import CheckpointRef, list_steps
 from assay.runs.directory import RunDirectory
 from assay.text.corpus import SEPARATOR
 from assay.text.token_files import TokenizedPart, make_part
 from assay.text.tokenizer import Tokenizer
-from assay.trainer.scoring import load_run
 from assay.training import checkpoint as checkpoints
 
 FORMAT = 1  # raised when the rules below change
@@ -60,16 +60,19 @@ def measure_token_losses(run: RunDirectory, data_dir: Path | None, checkpoint: s
 
 
 def _score_documents(run: RunDirectory, data_dir: Path | None, checkpoint: str) -> dict[str, Any]:
-    loaded = load_run(run, "validation", checkpoint, data_dir)
-    tokenizer, ends = loaded.prepared.tokenizer, loaded.prepared.parts["validation"].has_end_tokens
-    texts = choose_documents(loaded.prepared)
+    config = read_config(run)
+    prepared = load_data(config, data_dir)
+    device = resolve_device(config.train.device)
+    ref = checkpoints.resolve(run.checkpoints, checkpoint)
+    model, tokenizer = load_model(run.path, checkpoint=checkpoint, device=str(device))
+    if tokenizer.digest != prepared.tokenizer.digest:
+        raise AssayError("the text gives another tokenizer than the run's; the corpus has changed since it was trained")
+    texts, ends = choose_documents(prepared), prepared.parts["validation"].has_end_tokens
     end = np.full(int(ends), tokenizer.end_id, tokenizer.dtype)
     ids = [np.concatenate([document, end]) for document in tokenizer.encode(texts)]
     part = make_part(texts, SEPARATOR if ends else b"", ids, has_end_tokens=ends)
-    device = resolve_device(loaded.config.train.device)
-    target = ScoreTarget(part, "validation, a few documents", loaded.checkpoint)
-    targets = make_scorer(loaded.config, loaded.prepared, target, device, "documents").score(loaded.model.to(device)).targets
-    bits = np.split(targets.bits, part.offsets[1:-1])
+    scorer = make_scorer(config, prepared, ScoreTarget(part, "validation, a few documents", ref), device, "documents")
+    bits = np.split(scorer.score(model).targets.bits, part.offsets[1:-1])
     documents = [join_characters(document.tolist(), values.tolist(), tokenizer) for document, values in zip(ids, bits, strict=True)]
     return {"texts_sha256": part.sha256, "documents": documents}
 

@@ -17,7 +17,7 @@ from assay.data.prepare import PreparedText
 from assay.errors import RunError, StopRequested
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig, Override, apply_overrides
-from assay.experiment.load import load_data, read_config
+from assay.experiment.load import load_data, read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, METRICS, RunDirectory, create_run, resolve_runs_folder
@@ -55,7 +55,12 @@ def train_run(
     with processes.process_group() as parallel:
         tracker = tracker if parallel.is_main else Tracker()
         experiment = prepare_experiment(config, data_dir, parallel, tracker)
-        return _finish(start(experiment, label, resolve_runs_folder(folder), tracker, added), data_dir)
+        path = create_run(resolve_runs_folder(folder), label, config.digest(), config.train.seed).path if parallel.is_main else Path()
+        run = RunDirectory(Path(parallel.broadcast(str(path))))
+        if parallel.is_main:
+            write_run_files(run, config, experiment.prepared)
+        tracker.start(f"assay train {label}", describe_start(experiment, run))
+        return _finish(Trainer(run, experiment, tracker, added), data_dir)
 
 
 def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
@@ -76,17 +81,6 @@ def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
     return Run(trainer.directory.path, data_dir)
 
 
-def start(experiment: Experiment, label: str, folder: Path, tracker: Tracker, hooks: Sequence[Hook] = ()) -> Trainer:
-    """Create a run directory for the experiment, and return the trainer of the run."""
-    config, parallel = experiment.config, experiment.setup.parallel
-    path = create_run(folder, label, config.digest(), config.train.seed).path if parallel.is_main else Path()
-    run = RunDirectory(Path(parallel.broadcast(str(path))))
-    if parallel.is_main:
-        write_run_files(run, config, experiment.prepared)
-    tracker.start(f"assay train {label}", describe_start(experiment, run))
-    return Trainer(run, experiment, tracker, hooks)
-
-
 def resume(
     run: RunDirectory,
     overrides: Sequence[Override],
@@ -102,17 +96,14 @@ def resume(
     old = read_config(run)
     config = ExperimentConfig.make(apply_overrides(old.tree(), overrides))
     changed = find_changes(old.tree(), config.tree())
-    for key in changed:
-        if key not in CHANGEABLE:
-            raise RunError(
-                f"{key}: cannot change in a run that has begun; start a new one with `assay train`, "
-                f"or change one of: {', '.join(CHANGEABLE)}"
-            )
+    if fixed := [key for key in changed if key not in CHANGEABLE]:
+        known = ", ".join(CHANGEABLE)
+        raise RunError(f"{fixed[0]}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {known}")
     trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
     trainer.load_checkpoint()
     if changed and parallel.is_main:
         run.append_line("changes.jsonl", {"step": trainer.state.step, "changes": changed})
-        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        write_config(run, config)
         tracker.log_message("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
     return trainer
 
@@ -124,7 +115,7 @@ def start_or_resume(
     if list_steps(run.checkpoints):
         return resume(run, [], data_dir, parallel, tracker, hooks)
     if parallel.is_main and not (run.path / CONFIG).is_file():  # so that the run is listed even if it cannot be built
-        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        write_config(run, config)
     trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
     trainer.lock()  # before anything is written over
     if parallel.is_main:
@@ -148,7 +139,7 @@ def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel
 
 def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: PreparedText) -> None:
     """Write the config, the provenance and the tokenizer of a new run into its directory."""
-    (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+    write_config(run, config)
     data = {
         "corpus": prepared.corpus.__dict__,
         "fingerprint": prepared.fingerprint,
