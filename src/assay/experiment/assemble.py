@@ -9,7 +9,6 @@ from assay.core.parallel import Parallel
 from assay.core.seeds import preserve_rng_state, torch_generator
 from assay.data.batches import Batches, BatchesConfig, Policy
 from assay.data.prepare import PreparedText
-from assay.data.split import PartName
 from assay.errors import ConfigError
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import DocumentReader, StreamReader, TextReader, WindowReader
@@ -54,10 +53,15 @@ class Experiment:
         """The fraction of the validation text that is scored while training."""
         return min(1.0, self.config.train.validation_bytes / self.prepared.parts["validation"].byte_count)
 
-    def make_scorer(self, split: PartName, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
-        """Make the scorer of one split, read as in training; `sampled`: only as much as while training."""
-        scorer = make_scorer(self.config, self.prepared, ScoreTarget(self.prepared.parts[split], split, checkpoint), self.setup.device)
-        return replace(scorer, parallel=self.setup.parallel, sample_share=self.validation_fraction if sampled else 1.0)
+    def make_scorer(self, target: ScoreTarget, sample_share: float = 1.0) -> Scorer:
+        """Make the scorer of a text, read as in training; of a share of it, spread evenly."""
+        scorer = make_scorer(self.config, self.prepared, target, self.setup.device)
+        return replace(scorer, parallel=self.setup.parallel, sample_share=sample_share)
+
+    def make_validation_scorer(self, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
+        """Make the scorer of the validation split; `sampled`: only of as much as while training."""
+        target = ScoreTarget(self.prepared.parts["validation"], "validation", checkpoint)
+        return self.make_scorer(target, self.validation_fraction if sampled else 1.0)
 
 
 def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Parallel) -> Experiment:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from assay.core import parallel as processes
-from assay.core import recipe as recipes
 from assay.core.config import find_changes
 from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
@@ -40,11 +39,7 @@ CHANGEABLE = (  # what may change when a run is resumed: how long, where, and wh
 
 def make_config(recipe: str | Path, overrides: Sequence[Override], scale: str | None, fixed: Mapping[str, Any]) -> ExperimentConfig:
     """Load a recipe's config, and apply the overrides in their order and then what is `fixed` and not None. Raises ConfigError."""
-    tree = apply_overrides(recipes.load_recipe(str(recipe), scale), overrides)
-    for key, value in fixed.items():
-        if value is not None:
-            tree = recipes.set_value(tree, key, value)
-    return ExperimentConfig.make(tree)
+    return ExperimentConfig.load(str(recipe), [*overrides, {key: value for key, value in fixed.items() if value is not None}], scale)
 
 
 def train_run(
