@@ -42,7 +42,7 @@ class ExperimentConfig(Config):
         return cls.make(apply_overrides(recipe.load_recipe(name, scale), overrides))
 
     def with_seed(self, seed: int) -> Self:
-        """The same experiment with another seed."""
+        """Return the same experiment with another seed."""
         return self.replace(train=self.train.replace(seed=seed))
 
 

@@ -72,8 +72,8 @@ def accept_any_ids(model: Model) -> Model:
     def convert(module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         ids, *rest = arguments
         device = next(module.parameters()).device
-        whole = ids if isinstance(ids, torch.Tensor) else torch.from_numpy(np.asarray(ids, dtype=np.int64))
-        return (whole.to(device, torch.int64), *rest)
+        tensor = ids if isinstance(ids, torch.Tensor) else torch.from_numpy(np.asarray(ids, dtype=np.int64))
+        return (tensor.to(device, torch.int64), *rest)
 
     model.register_forward_pre_hook(convert)
     return model.eval()

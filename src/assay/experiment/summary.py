@@ -125,18 +125,14 @@ def summarize_model(
     weights = 4 * (total + objective_parameters)
     memory = {"weights": weights, "gradients": weights, "optimizer": optimizer_state, "activations": cost.activation_bytes}
     return ModelSummary(
-        config=tree,
-        vocabulary=vocabulary,
-        rows=rows,
-        window=window,
-        parameters=parameters,
+        tree, vocabulary, rows, window, parameters,
         parameters_active=total - inactive,
         parameters_heads_of_training=objective_parameters,
         flops_per_token_forward=cost.forward_flops // (rows * window),
         flops_per_token_training=cost.training_flops // (rows * window),
         memory_bytes={**memory, "training": sum(memory.values())},
         state_bytes=state_bytes(config, vocabulary, window),
-    )
+    )  # fmt: skip
 
 
 def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:

@@ -66,9 +66,9 @@ class Comparison:
         return self.verdict
 
 
-def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
+def find_arm(runs: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     """Find the members of an arm: a run, its name, a file of scores that ends in .json, several of these, or names joined by commas."""
-    references = given.split(",") if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    references = runs.split(",") if isinstance(runs, str) else list(runs) if isinstance(runs, Iterable) else [runs]
     if not references:
         raise UserError("an arm has no run; leave it out, or name at least one")
     members = [_find_member(reference, folder) for reference in references]
@@ -83,12 +83,12 @@ def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _find_member(given: Any, folder: Path) -> Member:
-    if isinstance(given, Run):
-        return given.directory
-    if not isinstance(given, str | Path):
-        raise UserError(f"{given!r} is neither a run nor the name of one, nor a file of scores")
-    return Path(given) if str(given).endswith(".json") else find_run(str(given), folder)
+def _find_member(reference: Any, folder: Path) -> Member:
+    if isinstance(reference, Run):
+        return reference.directory
+    if not isinstance(reference, str | Path):
+        raise UserError(f"{reference!r} is neither a run nor the name of one, nor a file of scores")
+    return Path(reference) if str(reference).endswith(".json") else find_run(str(reference), folder)
 
 
 def compare_runs(

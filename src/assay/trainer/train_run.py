@@ -77,13 +77,9 @@ def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
 
 
 def resume(
-    run: RunDirectory,
-    overrides: Sequence[Override],
-    data_dir: Path | None,
-    parallel: Parallel,
-    tracker: Tracker,
+    run: RunDirectory, overrides: Sequence[Override], data_dir: Path | None, parallel: Parallel, tracker: Tracker,
     hooks: Sequence[Hook] = (),
-) -> Trainer:
+) -> Trainer:  # fmt: skip
     """Return the trainer of a run at its last checkpoint.
 
     Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
@@ -151,11 +147,11 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
     run.update_status(state="created", step=0)
 
 
-def choose_tracker(given: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
+def choose_tracker(tracker: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
     """Return the given tracker, else one that shows progress if asked to or in a terminal; beside it the external ones named in `track`."""
-    if given is None:
-        given = ConsoleTracker(make_console()) if shows_progress(progress) else Tracker()
-    return combine_trackers(given, [track] if isinstance(track, str) else track)
+    if tracker is None:
+        tracker = ConsoleTracker(make_console()) if shows_progress(progress) else Tracker()
+    return combine_trackers(tracker, [track] if isinstance(track, str) else track)
 
 
 def make_run_label(recipe: str | Path, scale: str | None, name: str | None) -> str:
@@ -163,6 +159,6 @@ def make_run_label(recipe: str | Path, scale: str | None, name: str | None) -> s
     return name or "-".join(filter(None, (Path(recipe).stem, scale)))
 
 
-def shows_progress(given: bool | None) -> bool:
+def shows_progress(progress: bool | None) -> bool:
     """Return whether to show progress: as given, else in a terminal and in a notebook."""
-    return (sys.stdout.isatty() or "ipykernel" in sys.modules) if given is None else given
+    return (sys.stdout.isatty() or "ipykernel" in sys.modules) if progress is None else progress

@@ -81,12 +81,7 @@ def train_step(state: TrainState, setup: TrainSetup) -> StepResult:
 
 
 def accumulate_gradients(
-    state: TrainState,
-    setup: TrainSetup,
-    step_batches: StepBatches,
-    progress: TrainingProgress,
-    counts: "StepCounts",
-    noise: NoiseScale | None,
+    state: TrainState, setup: TrainSetup, batches: StepBatches, progress: TrainingProgress, counts: "StepCounts", noise: NoiseScale | None
 ) -> tuple[dict[str, Term], dict[str, Mean]]:
     """Add up the gradients of a step in the parameters; return the loss terms and the statistics of its micro-batches.
 
@@ -96,10 +91,10 @@ def accumulate_gradients(
     parallel, wrapped, carries = setup.parallel, setup.wrapped_learner, setup.batches.carries_state
     terms: dict[str, Term] = {}
     stats: dict[str, Mean] = {}
-    for index, batch in enumerate(step_batches.micro_batches):
+    for index, batch in enumerate(batches.micro_batches):
         torch.manual_seed(derive_seed(setup.config.seed, "dropout", state.step, parallel.rank, index))
-        last = index == len(step_batches.micro_batches) - 1
-        carried = state.carried_state.get(index, state.learner.model, batch, step_batches.row_ranges[index]) if carries else None
+        last = index == len(batches.micro_batches) - 1
+        carried = state.carried_state.get(index, state.learner.model, batch, batches.row_ranges[index]) if carries else None
         with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
             with counts.count(batch.weight):
                 output = state.mixed_precision.forward(wrapped, batch, progress, carried)
