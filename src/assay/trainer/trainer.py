@@ -45,14 +45,14 @@ class Trainer:
             return StepInterval(self.count_steps(amount), self.state, at_end=True)
 
         validations = every(config.validate_every)
-        samples = every(config.sample_every) if config.samples else StepInterval(None, self.state, at_end=False)
+        samples = [SampleHook(every(config.sample_every), self._sample)] if config.samples else []
         listeners = [self._record_validation, *(hook.after_validation for hook in self._added)]
         patience = [] if config.patience is None else [EarlyStopping(config.patience, validations, self.tracker.log_message)]
         return (
             LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates),
             ValidationHook(validations, lambda: summarize_score(self._score_now()), listeners),
             *patience,
-            SampleHook(samples, self._sample),
+            *samples,
             CheckpointHook(every(config.save_every), validations, self.save),
             *self._added,
             self._stop,
