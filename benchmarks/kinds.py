@@ -66,7 +66,7 @@ def _measured(family: str, kind: str) -> Figures:
     sys.stderr.write(f"{family}: {kind} {milliseconds:.1f} ms, {ratio:.2f} of {plain}\n")
     return {
         "plain": plain, "settings": settings, "milliseconds": round(milliseconds, 2), "of_plain": round(ratio, 3),
-        "parameters": told.total_parameters, "flops_per_token": told.flops_training,
+        "parameters": told.parameters_total, "flops_per_token": told.flops_per_token_training,
     }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from assay.tools.run_list import list_entries
 from assay.tools.run_study import find_study, list_studies
 from assay.tools.schedule import trace_schedule
 from assay.tools.verify_resume import verify_resume
-from assay.trainer.train_run import quiet_tracker
+from assay.tracking.base import Tracker
 from support import trained
 from support.small_search import lay_search
 from support.small_study import lay_study
@@ -102,7 +102,7 @@ def reported(place: Place) -> list[str]:
 
 
 def estimated(place: Place) -> Tree:
-    found = estimate_run(str(place.recipe), [SHORT], None, 1, None, quiet_tracker())
+    found = estimate_run(str(place.recipe), [SHORT], None, 1, None, Tracker())
     assert found is not None
     return found.tree()
 

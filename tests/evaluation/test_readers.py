@@ -138,7 +138,7 @@ LSTM = "model={kind='recurrent', width=16, hidden=[8]}"
 )
 def test_a_text_is_scored_as_it_was_read_in_training(text: Path, overrides: tuple[str, ...], policy: str, kind: str) -> None:
     experiment = build(text, *overrides)
-    scorer = experiment.make_scorer("validation", "last")
+    scorer = experiment.make_validation_scorer("last")
     assert (scorer.protocol.policy, scorer.reader.unit_name) == (policy, kind)
     score = scorer.score(experiment.state.learner.model)
     assert score.complete

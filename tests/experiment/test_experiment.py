@@ -90,7 +90,7 @@ def test_a_rhythm_is_at_least_one_step(recipe: Path) -> None:
 
 def test_the_scorer_follows_the_plan(recipe: Path) -> None:
     experiment = made(recipe, "batches.document_mask=true", "train.precision=float64")
-    protocol = experiment.make_scorer("validation", "last").protocol
+    protocol = experiment.make_validation_scorer("last").protocol
     assert (protocol.context, protocol.stride, protocol.document_mask, protocol.dtype) == (16, 16, True, "float64")
     prepared = experiment.prepared
     assert protocol.text_sha256 == prepared.parts["validation"].sha256
@@ -103,9 +103,9 @@ def test_the_scorer_follows_the_plan(recipe: Path) -> None:
 def test_a_large_split_is_sampled_while_training_and_only_then(recipe: Path) -> None:
     experiment = made(recipe, "train.validation_bytes=200")
     bytes_there = experiment.prepared.parts["validation"].byte_count
-    assert experiment.make_scorer("validation", "x", sampled=True).sample_share == pytest.approx(200 / bytes_there)
-    assert experiment.make_scorer("validation", "x").sample_share == 1
-    assert made(recipe).make_scorer("validation", "x", sampled=True).sample_share == 1
+    assert experiment.make_validation_scorer("x", sampled=True).sample_share == pytest.approx(200 / bytes_there)
+    assert experiment.make_validation_scorer("x").sample_share == 1
+    assert made(recipe).make_validation_scorer("x", sampled=True).sample_share == 1
 
 
 @pytest.mark.parametrize("name", list_recipes())

@@ -25,9 +25,9 @@ def decoder(**settings: object) -> DecoderConfig:
 
 def test_gpt2_small_has_its_known_number_of_parameters() -> None:
     found = summarize("gpt2-small", [], None)
-    assert found.total_parameters == 124_439_808
+    assert found.parameters_total == 124_439_808
     assert found.parameters_by_role["embedding"] == 768 * (50_257 + 1024)
-    assert sum(found.parameters_by_role.values()) == found.total_parameters
+    assert sum(found.parameters_by_role.values()) == found.parameters_total
 
 
 @pytest.mark.parametrize("name", ["gpt2-small", "llama-small", "gpt2-tiny"])
@@ -36,8 +36,10 @@ def test_flops_are_the_closed_formula(name: str) -> None:
     model = found.config["model"]
     attention = 4 * found.window * model["width"] * model["depth"]  # q k^T and weights v, as if not causal
     maps = 2 * (found.parameters_by_role["matrix"] + PRESET_VOCABULARY * model["width"])
-    assert found.flops_forward == maps + attention
-    assert found.flops_training == pytest.approx(3 * found.flops_forward, rel=0.03)  # fused attention computes its scores twice
+    assert found.flops_per_token_forward == maps + attention
+    assert found.flops_per_token_training == pytest.approx(
+        3 * found.flops_per_token_forward, rel=0.03
+    )  # fused attention computes its scores twice
 
 
 @pytest.mark.parametrize(
@@ -47,12 +49,12 @@ def test_flops_of_the_other_attentions(mixer: dict[str, object]) -> None:
     config = decoder(block={"mixer": mixer})
     found = described(config)
     features = 4 * config.block.mixer.size_of_head(32)
-    assert found.flops_forward == 2 * (found.parameters_by_role["matrix"] + 100 * 32) + 4 * 16 * features * 3
+    assert found.flops_per_token_forward == 2 * (found.parameters_by_role["matrix"] + 100 * 32) + 4 * 16 * features * 3
 
 
 def test_memory_is_the_sum_of_its_parts_and_of_a_sane_size() -> None:
     memory = described(decoder(), shape=(8, 64)).memory_bytes
-    total = described(decoder()).total_parameters
+    total = described(decoder()).parameters_total
     assert memory["weights"] == memory["gradients"] == 4 * total
     assert memory["optimizer"] == 8 * total
     assert memory["training"] == sum(size for name, size in memory.items() if name != "training")
@@ -83,7 +85,7 @@ def test_what_differs_is_listed_from_both_sides() -> None:
     found = compare_summaries(left, right)
     assert found["train.seed"] == (0, 4)
     assert found["model.block.feedforward.kind"] == ("mlp", "glu")
-    assert found["parameters"] == (left.total_parameters, right.total_parameters)
+    assert found["parameters"] == (left.parameters_total, right.parameters_total)
     assert {key: (b, a) for key, (a, b) in found.items()} == compare_summaries(right, left)
 
 
@@ -100,20 +102,20 @@ def test_overrides_of_a_preset_may_leave_out_the_model(override: str) -> None:
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_can_be_described(name: str) -> None:
-    assert summarize(name, [], None).total_parameters > 100_000
+    assert summarize(name, [], None).parameters_total > 100_000
 
 
 def test_describing_costs_no_memory_of_the_models_size(tmp_path: Path) -> None:
     found = described(decoder(width=65_536, depth=6, block={"mixer": {"heads": 64}}))
-    assert found.total_parameters > 3e11  # 1.2 terabytes
+    assert found.parameters_total > 3e11  # 1.2 terabytes
 
 
 def test_the_flops_of_an_lstm_are_those_of_its_matrices() -> None:
     config = RecurrentConfig(width=16, hidden=(24,))
     shown = described(config, shape=(2, 64), vocabulary=50)
     matrices = 4 * 24 * (16 + 24) + 4 * 16 * (24 + 16)
-    assert shown.flops_forward == 2 * (matrices + 50 * 16)
-    assert shown.flops_training == 3 * shown.flops_forward
+    assert shown.flops_per_token_forward == 2 * (matrices + 50 * 16)
+    assert shown.flops_per_token_training == 3 * shown.flops_per_token_forward
 
 
 MIXTURE = {"kind": "deepseek_moe", "experts": 6, "active": 2, "shared": 1, "hidden": 24}
@@ -122,18 +124,18 @@ SOFTMAX = {"kind": "moe", "experts": 6, "active": 2, "hidden": 24}
 
 def test_active_parameters_leave_out_the_experts_that_a_token_does_not_pass() -> None:
     found = described(decoder(pattern=[{}, {"feedforward": MIXTURE}, {"feedforward": SOFTMAX}]))
-    assert found.total_parameters - found.active_parameters == 2 * (6 - 2) * 3 * 32 * 24
-    assert found.tree()["parameters_active"] == found.active_parameters
+    assert found.parameters_total - found.parameters_active == 2 * (6 - 2) * 3 * 32 * 24
+    assert found.tree()["parameters_active"] == found.parameters_active
     dense = described(decoder())
-    assert dense.active_parameters == dense.total_parameters
+    assert dense.parameters_active == dense.parameters_total
 
 
 def test_the_flops_of_a_mixture_are_those_of_its_active_parameters() -> None:
     shown = described(decoder(block={"mixer": {"heads": 4}, "feedforward": MIXTURE}))
-    matrices = shown.parameters_by_role["matrix"] - (shown.total_parameters - shown.active_parameters)
+    matrices = shown.parameters_by_role["matrix"] - (shown.parameters_total - shown.parameters_active)
     attention = 4 * 16 * 32 * 3
-    assert shown.flops_forward == 2 * (matrices + 100 * 32) + attention
-    assert shown.flops_training == pytest.approx(3 * shown.flops_forward, rel=0.03)
+    assert shown.flops_per_token_forward == 2 * (matrices + 100 * 32) + attention
+    assert shown.flops_per_token_training == pytest.approx(3 * shown.flops_per_token_forward, rel=0.03)
 
 
 def test_a_mixture_keeps_what_its_active_experts_need() -> None:
@@ -146,27 +148,31 @@ def test_active_parameters_differ_where_one_side_is_a_mixture() -> None:
     dense, mixed, more = (
         described(decoder(block={"feedforward": feedforward})) for feedforward in ("glu", MIXTURE, {**MIXTURE, "experts": 8})
     )
-    assert compare_summaries(dense, mixed)["parameters_active"] == (dense.active_parameters, mixed.active_parameters)
-    assert compare_summaries(mixed, more)["parameters_active"][1] == mixed.active_parameters + 3 * 2 * 32  # the router of three layers
+    assert compare_summaries(dense, mixed)["parameters_active"] == (dense.parameters_active, mixed.parameters_active)
+    assert compare_summaries(mixed, more)["parameters_active"][1] == mixed.parameters_active + 3 * 2 * 32  # the router of three layers
     assert "parameters_active" not in compare_summaries(dense, described(decoder(depth=2)))
 
 
 def test_the_sentence_on_parameters_tells_how_many_are_active() -> None:
     mixed, dense = (described(decoder(block={"feedforward": feedforward})) for feedforward in (MIXTURE, "glu"))
     assert describe_totals(mixed.tree())["parameters"].startswith(
-        f"{mixed.total_parameters:,} ({mixed.active_parameters:,} active a token): "
+        f"{mixed.parameters_total:,} ({mixed.parameters_active:,} active a token): "
     )
     assert "active" not in describe_totals(dense.tree())["parameters"]
 
 
 def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
     plain, headed = described(decoder()), summarize_model(decoder(), DeepSupervisionConfig(targets=2), {}, 100, (2, 16), AdamwConfig())
-    assert (plain.total_parameters, plain.objective_parameters) == (headed.total_parameters, 0)
-    assert headed.objective_parameters == 5 * 100 * 32
-    assert headed.memory_bytes["weights"] == headed.memory_bytes["gradients"] == 4 * (plain.total_parameters + headed.objective_parameters)
-    assert headed.memory_bytes["optimizer"] == 8 * (plain.total_parameters + headed.objective_parameters)
-    assert headed.flops_forward == plain.flops_forward
-    assert headed.flops_training > plain.flops_training
-    assert describe_totals(headed.tree())["heads of training"] == f"16,000; in training {plain.total_parameters + 16_000:,}"
+    assert (plain.parameters_total, plain.parameters_heads_of_training) == (headed.parameters_total, 0)
+    assert headed.parameters_heads_of_training == 5 * 100 * 32
+    assert (
+        headed.memory_bytes["weights"]
+        == headed.memory_bytes["gradients"]
+        == 4 * (plain.parameters_total + headed.parameters_heads_of_training)
+    )
+    assert headed.memory_bytes["optimizer"] == 8 * (plain.parameters_total + headed.parameters_heads_of_training)
+    assert headed.flops_per_token_forward == plain.flops_per_token_forward
+    assert headed.flops_per_token_training > plain.flops_per_token_training
+    assert describe_totals(headed.tree())["heads of training"] == f"16,000; in training {plain.parameters_total + 16_000:,}"
     assert "heads of training" not in describe_totals(plain.tree())
     assert compare_summaries(plain, headed)["parameters_training_heads"] == (0, 16_000)

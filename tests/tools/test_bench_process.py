@@ -35,7 +35,7 @@ TINY = BenchModel("T", "tiny", depth=2, heads=2, width=16, window=8, batch=4, vo
 def test_the_configurations_cost_what_they_are_known_to(name: str, millions: float) -> None:
     configuration = BENCH_MODELS[name]
     described = summarize_experiment(make_experiment_config(configuration, "float32", "cpu"), configuration.vocabulary)
-    flops = 6 * described.total_parameters + 12 * configuration.depth * configuration.width * configuration.window
+    flops = 6 * described.parameters_total + 12 * configuration.depth * configuration.width * configuration.window
     assert flops / 1e6 == pytest.approx(millions, rel=0.012)
     assert described.window == configuration.window
     assert described.rows == configuration.batch

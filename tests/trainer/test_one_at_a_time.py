@@ -10,8 +10,9 @@ from assay.errors import RunError
 from assay.experiment.load import read_config
 from assay.runs.directory import METRICS, RunDirectory
 from assay.runs.lock import lock_run
+from assay.tracking.base import Tracker
 from assay.trainer.callback import Event
-from assay.trainer.train_run import quiet_tracker, start_or_resume
+from assay.trainer.train_run import start_or_resume
 from support.experiment import write_recipe, write_text
 
 
@@ -66,7 +67,7 @@ def test_a_job_that_begins_where_another_trains_writes_nothing_over(recipe: Path
             directory = assay.load("last").directory
             before = (directory.path / METRICS).read_text()
             with pytest.raises(RunError, match="is being trained by process"):
-                start_or_resume(directory, read_config(directory), None, Parallel(), quiet_tracker())
+                start_or_resume(directory, read_config(directory), None, Parallel(), Tracker())
             kept.append((before, (directory.path / METRICS).read_text()))
 
     assert assay.train(recipe, "train.validate_every=20steps", hooks=[begin_meanwhile]).status.state == "finished"

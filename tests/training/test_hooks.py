@@ -38,9 +38,9 @@ def log_of(experiment: Experiment, lines: list[Line], every: int = 4) -> LogHook
 
 
 @pytest.mark.parametrize(
-    ("n", "at_end", "due"), [(3, False, [3, 6, 9]), (3, True, [3, 6, 9, 10]), (5, True, [5, 10]), (None, True, [10]), (None, False, [])]
+    ("n", "at_end", "due"), [(3, False, [3, 6, 9]), (3, True, [3, 6, 9, 10]), (5, True, [5, 10]), (11, True, [10]), (11, False, [])]
 )
-def test_a_rhythm_is_every_n_steps_and_the_end_where_asked(experiment: Experiment, n: int | None, at_end: bool, due: list[int]) -> None:
+def test_a_rhythm_is_every_n_steps_and_the_end_where_asked(experiment: Experiment, n: int, at_end: bool, due: list[int]) -> None:
     experiment.state.steps = 10
     every = StepInterval(n, experiment.state, at_end=at_end)
     assert [number for number in range(1, 11) if every.is_due(number)] == due

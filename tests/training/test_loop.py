@@ -20,19 +20,13 @@ from support.experiment import build
 class Note(Hook):
     """Writes down when it is called and when it is due, and stops where told."""
 
-    def __init__(self, name: str, calls: list[tuple[str, int]], every: StepInterval, until: int | None = None) -> None:
-        self.name, self.calls, self.every, self.until = name, calls, every, until
-
-    def is_due(self, step: int) -> bool:
-        return self.every.is_due(step)
+    def __init__(self, name: str, calls: list[tuple[str, int]], every: StepInterval | None, until: int | None = None) -> None:
+        self.name, self.calls, self.interval, self.until = name, calls, every, until
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
         self.calls.append((self.name, state.step))
         if state.step == self.until:
             raise KeyboardInterrupt
-
-    def count_due(self, begin: int, end: int) -> int:
-        return self.every.count_due(begin, end)
 
 
 def test_hooks_run_in_order_after_every_step_until_the_budget_is_used_up(text: Path) -> None:
@@ -95,7 +89,7 @@ def test_minutes_become_steps_after_fifty_measured_ones(text: Path, monkeypatch:
         def after_step(self, state: TrainState, result: StepResult) -> None:
             known.append(state.steps)
 
-    train(state, experiment.setup, [Look("look", [], StepInterval(None, state, at_end=False))], clock)
+    train(state, experiment.setup, [Look("look", [], None)], clock)
     total = CALIBRATION_STEPS + int((60 - 10 * 2.0 - 40 * 0.5) / 0.5)
     assert known == [None] * (CALIBRATION_STEPS - 1) + [total] * (total - CALIBRATION_STEPS + 1)
     assert state.step == state.steps == total == 90
@@ -108,7 +102,7 @@ def test_until_they_are_known_no_step_depends_on_them(text: Path, monkeypatch: p
         with monkeypatch.context() as patch:
             Machine(patch, pace)
             experiment = build(text, f"train.budget={budget}", "schedule={kind='linear', warmup=5}")
-            halt = Note("halt", [], StepInterval(None, experiment.state, at_end=False), until=CALIBRATION_STEPS)
+            halt = Note("halt", [], None, until=CALIBRATION_STEPS)
             with pytest.raises(KeyboardInterrupt):
                 train(experiment.state, experiment.setup, [halt], Clock())
             reached.append((experiment, weights(experiment)))
@@ -124,7 +118,7 @@ def test_until_they_are_known_no_step_depends_on_them(text: Path, monkeypatch: p
 def test_a_measurement_that_is_interrupted_goes_on_where_it_was(text: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int) -> None:
     machine = Machine(monkeypatch, pace=0.5)
     experiment = build(text, "train.budget=1min")
-    halt = Note("halt", [], StepInterval(None, experiment.state, at_end=False), until=stopped_at)
+    halt = Note("halt", [], None, until=stopped_at)
     clock = Clock()
     with pytest.raises(KeyboardInterrupt):
         train(experiment.state, experiment.setup, [halt], clock)
@@ -142,7 +136,7 @@ def test_a_measurement_that_is_interrupted_again_and_again_still_ends(text: Path
     clock = Clock()
     for until in range(WARM_STEPS - 2, CALIBRATION_STEPS, WARM_STEPS - 2):
         with pytest.raises(KeyboardInterrupt):
-            train(experiment.state, experiment.setup, [Note("halt", [], StepInterval(None, experiment.state, at_end=False), until)], clock)
+            train(experiment.state, experiment.setup, [Note("halt", [], None, until)], clock)
     assert "step" not in clock.counts
     train(experiment.state, experiment.setup, [], clock)
     assert experiment.state.step == 60 == machine.now

@@ -74,5 +74,9 @@ def shard_batch(batch: Batch, rank: int, world_size: int, micro_batches: int) ->
 
     Every process has the same number of micro-batches; one for which no row is left is a row of weight 0.
     """
-    parts = torch.arange(len(batch.tokens)).tensor_split(world_size * micro_batches)
-    return [batch.select_rows(part) for part in parts[rank * micro_batches : (rank + 1) * micro_batches]]
+    return [batch.select_rows(part) for part in split_rows(len(batch.tokens), rank, world_size, micro_batches)]
+
+
+def split_rows(rows: int, rank: int, world_size: int, micro_batches: int) -> tuple[torch.Tensor, ...]:
+    """Return which rows of a global batch are in each micro-batch of one of `world_size` processes."""
+    return torch.arange(rows).tensor_split(world_size * micro_batches)[rank * micro_batches : (rank + 1) * micro_batches]

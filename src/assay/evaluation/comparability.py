@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.config import flatten
+from assay.core.config import Tree, flatten
 from assay.errors import UserError
 from assay.evaluation.stored import StoredScore
 
@@ -33,9 +33,9 @@ def refuse_unequal(runs: Sequence[StoredScore]) -> None:
 
 def refuse_unlike_seeds(runs: Sequence[StoredScore]) -> None:
     """Raise UserError unless runs differ in the seed and in nothing else."""
-    first = _without_seed(runs[0])
+    first = flatten_without_seed(runs[0].config)
     for run in runs[1:]:
-        other = _without_seed(run)
+        other = flatten_without_seed(run.config)
         unlike = [key for key in dict.fromkeys([*first, *other]) if first.get(key) != other.get(key)]
         if unlike:
             place = f"{runs[0].name} and {run.name}"
@@ -53,8 +53,9 @@ def refuse_unlike_seeds(runs: Sequence[StoredScore]) -> None:
             raise UserError(f"{twice}: have the same seed {seed}, so they are one run twice; leave one out")
 
 
-def _without_seed(run: StoredScore) -> dict[str, Any]:
-    return {key: value for key, value in flatten(run.config) if key != "train.seed"}
+def flatten_without_seed(config: Tree) -> dict[str, Any]:
+    """Return the settings of a config by their dotted keys, all but the seed."""
+    return {key: value for key, value in flatten(config) if key != "train.seed"}
 
 
 def _describe_tokenizer(run: StoredScore) -> str:

@@ -31,10 +31,10 @@ class Protocol(NamedTuple):
 
     @classmethod
     def of_windows(
-        cls, reader: WindowReader, split: str, tokenizer: Tokenizer, dtype: str, model: str, *, split_sha256: str = "",
+        cls, reader: WindowReader, split: str, tokenizer: Tokenizer, dtype: str, model: str = "", *, split_sha256: str = "",
         uniform_first: bool = False,
     ) -> "Protocol":  # fmt: skip
-        """Make the protocol of disjoint or strided windows that are read by a model which does not belong to a run."""
+        """Make the protocol of disjoint or strided windows that are read by a model which, if it has a name, belongs to no run."""
         policy = "disjoint" if reader.stride == reader.context else "strided"
         return cls(
             split=split, text_sha256=reader.part.sha256, split_sha256=split_sha256, tokenizer=tokenizer.digest, policy=policy,

@@ -107,7 +107,7 @@ def read_stored_score(file: Path, run: RunDirectory | None = None, checkpoint: C
 def _read_training_counts(run: RunDirectory, step: int) -> dict[str, int]:
     """Read what the weights at a step were trained on, and how many they are, as far as that is quickly known."""
     counts: dict[str, int] = {}
-    part = run.provenance().get("data", {}).get("parts", {}).get("train", {})
+    part = run.text_part("train")
     seen = [line["targets"] for line in run.read_lines(METRICS) if "targets" in line and line["step"] <= step]
     if seen and part.get("tokens"):
         counts["training_tokens"] = seen[-1]

@@ -9,7 +9,6 @@ from assay.core.parallel import Parallel
 from assay.core.seeds import preserve_rng_state, torch_generator
 from assay.data.batches import Batches, BatchesConfig, Policy
 from assay.data.prepare import PreparedText
-from assay.data.split import PartName
 from assay.errors import ConfigError
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import DocumentReader, StreamReader, TextReader, WindowReader
@@ -18,7 +17,6 @@ from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
 from assay.nn.linear import parameters_by_role
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.provenance import code_version
 from assay.text.token_files import TokenizedPart
 from assay.training.budget import Budget
 from assay.training.cost import step_flops
@@ -48,54 +46,56 @@ class Experiment:
 
     def interval_in_steps(self, text: str) -> int:
         """Convert an interval such as `0.5epochs` to steps, at least one."""
-        steps = amount_in_steps(text, self.setup.batches, self.config.batches)
-        assert steps is not None
-        return max(1, steps)
+        return interval_in_steps(text, self.setup.batches, self.config.batches)
 
     @property
     def validation_fraction(self) -> float:
         """The fraction of the validation text that is scored while training."""
         return min(1.0, self.config.train.validation_bytes / self.prepared.parts["validation"].byte_count)
 
-    def make_scorer(self, split: PartName, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
-        """Make the scorer of one split, read as in training; `sampled`: only as much as while training."""
-        scorer = make_scorer(self.config, self.prepared, ScoreTarget(self.prepared.parts[split], split, checkpoint), self.setup.device)
-        return replace(scorer, parallel=self.setup.parallel, sample_share=self.validation_fraction if sampled else 1.0)
+    def make_scorer(self, target: ScoreTarget, sample_share: float = 1.0) -> Scorer:
+        """Make the scorer of a text, read as in training; of a share of it, spread evenly."""
+        scorer = make_scorer(self.config, self.prepared, target, self.setup.device)
+        return replace(scorer, parallel=self.setup.parallel, sample_share=sample_share)
+
+    def make_validation_scorer(self, checkpoint: CheckpointRef, *, sampled: bool = False) -> Scorer:
+        """Make the scorer of the validation split; `sampled`: only of as much as while training."""
+        target = ScoreTarget(self.prepared.parts["validation"], "validation", checkpoint)
+        return self.make_scorer(target, self.validation_fraction if sampled else 1.0)
 
 
 def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Parallel) -> Experiment:
     """Build model, objective, optimiser and batches. Raises ConfigError where they do not fit each other or the number of processes."""
-    if config.train.noise_scale and parallel.world_size > 1:
+    train = config.train
+    if train.noise_scale and parallel.world_size > 1:
         raise ConfigError("train.noise_scale", "is measured between the micro-batches of one process; leave it out, or start one process")
-    parts = parallel.world_size * config.train.accumulation
+    parts = parallel.world_size * train.accumulation
     if config.batches.carries_state and config.batches.size < parts:  # each micro-batch of a process carries the state of its own streams
         raise ConfigError(
             "batches.size", f"{config.batches.size} streams are fewer than the {parts} micro-batches of all processes; raise it"
         )
-    device = resolve_device(config.train.device)
+    device = resolve_device(train.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
     model = build_model(config, prepared.tokenizer.vocab_size).to(device)
-    learner = Learner(model, config.objective, torch_generator(config.train.seed, "init", 1))  # not the stream of the model's weights
+    learner = Learner(model, config.objective, torch_generator(train.seed, "init", 1))  # not the stream of the model's weights
     optimizer = config.optimizer.build(list(parameters_by_role(learner)))
-    batches = _build_batches(config, prepared)
+    batches = build_batches(config, prepared)
     setup = TrainSetup(
-        config=config.train,
+        config=train,
         prefetcher=Prefetcher(batches, device, ahead=device.type == "cuda"),
         schedule=config.schedule.build(config.batches.size),
-        budget=Budget.parse(config.train.budget),
-        wrapped_learner=wrap_learner(
-            learner, device, parallel, compiled=config.train.compile, checkpointed=config.train.activation_checkpointing
-        ),
+        budget=Budget.parse(train.budget),
+        wrapped_learner=wrap_learner(learner, device, parallel, compiled=train.compile, checkpointed=train.activation_checkpointing),
         device=device,
         parallel=parallel,
-        precision=choose_precision(config.train.precision, device),
+        precision=choose_precision(train.precision, device),
     )
     state = TrainState(
         learner,
         optimizer,
         steps=budget_in_steps(config, batches, prepared.tokenizer.vocab_size),
-        weight_average=None if config.train.ema is None else WeightAverage(model, config.train.ema),
+        weight_average=None if train.ema is None else WeightAverage(model, train.ema),
         mixed_precision=MixedPrecision(setup.precision, device),
     )
     return Experiment(config, prepared, state, setup)
@@ -115,6 +115,13 @@ def amount_in_steps(text: str, batches: Batches, config: BatchesConfig) -> int |
     padded = config.policy == "documents"  # rows of which a step has as many tokens as an epoch has in the mean
     per_step = batches.targets_per_epoch / batches.steps_per_epoch if padded else config.window * config.size
     return Budget.parse(text).steps(batches.steps_per_epoch, batches.targets_per_epoch, per_step)
+
+
+def interval_in_steps(text: str, batches: Batches, config: BatchesConfig) -> int:
+    """Convert an interval such as `0.5epochs`, which is never in minutes, to steps, at least one."""
+    steps = amount_in_steps(text, batches, config)
+    assert steps is not None
+    return max(1, steps)
 
 
 def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
@@ -176,44 +183,30 @@ def make_scorer(
         raise ConfigError("stride", f"goes with the policy strided and only with it, and the policy is {policy}; give both or neither")
     refuse_gaps("stride", stride, context)
     masks = config.batches.masks_documents and policy in ("disjoint", "strided")
-    reading: TextReader
-    if policy == "streams":
-        reading = StreamReader(part, end, context)
-    elif policy == "documents":
-        reading = DocumentReader(part, end, context)
-    else:
-        reading = WindowReader(part, end, context, stride or context, masks)
-    protocol = Protocol(
-        split=target.split,
-        text_sha256=part.sha256,
-        split_sha256=prepared.split_sha256,
-        tokenizer=prepared.tokenizer.digest,
-        policy=policy,
-        context=context,
-        stride=stride or context,
-        streams=len(reading) if reading.carries_state else 0,
-        document_mask=masks,
-        dtype="float64" if config.train.precision == "float64" else "float32",
-        checkpoint=target.checkpoint,
-        code=code_version(),
-    )
-    return Scorer(reading, prepared.tokenizer, protocol, device, group_names=prepared.corpus.groups)
+    windows = WindowReader(part, end, context, stride or context, masks)
+    others: dict[str, TextReader] = {"streams": StreamReader(part, end, context), "documents": DocumentReader(part, end, context)}
+    reader = others.get(policy, windows)
+    dtype = str(weight_dtype(config.train.precision)).removeprefix("torch.")
+    protocol = Protocol.of_windows(windows, target.split, prepared.tokenizer, dtype, split_sha256=prepared.split_sha256)
+    streams = len(reader) if reader.carries_state else 0
+    # documents and streams are read under the conditions of disjoint windows but for these
+    protocol = protocol._replace(policy=policy, streams=streams, checkpoint=target.checkpoint)
+    return Scorer(reader, prepared.tokenizer, protocol, device, group_names=prepared.corpus.groups)
 
 
 def budget_in_tokens(config: ExperimentConfig, prepared: PreparedText) -> int | None:
     """Return the tokens of the whole budget with a text; None for minutes."""
-    batches = _build_batches(config, prepared)
+    batches = build_batches(config, prepared)
     steps = budget_in_steps(config, batches, prepared.tokenizer.vocab_size)
     return None if steps is None else round(steps * batches.targets_per_epoch / batches.steps_per_epoch)
 
 
 def amount_in_tokens(text: str, config: ExperimentConfig, prepared: PreparedText) -> int:
     """Convert an interval such as `0.5epochs` to tokens of a text, in whole steps and one at least."""
-    batches = _build_batches(config, prepared)
-    steps = amount_in_steps(text, batches, config.batches)
-    assert steps is not None, "an interval in minutes is no number of tokens"
-    return max(1, round(max(1, steps) * batches.targets_per_epoch / batches.steps_per_epoch))
+    batches = build_batches(config, prepared)
+    return max(1, round(interval_in_steps(text, batches, config.batches) * batches.targets_per_epoch / batches.steps_per_epoch))
 
 
-def _build_batches(config: ExperimentConfig, prepared: PreparedText) -> Batches:
+def build_batches(config: ExperimentConfig, prepared: PreparedText) -> Batches:
+    """Build the batches of an experiment over its training text."""
     return config.batches.build(prepared.parts["train"], prepared.tokenizer.end_id, config.train.seed, prepared.fingerprint)

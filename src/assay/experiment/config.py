@@ -37,12 +37,12 @@ class ExperimentConfig(Config):
     train: TrainConfig = TrainConfig()
 
     @classmethod
-    def load(cls, name: str, overrides: list[str] | None = None, scale: str | None = None) -> Self:
+    def load(cls, name: str, overrides: Iterable[Override] = (), scale: str | None = None) -> Self:
         """Load the recipe called `name` (or in that TOML file), at a scale if asked for, with overrides applied. Raises ConfigError."""
-        return cls.make(recipe.apply_overrides(recipe.load_recipe(name, scale), overrides or []))
+        return cls.make(apply_overrides(recipe.load_recipe(name, scale), overrides))
 
     def with_seed(self, seed: int) -> Self:
-        """The same experiment with another seed."""
+        """Return the same experiment with another seed."""
         return self.replace(train=self.train.replace(seed=seed))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from assay.core.devices import resolve_device
+from assay.core.recipe import to_toml
 from assay.core.renames import update
 from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError
@@ -43,6 +44,11 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
         raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
 
 
+def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
+    """Write the config of a run."""
+    (run.path / CONFIG).write_text(to_toml(config.tree()), encoding="utf-8")
+
+
 def load_model(
     reference: str | os.PathLike[str], *, checkpoint: str | int = "best", runs_dir: Path | None = None, device: str | None = None
 ) -> TrainedModel:
@@ -66,8 +72,8 @@ def accept_any_ids(model: Model) -> Model:
     def convert(module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         ids, *rest = arguments
         device = next(module.parameters()).device
-        whole = ids if isinstance(ids, torch.Tensor) else torch.from_numpy(np.asarray(ids, dtype=np.int64))
-        return (whole.to(device, torch.int64), *rest)
+        tensor = ids if isinstance(ids, torch.Tensor) else torch.from_numpy(np.asarray(ids, dtype=np.int64))
+        return (tensor.to(device, torch.int64), *rest)
 
     model.register_forward_pre_hook(convert)
     return model.eval()

@@ -50,15 +50,15 @@ class ModelSummary:
     rows: int
     window: int
     parameters: tuple[ParameterSummary, ...]
-    active_parameters: int  # parameters that one token uses: all but those of the experts that it is not sent to
-    objective_parameters: int  # parameters of the objective, which are no part of the model and only train
-    flops_forward: int  # a token, in windows of this length
-    flops_training: int
+    parameters_active: int  # parameters that one token uses: all but those of the experts that it is not sent to
+    parameters_heads_of_training: int  # parameters of the objective, which are no part of the model and only train
+    flops_per_token_forward: int  # a token, in windows of this length
+    flops_per_token_training: int
     memory_bytes: dict[str, int]  # bytes, in training
     state_bytes: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
 
     @property
-    def total_parameters(self) -> int:
+    def parameters_total(self) -> int:
         """All parameters, tied ones once."""
         return sum(parameter.count for parameter in self.parameters)
 
@@ -72,21 +72,7 @@ class ModelSummary:
 
     def tree(self) -> Tree:
         """As plain values."""
-        return {
-            "config": self.config,
-            "vocabulary": self.vocabulary,
-            "rows": self.rows,
-            "window": self.window,
-            "parameters": [{**asdict(parameter), "shape": list(parameter.shape)} for parameter in self.parameters],
-            "parameters_by_role": self.parameters_by_role,
-            "parameters_total": self.total_parameters,
-            "parameters_active": self.active_parameters,
-            "parameters_heads_of_training": self.objective_parameters,
-            "flops_per_token_forward": self.flops_forward,
-            "flops_per_token_training": self.flops_training,
-            "memory_bytes": self.memory_bytes,
-            "state_bytes": self.state_bytes,
-        }
+        return {**asdict(self), "parameters_by_role": self.parameters_by_role, "parameters_total": self.parameters_total}
 
 
 def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str | None = None) -> ModelSummary:
@@ -139,18 +125,14 @@ def summarize_model(
     weights = 4 * (total + objective_parameters)
     memory = {"weights": weights, "gradients": weights, "optimizer": optimizer_state, "activations": cost.activation_bytes}
     return ModelSummary(
-        config=tree,
-        vocabulary=vocabulary,
-        rows=rows,
-        window=window,
-        parameters=parameters,
-        active_parameters=total - inactive,
-        objective_parameters=objective_parameters,
-        flops_forward=cost.forward_flops // (rows * window),
-        flops_training=cost.training_flops // (rows * window),
+        tree, vocabulary, rows, window, parameters,
+        parameters_active=total - inactive,
+        parameters_heads_of_training=objective_parameters,
+        flops_per_token_forward=cost.forward_flops // (rows * window),
+        flops_per_token_training=cost.training_flops // (rows * window),
         memory_bytes={**memory, "training": sum(memory.values())},
         state_bytes=state_bytes(config, vocabulary, window),
-    )
+    )  # fmt: skip
 
 
 def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
@@ -164,13 +146,13 @@ def state_bytes(config: ModelConfig, vocabulary: int, tokens: int) -> int:
 def compare_summaries(left: ModelSummary, right: ModelSummary) -> dict[str, tuple[Any, Any]]:
     """Return every key and count in which two summaries differ; None where it is absent."""
     rows = []
-    mixtures = any(one.active_parameters < one.total_parameters for one in (left, right))
-    headed = any(one.objective_parameters for one in (left, right))
+    mixtures = any(one.parameters_active < one.parameters_total for one in (left, right))
+    headed = any(one.parameters_heads_of_training for one in (left, right))
     for one in (left, right):
         counts = {f"parameters_{role}": count for role, count in one.parameters_by_role.items()}
-        flops = {"flops_per_token_forward": one.flops_forward, "flops_per_token_training": one.flops_training}
-        totals = {"parameters": one.total_parameters, **({"parameters_active": one.active_parameters} if mixtures else {})}
-        totals |= {"parameters_training_heads": one.objective_parameters} if headed else {}
+        flops = {"flops_per_token_forward": one.flops_per_token_forward, "flops_per_token_training": one.flops_per_token_training}
+        totals = {"parameters": one.parameters_total, **({"parameters_active": one.parameters_active} if mixtures else {})}
+        totals |= {"parameters_training_heads": one.parameters_heads_of_training} if headed else {}
         rows.append({**dict(flatten(one.config)), "vocabulary": one.vocabulary, **counts, **totals, **flops})
     a, b = rows
     return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}

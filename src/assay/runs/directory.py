@@ -66,6 +66,11 @@ class RunDirectory:
         """Read with which code, versions and machine the run was made; empty where the file is missing or damaged."""
         return self._read_object(PROVENANCE)
 
+    def text_part(self, split: str) -> dict[str, Any]:
+        """Read the documents, bytes, tokens and sha256 of a part of the run's text; empty where they are not known."""
+        part: dict[str, Any] = self.provenance().get("data", {}).get("parts", {}).get(split, {})
+        return part
+
     def status(self) -> dict[str, Any]:
         """Read the status as last written; `failure` is None unless the run stopped before its end."""
         status = {"state": "unknown", **self._read_object(STATUS)}

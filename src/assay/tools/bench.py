@@ -191,4 +191,4 @@ def _trace(model: BenchModel, options: BenchOptions) -> tuple[int, int]:
     recurrent = issubclass(FAMILIES["mixer"].kinds[model.mixer], RecurrenceConfig)
     traced = replace(model, window=min(model.window, TRACED_POSITIONS)) if recurrent else model
     config = process.make_experiment_config(traced, options.precision, options.device)
-    return summarize_experiment(config, VOCABULARY).flops_training, state_bytes(config.model, VOCABULARY, traced.window)
+    return summarize_experiment(config, VOCABULARY).flops_per_token_training, state_bytes(config.model, VOCABULARY, traced.window)

@@ -59,7 +59,7 @@ def _measure(experiment: Experiment) -> RunEstimate | None:
         epochs=steps / batches.steps_per_epoch,
         tokens_per_second=batches.targets_per_epoch / batches.steps_per_epoch / per_step,
         training_seconds=steps * per_step,
-        parameters=summary.total_parameters,
-        flops_per_token=summary.flops_training,
+        parameters=summary.parameters_total,
+        flops_per_token=summary.flops_per_token_training,
         memory_bytes=summary.memory_bytes["training"],
     )

@@ -8,7 +8,7 @@ import torch
 
 from assay.core.config import Tree
 from assay.core.torch_internals import FakeTensorMode
-from assay.experiment.assemble import budget_in_steps
+from assay.experiment.assemble import budget_in_steps, build_batches
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
 from assay.nn.linear import parameters_by_role
@@ -65,7 +65,7 @@ def trace_schedule(config: ExperimentConfig, data_dir: Path | None = None) -> Sc
     optimizer = build_optimizer(config)
     if budget.unit in ("epochs", "tokens", "flops"):
         prepared = load_data(config, data_dir)
-        batches = config.batches.build(prepared.parts["train"], prepared.tokenizer.end_id, config.train.seed, prepared.fingerprint)
+        batches = build_batches(config, prepared)
         steps = budget_in_steps(config, batches, prepared.tokenizer.vocab_size)
     elif budget.unit == "steps":
         steps = budget.steps(1, 1, 1)

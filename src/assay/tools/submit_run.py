@@ -10,16 +10,17 @@ from assay.core import parallel as processes
 from assay.core import recipe as recipes
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, UserError, classify_failure
-from assay.experiment.load import read_config
+from assay.experiment.load import read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import log_path, require_slurm, submit
-from assay.runs.directory import CONFIG, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.directory import RunDirectory, create_run, resolve_runs_folder
 from assay.terminal.console import make_console
+from assay.tracking.base import Tracker
 from assay.tracking.combined import combine_trackers
 from assay.tracking.console import ConsoleTracker
 from assay.trainer.baselines import measure_baselines
-from assay.trainer.train_run import make_config, make_run_label, quiet_tracker, start_or_resume
+from assay.trainer.train_run import make_config, make_run_label, start_or_resume
 from assay.training.hooks import TIME_LIMIT_SIGNAL
 
 LOGS = "slurm"  # folder in a run: the scripts of its jobs and their output
@@ -63,7 +64,7 @@ def submit_run(
     run = RunDirectory(directory.path.resolve())
     logs = run.path / LOGS
     try:
-        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        write_config(run, config)
         run.update_status(state="queued", step=0)
         [job] = submit(train_in_job, [(run.path, data_dir, tuple(track), launch.requeues)], launch, logs, label)
     except Exception:
@@ -94,7 +95,7 @@ def _train_to_end(run: RunDirectory, data_dir: Path | None, track: Sequence[str]
         return
     if parallel.is_main:
         run.update_status(job=os.environ.get("SLURM_JOB_ID"))
-    tracker = combine_trackers(ConsoleTracker(make_console()), track) if parallel.is_main else quiet_tracker()
+    tracker = combine_trackers(ConsoleTracker(make_console()), track) if parallel.is_main else Tracker()
     trainer = start_or_resume(run, read_config(run), data_dir, parallel, tracker)
     tracker.start(f"{run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run))
     trainer.run()

@@ -68,6 +68,16 @@ class ExternalTracker(Tracker, ABC):
     def describe_location(self, folder: Path) -> str:
         """Describe in one line how to see the copy."""
 
+    @abstractmethod
+    def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
+        """Log numbers by name."""
+
+    def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
+        self.log_scalars(training_scalars(line, pace), line["step"])
+
+    def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
+        self.log_scalars({f"validation/{name}": line["validation"][name] for name in SCORE_FIELDS}, line["step"])
+
 
 def training_scalars(line: Mapping[str, Any], pace: Pace) -> dict[str, float]:
     """Return the scalars of a line of metrics: means, tokens so far, learning rates, gradient norms by layer, and the pace in seconds."""
@@ -80,11 +90,6 @@ def training_scalars(line: Mapping[str, Any], pace: Pace) -> dict[str, float]:
     scalars["train_pace/tokens_per_second"] = pace.tokens_per_second
     left = {"train_pace/epoch_left": pace.epoch_left, "train_pace/run_left": pace.run_left}
     return scalars | {name: seconds for name, seconds in left.items() if seconds is not None}
-
-
-def validation_scalars(line: Mapping[str, Any]) -> dict[str, float]:
-    """Return the scalars of a validation."""
-    return {f"validation/{name}": line["validation"][name] for name in SCORE_FIELDS}
 
 
 def score_scalars(results: Mapping[str, Any]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
@@ -90,12 +90,14 @@ class BackgroundTracker:
 
     def call(self, call: Callable[[Tracker], None]) -> None:
         """Queue one call of the tracker."""
-        if not self.thread.is_alive() and self.failed is None:
+        if self.failed is not None:
+            return
+        if not self.thread.is_alive():
             self.thread.start()
         try:
             self.queue.put_nowait(call)
         except Full:
-            self.dropped += self.failed is None
+            self.dropped += 1
 
     def take_failure_messages(self) -> list[str]:
         """Return, once, that the tracker failed and was switched off."""
@@ -107,11 +109,10 @@ class BackgroundTracker:
     def close(self) -> list[str]:
         """Wait for the tracker to end, at most `close_timeout` seconds; return what people should know of its copy."""
         deadline = monotonic() + self.tracker.close_timeout
-        try:
-            self.queue.put(None, timeout=self.tracker.close_timeout)
-            self.thread.join(max(0.0, deadline - monotonic()))
-        except (Full, RuntimeError):  # a thread that is stuck, or one that was never started
-            pass
+        if self.thread.is_alive():
+            with suppress(Full):  # of a thread that is stuck
+                self.queue.put(None, timeout=self.tracker.close_timeout)
+                self.thread.join(max(0.0, deadline - monotonic()))
         messages = self.take_failure_messages()
         if self.thread.is_alive():
             messages.append(f"{self.name} is not done {self.tracker.close_timeout:g} seconds after the run; {self.tracker.timeout_message}")
@@ -120,14 +121,10 @@ class BackgroundTracker:
         return messages
 
     def _work(self) -> None:
-        """Make the calls, one after the other, until the end; after a failure they are skipped."""
-        while (call := self.queue.get()) is not None:
-            self._try(call)
-        self._try(lambda tracker: tracker.close())
-
-    def _try(self, call: Callable[[Tracker], None]) -> None:
-        if self.failed is None:
-            try:
+        """Make the calls, one after the other, until the end or the first failure."""
+        try:
+            while (call := self.queue.get()) is not None:
                 call(self.tracker)
-            except Exception as failed:  # any exception of a foreign library
-                self.failed = failed
+            self.tracker.close()
+        except Exception as failed:  # any exception of a foreign library
+            self.failed = failed

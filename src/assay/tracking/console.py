@@ -51,8 +51,8 @@ class LiveProgressBar:
         pace = self.pace
         if pace is None:
             return _stack(ProgressBar(total=None, width=width, pulse=True), Text("first steps"))
-        since = time.monotonic() - self.updated_at
-        epoch_left, run_left = (None if left is None else max(0.0, left - since) for left in (pace.epoch_left, pace.run_left))
+        elapsed = time.monotonic() - self.updated_at
+        epoch_left, run_left = (None if left is None else max(0.0, left - elapsed) for left in (pace.epoch_left, pace.run_left))
         parts = format_pace(replace(pace, epoch_left=epoch_left, run_left=run_left), self.loss)
         if pace.steps is not None and pace.step >= pace.steps:
             parts = (parts[0], "scoring the whole split")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import UserError
 from assay.runs.directory import CONFIG
 from assay.terminal.console import escape_control_characters
-from assay.tracking.base import ExternalTracker, Pace, score_scalars, training_scalars, validation_scalars
+from assay.tracking.base import ExternalTracker, score_scalars
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -42,28 +42,22 @@ class TensorBoard(ExternalTracker):
         self._text("config", (folder / CONFIG).read_text(encoding="utf-8"), step)
         self.writer.flush()
 
-    def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
-        self._scalars(training_scalars(line, pace), line["step"])
-
-    def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
-        self._scalars(validation_scalars(line), line["step"])
+    def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
+        assert self.writer is not None
+        for name, value in scalars.items():
+            self.writer.add_scalar(name, value, step)
 
     def log_samples(self, step: int, texts: Sequence[str]) -> None:
         self._text("samples", "\n\n".join(map(escape_control_characters, texts)), step)
 
     def log_final_scores(self, step: int, results: Mapping[str, Any]) -> None:
         scores = {which: score["bits_per_byte"] for which, score in results["scores"].items() if which != "training"}
-        self._scalars({f"{WHOLE_SPLIT}/{which}_bits_per_byte": bits for which, bits in scores.items()}, step)
+        self.log_scalars({f"{WHOLE_SPLIT}/{which}_bits_per_byte": bits for which, bits in scores.items()}, step)
         self._text("final", "\n".join(f"{name:<36}{value:.6g}" for name, value in score_scalars(results).items()), step)
 
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
-
-    def _scalars(self, values: Mapping[str, float], step: int) -> None:
-        assert self.writer is not None
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
 
     def _text(self, name: str, text: str, step: int) -> None:
         """Write a text, indented, so that TensorBoard does not take it for Markdown."""

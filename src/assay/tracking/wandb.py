@@ -17,7 +17,7 @@ from typing import Any
 
 from assay.errors import AssayError, UserError
 from assay.runs.directory import CONFIG, PLAN
-from assay.tracking.base import ExternalTracker, Pace, score_scalars, training_scalars, validation_scalars
+from assay.tracking.base import ExternalTracker, score_scalars
 
 FOLDER, LOG, RUN_ID = "wandb", "mirror.log", "run-id"
 PROGRAM = Path(__file__).with_name("wandb_process.py")
@@ -66,11 +66,8 @@ class WeightsAndBiases(ExternalTracker):
         run = {"dir": str(folder.resolve()), "id": run_id, "name": folder.name, "project": project, "group": study}
         self._send(open=run, config=config)
 
-    def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
-        self._send(step=line["step"], row=training_scalars(line, pace))
-
-    def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
-        self._send(step=line["step"], row=validation_scalars(line))
+    def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
+        self._send(step=step, row=scalars)
 
     def log_samples(self, step: int, texts: Sequence[str]) -> None:
         self._send(step=step, samples=list(texts))

@@ -52,13 +52,13 @@ def _begin(message: dict[str, Any], reach: float) -> Any:
         console="off", disable_git=True, disable_code=True, disable_job_creation=True, save_code=False, x_disable_stats=True,
         x_disable_machine_info=True, x_disable_meta=True, x_save_requirements=False, init_timeout=reach, finish_timeout=FINISH_TIMEOUT,
     )  # fmt: skip
-    given = {**message["open"], "config": message["config"], "resume": "allow", "settings": settings}
+    arguments = {**message["open"], "config": message["config"], "resume": "allow", "settings": settings}
     try:
-        return wandb.init(**given)
+        return wandb.init(**arguments)
     except wandb.Error as unreachable:
         sys.stderr.write(f"kept offline: {unreachable}\n")
         wandb.teardown()
-        return wandb.init(**given, mode="offline")
+        return wandb.init(**arguments, mode="offline")
 
 
 if __name__ == "__main__":

@@ -68,5 +68,5 @@ def read_baselines(runs: Iterable[RunDirectory]) -> Baselines | None:
     for run in runs:
         bits_per_byte: dict[str, float] | None = run.read_json(BASELINES)
         if bits_per_byte:
-            return Baselines(bits_per_byte, run.provenance().get("data", {}).get("parts", {}).get("train", {}).get("bytes", 0))
+            return Baselines(bits_per_byte, run.text_part("train").get("bytes", 0))
     return None

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core.config import flatten
 from assay.errors import UserError
-from assay.evaluation.comparability import refuse_unlike_seeds
+from assay.evaluation.comparability import flatten_without_seed, refuse_unlike_seeds
 from assay.evaluation.compare import Arm, compare_arms
 from assay.evaluation.stored import StoredScore
 from assay.evaluation.verdict import ARM_LETTERS, make_comparison_tree
@@ -67,29 +66,29 @@ class Comparison:
         return self.verdict
 
 
-def find_arm(given: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
+def find_arm(runs: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     """Find the members of an arm: a run, its name, a file of scores that ends in .json, several of these, or names joined by commas."""
-    references = given.split(",") if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    references = runs.split(",") if isinstance(runs, str) else list(runs) if isinstance(runs, Iterable) else [runs]
     if not references:
         raise UserError("an arm has no run; leave it out, or name at least one")
     members = [_find_member(reference, folder) for reference in references]
     first = members[0]
     if not with_seeds or not isinstance(first, RunDirectory):
         return members
-    config = _without_seed(first)
+    config = flatten_without_seed(read_config(first).tree())
     by_seed: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
     for run in list_runs(first.path.parent):
-        if run.status().get("state") == "finished" and _without_seed(run) == config:
+        if run.status().get("state") == "finished" and flatten_without_seed(read_config(run).tree()) == config:
             by_seed.setdefault(read_config(run).train.seed, run)
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _find_member(given: Any, folder: Path) -> Member:
-    if isinstance(given, Run):
-        return given.directory
-    if not isinstance(given, str | Path):
-        raise UserError(f"{given!r} is neither a run nor the name of one, nor a file of scores")
-    return Path(given) if str(given).endswith(".json") else find_run(str(given), folder)
+def _find_member(reference: Any, folder: Path) -> Member:
+    if isinstance(reference, Run):
+        return reference.directory
+    if not isinstance(reference, str | Path):
+        raise UserError(f"{reference!r} is neither a run nor the name of one, nor a file of scores")
+    return Path(reference) if str(reference).endswith(".json") else find_run(str(reference), folder)
 
 
 def compare_runs(
@@ -115,7 +114,3 @@ def _make_arm(runs: Sequence[StoredScore]) -> Arm:
         return Arm(runs[0].name, tuple(runs))
     seeds = " ".join(str(run.config.get("train", {}).get("seed")) for run in runs)
     return Arm(f"{strip_run_suffix(runs[0].name)}, seeds {seeds}", tuple(runs))
-
-
-def _without_seed(run: RunDirectory) -> dict[str, Any]:
-    return {key: value for key, value in flatten(read_config(run).tree()) if key != "train.seed"}

@@ -30,18 +30,18 @@ def read_curve(run: "Run", part: str, metric: str, x: str) -> tuple[list[float],
     """Read the points of a metric of the training or the validation text. Raises UserError for what is not there."""
     if part not in PARTS or x not in X_AXES:
         raise UserError(f"run.plot: draws {' or '.join(PARTS)} over {', '.join(X_AXES)}, not '{part}' over '{x}'")
-    across: dict[int, float] = {}  # of each step
+    x_of_step: dict[int, float] = {}
     points: list[tuple[float, float]] = []
     for line in run.metrics():
         if X_AXES[x] in line:
-            across[line["step"]] = line[X_AXES[x]]
+            x_of_step[line["step"]] = line[X_AXES[x]]
         value = (line.get("validation") or {}).get(metric) if part == "validation" else line.get(metric)
-        place = line["step"] if x == "step" else across.get(line["step"])
-        if value is not None and place is not None:
-            points.append((place, value))
+        position = line["step"] if x == "step" else x_of_step.get(line["step"])
+        if value is not None and position is not None:
+            points.append((position, value))
     if not points:
         raise UserError(f"run.plot: {run.name} has no {part} metric '{metric}'; see the keys of run.metrics()")
-    return [place for place, _ in points], [value for _, value in points]
+    return [position for position, _ in points], [value for _, value in points]
 
 
 def plot_curve(run: "Run", part: str, metric: str, x: str, axes: "Axes | None") -> "Axes":
@@ -50,13 +50,14 @@ def plot_curve(run: "Run", part: str, metric: str, x: str, axes: "Axes | None") 
         from matplotlib import pyplot
     except ImportError:
         raise UserError("run.plot: needs matplotlib; pip install 'assay[plots]'") from None
-    places, values = read_curve(run, part, metric, x)
-    drawn: Axes = pyplot.subplots()[1] if axes is None else axes
-    drawn.plot(places, values, marker="." if part == "validation" else "", label=f"{run.name}, {part}")
-    drawn.set_xlabel(x)
-    drawn.set_ylabel(metric.replace("_", " "))
-    drawn.legend()
-    return drawn
+    positions, values = read_curve(run, part, metric, x)
+    if axes is None:
+        axes = pyplot.subplots()[1]
+    axes.plot(positions, values, marker="." if part == "validation" else "", label=f"{run.name}, {part}")
+    axes.set_xlabel(x)
+    axes.set_ylabel(metric.replace("_", " "))
+    axes.legend()
+    return axes
 
 
 def render_run(run: "Run") -> str:
@@ -83,15 +84,15 @@ def render_table(rows: Mapping[str, str]) -> str:
 def _render_curve(run: "Run") -> str:
     """Render the validations as an SVG line; nothing where there are fewer than two."""
     try:
-        places, values = read_curve(run, "validation", "bits_per_byte", "step")
+        positions, values = read_curve(run, "validation", "bits_per_byte", "step")
     except UserError:
         return ""
-    if len(places) < 2 or max(values) == min(values):
+    if len(positions) < 2 or max(values) == min(values):
         return ""
     low, high = min(values), max(values)
     points = " ".join(
-        f"{WIDTH * (place - places[0]) / (places[-1] - places[0]):.1f},{HEIGHT * (high - value) / (high - low):.1f}"
-        for place, value in zip(places, values, strict=True)
+        f"{WIDTH * (position - positions[0]) / (positions[-1] - positions[0]):.1f},{HEIGHT * (high - value) / (high - low):.1f}"
+        for position, value in zip(positions, values, strict=True)
     )
     title = f"validation, {high:.3f} to {low:.3f} bits per byte"
     return (

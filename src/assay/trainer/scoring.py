@@ -53,7 +53,7 @@ def load_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Pat
         raise UserError(f"--split: no part '{split}'; {suggest(split, prepared.parts)}")
     if prepared.parts[split].target_count == 0:
         raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
-    trained_on = run.provenance().get("data", {}).get("parts", {}).get(split, {}).get("sha256")
+    trained_on = run.text_part(split).get("sha256")
     if trained_on not in (None, prepared.parts[split].sha256):
         raise UserError(f"{run.name}: the {split} text is not the one of the run; the corpus has changed since, restore it")
     if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:
@@ -170,15 +170,15 @@ def compute_final_scores(run: RunDirectory, experiment: Experiment, clock: Clock
             return scorer.score(model)
 
     with state.optimizer.use_averaged_weights():
-        scores = {"last": timed(experiment.make_scorer("validation", last)), "training": timed(make_training_scorer(experiment))}
+        scores = {"last": timed(experiment.make_validation_scorer(last)), "training": timed(make_training_scorer(experiment))}
     if state.weight_average is not None:
         with state.weight_average.use_average():
-            scores["average"] = timed(experiment.make_scorer("validation", CheckpointRef("average", state.step)))
+            scores["average"] = timed(experiment.make_validation_scorer(CheckpointRef("average", state.step)))
     scores["best"] = scores["last"]
     best = state.best
     if best is not None and best.step != state.step:
         checkpoints.load_chosen_weights(run.checkpoints, "best", model)
-        scores["best"] = timed(experiment.make_scorer("validation", CheckpointRef("best", best.step)))
+        scores["best"] = timed(experiment.make_validation_scorer(CheckpointRef("best", best.step)))
         checkpoints.load_chosen_weights(run.checkpoints, "last", model)
     if parallel.is_main:
         for name, score in scores.items():
@@ -193,15 +193,13 @@ def compute_final_scores(run: RunDirectory, experiment: Experiment, clock: Clock
 
 def make_training_scorer(experiment: Experiment) -> Scorer:
     """Make the scorer of as much training text as there is validation text: random documents or, where there are few, spread windows."""
-    parts, setup = experiment.prepared.parts, experiment.setup
+    parts = experiment.prepared.parts
     part, size, share = parts["train"], parts["validation"].byte_count, 1.0
     if part.document_count >= MIN_DOCUMENTS:
-        part = sample_documents(part, size, setup.config.seed)
+        part = sample_documents(part, size, experiment.config.train.seed)
     else:
         share = min(1.0, size / part.byte_count)
-    target = ScoreTarget(part, "train_sample", CheckpointRef("last", experiment.state.step))
-    scorer = make_scorer(experiment.config, experiment.prepared, target, setup.device)
-    return replace(scorer, parallel=setup.parallel, sample_share=share)
+    return experiment.make_scorer(ScoreTarget(part, "train_sample", CheckpointRef("last", experiment.state.step)), share)
 
 
 def summarize_score(score: Score) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from assay.experiment.assemble import ScoreTarget, make_scorer
 from assay.experiment.load import load_data, load_model, read_config
 from assay.runs.checkpoint_ref import CheckpointRef, list_steps
 from assay.runs.directory import RunDirectory
-from assay.text.corpus import SEPARATOR, raw_sha256
-from assay.text.token_files import TokenizedPart
+from assay.text.corpus import SEPARATOR
+from assay.text.token_files import TokenizedPart, make_part
 from assay.text.tokenizer import Tokenizer
 from assay.training import checkpoint as checkpoints
 
@@ -64,16 +64,16 @@ def _score_documents(run: RunDirectory, data_dir: Path | None, checkpoint: str) 
     prepared = load_data(config, data_dir)
     device = resolve_device(config.train.device)
     ref = checkpoints.resolve(run.checkpoints, checkpoint)
-    trained = load_model(run.path, checkpoint=checkpoint, device=str(device))
-    if trained.tokenizer.digest != prepared.tokenizer.digest:
+    model, tokenizer = load_model(run.path, checkpoint=checkpoint, device=str(device))
+    if tokenizer.digest != prepared.tokenizer.digest:
         raise AssayError("the text gives another tokenizer than the run's; the corpus has changed since it was trained")
-    texts = choose_documents(prepared)
-    part = _make_part(texts, prepared.tokenizer, ends=prepared.parts["validation"].has_end_tokens)
+    texts, ends = choose_documents(prepared), prepared.parts["validation"].has_end_tokens
+    end = np.full(int(ends), tokenizer.end_id, tokenizer.dtype)
+    ids = [np.concatenate([document, end]) for document in tokenizer.encode(texts)]
+    part = make_part(texts, SEPARATOR if ends else b"", ids, has_end_tokens=ends)
     scorer = make_scorer(config, prepared, ScoreTarget(part, "validation, a few documents", ref), device, "documents")
-    targets = scorer.score(trained.model).targets
-    ids = [part.document(index).tolist() for index in range(part.document_count)]
-    bits = np.split(targets.bits, part.offsets[1:-1])
-    documents = [join_characters(document, values.tolist(), prepared.tokenizer) for document, values in zip(ids, bits, strict=True)]
+    bits = np.split(scorer.score(model).targets.bits, part.offsets[1:-1])
+    documents = [join_characters(document.tolist(), values.tolist(), tokenizer) for document, values in zip(ids, bits, strict=True)]
     return {"texts_sha256": part.sha256, "documents": documents}
 
 
@@ -110,12 +110,3 @@ def join_characters(ids: Sequence[int], bits: Sequence[float], tokenizer: Tokeni
 def _text(part: TokenizedPart, index: int) -> Any:
     document = part.document(index)
     return document[: len(document) - part.has_end_tokens]
-
-
-def _make_part(texts: Sequence[bytes], tokenizer: Tokenizer, *, ends: bool) -> TokenizedPart:
-    """Encode some documents as a part of their own."""
-    end = np.full(int(ends), tokenizer.end_id, tokenizer.dtype)
-    ids = [np.concatenate([document, end]) for document in tokenizer.encode(texts)]
-    sizes = np.array([len(text) + ends for text in texts], dtype=np.int64)
-    offsets = np.cumsum([0, *map(len, ids)])
-    return TokenizedPart(np.concatenate(ids), offsets, sizes, None, raw_sha256(texts, SEPARATOR if ends else b""), ends)

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from assay.core import parallel as processes
-from assay.core import recipe as recipes
 from assay.core.config import find_changes
 from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
@@ -18,7 +16,7 @@ from assay.data.prepare import PreparedText
 from assay.errors import RunError, StopRequested
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig, Override, apply_overrides
-from assay.experiment.load import load_data, read_config
+from assay.experiment.load import load_data, read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, METRICS, RunDirectory, create_run, resolve_runs_folder
@@ -41,11 +39,7 @@ CHANGEABLE = (  # what may change when a run is resumed: how long, where, and wh
 
 def make_config(recipe: str | Path, overrides: Sequence[Override], scale: str | None, fixed: Mapping[str, Any]) -> ExperimentConfig:
     """Load a recipe's config, and apply the overrides in their order and then what is `fixed` and not None. Raises ConfigError."""
-    tree = apply_overrides(recipes.load_recipe(str(recipe), scale), overrides)
-    for key, value in fixed.items():
-        if value is not None:
-            tree = recipes.set_value(tree, key, value)
-    return ExperimentConfig.make(tree)
+    return ExperimentConfig.load(str(recipe), [*overrides, {key: value for key, value in fixed.items() if value is not None}], scale)
 
 
 def train_run(
@@ -54,15 +48,20 @@ def train_run(
     """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run."""
     added = as_hooks(hooks)
     with processes.process_group() as parallel:
-        tracker = tracker if parallel.is_main else quiet_tracker()
+        tracker = tracker if parallel.is_main else Tracker()
         experiment = prepare_experiment(config, data_dir, parallel, tracker)
-        return _finish(start(experiment, label, resolve_runs_folder(folder), tracker, added), data_dir)
+        path = create_run(resolve_runs_folder(folder), label, config.digest(), config.train.seed).path if parallel.is_main else Path()
+        run = RunDirectory(Path(parallel.broadcast(str(path))))
+        if parallel.is_main:
+            write_run_files(run, config, experiment.prepared)
+        tracker.start(f"assay train {label}", describe_start(experiment, run))
+        return _finish(Trainer(run, experiment, tracker, added), data_dir)
 
 
 def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
     """Resume a run and train it to its end, or until a hook asks it to stop. Raises RunError for a change that a run cannot take."""
     with processes.process_group() as parallel:
-        tracker = tracker if parallel.is_main else quiet_tracker()
+        tracker = tracker if parallel.is_main else Tracker()
         trainer = resume(run.directory, overrides, run.data_dir, parallel, tracker, as_hooks(hooks))
         tracker.start(f"assay resume {run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run.directory))
         return _finish(trainer, run.data_dir)
@@ -77,25 +76,10 @@ def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
     return Run(trainer.directory.path, data_dir)
 
 
-def start(experiment: Experiment, label: str, folder: Path, tracker: Tracker, hooks: Sequence[Hook] = ()) -> Trainer:
-    """Create a run directory for the experiment, and return the trainer of the run."""
-    config, parallel = experiment.config, experiment.setup.parallel
-    path = create_run(folder, label, config.digest(), config.train.seed).path if parallel.is_main else Path()
-    run = RunDirectory(Path(parallel.broadcast(str(path))))
-    if parallel.is_main:
-        write_run_files(run, config, experiment.prepared)
-    tracker.start(f"assay train {label}", describe_start(experiment, run))
-    return Trainer(run, experiment, tracker, hooks)
-
-
 def resume(
-    run: RunDirectory,
-    overrides: Sequence[Override],
-    data_dir: Path | None,
-    parallel: Parallel,
-    tracker: Tracker,
+    run: RunDirectory, overrides: Sequence[Override], data_dir: Path | None, parallel: Parallel, tracker: Tracker,
     hooks: Sequence[Hook] = (),
-) -> Trainer:
+) -> Trainer:  # fmt: skip
     """Return the trainer of a run at its last checkpoint.
 
     Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
@@ -103,17 +87,14 @@ def resume(
     old = read_config(run)
     config = ExperimentConfig.make(apply_overrides(old.tree(), overrides))
     changed = find_changes(old.tree(), config.tree())
-    for key in changed:
-        if key not in CHANGEABLE:
-            raise RunError(
-                f"{key}: cannot change in a run that has begun; start a new one with `assay train`, "
-                f"or change one of: {', '.join(CHANGEABLE)}"
-            )
+    if fixed := [key for key in changed if key not in CHANGEABLE]:
+        known = ", ".join(CHANGEABLE)
+        raise RunError(f"{fixed[0]}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {known}")
     trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
     trainer.load_checkpoint()
     if changed and parallel.is_main:
         run.append_line("changes.jsonl", {"step": trainer.state.step, "changes": changed})
-        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        write_config(run, config)
         tracker.log_message("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
     return trainer
 
@@ -125,7 +106,7 @@ def start_or_resume(
     if list_steps(run.checkpoints):
         return resume(run, [], data_dir, parallel, tracker, hooks)
     if parallel.is_main and not (run.path / CONFIG).is_file():  # so that the run is listed even if it cannot be built
-        (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+        write_config(run, config)
     trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
     trainer.lock()  # before anything is written over
     if parallel.is_main:
@@ -149,7 +130,7 @@ def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel
 
 def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: PreparedText) -> None:
     """Write the config, the provenance and the tokenizer of a new run into its directory."""
-    (run.path / CONFIG).write_text(recipes.to_toml(config.tree()), encoding="utf-8")
+    write_config(run, config)
     data = {
         "corpus": prepared.corpus.__dict__,
         "fingerprint": prepared.fingerprint,
@@ -166,16 +147,11 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
     run.update_status(state="created", step=0)
 
 
-def quiet_tracker() -> Tracker:
-    """Make a tracker that shows nothing."""
-    return ConsoleTracker(Console(quiet=True))
-
-
-def choose_tracker(given: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
+def choose_tracker(tracker: Tracker | None, progress: bool | None, track: Sequence[str] = ()) -> Tracker:
     """Return the given tracker, else one that shows progress if asked to or in a terminal; beside it the external ones named in `track`."""
-    if given is None:
-        given = ConsoleTracker(make_console()) if shows_progress(progress) else quiet_tracker()
-    return combine_trackers(given, [track] if isinstance(track, str) else track)
+    if tracker is None:
+        tracker = ConsoleTracker(make_console()) if shows_progress(progress) else Tracker()
+    return combine_trackers(tracker, [track] if isinstance(track, str) else track)
 
 
 def make_run_label(recipe: str | Path, scale: str | None, name: str | None) -> str:
@@ -183,6 +159,6 @@ def make_run_label(recipe: str | Path, scale: str | None, name: str | None) -> s
     return name or "-".join(filter(None, (Path(recipe).stem, scale)))
 
 
-def shows_progress(given: bool | None) -> bool:
+def shows_progress(progress: bool | None) -> bool:
     """Return whether to show progress: as given, else in a terminal and in a notebook."""
-    return (sys.stdout.isatty() or "ipykernel" in sys.modules) if given is None else given
+    return (sys.stdout.isatty() or "ipykernel" in sys.modules) if progress is None else progress

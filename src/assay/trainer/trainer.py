@@ -45,14 +45,14 @@ class Trainer:
             return StepInterval(self.count_steps(amount), self.state, at_end=True)
 
         validations = every(config.validate_every)
-        samples = every(config.sample_every) if config.samples else StepInterval(None, self.state, at_end=False)
+        samples = [SampleHook(every(config.sample_every), self._sample)] if config.samples else []
         listeners = [self._record_validation, *(hook.after_validation for hook in self._added)]
         patience = [] if config.patience is None else [EarlyStopping(config.patience, validations, self.tracker.log_message)]
         return (
             LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates),
             ValidationHook(validations, lambda: summarize_score(self._score_now()), listeners),
             *patience,
-            SampleHook(samples, self._sample),
+            *samples,
             CheckpointHook(every(config.save_every), validations, self.save),
             *self._added,
             self._stop,
@@ -75,9 +75,7 @@ class Trainer:
         self.lock()
         try:
             process = {"pid": os.getpid(), "host": platform.node()}
-            self._update_status(
-                state="running", step=self.state.step, steps=self.state.steps, failure=None, error=None, scores=None, **process
-            )
+            self._update_status(state="running", step=self.state.step, failure=None, error=None, scores=None, **process)
             if self.parallel.is_main:
                 self.tracker.open_directory(self.directory.path, self.state.step)
             reset_peak_memory(self.setup.device)
@@ -91,13 +89,13 @@ class Trainer:
             scores = compute_final_scores(self.directory, self.experiment, self.clock)
         except (Interrupted, KeyboardInterrupt) as stopped:
             reason = stopped.reason if isinstance(stopped, StopRequested) else None
-            self._update_status(state="interrupted", failure="interrupted", step=self.state.step, steps=self.state.steps, error=reason)
+            self._update_status(state="interrupted", failure="interrupted", step=self.state.step, error=reason)
             raise
         except Exception as failed:
             self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=str(failed))
             raise
         else:
-            self._update_status(state="finished", step=self.state.step, steps=self.state.steps, **memory, **scores)
+            self._update_status(state="finished", step=self.state.step, **memory, **scores)
             self.tracker.log_final_scores(self.state.step, scores)
         finally:
             self.tracker.close()
@@ -133,7 +131,7 @@ class Trainer:
             }
             checkpoint.save(self.directory.checkpoints, self.state, extra)
             best = None if self.state.best is None else self.state.best._asdict()
-            self._update_status(step=self.state.step, steps=self.state.steps, best=best)
+            self._update_status(step=self.state.step, best=best)
         self.parallel.barrier()
 
     def load_checkpoint(self) -> None:
@@ -181,10 +179,11 @@ class Trainer:
             self.state.set_budget(self.setup.budget.steps_from_time(self.state.step, spent, self.clock.seconds_per_step))
 
     def _update_status(self, **values: Any) -> None:
+        """Update the status by these values and the number of steps in all."""
         if self.parallel.is_main:
             if self.state.steps is not None and self.setup.budget.unit == "minutes":
                 values |= {"budget_minutes": self.setup.budget.amount, "budget_steps": self.state.steps}
-            self.directory.update_status(**values)
+            self.directory.update_status(steps=self.state.steps, **values)
 
     def _learning_rates(self, state: TrainState) -> Mapping[str, float]:
         step = state.step - 1
@@ -196,7 +195,7 @@ class Trainer:
         line = {**line, "epoch": round(self.setup.batches.epoch_at(self.state.step), 6)}
         pace = self._pace()
         if self.state.steps is not None and "budget_steps" not in self.directory.status():
-            self._update_status(steps=self.state.steps)
+            self._update_status()
         self.directory.append_line(METRICS, line)
         timing = {"step": self.state.step, "tokens_per_second": pace.tokens_per_second, "run_left": pace.run_left}
         self.directory.append_line(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})
@@ -220,7 +219,7 @@ class Trainer:
         )
 
     def _score_now(self) -> Score:
-        scorer = self.experiment.make_scorer("validation", CheckpointRef("step", self.state.step), sampled=True)
+        scorer = self.experiment.make_validation_scorer(CheckpointRef("step", self.state.step), sampled=True)
         with self.state.optimizer.use_averaged_weights():
             return scorer.score(self.state.learner.model)
 

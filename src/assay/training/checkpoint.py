@@ -17,7 +17,7 @@ from torch import nn
 from assay.core.files import hash_file, write_text
 from assay.core.renames import update_weights
 from assay.errors import RunError, UserError, is_disk_full
-from assay.runs.checkpoint_ref import CheckpointRef, format_step, list_steps
+from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps
 from assay.training.state import BestCheckpoint, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
@@ -51,10 +51,10 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     with state.optimizer.use_averaged_weights():
-        named = {WEIGHTS: copy_weights(state.learner.model), OBJECTIVE: copy_weights(state.learner.objective)}
+        weights = {WEIGHTS: copy_to_cpu(state.learner.model.state_dict()), OBJECTIVE: copy_to_cpu(state.learner.objective.state_dict())}
     if state.weight_average is not None:
-        named[AVERAGE] = copy_weights(state.weight_average.weights)
-    files = {name: tensors for name, tensors in named.items() if tensors}
+        weights[AVERAGE] = copy_to_cpu(state.weight_average.weights)
+    files = {name: tensors for name, tensors in weights.items() if tensors}
     for name, tensors in files.items():
         save_file(tensors, partial / name, metadata={"format": "pt", "step": str(state.step)})
     with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
@@ -68,10 +68,9 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
     _flush(target.parent)
 
 
-def copy_weights(owner: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copy the weights to the CPU, by name, each once."""
-    named = owner.state_dict() if isinstance(owner, nn.Module) else owner
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
+def copy_to_cpu(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy weights to the CPU, by name, each once."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()}
 
 
 def load_chosen_weights(folder: Path, which: str | int, model: nn.Module) -> CheckpointRef:
@@ -97,17 +96,16 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     if not saved:
         raise RunError(f"{folder}: holds no checkpoint yet; wait until the run saves one (train.save_every), or train it anew")
     best = read_best(folder) if which == "best" else None
-    named = {
-        "best": CheckpointRef("best", saved[-1] if best is None else best.step),
-        "last": CheckpointRef("last", saved[-1]),
-        "average": CheckpointRef("average", saved[-1]),
-    }
-    ref = named.get(which) or CheckpointRef("step", int(which) if which.isdigit() else -1)
-    if ref.step not in saved:
+    kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
+    step = saved[-1] if best is None else best.step
+    if kind == "step":
+        step = int(which) if which.isdigit() else -1
+    ref = CheckpointRef(kind, step)
+    path = folder / format_step(step)
+    if step not in saved:
         raise RunError(f"{folder}: no checkpoint '{which}'; there are best, last, {', '.join(map(str, saved))}")
-    if ref.kind == "average" and not (folder / format_step(ref.step) / AVERAGE).is_file():
-        place = folder / format_step(ref.step)
-        raise RunError(f"{place}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
+    if ref.kind == "average" and not (path / AVERAGE).is_file():
+        raise RunError(f"{path}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
     return ref
 
 

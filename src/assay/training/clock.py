@@ -71,8 +71,8 @@ class Clock:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to go on estimating."""
-        kept = {"spent": self.spent, "counts": self.counts, "recent": self.running_mean, "predictions": self.predictions}
-        return {**kept, "elapsed": self.elapsed}
+        means = {"spent": self.spent, "counts": self.counts, "recent": self.running_mean}
+        return {**means, "predictions": self.predictions, "elapsed": self.elapsed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a saved state."""

@@ -33,20 +33,19 @@ class TrainingContext(Protocol):
 
 
 class StepInterval:
-    """An interval of `steps` steps (None: none), which also ends with the run if `at_end`."""
+    """An interval of `steps` steps, which also ends with the run if `at_end`."""
 
-    def __init__(self, steps: int | None, state: TrainState, *, at_end: bool) -> None:
+    def __init__(self, steps: int, state: TrainState, *, at_end: bool) -> None:
         self.steps, self.state, self.at_end = steps, state, at_end
 
     def is_due(self, step: int) -> bool:
         """Return whether the interval ends after this many steps."""
-        return (self.steps is not None and step % self.steps == 0) or (self.at_end and step == self.state.steps)
+        return step % self.steps == 0 or (self.at_end and step == self.state.steps)
 
     def count_due(self, begin: int, end: int) -> int:
         """Count how often it ends after steps begin + 1 to end."""
-        regular = 0 if self.steps is None else end // self.steps - begin // self.steps
-        last = self.at_end and begin < end == self.state.steps and (self.steps is None or end % self.steps > 0)
-        return regular + last
+        last = self.at_end and begin < end == self.state.steps and end % self.steps > 0
+        return end // self.steps - begin // self.steps + last
 
 
 class Hook:

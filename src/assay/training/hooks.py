@@ -206,7 +206,7 @@ class StopHook(Hook):
         """Agree with all processes on the signals and the reason of a hook, so that all stop after the same step for the same reason."""
         if self.parallel.world_size == 1:
             return [number for number in self.signals if number in self.received], self.reason
-        mine = [float(number in self.received) for number in self.signals] + [float(self.reason is not None)]
-        *signals, requested = self.parallel.all_reduce(torch.tensor(mine, device=device)).tolist()
+        flags = [float(number in self.received) for number in self.signals] + [float(self.reason is not None)]
+        *signals, requested = self.parallel.all_reduce(torch.tensor(flags, device=device)).tolist()
         received = [number for number, count in zip(self.signals, signals, strict=True) if count > 0]
         return received, (self.reason or "a hook of another process asked for it") if requested else None

@@ -81,12 +81,7 @@ def train_step(state: TrainState, setup: TrainSetup) -> StepResult:
 
 
 def accumulate_gradients(
-    state: TrainState,
-    setup: TrainSetup,
-    step_batches: StepBatches,
-    progress: TrainingProgress,
-    counts: "StepCounts",
-    noise: NoiseScale | None,
+    state: TrainState, setup: TrainSetup, batches: StepBatches, progress: TrainingProgress, counts: "StepCounts", noise: NoiseScale | None
 ) -> tuple[dict[str, Term], dict[str, Mean]]:
     """Add up the gradients of a step in the parameters; return the loss terms and the statistics of its micro-batches.
 
@@ -96,10 +91,10 @@ def accumulate_gradients(
     parallel, wrapped, carries = setup.parallel, setup.wrapped_learner, setup.batches.carries_state
     terms: dict[str, Term] = {}
     stats: dict[str, Mean] = {}
-    for index, batch in enumerate(step_batches.micro_batches):
+    for index, batch in enumerate(batches.micro_batches):
         torch.manual_seed(derive_seed(setup.config.seed, "dropout", state.step, parallel.rank, index))
-        last = index == len(step_batches.micro_batches) - 1
-        carried = state.carried_state.get(index, state.learner.model, batch, step_batches.row_ranges[index]) if carries else None
+        last = index == len(batches.micro_batches) - 1
+        carried = state.carried_state.get(index, state.learner.model, batch, batches.row_ranges[index]) if carries else None
         with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
             with counts.count(batch.weight):
                 output = state.mixed_precision.forward(wrapped, batch, progress, carried)
@@ -158,16 +153,14 @@ def gradient_norms(state: TrainState) -> tuple[Tensor, Tensor]:
 
 
 def clip_gradients(state: TrainState, total_norm: Tensor, limit: float, largest: float = 0.0) -> None:
-    """Scale all gradients by min(1, limit / total norm) (Pascanu et al., arXiv 1211.5063), as torch's clip_grad_norm_ does.
+    """Scale all gradients by min(1, limit / total norm) (Pascanu et al., arXiv 1211.5063), then cut each element to the `largest` size.
 
-    Then cut each element to the `largest` size. A limit of 0 is none.
+    A limit of 0 is none.
     """
-    gradients = [p.grad for p in state.learner.parameters() if p.grad is not None]
     if limit:
-        torch._foreach_mul_(gradients, (limit / (total_norm + 1e-6)).clamp(max=1.0))
+        nn.utils.clip_grads_with_norm_(state.learner.parameters(), limit, total_norm)
     if largest:
-        torch._foreach_clamp_max_(gradients, largest)
-        torch._foreach_clamp_min_(gradients, -largest)
+        nn.utils.clip_grad_value_(state.learner.parameters(), largest)
 
 
 def refuse_non_finite(state: TrainState, norms: Tensor) -> None:

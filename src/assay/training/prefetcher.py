@@ -3,11 +3,10 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from assay.core.types import Batch
-from assay.data.batches import Batches, shard_batch
+from assay.data.batches import Batches, shard_batch, split_rows
 from assay.training.carried_state import RowRange
 
 
@@ -56,8 +55,7 @@ class Prefetcher:
         return StepBatches(batches, _row_ranges(len(rows.tokens), step_share), rows.targets, rows.row_count)
 
 
-def _row_ranges(rows: int, part: StepShare) -> list[RowRange]:
+def _row_ranges(rows: int, share: StepShare) -> list[RowRange]:
     """Return the rows of the global batch that each micro-batch is; an empty one is behind the last row."""
-    parts = np.array_split(np.arange(rows), part.world * part.accumulation)
-    mine = parts[part.rank * part.accumulation : (part.rank + 1) * part.accumulation]
-    return [RowRange(int(each[0]), int(each[-1]) + 1, rows) if len(each) else RowRange(rows, rows, rows) for each in mine]
+    parts = split_rows(rows, share.rank, share.world, share.accumulation)
+    return [RowRange(int(part[0]), int(part[-1]) + 1, rows) if len(part) else RowRange(rows, rows, rows) for part in parts]

@@ -52,7 +52,7 @@ def measure_costs(config: ExperimentConfig) -> Costs:
     def trace() -> dict[str, int]:
         train = config.train.replace(accumulation=1, noise_scale=False)  # which is measured between micro-batches, and costs nothing
         subject = summary.summarize_experiment(config.replace(batches=config.batches.replace(size=1), train=train))
-        return Costs(subject.total_parameters, subject.flops_training, subject.state_bytes)._asdict()
+        return Costs(subject.parameters_total, subject.flops_per_token_training, subject.state_bytes)._asdict()
 
     return Costs(**get_or_compute("costs", key, trace))
 

@@ -122,7 +122,7 @@ def _interpolate(steps: Sequence[int], known: Sequence[tuple[int, float]]) -> li
 def _read_resource_use(
     run: RunDirectory, status: Tree, lines: Sequence[Tree], timings: Sequence[Tree], flops_per_token: int
 ) -> ResourceUse:
-    part = run.provenance().get("data", {}).get("parts", {}).get("train", {})
+    part = run.text_part("train")
     tokens = next((line["targets"] for line in reversed(lines) if "targets" in line), None)
     clock = status.get("seconds") or (timings[-1].get("spent") if timings else None)
     return ResourceUse(
