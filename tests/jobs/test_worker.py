@@ -34,7 +34,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def made(study: StudyFolder) -> list[str]:
     """The lines that a worker tells while it makes what is left."""
     told: list[str] = []
-    run_worker(study.path, report=told.append)
+    run_worker(study.path, notify=told.append)
     return told
 
 

@@ -9,7 +9,7 @@ workers.log     what the workers of pools printed
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -26,7 +26,6 @@ from assay.tracking.monitor import read_last_line
 JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
 
 JobState = Literal["finished", "failed", "running", "interrupted", "waiting"]
-Report = Callable[[str], None]  # shows a sentence on what is happening
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,13 @@ import torch
 
 from assay.core.machine import cpu_count, cpu_quota
 from assay.core.signals import handle_signals
-from assay.errors import AssayError, Interrupted, UserError
-from assay.jobs.folder import WORKERS_LOG, Report
+from assay.core.words import Notify
+from assay.errors import AssayError, Interrupted
+from assay.jobs.folder import WORKERS_LOG
 
 LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long
 LOOKING_SHARE = 0.05  # of the time that looking may take, as the workers need the cores
 DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
-
-
-def check_job_count(jobs: int | None) -> None:
-    """Raise UserError for fewer than one run at a time; None leaves the number to the machine."""
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs: {jobs} is no number of runs at a time; give 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +74,10 @@ class Pool:
 
     def __init__(
         self, command: Sequence[str], folder: Path, workers: int, data_dir: Path | None,
-        measure_workload: Callable[[], Workload], report: Report, *, stop_on_error: bool = False,
+        measure_workload: Callable[[], Workload], notify: Notify, *, stop_on_error: bool = False,
     ) -> None:  # fmt: skip
         self.command, self.folder, self.data_dir, self.stop_on_error = tuple(command), folder, data_dir, stop_on_error
-        self.measure_workload, self.report = measure_workload, report
+        self.measure_workload, self.notify = measure_workload, notify
         self.resources = divide_resources(workers)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}  # by the number of the share
         self.stop_requests = 0  # how often a signal asked to stop
@@ -149,7 +144,7 @@ class Pool:
             assert process.stdin is not None
             process.stdin.close()
         if self.stop_requests and self.processes:
-            self.report("stopping: each run finishes its step and saves itself (once more: stop at once)")
+            self.notify("stopping: each run finishes its step and saves itself (once more: stop at once)")
         handled = self.stop_requests
         while any(process.poll() is None for process in self.processes.values()):
             if self.stop_requests > handled:

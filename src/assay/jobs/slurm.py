@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from assay.errors import OUT_OF_MEMORY, AssayError, ConfigError, Interrupted, UserError, is_out_of_memory
+from assay.errors import AssayError, ConfigError, Interrupted, UserError, explain_failure, is_out_of_memory
 from assay.jobs.launch import LaunchConfig
 
 FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below the ports that systems hand out by themselves
@@ -110,7 +110,7 @@ class SlurmTask:
             if not isinstance(error, AssayError) and not is_out_of_memory(error):
                 raise
             if rank == 0:
-                _print_error(f"error: {error if isinstance(error, AssayError) else OUT_OF_MEMORY}")
+                _print_error(f"error: {explain_failure(error)}")
             sys.exit(error.exit_code if isinstance(error, AssayError) else 1)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # all is done: no reason to start again, or to die of it while Python ends
         if "WORLD_SIZE" in os.environ:

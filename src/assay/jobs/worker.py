@@ -27,11 +27,12 @@ from rich.console import Console
 from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
 from assay.core.signals import handle_signals
+from assay.core.words import Notify
 from assay.data.prepare import PreparedText
-from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, classify_failure, is_out_of_memory
+from assay.errors import AssayError, Interrupted, classify_failure, explain_failure, is_out_of_memory
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.jobs.folder import LOG, Job, JobFolder, JobType, Report
+from assay.jobs.folder import LOG, Job, JobFolder, JobType
 from assay.runs.checkpoint_ref import format_step, list_steps
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, acquire_lock
@@ -57,7 +58,7 @@ def print_line(text: str) -> None:
 
 def make_runs(
     folder: JobFolder, list_jobs: Callable[[], Sequence[JobType]], may_add_jobs: Callable[[Sequence[JobType]], bool],
-    data_dir: Path | None, report: Report,
+    data_dir: Path | None, notify: Notify,
 ) -> Counter[JobOutcome]:  # fmt: skip
     """Make runs until none is left that nobody makes; count those that were finished and those that failed.
 
@@ -68,7 +69,7 @@ def make_runs(
     made, threads = Counter[JobOutcome](), torch.get_num_threads()
     while True:
         listed = list_jobs()
-        outcome = _make_next_run(folder, listed, data_dir, report)
+        outcome = _make_next_run(folder, listed, data_dir, notify)
         torch.set_num_threads(threads)
         if outcome is not None:
             made[outcome] += 1
@@ -121,7 +122,7 @@ def interrupt_on_signals() -> Iterator[None]:
         yield
 
 
-def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None, report: Report) -> JobOutcome | None:
+def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None, notify: Notify) -> JobOutcome | None:
     """Make the first run that nobody makes; None where there is none."""
     for job in jobs:
         if folder.ended(job):
@@ -129,11 +130,11 @@ def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None
         lock = acquire_lock(folder.lock(job.run))
         with lock or nullcontext():
             if lock is not None and not folder.ended(job):  # it may have been finished between the two looks
-                return make_run(folder, job, lock, data_dir, report)
+                return make_run(folder, job, lock, data_dir, notify)
     return None
 
 
-def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, report: Report, hooks: Sequence[Hook] = ()) -> JobOutcome:
+def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
     """Train a run, whose lock is held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
     run = folder.run(job)
     run.path.mkdir(exist_ok=True)
@@ -143,10 +144,10 @@ def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, rep
     if died >= MAX_DEATHS:
         reason = f"its process died {died} times without getting beyond step {step} (out of memory, or killed?)"
         run.update_status(state="failed", failure="error", error=reason)
-        report(f"{job.run}: failed: {reason}")
+        notify(f"{job.run}: failed: {reason}")
         return "failed"
     lock.write_note({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
-    report(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
+    notify(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
     with folder.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
             figures = _start_or_resume(folder, job, data_dir, log, hooks).run()
@@ -157,17 +158,15 @@ def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, rep
         except Exception as error:  # whatever it is, it is this run's, and the next one may be spared
             result = _record_failure(run, error, log)
     state: JobOutcome = "finished" if run.status()["state"] == "finished" else "failed"
-    report(f"{job.run}: {state}: {result}")
+    notify(f"{job.run}: {state}: {result}")
     return state
 
 
 def _record_failure(run: RunDirectory, error: Exception, log: TextIO) -> str:
     """Record why a run failed, in a sentence. Raises AssayError where the GPU is of no more use to this process."""
-    reason = str(error)
+    reason = explain_failure(error)
     if not isinstance(error, AssayError):
         traceback.print_exc(file=log)
-        reason = OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
-    reason = " ".join(reason.split())
     print(f"failed: {reason}", file=log)
     run.update_status(state="failed", failure=classify_failure(error), error=reason)
     if isinstance(error, RuntimeError) and torch.cuda.is_initialized() and not is_out_of_memory(error):

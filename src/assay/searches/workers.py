@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from assay.core.words import Notify
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_final_score
-from assay.jobs.folder import Report
 from assay.jobs.pool import Pool, Workload
 from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base
 from assay.runs.lock import Lock, acquire_lock, wait_for_lock
@@ -32,7 +32,7 @@ ProgressCallback = Callable[[SearchResults], None]  # shows again and again how 
 TrialOutcome = Literal["complete", "pruned", "diverged", "failed"]
 
 
-def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_progress: ProgressCallback, report: Report) -> None:
+def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_progress: ProgressCallback, notify: Notify) -> None:
     """Make the trials of a search, several at a time, until there are enough, made here or elsewhere.
 
     A worker that ends with an error of its own had a reason that another would meet as well, so it is not replaced. Raises Interrupted
@@ -46,10 +46,10 @@ def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_p
         progress = states, [len(trial.values) for trial in results.trials]
         return Workload(results.remaining_trials + states.count("stopped"), states.count("running"), progress, results.done)
 
-    Pool(("search",), search.path, workers, data_dir, measure_workload, report, stop_on_error=True).run()
+    Pool(("search",), search.path, workers, data_dir, measure_workload, notify, stop_on_error=True).run()
 
 
-def run_worker(folder: Path, data_dir: Path | None = None, report: Report = print) -> Counter[TrialOutcome]:
+def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = print) -> Counter[TrialOutcome]:
     """Make trials until there are enough; count how they ended.
 
     A trial that fails is recorded with its reason and does not stop the rest. Raises Interrupted, after the run was saved, when a signal
@@ -59,10 +59,10 @@ def run_worker(folder: Path, data_dir: Path | None = None, report: Report = prin
     threads = torch.get_num_threads()
     with interrupt_on_signals():
         prepare_base(search.base, data_dir)
-        while (taken := take_next_trial(search, report)) is not None:
+        while (taken := take_next_trial(search, notify)) is not None:
             with taken.lock:
                 outcome = _make_trial(search, taken.trial, data_dir)
-            report(describe_trial(search, search.journal.trials()[taken.trial.number]))
+            notify(describe_trial(search, search.journal.trials()[taken.trial.number]))
             torch.set_num_threads(threads)
             made[outcome] += 1
             failures = failures + 1 if outcome == "failed" else 0
@@ -78,7 +78,7 @@ class TakenTrial(NamedTuple):
     lock: Lock  # held
 
 
-def take_next_trial(search: SearchFolder, report: Report) -> TakenTrial | None:
+def take_next_trial(search: SearchFolder, notify: Notify) -> TakenTrial | None:
     """Take a trial to be made and its lock: one whose worker is gone, else a new one; None where there are enough."""
     with wait_for_lock(search.lock("ask")):
         for trial in search.journal.trials():
@@ -86,13 +86,13 @@ def take_next_trial(search: SearchFolder, report: Report) -> TakenTrial | None:
             if lock is None:
                 continue
             if trial.runs:
-                report(f"{trial_name(trial.number)}: is resumed, as its worker is gone")
+                notify(f"{trial_name(trial.number)}: is resumed, as its worker is gone")
                 return TakenTrial(trial, lock)
             with lock:
                 search.journal.fail(trial.number, ending="abandoned", reason="its worker was gone before its configuration was written")
         while (new := _propose(search)) is not None:
             if not new.runs:
-                report(describe_trial(search, search.journal.trials()[new.number]))
+                notify(describe_trial(search, search.journal.trials()[new.number]))
             else:
                 lock = acquire_lock(search.lock(trial_name(new.number)))
                 assert lock is not None

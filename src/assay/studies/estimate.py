@@ -8,7 +8,7 @@ process are left out until a finished run includes them.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean, median
@@ -73,21 +73,26 @@ class Estimate:
 
     plan: StudyPlan
     sizes: TextSizes
-    rates: Mapping[str, float] = field(default_factory=dict)  # seconds a FLOP of the arms that were measured
+    rates: dict[str, float] = field(default_factory=dict)  # seconds a FLOP of the arms that were measured
     finished_seconds: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
     slowdown: float = 1.0  # how many times as long as measured the runs take
 
-    def update_plan(self, plan: StudyPlan) -> None:
-        """Use a plan that was read again."""
-        self.plan = plan
-
     def measure_rates(self, prepared: PreparedText, threads: int) -> None:
-        """Time some steps of each arm of which no run is finished."""
-        self.rates = measure_rates(self.plan, prepared, threads, self.finished_seconds)
+        """Measure the rates of the arms without a finished run, if they read the text of the base and while the time suffices.
 
-    def update(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
-        """Take over the seconds of finished runs."""
-        self.finished_seconds = {}
+        An arm that cannot take a step has no rate; its runs will give the reason.
+        """
+        started, self.rates = time.perf_counter(), {}
+        for arm in self.plan.arms:
+            if time.perf_counter() - started > ENOUGH:
+                break
+            if arm.name not in self.finished_seconds and _text_settings(arm) == _text_settings(self.plan.arms[0]):
+                with suppress(AssayError, RuntimeError, MemoryError):
+                    self.rates[arm.name] = _measure_rate(arm, prepared, threads)
+
+    def update(self, plan: StudyPlan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
+        """Take over a plan that was read again, and the seconds of its finished runs."""
+        self.plan, self.finished_seconds = plan, {}
         for one in statuses:
             spent: Mapping[str, float] = one.status.get("seconds") or {}
             if one.state == "finished" and spent:
@@ -153,21 +158,6 @@ def estimate_run_cost(arm: PlannedArm, sizes: TextSizes) -> RunCost:
     share = min(1.0, config.train.validation_bytes / sizes.validation_bytes) if sizes.validation_bytes else 1.0
     validations = FINAL_SCORES + (share * trained / interval if interval else 0.0)
     return RunCost(trained * per_token, validations * sizes.validation * per_token / 3, minutes)
-
-
-def measure_rates(plan: StudyPlan, prepared: PreparedText, threads: int, finished_arms: Collection[str] = ()) -> dict[str, float]:
-    """Measure seconds a FLOP of the arms without a finished run, if they read the text of the base and while the time suffices.
-
-    An arm that cannot take a step has no rate; its runs will give the reason.
-    """
-    began, rates = time.perf_counter(), {}
-    for arm in plan.arms:
-        if time.perf_counter() - began > ENOUGH:
-            break
-        if arm.name not in finished_arms and _text_settings(arm) == _text_settings(plan.arms[0]):
-            with suppress(AssayError, RuntimeError, MemoryError):
-                rates[arm.name] = _measure_rate(arm, prepared, threads)
-    return rates
 
 
 def _text_settings(arm: PlannedArm) -> tuple[Any, ...]:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.core import recipe
-from assay.errors import ConfigError, Interrupted, UserError, refuse_unused
+from assay.errors import ConfigError, Interrupted, UserError, check_range, refuse_unused
 from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import check_job_count
 from assay.jobs.slurm import submit_workers
 from assay.runs.directory import resolve_runs_folder
 from assay.searches.file import SWEEP_SUFFIXES, SearchConfig, SearchOptions, convert_sweep, read_search
@@ -104,7 +103,7 @@ class SearchRequest:
     command: str = "the same call of assay.search"  # that goes on
 
     def __post_init__(self) -> None:
-        check_job_count(self.jobs)
+        check_range("jobs", self.jobs, 1)
 
 
 def run_search(request: SearchRequest, watcher: SearchWatcher) -> Search:
