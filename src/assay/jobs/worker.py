@@ -150,7 +150,7 @@ def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, not
     notify(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
     with folder.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            figures = _start_or_resume(folder, job, data_dir, log, hooks).run()
+            figures = _start_or_resume(folder, job, step, data_dir, log, hooks).run()
             result = f"{figures['bits_per_byte']:.4f} bits per byte on validation"
         except (Interrupted, KeyboardInterrupt, SystemExit):
             lock.write_note({})
@@ -174,18 +174,18 @@ def _record_failure(run: RunDirectory, error: Exception, log: TextIO) -> str:
     return reason
 
 
-def _start_or_resume(folder: JobFolder, job: Job, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Trainer:
-    """Prepare the run of a job to train from its last checkpoint, or from its first step."""
+def _start_or_resume(folder: JobFolder, job: Job, step: int, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Trainer:
+    """Prepare the run of a job to train from the checkpoint of a step; from its beginning at step 0."""
     _free_memory()
     run = folder.run(job)
     folder.write_config(job)  # it may have followed from other runs after the plan was written
     tracker = combine_trackers(ConsoleTracker(Console(file=log, width=WIDTH, highlight=False, emoji=False, force_terminal=False)))
-    if _find_last_usable_step(run):
+    if step:
         torch.set_num_threads(run.provenance().get("threads") or torch.get_num_threads())  # on others, sums round differently
     else:
         _remove_leftovers(run)
     trainer = start_or_resume(run, ExperimentConfig.make(job.config), data_dir, Parallel(), tracker, hooks)
-    step, threads = trainer.state.step, str(torch.get_num_threads())
+    threads = str(torch.get_num_threads())
     tracker.start(f"{run.name}, from step {step}" if step else run.name, {"run": str(run.path)} | ({} if step else {"threads": threads}))
     return trainer
 

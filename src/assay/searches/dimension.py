@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from assay.core.config import Config, setting
-from assay.errors import ConfigError, suggest
+from assay.errors import ConfigError, prefix_errors, suggest
 from assay.variation.names import format_value
 
 Whole: TypeAlias = int  # inside the class whose field is named `int`
@@ -153,7 +153,5 @@ def read_dimension(key: str, tree: Any) -> Dimension:
         raise ConfigError(place, f"does not say what to try; {suggest(unknown, FORMS)}")
     if len(forms) > 1:
         raise ConfigError(place, f"has both {forms[0]} and {forms[1]}; leave one of them out")
-    try:
+    with prefix_errors(place):
         return FORMS[forms[0]].make(tree)
-    except ConfigError as error:
-        raise error.with_prefix(place) from None

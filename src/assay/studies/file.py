@@ -8,14 +8,7 @@ from pydantic import Field
 
 from assay.core.recipe import apply_scale, read_toml
 from assay.errors import ConfigError, suggest
-from assay.variation.settings import (
-    ALL_KINDS,
-    Mode,
-    Variation,
-    VariationConfig,
-    name_file_in_errors,
-    refuse_repeats,
-)
+from assay.variation.settings import ALL_KINDS, Mode, VariationConfig, name_file_in_errors, refuse_repeats
 
 BUNDLED = files("assay") / "studies" / "bundled"
 
@@ -46,11 +39,6 @@ class StudyConfig(VariationConfig):
         for key, values in self.axes.items():
             if values != ALL_KINDS and not isinstance(values, list | tuple):
                 raise ConfigError(f"axes.{key}", f'expects a list of values or "*"; write the whole key in quotes: "{key}" = [...]')
-
-    @property
-    def variation(self) -> Variation:
-        """What is varied around the base."""
-        return Variation(self.axes, self.variants, self.mode)
 
     @property
     def tunes_learning_rates(self) -> bool:

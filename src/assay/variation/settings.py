@@ -1,9 +1,8 @@
 """What study files and search files share: the base, what is varied around it, and what every run is given equally."""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,15 +17,6 @@ from assay.variation.metric import METRICS, Metric
 MatchedQuantity = Literal["tokens", "text", "flops", "minutes", "parameters"]
 Mode = Literal["one-factor", "grid", "pairs"]
 ALL_KINDS = "*"  # as an axis: every kind of the family
-
-
-@dataclass(frozen=True, slots=True)
-class Variation:
-    """What is varied around a base."""
-
-    axes: Mapping[str, Any]  # lists of values by key, or ALL_KINDS
-    variants: Mapping[str, Mapping[str, Any]]  # values by key, by the name of the arm
-    mode: Mode
 
 
 class VariationConfig(Config):
