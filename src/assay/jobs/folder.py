@@ -60,15 +60,15 @@ class JobFolder:
     path: Path
 
     def run(self, job: Job) -> RunDirectory:
-        """The run of a job; its directory need not exist."""
+        """Return the run of a job; its directory need not exist."""
         return RunDirectory(self.path / job.run)
 
     def lock(self, name: str) -> Path:
-        """The file that the worker which makes a run locks."""
+        """Return the file that is locked by the worker that makes a run."""
         return self.path / LOCKS / f"{name}.lock"
 
     def log(self, job: Job) -> Path:
-        """What the run printed."""
+        """Return the file of what the run printed."""
         return self.path / job.run / LOG
 
     def read_config(self, run: str) -> Tree:
@@ -83,7 +83,7 @@ class JobFolder:
             write_text(file, recipe.to_toml(job.config))
 
     def ended(self, job: Job) -> bool:
-        """Whether a run is finished or has failed, so that nobody has to make it."""
+        """Whether a run is finished or has failed."""
         return self.run(job).status().get("state") in ("finished", "failed")
 
     def read_status(self, job: JobType) -> JobStatus[JobType]:

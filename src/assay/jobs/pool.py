@@ -36,7 +36,7 @@ class WorkerResources:
     gpu: str | None  # as CUDA_VISIBLE_DEVICES names it; None: whatever there is
 
     def environment(self) -> dict[str, str]:
-        """The environment of the worker."""
+        """Make the environment of the worker."""
         gpu = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
         return {**os.environ, "OMP_NUM_THREADS": str(self.threads), **gpu}
 

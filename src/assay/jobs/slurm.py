@@ -66,7 +66,7 @@ def submit_workers(
 
 
 def log_path(folder: Path, job: str) -> Path:
-    """The file into which a job writes what its first process prints."""
+    """Return the file into which a job writes what its first process prints."""
     return folder.resolve() / f"{job}_0_log.out"
 
 
@@ -118,7 +118,7 @@ class SlurmTask:
         return made
 
     def checkpoint(self, *arguments: Any) -> Any:
-        """What the job does when it starts again: the same."""
+        """Do the same when the job starts again."""
         from submitit.helpers import DelayedSubmission  # noqa: PLC0415
 
         return DelayedSubmission(self, *arguments)

@@ -136,7 +136,7 @@ class SearchFolder(JobFolder):
         return [Job(f"{trial_name(number)}-{one.digest()[:8]}-s{seed}", one.tree()) for seed, one in configs.items()]
 
     def runs(self, trial: Trial) -> list[RunDirectory]:
-        """The runs of a trial, one a seed."""
+        """List the runs of a trial, one a seed."""
         return [RunDirectory(self.path / run) for run in trial.runs]
 
     def read_job(self, run: str) -> Job:

@@ -59,7 +59,7 @@ class SearchResults:
         return f"{begun} of {self.search.config.trial_count} trials: {', '.join([*words, *left]) or 'none begun'}"
 
     def state(self, trial: Trial) -> str:
-        """The state of a trial in a word; `stopped` where its worker is gone."""
+        """Find the state of a trial in a word; `stopped` where its worker is gone."""
         if trial.state == "running":
             return "running" if is_locked(self.search.lock(trial_name(trial.number))) else "stopped"
         return trial.ending or trial.state

@@ -88,7 +88,7 @@ class Space:
             yield [{**point, key: value} for point in points]
 
     def _conditions(self, key: str) -> set[str]:
-        """The keys that the condition of a key needs, and those that theirs need."""
+        """Find the keys that the condition of a key needs, and those that theirs need."""
         direct = set(self.dimensions[key].when)
         return direct.union(*map(self._conditions, direct))
 

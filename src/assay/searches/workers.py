@@ -18,7 +18,7 @@ from assay.core.words import Notify
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_final_score
 from assay.jobs.pool import Pool, Workload
-from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base
+from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base, print_line
 from assay.runs.lock import Lock, acquire_lock, wait_for_lock
 from assay.searches.folder import SearchFolder
 from assay.searches.results import SearchResults, describe_trial, read_results
@@ -49,7 +49,7 @@ def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_p
     Pool(("search",), search.path, workers, data_dir, measure_workload, notify, stop_on_error=True).run()
 
 
-def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = print) -> Counter[TrialOutcome]:
+def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = print_line) -> Counter[TrialOutcome]:
     """Make trials until there are enough; count how they ended.
 
     A trial that fails is recorded with its reason and does not stop the rest. Raises Interrupted, after the run was saved, when a signal

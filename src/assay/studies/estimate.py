@@ -63,7 +63,7 @@ class RunCost:
         return self.training_flops + self.scoring_flops
 
     def seconds(self, rate: float) -> float:
-        """The seconds of the run at a rate in seconds a FLOP."""
+        """Estimate the seconds of the run at a rate in seconds a FLOP."""
         return 60 * self.minutes + rate * self.flops
 
 
@@ -112,7 +112,7 @@ class Estimate:
         return fmean(self.rates.values()) if self.rates else 0.0
 
     def _counted_seconds(self, arm: str) -> float:
-        """The seconds of the finished runs of an arm, without the minutes of their budgets."""
+        """Sum the seconds of the finished runs of an arm, without the minutes of their budgets."""
         return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._load(arm).minutes
 
     def run_seconds(self, arm: str) -> float:
@@ -183,7 +183,7 @@ def _measure_rate(arm: PlannedArm, prepared: PreparedText, threads: int) -> floa
 
 
 def _tokens(text: str, config: ExperimentConfig, flops_per_token: int, sizes: TextSizes) -> float:
-    """An amount of training or an interval in tokens; 0 for minutes."""
+    """Convert an amount of training or an interval to tokens; 0 for minutes."""
     amount, unit = Budget.parse(text)
     step, flop = config.batches.size * config.batches.window, 1 / max(1, flops_per_token)
     return amount * {"steps": step, "epochs": sizes.train, "tokens": 1.0, "flops": flop, "minutes": 0.0}[unit]

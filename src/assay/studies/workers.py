@@ -59,10 +59,10 @@ def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = prin
     study = StudyFolder(folder)
     with interrupt_on_signals():
         prepare_base(study.plan().base, data_dir)
-        made = make_runs(study, lambda: study.plan().jobs, study.may_add_jobs, data_dir, notify)
+        outcomes = make_runs(study, lambda: study.plan().jobs, study.may_add_jobs, data_dir, notify)
         if score_final:
             score_chosen_runs(study, data_dir, notify)
-    return made
+    return outcomes
 
 
 def score_chosen_runs(study: StudyFolder, data_dir: Path | None, notify: Notify) -> int:

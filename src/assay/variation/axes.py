@@ -58,9 +58,8 @@ def apply_values(base: ExperimentConfig, values: Mapping[str, Any]) -> Experimen
     """Set values at their keys in the base. Raises ConfigError where that is no experiment."""
     config = base
     for key, value in values.items():
-        where = key.removesuffix(".kind")
-        tree = recipe.set_value(config.tree(), where, _keep_shared(config, where.split("."), value))
-        config = ExperimentConfig.make(tree)
+        path = key.removesuffix(".kind")
+        config = ExperimentConfig.make(recipe.set_value(config.tree(), path, _keep_shared(config, path.split("."), value)))
     return config
 
 

@@ -81,7 +81,7 @@ def match_budget(amount: MatchedQuantity | None, base: ExperimentConfig, arm: Ex
 
 
 def _equal_tokens(base: ExperimentConfig, arm: ExperimentConfig) -> str:
-    """A budget in steps for an arm whose steps may have another number of tokens."""
+    """Convert a budget in steps for an arm whose steps may have another number of tokens."""
     text = base.train.budget
     if base.batches == arm.batches and (_has_full_rows(base) or _same_text(base, arm)):
         return text
@@ -94,7 +94,7 @@ def _equal_tokens(base: ExperimentConfig, arm: ExperimentConfig) -> str:
 
 
 def _equal_flops(base: ExperimentConfig) -> str:
-    """The budget of the base in FLOPs, each step being taken for a full batch."""
+    """Convert the budget of the base to FLOPs, each step being taken for a full batch."""
     budget = Budget.parse(base.train.budget)
     if budget.unit == "flops":
         return base.train.budget

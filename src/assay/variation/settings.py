@@ -53,7 +53,7 @@ class VariationConfig(Config):
         return ExperimentConfig.load(self.base, [*self.set, f"train.seed={self.seeds[0]}", *budget], self.scale)
 
     def resolve_base(self, folder: Path) -> Self:
-        """The same with the path of a base in a file made absolute; it is relative to `folder`."""
+        """Make the path of a base in a file absolute; it is relative to `folder`."""
         return self.replace(base=str((folder / self.base).resolve())) if self.base.endswith(".toml") else self
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from assay.core.words import choose_form, format_count, format_list
 from assay.statistics.interval import LEVEL
 from assay.studies.analysis.comparisons import format_difference
+from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ComparisonToBase, StudyOutcome
-from assay.studies.analysis.warnings import AMOUNTS
 
 Comparisons = Sequence[ComparisonToBase]
 LONGEST = 8  # sentences
@@ -127,7 +127,7 @@ def _describe_front(outcome: StudyOutcome) -> Iterator[str]:
 def _describe_matching(outcome: StudyOutcome) -> str:
     """Say what every arm was given."""
     study = outcome.plan.study
-    equal = format_list([AMOUNTS[what].noun for what in study.match]) if study.match else None
+    equal = format_list([QUANTITIES[what].noun for what in study.match]) if study.match else None
     given = f"Every arm was to get the same {equal}" if equal else "The arms were matched on nothing"
     tuned = f" and {len(study.lr_factors)} learning rates, the best chosen on validation" if study.tunes_learning_rates else ""
     count = len([one for one in outcome.comparisons if one.adjusted_p_value is not None])
