@@ -7,7 +7,6 @@ last checkpoint; else it asks for a new one while there are too few. So trials a
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
@@ -22,9 +21,8 @@ from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base, prin
 from assay.runs.lock import Lock, acquire_lock, wait_for_lock
 from assay.searches.folder import SearchFolder
 from assay.searches.results import SearchResults, describe_trial, read_results
-from assay.searches.rungs import AshaPruner, ValidationReporter
-from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_trials, survives_rung, trial_name
-from assay.training.hook import Hook
+from assay.searches.rungs import TrialMonitor
+from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_trials, trial_name
 
 FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
 
@@ -155,39 +153,7 @@ def _make_run(search: SearchFolder, trial: Trial, index: int, data_dir: Path | N
     if "stopped" in trial.notes:
         raise StopRequested(f"{job.run}: {trial.notes['stopped']}", str(trial.notes["stopped"]))
     with wait_for_lock(search.lock(job.run)) as lock:
-        make_run(search, job, lock, data_dir, lambda text: None, _make_hooks(search, trial) if index == 0 else ())
-
-
-def _make_hooks(search: SearchFolder, trial: Trial) -> list[Hook]:
-    """Make the hooks that report a trial and judge it at its rungs."""
-    metric, asha = search.config.target_metric, search.config.pruner
-    rungs = [] if asha is None else [AshaPruner(metric, asha, AshaRule(search, trial))]
-    return [ValidationReporter(metric, partial(search.journal.report, trial.number)), *rungs]
-
-
-class AshaRule:
-    """The rule that stops a trial at a rung, by the figures of others there. A decision stands, also when the trial changes its worker."""
-
-    def __init__(self, search: SearchFolder, trial: Trial) -> None:
-        self.search, self.trial = search, trial
-        self.passed_rungs: list[int] = list(trial.notes.get("passed", ()))
-
-    def __call__(self, tokens: int, value: float) -> str | None:
-        """Keep the figure and judge it: returns why the trial stops, None where it survives."""
-        if tokens in self.passed_rungs:
-            return None
-        journal, config, number = self.search.journal, self.search.config, self.trial.number
-        assert config.pruner is not None
-        journal.report(number, tokens, value)
-        others = [trial.values[tokens] for trial in journal.trials() if trial.number != number and tokens in trial.values]
-        loss = config.target_metric.loss
-        if survives_rung(loss(value), map(loss, others), config.pruner.reduction):
-            self.passed_rungs.append(tokens)
-            journal.add_notes(number, passed=self.passed_rungs)
-            return None
-        reason = f"pruned at {tokens:,} tokens with {value:.4f} {config.target_metric.label}"
-        journal.add_notes(number, stopped=reason)
-        return reason
+        make_run(search, job, lock, data_dir, lambda text: None, [TrialMonitor(search, trial)] if index == 0 else ())
 
 
 def _read_value(search: SearchFolder, trial: Trial) -> float:
