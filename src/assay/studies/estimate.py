@@ -98,14 +98,14 @@ class Estimate:
             if one.state == "finished" and spent:
                 self.finished_seconds.setdefault(one.job.arm, []).append(sum(spent.values()))
         measured = [name for name in self.finished_seconds if name in self.rates]
-        expected = sum(len(self.finished_seconds[name]) * self._load(name).flops * self.rates[name] for name in measured)
+        expected = sum(len(self.finished_seconds[name]) * self._run_cost(name).flops * self.rates[name] for name in measured)
         actual = sum(map(self._counted_seconds, measured))
         self.slowdown = actual / expected if expected and actual > 0 else 1.0
 
     @property
     def default_rate(self) -> float:
         """Seconds a FLOP of an arm of which nothing is known: as those of finished runs, else as measured."""
-        work = sum(len(seconds) * self._load(name).flops for name, seconds in self.finished_seconds.items())
+        work = sum(len(seconds) * self._run_cost(name).flops for name, seconds in self.finished_seconds.items())
         actual = sum(map(self._counted_seconds, self.finished_seconds))
         if work and actual > 0:
             return actual / work
@@ -113,15 +113,15 @@ class Estimate:
 
     def _counted_seconds(self, arm: str) -> float:
         """Sum the seconds of the finished runs of an arm, without the minutes of their budgets."""
-        return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._load(arm).minutes
+        return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._run_cost(arm).minutes
 
     def run_seconds(self, arm: str) -> float:
         """Seconds of one run of an arm."""
         if arm in self.finished_seconds:
             return fmean(self.finished_seconds[arm])
-        return self._load(arm).seconds(self.rates[arm] * self.slowdown if arm in self.rates else self.default_rate)
+        return self._run_cost(arm).seconds(self.rates[arm] * self.slowdown if arm in self.rates else self.default_rate)
 
-    def _load(self, arm: str) -> RunCost:
+    def _run_cost(self, arm: str) -> RunCost:
         return estimate_run_cost(self.plan.arm(arm), self.sizes)
 
     def seconds_left(self, statuses: Sequence[JobStatus[PlannedJob]], workers: int) -> float:
