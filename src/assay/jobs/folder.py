@@ -21,7 +21,7 @@ from assay.core.recipe import read_toml
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
 from assay.runs.lock import is_locked
-from assay.tracking.monitor import read_last_line
+from assay.tracking.monitor import FINAL_STATES, read_last_line
 
 JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
 
@@ -50,7 +50,7 @@ class JobStatus(Generic[JobType]):
     @property
     def ended(self) -> bool:
         """Whether nobody has to make it."""
-        return self.state in ("finished", "failed")
+        return self.state in FINAL_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ class JobFolder:
 
     def ended(self, job: Job) -> bool:
         """Whether a run is finished or has failed."""
-        return self.run(job).status().get("state") in ("finished", "failed")
+        return self.run(job).status().get("state") in FINAL_STATES
 
     def read_status(self, job: JobType) -> JobStatus[JobType]:
         """Read how far the run of a job is."""
         status = self.run(job).status()
-        if status["state"] in ("finished", "failed"):
+        if status["state"] in FINAL_STATES:
             return JobStatus(job, status["state"], status)
         if is_locked(self.lock(job.run)):
             made = read_last_line(self.run(job).path / TIMINGS) or {}  # the status is of the last checkpoint, which may be long ago

@@ -35,9 +35,7 @@ class VariationConfig(Config):
     launch: LaunchConfig = Field(LaunchConfig(), description="what a job asks of a cluster")
 
     def model_post_init(self, context: object) -> None:
-        refuse_repeats("seeds", self.seeds)
-        if any(seed < 0 for seed in self.seeds):
-            raise ConfigError("seeds", "are numbers from 0 on")
+        check_seeds("seeds", self.seeds)
         find_matched_amount(self.match)
         if self.metric not in METRICS:
             raise ConfigError("metric", f"unknown figure '{self.metric}'; {suggest(self.metric, METRICS)}")
@@ -63,6 +61,13 @@ def refuse_repeats(name: str, values: tuple[Any, ...]) -> None:
         raise ConfigError(name, "is empty; name at least one")
     if len(set(values)) < len(values):
         raise ConfigError(name, "names a value twice; name each once")
+
+
+def check_seeds(name: str, seeds: tuple[int, ...]) -> None:
+    """Raise ConfigError for a list of seeds that is empty, names one twice, or one below 0."""
+    refuse_repeats(name, seeds)
+    if min(seeds) < 0:
+        raise ConfigError(name, "are numbers from 0 on")
 
 
 def find_matched_amount(match: Iterable[MatchedQuantity]) -> MatchedQuantity | None:
