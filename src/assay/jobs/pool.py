@@ -23,9 +23,9 @@ from assay.core.words import Notify
 from assay.errors import AssayError, Interrupted
 from assay.jobs.folder import WORKERS_LOG
 
-LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long
-LOOKING_SHARE = 0.05  # of the time that looking may take, as the workers need the cores
-DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
+POLL_INTERVAL = 0.5  # seconds between two looks into the folder, or more where looking takes long
+POLL_SHARE = 0.05  # of the time that looking may take, as the workers need the cores
+MAX_DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Pool:
     def _run_until_done(self) -> None:
         before: object = None
         while not self.stop_requests:
-            began = time.monotonic()
+            started = time.monotonic()
             work = self.measure_workload()
             if work.progress != before:
                 before, self.deaths = work.progress, 0
@@ -107,7 +107,7 @@ class Pool:
             if work.done and not self.processes:
                 return
             self._start_workers(work)
-            time.sleep(max(LOOK, (time.monotonic() - began) / LOOKING_SHARE))
+            time.sleep(max(POLL_INTERVAL, (time.monotonic() - started) / POLL_SHARE))
 
     def _remove_ended(self) -> None:
         """Remove the workers that have ended, without jobs left or by dying. Raises AssayError where too many died."""
@@ -119,7 +119,7 @@ class Pool:
                 self.deaths += process.returncode != 0
                 if self.stop_on_error and process.returncode > 0:  # below 0 it was killed by a signal
                     raise AssayError(f"a worker stopped with an error: {self._read_last_line()}")
-        if self.deaths >= DEATHS * len(self.resources):
+        if self.deaths >= MAX_DEATHS * len(self.resources):
             raise AssayError(f"the workers die before any run gets further: {self._read_last_line()}")
 
     def _start_workers(self, work: Workload) -> None:
@@ -152,7 +152,7 @@ class Pool:
                 for process in self.processes.values():
                     with suppress(ProcessLookupError):
                         process.send_signal(signal.SIGINT if handled == 2 else signal.SIGKILL)
-            time.sleep(LOOK / 5)
+            time.sleep(POLL_INTERVAL / 5)
 
     def _read_last_line(self) -> str:
         try:

@@ -44,8 +44,8 @@ from assay.training import checkpoint as checkpoints
 from assay.training.hook import Hook
 
 MAX_DEATHS = 3  # deaths of its process without getting further, after which a run counts as failed
-PAUSE = 1.0  # seconds between two looks for runs that follow from those that others are making
-AGAIN = 10.0  # seconds until a worker whose pool is gone gets the signal again, should a library have swallowed the first
+POLL_INTERVAL = 1.0  # seconds between two looks for runs that follow from those that others are making
+SIGNAL_INTERVAL = 10.0  # seconds until a worker whose pool is gone gets the signal again, should a library have swallowed the first
 WIDTH = 200  # columns of a run's log
 
 JobOutcome = Literal["finished", "failed"]
@@ -74,7 +74,7 @@ def make_runs(
         if outcome is not None:
             made[outcome] += 1
         elif may_add_jobs(listed):
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL)
         else:
             return made
 
@@ -106,7 +106,7 @@ def stop_when_stdin_closes() -> None:
             pass
         while True:
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(AGAIN)
+            time.sleep(SIGNAL_INTERVAL)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -23,11 +23,11 @@ from assay.searches.space import Space
 from assay.searches.trial import State, Trial
 
 JOURNAL = "journal.log"
-ENOUGH = 10  # complete trials below which nothing is said of importance
+MIN_TRIALS = 10  # complete trials below which nothing is said of importance
 STATES: dict[str, State] = {
     "WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
 }  # fmt: skip
-TOP = 0.25  # share of the trials that count as good ones; Optuna's tenth would be one or two of a small search
+TOP_SHARE = 0.25  # share of the trials that count as good ones; Optuna's tenth would be one or two of a small search
 
 
 class Journal:
@@ -95,12 +95,12 @@ class Journal:
         No other method of Optuna works without scikit-learn, and none says more of so few trials.
         """
         complete = [trial for trial in self.trials() if trial.state == "complete"]
-        if len(complete) < ENOUGH or all(trial.value == complete[0].value for trial in complete):
+        if len(complete) < MIN_TRIALS or all(trial.value == complete[0].value for trial in complete):
             return {}
         from optuna import importance  # noqa: PLC0415
 
         with _suppress_warnings():
-            evaluator = importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+            evaluator = importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
             shares = importance.get_param_importances(self.study, evaluator=evaluator)
         return {update_key(str(key)): float(share) for key, share in shares.items()}
 

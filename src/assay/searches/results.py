@@ -15,7 +15,7 @@ from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_tr
 from assay.variation.names import format_value, shorten_keys
 
 CONFIRM = "confirm-{}.toml"  # a study of the base and the best with fresh seeds; the name of the search in it
-FRESH = 3  # seeds
+FRESH_SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def make_confirmation_study(search: SearchFolder, best: Trial) -> Tree:
         "question": f"Is the best of {search.path.name} better than its base with seeds that the search has not seen?",
         "base": BASE,
         "variants": {"best": _take_values(search, best, search.space.settings(best.point))},
-        "seeds": list(range(first, first + FRESH)),
+        "seeds": list(range(first, first + FRESH_SEEDS)),
         "match": list(search.config.match),
         "checkpoint": search.config.checkpoint,
         "metric": search.config.metric,

@@ -13,7 +13,7 @@ from assay.searches.trial import Trial, survives_rung
 from assay.training.hook import Hook, Metrics, TrainingContext
 from assay.training.state import StepResult, TrainState
 
-ENDLESS = 10_000_000  # steps: more than a budget in minutes, which is no number of steps yet, will ever be
+MAX_STEPS = 10_000_000  # steps: more than a budget in minutes, which is no number of steps yet, will ever be
 
 
 class TrialMonitor(Hook):
@@ -78,7 +78,7 @@ def find_rung_steps(training: TrainingContext, asha: AshaConfig) -> dict[int, in
     """Find the tokens of each rung before the end, by the first step after which so many were read."""
     rungs: dict[int, int] = {}
     tokens = asha.min_tokens
-    while (step := training.count_steps(f"{tokens}tokens")) < (training.state.steps or ENDLESS):
+    while (step := training.count_steps(f"{tokens}tokens")) < (training.state.steps or MAX_STEPS):
         rungs[step] = tokens
         tokens *= asha.reduction
     return rungs

@@ -24,7 +24,7 @@ from assay.searches.results import SearchResults, describe_trial, read_results
 from assay.searches.rungs import TrialMonitor
 from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_trials, trial_name
 
-FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
+MAX_FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
 
 ProgressCallback = Callable[[SearchResults], None]  # shows again and again how far the search is
 TrialOutcome = Literal["complete", "pruned", "diverged", "failed"]
@@ -64,8 +64,8 @@ def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = prin
             torch.set_num_threads(threads)
             made[outcome] += 1
             failures = failures + 1 if outcome == "failed" else 0
-            if failures == FAILURES:
-                raise AssayError(f"{FAILURES} trials in a row failed, so the others were not started; see why with: assay search {folder}")
+            if failures == MAX_FAILURES:
+                raise AssayError(f"{failures} trials in a row failed, so the others were not started; see why with: assay search {folder}")
     return made
 
 

@@ -28,8 +28,8 @@ from assay.trainer.scoring import FINAL_SCORES
 from assay.training.budget import Budget
 from assay.training.loop import train_step
 
-STEPS, LONGEST = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is taken
-ENOUGH = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs
+MAX_STEPS, MAX_STEP_SECONDS = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is taken
+MAX_SECONDS = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Estimate:
         """
         started, self.rates = time.perf_counter(), {}
         for arm in self.plan.arms:
-            if time.perf_counter() - started > ENOUGH:
+            if time.perf_counter() - started > MAX_SECONDS:
                 break
             if arm.name not in self.finished_seconds and _text_settings(arm) == _text_settings(self.plan.arms[0]):
                 with suppress(AssayError, RuntimeError, MemoryError):
@@ -170,14 +170,13 @@ def _measure_rate(arm: PlannedArm, prepared: PreparedText, threads: int) -> floa
     torch.set_num_threads(threads)
     try:
         experiment = assemble(arm.config, prepared, Parallel())
-        began = time.perf_counter()
-        taken: list[float] = []
-        while len(taken) < 2 or (len(taken) < STEPS and time.perf_counter() - began < LONGEST):
+        begin, durations = time.perf_counter(), list[float]()
+        while len(durations) < 2 or (len(durations) < MAX_STEPS and time.perf_counter() - begin < MAX_STEP_SECONDS):
             started = time.perf_counter()
             train_step(experiment.state, experiment.setup)
             synchronize(experiment.setup.device)
-            taken.append(time.perf_counter() - started)
-        return median(taken[1:]) / (max(1, arm.flops_per_token) * arm.config.batches.size * arm.config.batches.window)
+            durations.append(time.perf_counter() - started)
+        return median(durations[1:]) / (max(1, arm.flops_per_token) * arm.config.batches.size * arm.config.batches.window)
     finally:
         torch.set_num_threads(before)
 

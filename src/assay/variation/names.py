@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 BASE = "base"  # the arm that all others differ from
-LONGEST = 60  # characters of an arm's name in the name of a directory
-UNCLEAR = ("size",)  # last parts of a key that say nothing without the part before
+MAX_NAME = 60  # characters of an arm's name in the name of a directory
+AMBIGUOUS = ("size",)  # last parts of a key that say nothing without the part before
 
 
 def shorten_keys(keys: Iterable[str]) -> dict[str, str]:
@@ -17,7 +17,7 @@ def shorten_keys(keys: Iterable[str]) -> dict[str, str]:
 
 def _shorten_path(path: Sequence[str], others: Sequence[Sequence[str]]) -> str:
     holders = 2 if list(path[:2]) == ["model", "block"] and len(path) > 2 else min(1, len(path) - 1)
-    holders -= len(path) == holders + 1 and path[-1] in UNCLEAR
+    holders -= len(path) == holders + 1 and path[-1] in AMBIGUOUS
     for first in range(holders, 0, -1):
         if all(other[-len(path[first:]) :] != path[first:] for other in others) and not path[first].isdigit():
             return ".".join(path[first:])
@@ -38,7 +38,7 @@ def format_value(value: Any) -> str:
 
 def slug(name: str) -> str:
     """Write a name as part of a directory's: letters, digits, dots and single hyphens."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:LONGEST].rstrip("-.") or "arm"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:MAX_NAME].rstrip("-.") or "arm"
 
 
 def run_name(arm: str, factor: float, digest: str, seed: int) -> str:

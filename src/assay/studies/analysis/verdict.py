@@ -9,7 +9,7 @@ from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ComparisonToBase, StudyOutcome
 
 Comparisons = Sequence[ComparisonToBase]
-LONGEST = 8  # sentences
+MAX_SENTENCES = 8
 SHOWN = 4  # arms that are named with their figures before the rest is only counted
 
 
@@ -28,7 +28,7 @@ def write_verdict(outcome: StudyOutcome) -> tuple[str, ...]:
         *_list_unresolved(outcome, open_),
     )
     last = (_describe_matching(outcome), *_count_doubts(outcome))
-    return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: LONGEST - len(first) - len(last)], *last)
+    return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: MAX_SENTENCES - len(first) - len(last)], *last)
 
 
 def _say_what_is_missing(outcome: StudyOutcome) -> Iterator[str]:

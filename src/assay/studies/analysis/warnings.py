@@ -9,10 +9,10 @@ from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ArmOutcome, RunOutcome, StudyOutcome
 from assay.variation.matching import BUDGET, WIDTH
 
-NEARLY = 0.01  # what differs by less is called equal
-SAME = 1e-5  # figures that differ by less, relatively, are one figure rounded twice
-STEEP = 0.01  # of the figure: a curve that fell by more in its last fifth is still falling
-DISTURBED = 1.2  # how many times as fast one run of an arm may be as another before something disturbed them
+EQUAL_SHARE = 0.01  # what differs by less is called equal
+ROUNDING = 1e-5  # figures that differ by less, relatively, are one figure rounded twice
+STEEP_FALL = 0.01  # of the figure: a curve that fell by more in its last fifth is still falling
+MAX_SPEED_RATIO = 1.2  # how many times as fast one run of an arm may be as another before something disturbed them
 DATA = ("corpus", "split", "tokenizer", "batches")  # keys of a config that decide which tokens come when
 
 
@@ -160,16 +160,16 @@ def check_environments(outcome: StudyOutcome) -> Iterator[str]:
             groups = format_list([f"{value} ({format_count(count, 'run')})" for value, count in by_value.items()])
             affected = "figures and seconds" if environment.changes_figures else "seconds"
             yield f"The runs have unlike {environment.label}, so their {affected} do not compare well: {groups}."
-    uneven = [arm.name for arm in outcome.arms if _speed_ratio([run.resource_use.tokens_per_second for run in arm.runs]) > DISTURBED]
+    uneven = [arm.name for arm in outcome.arms if _speed_ratio([run.resource_use.tokens_per_second for run in arm.runs]) > MAX_SPEED_RATIO]
     if uneven:
         arms = format_list(uneven)
-        yield f"Runs of one arm differ in speed by more than {DISTURBED - 1:.0%} ({arms}): something disturbed their seconds."
+        yield f"Runs of one arm differ in speed by more than {MAX_SPEED_RATIO - 1:.0%} ({arms}): something disturbed their seconds."
 
 
 def check_convergence(outcome: StudyOutcome) -> Iterator[str]:
     """Warn of curves that still fall at the end."""
     falls = {arm.name: _measure_fall(arm) for arm in outcome.arms if arm.figures}
-    steep = {name: fall for name, fall in falls.items() if fall > STEEP}
+    steep = {name: fall for name, fall in falls.items() if fall > STEEP_FALL}
     if steep:
         worst = max(steep, key=steep.__getitem__)
         many, most = f"{len(steep)} of {format_count(len(falls), 'arm')}", f"{steep[worst]:.1%} in the last fifth of training ({worst})"
@@ -182,7 +182,7 @@ def check_inert_settings(outcome: StudyOutcome) -> Iterator[str]:
     same = []
     for arm in outcome.arms:
         pairs = [(figure, of_base[seed]) for seed, figure in zip(arm.seeds, arm.figures, strict=True) if seed in of_base]
-        if arm is not outcome.base and pairs and all(abs(one - other) <= SAME * abs(other) for one, other in pairs):
+        if arm is not outcome.base and pairs and all(abs(one - other) <= ROUNDING * abs(other) for one, other in pairs):
             same.append(arm.name)
     if same:
         verb = choose_form(same, "gives", "give")
@@ -223,7 +223,7 @@ def _list_apart(outcome: StudyOutcome, quantity: str, declared: str = "") -> lis
     base = measure(outcome.base)
     arms = [arm for arm in outcome.arms[1:] if arm.figures and declared not in arm.planned_arm.values]
     known = [(arm.name, value) for arm in arms if (value := measure(arm)) is not None]
-    return [f"{name} has {value / base - 1:+.1%}" for name, value in known if abs(value / base - 1) > NEARLY] if base else []
+    return [f"{name} has {value / base - 1:+.1%}" for name, value in known if abs(value / base - 1) > EQUAL_SHARE] if base else []
 
 
 def _data_of(run: RunOutcome) -> tuple[Any, ...]:
