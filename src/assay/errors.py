@@ -159,6 +159,13 @@ def classify_failure(error: BaseException) -> Failure:
     return "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "error"
 
 
+def explain_failure(error: BaseException) -> str:
+    """Write in one line why a run failed."""
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY
+    return " ".join((str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}").split())
+
+
 def refuse_unused(given: Mapping[str, object], reason: str) -> None:
     """Raise UserError for the first option that was given, as neither None nor False, and would do nothing."""
     for name, value in given.items():

@@ -32,7 +32,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a pool starts in place of Python: a script, which a test writes; it notes its arguments in `starts`."""
     script = tmp_path / "worker"
     monkeypatch.setattr(pools.sys, "executable", str(script))
-    monkeypatch.setattr(pools, "LOOK", 0.02)
+    monkeypatch.setattr(pools, "POLL_INTERVAL", 0.02)
     return script
 
 
@@ -54,7 +54,7 @@ def test_a_pool_gives_up_when_its_workers_die_for_no_run_s_fault(tmp_path: Path,
     starts = write_worker(worker, "echo; echo no module named torch; echo; exit 1")
     with pytest.raises(AssayError, match="the workers die before any run gets further: no module named torch"):
         pool(tmp_path).run()
-    assert starts.read_text().splitlines() == [f"-m assay make it {tmp_path} --pooled --data-dir texts"] * pools.DEATHS
+    assert starts.read_text().splitlines() == [f"-m assay make it {tmp_path} --pooled --data-dir texts"] * pools.MAX_DEATHS
     assert (tmp_path / WORKERS_LOG).is_file()
 
 
@@ -69,7 +69,7 @@ def test_a_worker_that_was_killed_is_replaced_even_so(tmp_path: Path, worker: Pa
     starts = write_worker(worker, f"kill -{signal.SIGKILL} $$")
     with pytest.raises(AssayError, match="the workers die before any run gets further"):
         pool(tmp_path, stop_on_error=True).run()
-    assert len(starts.read_text().splitlines()) == pools.DEATHS
+    assert len(starts.read_text().splitlines()) == pools.MAX_DEATHS
 
 
 def test_a_pool_ends_when_all_is_done_and_its_workers_are_gone(tmp_path: Path, worker: Path) -> None:

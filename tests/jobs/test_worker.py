@@ -34,7 +34,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def made(study: StudyFolder) -> list[str]:
     """The lines that a worker tells while it makes what is left."""
     told: list[str] = []
-    run_worker(study.path, report=told.append)
+    run_worker(study.path, notify=told.append)
     return told
 
 
@@ -198,7 +198,7 @@ def test_jobs_of_no_study_are_made_and_those_that_follow_are_waited_for(tmp_path
         listed.append((first, second)[len(known)])
         return len(listed) < 2
 
-    monkeypatch.setattr(working, "PAUSE", 0.0)
+    monkeypatch.setattr(working, "POLL_INTERVAL", 0.0)
     assert make_runs(folder, lambda: list(listed), grow, None, lambda text: None) == {"finished": 1}
     assert folder.read_status(first).state == "finished"
     assert folder.read_status(second).state == "waiting"

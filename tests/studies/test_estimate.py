@@ -6,7 +6,7 @@ import pytest
 
 from assay.experiment.load import load_data
 from assay.jobs.folder import JobState, JobStatus
-from assay.studies.estimate import Estimate, TextSizes, count_following_runs, estimate_run_cost, measure_rates
+from assay.studies.estimate import Estimate, TextSizes, count_following_runs, estimate_run_cost
 from assay.studies.plan import PlannedJob, StudyPlan
 from assay.studies.planning import make_plan
 from support.small_study import at_home, lay_study
@@ -56,7 +56,7 @@ def test_finished_runs_teach_what_the_others_will_take(tmp_path: Path) -> None:
     plan = make_plan(str(lay_study(tmp_path, report_on="validation", seeds=[0, 1])))
     estimate = Estimate(plan, SIZES)
     now = statuses(plan, ("finished", 10.0))
-    estimate.update(now)
+    estimate.update(plan, now)
     assert estimate.run_seconds("base") == 10.0
     ratio = estimate_run_cost(plan.arms[1], SIZES).seconds(1.0) / estimate_run_cost(plan.arms[0], SIZES).seconds(1.0)
     assert estimate.run_seconds("width=24") == pytest.approx(10.0 * ratio)
@@ -68,17 +68,20 @@ def test_finished_runs_tell_how_much_longer_than_measured_the_others_take(tmp_pa
     plan = make_plan(str(lay_study(tmp_path, report_on="validation")))
     estimate = Estimate(plan, SIZES, {"base": 1e-6, "width=24": 5e-6})
     alone, other = estimate.run_seconds("base"), estimate.run_seconds("width=24")
-    estimate.update(statuses(plan, ("finished", 3 * alone)))
+    estimate.update(plan, statuses(plan, ("finished", 3 * alone)))
     assert estimate.run_seconds("width=24") == pytest.approx(3 * other)
 
 
 def test_each_arm_of_one_text_is_measured_unless_it_is_known(tmp_path: Path) -> None:
     plan = make_plan(str(lay_study(tmp_path, variants={"chars": {"tokenizer": "char"}}, report_on="validation")))
     prepared = load_data(plan.arms[0].config, None)
-    rates = measure_rates(plan, prepared, 1)
-    assert rates.keys() == {"base", "width=24"}
-    assert all(rate > 0 for rate in rates.values())
-    assert measure_rates(plan, prepared, 1, ["base"]).keys() == {"width=24"}
+    estimate = Estimate(plan, SIZES)
+    estimate.measure_rates(prepared, 1)
+    assert estimate.rates.keys() == {"base", "width=24"}
+    assert all(rate > 0 for rate in estimate.rates.values())
+    estimate.update(plan, statuses(plan, ("finished", 10.0)))
+    estimate.measure_rates(prepared, 1)
+    assert estimate.rates.keys() == {"width=24"}
 
 
 def test_runs_that_follow_from_the_choice_of_learning_rates_and_the_test_split_are_counted(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tomli_w
 
-from assay.jobs.folder import Report
+from assay.core.words import Notify
 from assay.searches.file import SearchConfig
 from assay.searches.folder import SearchFolder
 from assay.searches.trial import Trial
@@ -47,7 +47,7 @@ def quiet(text: str) -> None:
     """Tells nobody."""
 
 
-def make(search: SearchFolder, tell: Report = quiet) -> dict[str, int]:
+def make(search: SearchFolder, tell: Notify = quiet) -> dict[str, int]:
     """Let this process work on a search until nothing is left; how the trials ended."""
     return dict(run_worker(search.path, Path(os.environ["ASSAY_DATA"]), tell))
 

@@ -5,6 +5,7 @@ import shlex
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +18,35 @@ from assay.errors import ConfigError, suggest
 RECIPES = files("assay") / "recipes"
 
 
+def list_bundled(folder: Traversable) -> list[str]:
+    """List the names of the TOML files that ship with Assay in a folder."""
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def find_bundled(name_or_path: str, noun: str, folder: Traversable, beside: Path | None = None) -> Path:
+    """Find a file by its path (relative to `beside`), or by its name among those that ship with Assay in a folder. Raises ConfigError."""
+    path, names = Path(name_or_path), list_bundled(folder)
+    if path.suffix == ".toml":
+        path = path if beside is None else beside / path
+        if not path.is_file():
+            raise ConfigError("", f"no {noun} file {path}; give the path of a TOML file or one of: {', '.join(names)}")
+        return path
+    if name_or_path not in names:
+        raise ConfigError("", f"unknown {noun} '{name_or_path}'; {suggest(name_or_path, names)}")
+    return Path(str(folder / f"{name_or_path}.toml"))
+
+
 def list_recipes() -> list[str]:
     """List the recipes that ship with Assay."""
-    return sorted(item.name.removesuffix(".toml") for item in RECIPES.iterdir() if item.name.endswith(".toml"))
+    return list_bundled(RECIPES)
 
 
 def find_recipe(recipe: str, beside: Path | None = None) -> Path:
     """Find the file of a recipe: a path to a TOML file (relative to `beside`), or the name of one that ships with Assay."""
-    path = Path(recipe)
-    if path.suffix == ".toml":
-        path = beside / path if beside is not None and not path.is_absolute() else path
-        if not path.is_file():
-            raise ConfigError("", f"no recipe file {path}; give the path of a TOML file or one of: {', '.join(list_recipes())}")
-        return path
-    shipped = Path(str(RECIPES / f"{recipe}.toml"))
-    if path.is_file() and not shipped.is_file():
+    if not recipe.endswith(".toml") and recipe not in list_recipes() and Path(recipe).is_file():
         train = f"assay train bible corpus.kind=text corpus.path={shlex.quote(recipe)}"
         raise ConfigError("", f"{recipe} is a text, not a recipe; train on it with: {train}")
-    if not shipped.is_file():
-        raise ConfigError("", f"unknown recipe '{recipe}'; {suggest(recipe, list_recipes())}")
-    return shipped
+    return find_bundled(recipe, "recipe", RECIPES, beside)
 
 
 def load_recipe(recipe: str, scale: str | None = None) -> Tree:

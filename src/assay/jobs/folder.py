@@ -9,7 +9,7 @@ workers.log     what the workers of pools printed
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -21,12 +21,11 @@ from assay.core.recipe import read_toml
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
 from assay.runs.lock import is_locked
-from assay.tracking.monitor import read_last_line
+from assay.tracking.monitor import FINAL_STATES, read_last_line
 
 JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
 
 JobState = Literal["finished", "failed", "running", "interrupted", "waiting"]
-Report = Callable[[str], None]  # shows a sentence on what is happening
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class JobStatus(Generic[JobType]):
     @property
     def ended(self) -> bool:
         """Whether nobody has to make it."""
-        return self.state in ("finished", "failed")
+        return self.state in FINAL_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +60,15 @@ class JobFolder:
     path: Path
 
     def run(self, job: Job) -> RunDirectory:
-        """The run of a job; its directory need not exist."""
+        """Return the run of a job; its directory need not exist."""
         return RunDirectory(self.path / job.run)
 
     def lock(self, name: str) -> Path:
-        """The file that the worker which makes a run locks."""
+        """Return the file that is locked by the worker that makes a run."""
         return self.path / LOCKS / f"{name}.lock"
 
     def log(self, job: Job) -> Path:
-        """What the run printed."""
+        """Return the file of what the run printed."""
         return self.path / job.run / LOG
 
     def read_config(self, run: str) -> Tree:
@@ -84,13 +83,13 @@ class JobFolder:
             write_text(file, recipe.to_toml(job.config))
 
     def ended(self, job: Job) -> bool:
-        """Whether a run is finished or has failed, so that nobody has to make it."""
-        return self.run(job).status().get("state") in ("finished", "failed")
+        """Whether a run is finished or has failed."""
+        return self.run(job).status().get("state") in FINAL_STATES
 
     def read_status(self, job: JobType) -> JobStatus[JobType]:
         """Read how far the run of a job is."""
         status = self.run(job).status()
-        if status["state"] in ("finished", "failed"):
+        if status["state"] in FINAL_STATES:
             return JobStatus(job, status["state"], status)
         if is_locked(self.lock(job.run)):
             made = read_last_line(self.run(job).path / TIMINGS) or {}  # the status is of the last checkpoint, which may be long ago

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from assay.core.config import Config, Tree
 from assay.core.recipe import apply_overrides
-from assay.errors import ConfigError, UserError
+from assay.errors import ConfigError, UserError, prefix_errors
 
 RESERVED = {  # options of sbatch that have a key here, or that Assay needs for itself
     "gres": "gpus", "gpus-per-node": "gpus", "ntasks": "processes", "ntasks-per-node": "processes", "time": "hours",
@@ -63,7 +63,5 @@ class LaunchConfig(Config):
     @classmethod
     def from_table(cls, table: Tree, assignments: Iterable[str] = ()) -> Self:
         """Read the `[launch]` table of a file with `key=value` laid over it. Raises ConfigError, with `launch.` before the key."""
-        try:
+        with prefix_errors("launch"):
             return cls.make(apply_overrides(table, assignments))
-        except ConfigError as error:
-            raise error.with_prefix("launch") from None

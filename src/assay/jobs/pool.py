@@ -19,18 +19,13 @@ import torch
 
 from assay.core.machine import cpu_count, cpu_quota
 from assay.core.signals import handle_signals
-from assay.errors import AssayError, Interrupted, UserError
-from assay.jobs.folder import WORKERS_LOG, Report
+from assay.core.words import Notify
+from assay.errors import AssayError, Interrupted
+from assay.jobs.folder import WORKERS_LOG
 
-LOOK = 0.5  # seconds between two looks into the folder, or more where looking takes long
-LOOKING_SHARE = 0.05  # of the time that looking may take, as the workers need the cores
-DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
-
-
-def check_job_count(jobs: int | None) -> None:
-    """Raise UserError for fewer than one run at a time; None leaves the number to the machine."""
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs: {jobs} is no number of runs at a time; give 1 or more")
+POLL_INTERVAL = 0.5  # seconds between two looks into the folder, or more where looking takes long
+POLL_SHARE = 0.05  # of the time that looking may take, as the workers need the cores
+MAX_DEATHS = 4  # of workers in a row, for each one in the pool, while no run gets anywhere: one more than make a run count as failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class WorkerResources:
     gpu: str | None  # as CUDA_VISIBLE_DEVICES names it; None: whatever there is
 
     def environment(self) -> dict[str, str]:
-        """The environment of the worker."""
+        """Make the environment of the worker."""
         gpu = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
         return {**os.environ, "OMP_NUM_THREADS": str(self.threads), **gpu}
 
@@ -79,10 +74,10 @@ class Pool:
 
     def __init__(
         self, command: Sequence[str], folder: Path, workers: int, data_dir: Path | None,
-        measure_workload: Callable[[], Workload], report: Report, *, stop_on_error: bool = False,
+        measure_workload: Callable[[], Workload], notify: Notify, *, stop_on_error: bool = False,
     ) -> None:  # fmt: skip
         self.command, self.folder, self.data_dir, self.stop_on_error = tuple(command), folder, data_dir, stop_on_error
-        self.measure_workload, self.report = measure_workload, report
+        self.measure_workload, self.notify = measure_workload, notify
         self.resources = divide_resources(workers)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}  # by the number of the share
         self.stop_requests = 0  # how often a signal asked to stop
@@ -104,7 +99,7 @@ class Pool:
     def _run_until_done(self) -> None:
         before: object = None
         while not self.stop_requests:
-            began = time.monotonic()
+            started = time.monotonic()
             work = self.measure_workload()
             if work.progress != before:
                 before, self.deaths = work.progress, 0
@@ -112,7 +107,7 @@ class Pool:
             if work.done and not self.processes:
                 return
             self._start_workers(work)
-            time.sleep(max(LOOK, (time.monotonic() - began) / LOOKING_SHARE))
+            time.sleep(max(POLL_INTERVAL, (time.monotonic() - started) / POLL_SHARE))
 
     def _remove_ended(self) -> None:
         """Remove the workers that have ended, without jobs left or by dying. Raises AssayError where too many died."""
@@ -124,7 +119,7 @@ class Pool:
                 self.deaths += process.returncode != 0
                 if self.stop_on_error and process.returncode > 0:  # below 0 it was killed by a signal
                     raise AssayError(f"a worker stopped with an error: {self._read_last_line()}")
-        if self.deaths >= DEATHS * len(self.resources):
+        if self.deaths >= MAX_DEATHS * len(self.resources):
             raise AssayError(f"the workers die before any run gets further: {self._read_last_line()}")
 
     def _start_workers(self, work: Workload) -> None:
@@ -149,7 +144,7 @@ class Pool:
             assert process.stdin is not None
             process.stdin.close()
         if self.stop_requests and self.processes:
-            self.report("stopping: each run finishes its step and saves itself (once more: stop at once)")
+            self.notify("stopping: each run finishes its step and saves itself (once more: stop at once)")
         handled = self.stop_requests
         while any(process.poll() is None for process in self.processes.values()):
             if self.stop_requests > handled:
@@ -157,7 +152,7 @@ class Pool:
                 for process in self.processes.values():
                     with suppress(ProcessLookupError):
                         process.send_signal(signal.SIGINT if handled == 2 else signal.SIGKILL)
-            time.sleep(LOOK / 5)
+            time.sleep(POLL_INTERVAL / 5)
 
     def _read_last_line(self) -> str:
         try:

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from assay.errors import OUT_OF_MEMORY, AssayError, ConfigError, Interrupted, UserError, is_out_of_memory
+from assay.errors import AssayError, ConfigError, Interrupted, UserError, explain_failure, is_out_of_memory
 from assay.jobs.launch import LaunchConfig
 
 FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below the ports that systems hand out by themselves
@@ -81,7 +81,7 @@ class SubmittedWorkers:
 
 
 def log_path(folder: Path, job: str) -> Path:
-    """The file into which a job writes what its first process prints."""
+    """Return the file into which a job writes what its first process prints."""
     return folder.resolve() / f"{job}_0_log.out"
 
 
@@ -125,7 +125,7 @@ class SlurmTask:
             if not isinstance(error, AssayError) and not is_out_of_memory(error):
                 raise
             if rank == 0:
-                _print_error(f"error: {error if isinstance(error, AssayError) else OUT_OF_MEMORY}")
+                _print_error(f"error: {explain_failure(error)}")
             sys.exit(error.exit_code if isinstance(error, AssayError) else 1)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # all is done: no reason to start again, or to die of it while Python ends
         if "WORLD_SIZE" in os.environ:
@@ -133,7 +133,7 @@ class SlurmTask:
         return made
 
     def checkpoint(self, *arguments: Any) -> Any:
-        """What the job does when it starts again: the same."""
+        """Do the same when the job starts again."""
         from submitit.helpers import DelayedSubmission  # noqa: PLC0415
 
         return DelayedSubmission(self, *arguments)

@@ -27,11 +27,12 @@ from rich.console import Console
 from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
 from assay.core.signals import handle_signals
+from assay.core.words import Notify
 from assay.data.prepare import PreparedText
-from assay.errors import OUT_OF_MEMORY, AssayError, Interrupted, classify_failure, is_out_of_memory
+from assay.errors import AssayError, Interrupted, classify_failure, explain_failure, is_out_of_memory
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.jobs.folder import LOG, Job, JobFolder, JobType, Report
+from assay.jobs.folder import LOG, Job, JobFolder, JobType
 from assay.runs.checkpoint_ref import format_step, list_steps
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import Lock, acquire_lock
@@ -43,8 +44,8 @@ from assay.training import checkpoint as checkpoints
 from assay.training.hook import Hook
 
 MAX_DEATHS = 3  # deaths of its process without getting further, after which a run counts as failed
-PAUSE = 1.0  # seconds between two looks for runs that follow from those that others are making
-AGAIN = 10.0  # seconds until a worker whose pool is gone gets the signal again, should a library have swallowed the first
+POLL_INTERVAL = 1.0  # seconds between two looks for runs that follow from those that others are making
+SIGNAL_INTERVAL = 10.0  # seconds until a worker whose pool is gone gets the signal again, should a library have swallowed the first
 WIDTH = 200  # columns of a run's log
 
 JobOutcome = Literal["finished", "failed"]
@@ -57,7 +58,7 @@ def print_line(text: str) -> None:
 
 def make_runs(
     folder: JobFolder, list_jobs: Callable[[], Sequence[JobType]], may_add_jobs: Callable[[Sequence[JobType]], bool],
-    data_dir: Path | None, report: Report,
+    data_dir: Path | None, notify: Notify,
 ) -> Counter[JobOutcome]:  # fmt: skip
     """Make runs until none is left that nobody makes; count those that were finished and those that failed.
 
@@ -68,12 +69,12 @@ def make_runs(
     made, threads = Counter[JobOutcome](), torch.get_num_threads()
     while True:
         listed = list_jobs()
-        outcome = _make_next_run(folder, listed, data_dir, report)
+        outcome = _make_next_run(folder, listed, data_dir, notify)
         torch.set_num_threads(threads)
         if outcome is not None:
             made[outcome] += 1
         elif may_add_jobs(listed):
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL)
         else:
             return made
 
@@ -105,7 +106,7 @@ def stop_when_stdin_closes() -> None:
             pass
         while True:
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(AGAIN)
+            time.sleep(SIGNAL_INTERVAL)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -121,7 +122,7 @@ def interrupt_on_signals() -> Iterator[None]:
         yield
 
 
-def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None, report: Report) -> JobOutcome | None:
+def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None, notify: Notify) -> JobOutcome | None:
     """Make the first run that nobody makes; None where there is none."""
     for job in jobs:
         if folder.ended(job):
@@ -129,11 +130,11 @@ def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None
         lock = acquire_lock(folder.lock(job.run))
         with lock or nullcontext():
             if lock is not None and not folder.ended(job):  # it may have been finished between the two looks
-                return make_run(folder, job, lock, data_dir, report)
+                return make_run(folder, job, lock, data_dir, notify)
     return None
 
 
-def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, report: Report, hooks: Sequence[Hook] = ()) -> JobOutcome:
+def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
     """Train a run, whose lock is held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
     run = folder.run(job)
     run.path.mkdir(exist_ok=True)
@@ -143,13 +144,13 @@ def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, rep
     if died >= MAX_DEATHS:
         reason = f"its process died {died} times without getting beyond step {step} (out of memory, or killed?)"
         run.update_status(state="failed", failure="error", error=reason)
-        report(f"{job.run}: failed: {reason}")
+        notify(f"{job.run}: failed: {reason}")
         return "failed"
     lock.write_note({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
-    report(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
+    notify(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
     with folder.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            figures = _start_or_resume(folder, job, data_dir, log, hooks).run()
+            figures = _start_or_resume(folder, job, step, data_dir, log, hooks).run()
             result = f"{figures['bits_per_byte']:.4f} bits per byte on validation"
         except (Interrupted, KeyboardInterrupt, SystemExit):
             lock.write_note({})
@@ -157,17 +158,15 @@ def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, rep
         except Exception as error:  # whatever it is, it is this run's, and the next one may be spared
             result = _record_failure(run, error, log)
     state: JobOutcome = "finished" if run.status()["state"] == "finished" else "failed"
-    report(f"{job.run}: {state}: {result}")
+    notify(f"{job.run}: {state}: {result}")
     return state
 
 
 def _record_failure(run: RunDirectory, error: Exception, log: TextIO) -> str:
     """Record why a run failed, in a sentence. Raises AssayError where the GPU is of no more use to this process."""
-    reason = str(error)
+    reason = explain_failure(error)
     if not isinstance(error, AssayError):
         traceback.print_exc(file=log)
-        reason = OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
-    reason = " ".join(reason.split())
     print(f"failed: {reason}", file=log)
     run.update_status(state="failed", failure=classify_failure(error), error=reason)
     if isinstance(error, RuntimeError) and torch.cuda.is_initialized() and not is_out_of_memory(error):
@@ -175,18 +174,18 @@ def _record_failure(run: RunDirectory, error: Exception, log: TextIO) -> str:
     return reason
 
 
-def _start_or_resume(folder: JobFolder, job: Job, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Trainer:
-    """Prepare the run of a job to train from its last checkpoint, or from its first step."""
+def _start_or_resume(folder: JobFolder, job: Job, step: int, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Trainer:
+    """Prepare the run of a job to train from the checkpoint of a step; from its beginning at step 0."""
     _free_memory()
     run = folder.run(job)
     folder.write_config(job)  # it may have followed from other runs after the plan was written
     tracker = combine_trackers(ConsoleTracker(Console(file=log, width=WIDTH, highlight=False, emoji=False, force_terminal=False)))
-    if _find_last_usable_step(run):
+    if step:
         torch.set_num_threads(run.provenance().get("threads") or torch.get_num_threads())  # on others, sums round differently
     else:
         _remove_leftovers(run)
     trainer = start_or_resume(run, ExperimentConfig.make(job.config), data_dir, Parallel(), tracker, hooks)
-    step, threads = trainer.state.step, str(torch.get_num_threads())
+    threads = str(torch.get_num_threads())
     tracker.start(f"{run.name}, from step {step}" if step else run.name, {"run": str(run.path)} | ({} if step else {"threads": threads}))
     return trainer
 

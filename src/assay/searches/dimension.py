@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from assay.core.config import Config, setting
-from assay.errors import ConfigError, suggest
+from assay.errors import ConfigError, prefix_errors, suggest
 from assay.variation.names import format_value
 
 Whole: TypeAlias = int  # inside the class whose field is named `int`
@@ -19,15 +19,15 @@ class Dimension(Config):
     when: dict[str, Any] = setting({}, "the values that other keys of the space must have for this one to be set")
 
     def values(self) -> tuple[Scalar, ...] | None:
-        """All values in their order, or None where they are endless."""
+        """List all values in their order; None where they are endless."""
         return None
 
     def extremes(self) -> tuple[Scalar, ...]:
-        """Values that stand for all in a check: every one of a choice, the ends of a range."""
+        """List values that stand for all in a check: every one of a choice, the ends of a range."""
         return self.values() or ()
 
     def value(self, drawn: Scalar) -> Any:
-        """The value that is written into the config for the one that was drawn."""
+        """Return what is written into the config for the value that was drawn."""
         return drawn
 
     def at_edge(self, drawn: Scalar) -> bool:
@@ -46,11 +46,11 @@ class LogUniform(Dimension):
             raise ConfigError("log", f"{self.log[0]:g} has no logarithm; begin above 0, or use uniform")
 
     def extremes(self) -> tuple[Scalar, ...]:
-        """Both ends."""
+        """Return both ends."""
         return self.log
 
     def at_edge(self, drawn: Scalar) -> bool:
-        """In the outer parts of the logarithms."""
+        """Whether it is in the outer parts of the logarithms."""
         return _is_outer(math.log(float(drawn)), *map(math.log, self.log))
 
 
@@ -64,7 +64,7 @@ class Uniform(Dimension):
         _refuse_empty("uniform", *self.uniform)
 
     def values(self) -> tuple[Scalar, ...] | None:
-        """Those of the lattice, where there is one."""
+        """List those of the lattice, where there is one."""
         if self.step is None:
             return None
         low, high = self.uniform
@@ -72,11 +72,11 @@ class Uniform(Dimension):
         return tuple(float(f"{low + index * self.step:.12g}") for index in range(count))  # 0.3 rather than 0.30000000000000004
 
     def extremes(self) -> tuple[Scalar, ...]:
-        """Both ends."""
+        """Return both ends."""
         return self.uniform
 
     def at_edge(self, drawn: Scalar) -> bool:
-        """In the outer parts of the range."""
+        """Whether it is in the outer parts of the range."""
         return _is_outer(float(drawn), *self.uniform)
 
 
@@ -95,15 +95,15 @@ class IntegerRange(Dimension):
             raise ConfigError("step", "does not go with log; leave one of them out")
 
     def values(self) -> tuple[Scalar, ...]:
-        """All numbers that may be drawn."""
+        """List all numbers that may be drawn."""
         return tuple(range(self.int[0], self.int[1] + 1, self.step))
 
     def extremes(self) -> tuple[Scalar, ...]:
-        """Both ends."""
+        """Return both ends."""
         return self.int
 
     def at_edge(self, drawn: Scalar) -> bool:
-        """The first or the last one."""
+        """Whether it is the first or the last one."""
         return drawn in (self.values()[0], self.values()[-1])
 
 
@@ -119,11 +119,11 @@ class Categorical(Dimension):
             raise ConfigError("choice", f"has {twice} twice; leave one out")
 
     def values(self) -> tuple[Scalar, ...]:
-        """Scalars as they are, tables by their labels."""
+        """List scalars as they are, tables by their labels."""
         return tuple(value if isinstance(value, Scalar) else format_value(value) for value in self.choice)
 
     def value(self, drawn: Scalar) -> Any:
-        """The table behind a label."""
+        """Return the table behind a label."""
         return self.choice[self.values().index(drawn)]
 
 
@@ -153,7 +153,5 @@ def read_dimension(key: str, tree: Any) -> Dimension:
         raise ConfigError(place, f"does not say what to try; {suggest(unknown, FORMS)}")
     if len(forms) > 1:
         raise ConfigError(place, f"has both {forms[0]} and {forms[1]}; leave one of them out")
-    try:
+    with prefix_errors(place):
         return FORMS[forms[0]].make(tree)
-    except ConfigError as error:
-        raise error.with_prefix(place) from None

@@ -85,7 +85,7 @@ class SearchConfig(VariationConfig):
 
     @classmethod
     def from_tree(cls, tree: Tree, folder: Path, scale: str | None = None, overrides: Tree | None = None) -> Self:
-        """The search that a tree describes, whose base lies relative to `folder`. Raises ConfigError."""
+        """Make the search that a tree describes, whose base lies relative to `folder`. Raises ConfigError."""
         scaled = apply_scale(tree, scale)
         if scale is not None:  # values of a key are replaced whole
             overrides = {"space": {**tree.get("space", {}), **tree["scales"][scale].get("space", {})}, **(overrides or {})}

@@ -16,10 +16,10 @@ from assay.core import recipe
 from assay.core.config import find_changes
 from assay.core.files import write_text
 from assay.core.recipe import read_toml
-from assay.errors import ConfigError, RunError, UnknownKeyError, suggest
+from assay.errors import ConfigError, RunError, UnknownKeyError
 from assay.experiment.assemble import amount_in_tokens, budget_in_tokens
 from assay.experiment.config import ExperimentConfig
-from assay.jobs.folder import Job, JobFolder, find_marked_folder, list_marked_folders
+from assay.jobs.folder import Job, JobFolder
 from assay.jobs.worker import prepare_base
 from assay.runs.directory import RunDirectory
 from assay.runs.lock import wait_for_lock
@@ -136,22 +136,12 @@ class SearchFolder(JobFolder):
         return [Job(f"{trial_name(number)}-{one.digest()[:8]}-s{seed}", one.tree()) for seed, one in configs.items()]
 
     def runs(self, trial: Trial) -> list[RunDirectory]:
-        """The runs of a trial, one a seed."""
+        """List the runs of a trial, one a seed."""
         return [RunDirectory(self.path / run) for run in trial.runs]
 
     def read_job(self, run: str) -> Job:
         """Read a run of a trial as it was written down."""
         return Job(run, self.read_config(run))
-
-
-def find_folder(reference: str, runs: Path) -> Path | None:
-    """Find the folder of the search that a path or a name among runs means; None where there is none."""
-    return find_marked_folder(reference, runs, SEARCH)
-
-
-def suggest_search(reference: str, runs: Path) -> str:
-    """Suggest the search that was meant."""
-    return suggest(Path(reference).name, [path.name for path in list_marked_folders(runs, SEARCH)])
 
 
 def _refuse_another(old: SearchFolder, new: SearchFolder) -> None:

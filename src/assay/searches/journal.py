@@ -23,11 +23,11 @@ from assay.searches.space import Space
 from assay.searches.trial import State, Trial
 
 JOURNAL = "journal.log"
-ENOUGH = 10  # complete trials below which nothing is said of importance
+MIN_TRIALS = 10  # complete trials below which nothing is said of importance
 STATES: dict[str, State] = {
     "WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
 }  # fmt: skip
-TOP = 0.25  # share of the trials that count as good ones; Optuna's tenth would be one or two of a small search
+TOP_SHARE = 0.25  # share of the trials that count as good ones; Optuna's tenth would be one or two of a small search
 
 
 class Journal:
@@ -95,12 +95,12 @@ class Journal:
         No other method of Optuna works without scikit-learn, and none says more of so few trials.
         """
         complete = [trial for trial in self.trials() if trial.state == "complete"]
-        if len(complete) < ENOUGH or all(trial.value == complete[0].value for trial in complete):
+        if len(complete) < MIN_TRIALS or all(trial.value == complete[0].value for trial in complete):
             return {}
         from optuna import importance  # noqa: PLC0415
 
         with _suppress_warnings():
-            evaluator = importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+            evaluator = importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
             shares = importance.get_param_importances(self.study, evaluator=evaluator)
         return {update_key(str(key)): float(share) for key, share in shares.items()}
 
@@ -154,17 +154,17 @@ def _drop_partial_line(path: Path, lock: Any) -> None:
 
 
 def _stored_choices(key: str, dimension: Categorical) -> tuple[Scalar, ...]:
-    """The values of a choice as the journal has them."""
+    """List the values of a choice as the journal has them."""
     return dimension.replace(choice=restore(dimension.choice, key.rpartition(".")[2])).values()
 
 
 def _store_value(key: str, dimension: Dimension, drawn: Scalar) -> Scalar:
-    """A value that was drawn, as the journal has it."""
+    """Convert a value that was drawn to that of the journal."""
     return _stored_choices(key, dimension)[dimension.values().index(drawn)] if isinstance(dimension, Categorical) else drawn
 
 
 def _read_value(key: str, dimension: Dimension | None, stored: Scalar) -> Scalar:
-    """A value of the journal as it was drawn."""
+    """Convert a value of the journal to the one that was drawn."""
     return dimension.values()[_stored_choices(key, dimension).index(stored)] if isinstance(dimension, Categorical) else stored
 
 
@@ -186,7 +186,7 @@ def _suggest_value(trial: Any, key: str, dimension: Dimension) -> Scalar:
 
 
 def _read_trial(frozen: Any, space: Space) -> Trial:
-    """A trial of Optuna's, in today's words."""
+    """Convert a trial of Optuna's to today's words."""
     drawn = {update_key(key): value for key, value in frozen.params.items()}
     point = {key: _read_value(key, space.dimensions.get(key), value) for key, value in drawn.items()}
     values, notes = dict(frozen.intermediate_values), dict(frozen.user_attrs)

@@ -1,7 +1,7 @@
 """The results of a search: its best trials, how far the best figure is to be believed, and recipes to go on with."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,7 +15,7 @@ from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_tr
 from assay.variation.names import format_value, shorten_keys
 
 CONFIRM = "confirm-{}.toml"  # a study of the base and the best with fresh seeds; the name of the search in it
-FRESH = 3  # seeds
+FRESH_SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,68 +52,57 @@ class SearchResults:
 
     def summary(self) -> str:
         """Count in a sentence how the trials ended."""
-        counts = Counter(self.state(trial) for trial in self.trials)
-        words = [f"{count} {word}" for word in STATES if (count := counts[word])]
-        begun = count_trials(self.trials)
-        left = [f"{self.remaining_trials} not begun"] if self.remaining_trials else []
-        return f"{begun} of {self.search.config.trial_count} trials: {', '.join([*words, *left]) or 'none begun'}"
+        counts = Counter(map(self.state, self.trials))
+        parts = [f"{count} {state}" for state in STATES if (count := counts[state])]
+        parts += [f"{self.remaining_trials} not begun"] if self.remaining_trials else []
+        return f"{count_trials(self.trials)} of {self.search.config.trial_count} trials: {', '.join(parts) or 'none begun'}"
 
     def state(self, trial: Trial) -> str:
-        """The state of a trial in a word; `stopped` where its worker is gone."""
+        """Find the state of a trial in a word; `stopped` where its worker is gone."""
         if trial.state == "running":
             return "running" if is_locked(self.search.lock(trial_name(trial.number))) else "stopped"
         return trial.ending or trial.state
 
     def sentences(self) -> list[str]:
         """Say in sentences how far the best figure is to be believed."""
-        refused = [trial for trial in self.trials if trial.ending == "refused"]
-        failed = [trial for trial in self.trials if trial.ending == "failed"]
-        sentences = []
+        return list(self._write_sentences())
+
+    def _write_sentences(self) -> Iterator[str]:
         if self.is_exhausted and count_trials(self.trials) < self.search.config.trial_count:
-            sentences.append(
-                "The search ended early: the last proposals had been tried before or cannot be built, so the space is used up."
-            )
-        if refused:
-            example = f"trial {refused[0].number}: {refused[0].reason}"
-            sentences.append(f"{len(refused)} proposals could not be built and do not count, such as {example}.")
-        if failed:
-            sentences.append(f"{len(failed)} trials failed, such as trial {failed[0].number}: {failed[0].reason}.")
+            yield "The search ended early: the last proposals had been tried before or cannot be built, so the space is used up."
+        for ending, what in (("refused", "proposals could not be built and do not count"), ("failed", "trials failed")):
+            ended = [trial for trial in self.trials if trial.ending == ending]
+            if ended:
+                yield f"{len(ended)} {what}, such as trial {ended[0].number}: {ended[0].reason}."
         best = self.ranked_trials[0].point if self.ranked_trials else {}
         edges = [f"{key} {format_value(drawn)}" for key, drawn in best.items() if self.search.space.dimensions[key].at_edge(drawn)]
         if edges:
-            sentences.append(
-                f"The best trial is at the edge of what was searched: {', '.join(edges)}. Better values may lie beyond it; widen the range "
-                "where that can be."
-            )
+            edge = f"The best trial is at the edge of what was searched: {', '.join(edges)}"
+            yield f"{edge}. Better values may lie beyond it; widen the range where that can be."
         compared = sum(trial.value is not None for trial in self.trials)
         if self.ranked_trials and compared > 1:
-            sentences.append(
+            yield (
                 f"The best of {compared} trials on one validation text is too good: with other seeds or on other text the same "
                 "configuration is likely to do worse, as it was chosen for its luck as well. Confirm it with fresh seeds: "
                 f"assay study run {self.search.path / CONFIRM.format(self.search.path.name)}"
             )
-        return sentences
 
     def tree(self) -> Tree:
         """Convert to plain values."""
-        listed = [self._entry(trial) for trial in self.trials]
+        trials = [
+            {
+                "trial": trial.number, "state": self.state(trial), "value": trial.value,
+                "settings": self.search.space.settings(trial.point), "reason": trial.reason or None, "runs": list(trial.runs),
+                "values_by_tokens": {str(tokens): value for tokens, value in trial.values.items()},
+            }
+            for trial in self.trials
+        ]  # fmt: skip
         return {
             "search": str(self.search.path), "question": self.search.config.question, "metric": self.search.config.metric,
             "count": self.search.config.trial_count, "done": self.done,
             "best": self.ranked_trials[0].number if self.ranked_trials else None,
-            "importance": self.search.journal.importance(), "sentences": self.sentences(), "trials": listed,
+            "importance": self.search.journal.importance(), "sentences": self.sentences(), "trials": trials,
         }  # fmt: skip
-
-    def _entry(self, trial: Trial) -> Tree:
-        return {
-            "trial": trial.number,
-            "state": self.state(trial),
-            "value": trial.value,
-            "settings": self.search.space.settings(trial.point),
-            "reason": trial.reason or None,
-            "runs": list(trial.runs),
-            "values_by_tokens": {str(tokens): value for tokens, value in trial.values.items()},
-        }
 
 
 STATES = ("complete", "pruned", "diverged", "failed", "running", "stopped", "waiting", "refused", "repeat", "abandoned")
@@ -150,19 +139,18 @@ def write_best(results: SearchResults) -> None:
     """Write the best trial as a recipe on the base, and the study that confirms it. Does nothing while there is no figure."""
     if not results.ranked_trials:
         return
-    search, ranked = results.search, results.ranked_trials
+    search, best = results.search, results.ranked_trials[0]
     tree: Tree = {}
-    for key, value in _take_values(
-        search, ranked[0], (*search.space.settings(ranked[0].point), *ranked[0].notes.get("solved", {}))
-    ).items():
+    for key, value in _take_values(search, best, (*search.space.settings(best.point), *best.notes.get("solved", {}))).items():
         tree = recipe.set_value(tree, key, value)
+    figure, count = f"{best.value:.4f} {search.config.target_metric.label}", len(results.ranked_trials)
     remark = (
-        f"# Trial {ranked[0].number}, the best of {len(ranked)} complete ones: {ranked[0].value:.4f} {search.config.target_metric.label} "
-        "on validation.\n# That figure is optimistic, as it is the best of several; confirm it with fresh seeds.\n"
+        f"# Trial {best.number}, the best of {count} complete ones: {figure} on validation.\n"
+        "# That figure is optimistic, as it is the best of several; confirm it with fresh seeds.\n"
     )
     with wait_for_lock(search.lock("best")):
         write_text(search.path / BEST, remark + recipe.to_toml({"extends": BASE, **tree}))
-        write_text(search.path / CONFIRM.format(search.path.name), recipe.to_toml(make_confirmation_study(search, ranked[0])))
+        write_text(search.path / CONFIRM.format(search.path.name), recipe.to_toml(make_confirmation_study(search, best)))
 
 
 def _take_values(search: SearchFolder, trial: Trial, keys: Iterable[str]) -> Tree:
@@ -184,7 +172,7 @@ def make_confirmation_study(search: SearchFolder, best: Trial) -> Tree:
         "question": f"Is the best of {search.path.name} better than its base with seeds that the search has not seen?",
         "base": BASE,
         "variants": {"best": _take_values(search, best, search.space.settings(best.point))},
-        "seeds": list(range(first, first + FRESH)),
+        "seeds": list(range(first, first + FRESH_SEEDS)),
         "match": list(search.config.match),
         "checkpoint": search.config.checkpoint,
         "metric": search.config.metric,

@@ -9,8 +9,7 @@
 A key with `when` is set only where every key named there has one of the values given; for a key that chooses among kinds, the kind's name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.core.config import Tree
@@ -60,14 +59,7 @@ class Space:
             raise ConfigError(
                 f'space."{endless}"', "has endless values, and a grid needs a list; give it a choice, an int or a uniform with a step"
             )
-        points: list[Point] = [{}]
-        for key, dimension in self.dimensions.items():
-            points = [
-                extended
-                for point in points
-                for extended in ([{**point, key: value} for value in dimension.values() or ()] if self.is_active(key, point) else [point])
-            ]
-        return points
+        return self._combine(self.dimensions, lambda dimension: dimension.values() or ())
 
     def boundary_points(self, key: str) -> Iterator[list[Point]]:
         """For each value of a choice, or each end of a range, list the points that set `key` to it, for checks.
@@ -76,19 +68,20 @@ class Space:
         """
         above = [other for other in self.dimensions if key.startswith(f"{other}.")]
         involved = [other for other in self.dimensions if other in self._conditions(key) or other in above]
-        points = []
-        for drawn in product(*(self.dimensions[other].extremes() for other in involved)):
-            point: Point = {}
-            for other, value in zip(involved, drawn, strict=True):
-                if self.is_active(other, point):
-                    point[other] = value
-            if self.is_active(key, point):
-                points.append(point)
+        points = [point for point in self._combine(involved, lambda dimension: dimension.extremes()) if self.is_active(key, point)]
         for value in self.dimensions[key].extremes():
             yield [{**point, key: value} for point in points]
 
+    def _combine(self, keys: Iterable[str], list_values: Callable[[Dimension], Sequence[Scalar]]) -> list[Point]:
+        """List every choice of the values of these keys, each set where its condition holds."""
+        points: list[Point] = [{}]
+        for key in keys:
+            choices = [{key: value} for value in list_values(self.dimensions[key])]
+            points = [{**point, **choice} for point in points for choice in (choices if self.is_active(key, point) else [{}])]
+        return points
+
     def _conditions(self, key: str) -> set[str]:
-        """The keys that the condition of a key needs, and those that theirs need."""
+        """Find the keys that the condition of a key needs, and those that theirs need."""
         direct = set(self.dimensions[key].when)
         return direct.union(*map(self._conditions, direct))
 

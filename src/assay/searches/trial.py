@@ -45,7 +45,7 @@ class Trial:
 
 
 def trial_name(number: int) -> str:
-    """The name of a trial: of its lock, in messages, and at the beginning of the names of its runs."""
+    """Name a trial, as in its lock, in messages, and at the beginning of the names of its runs."""
     return f"trial-{number:04}"
 
 

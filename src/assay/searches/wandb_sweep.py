@@ -95,9 +95,9 @@ def translate_sweep(sweep: Mapping[str, Any], base: str) -> TranslatedSweep:
 
 def _list_parameters(table: Mapping[str, Any], place: str = "parameters", key: str = "") -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """List each parameter with its place in the file and its dotted key; nested ones joined."""
-    for name, given in table.items():
+    for name, value in table.items():
         here, path = f"{place}.{name}", f"{key}.{name}" if key else str(name)
-        parameter = _table(here, given)
+        parameter = _table(here, value)
         for word in parameter:
             if word in UNTRANSLATED_KEYS:
                 raise ConfigError(f"{here}.{word}", f"cannot be translated: {UNTRANSLATED[UNTRANSLATED_KEYS[word]]}")
@@ -148,7 +148,7 @@ def _read_limit(place: str, parameter: Mapping[str, Any], word: str) -> Any:
 
 
 def _format_fixed(place: str, parameter: Mapping[str, Any]) -> str:
-    """A fixed value as it is written in an override."""
+    """Format a fixed value as it is written in an override."""
     value = parse_number(parameter["value"])
     if value is None or isinstance(value, dict | list):
         raise ConfigError(f"{place}.value", f"cannot be translated: {value!r} is no number, word or truth value")
@@ -156,7 +156,7 @@ def _format_fixed(place: str, parameter: Mapping[str, Any]) -> str:
 
 
 def parse_number(value: Any) -> Any:
-    """A word that is a number as that number, in lists and tables as well: YAML takes 1e-4 for a word."""
+    """Convert words that are numbers, in lists and tables as well: YAML takes 1e-4 for a word."""
     if isinstance(value, list):
         return [parse_number(item) for item in value]
     if isinstance(value, dict):
@@ -195,7 +195,7 @@ def _translate_early_termination(table: Any) -> EarlyTermination | None:
 
 
 def _table(place: str, value: Any, known: Collection[str] | None = None) -> Mapping[str, Any]:
-    """The keys and values at a place. Raises ConfigError where there are none, or one that is not known."""
+    """Check the keys and values at a place. Raises ConfigError where there are none, or one that is not known."""
     if not isinstance(value, Mapping):
         raise ConfigError(place, "is missing; add it" if value is None else f"expects keys and values, not {value!r}")
     unknown = next((key for key in value if known is not None and key not in known), None)

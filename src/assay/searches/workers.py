@@ -7,32 +7,30 @@ last checkpoint; else it asks for a new one while there are too few. So trials a
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
 
 import torch
 
+from assay.core.words import Notify
 from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
 from assay.evaluation.stored import read_final_score
-from assay.jobs.folder import Report
 from assay.jobs.pool import Pool, Workload
-from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base
+from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base, print_line
 from assay.runs.lock import Lock, acquire_lock, wait_for_lock
 from assay.searches.folder import SearchFolder
 from assay.searches.results import SearchResults, describe_trial, read_results
-from assay.searches.rungs import AshaPruner, ValidationReporter
-from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_trials, survives_rung, trial_name
-from assay.training.hook import Hook
+from assay.searches.rungs import TrialMonitor
+from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_trials, trial_name
 
-FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
+MAX_FAILURES = 3  # trials in a row that failed without having diverged, after which a worker gives up
 
 ProgressCallback = Callable[[SearchResults], None]  # shows again and again how far the search is
 TrialOutcome = Literal["complete", "pruned", "diverged", "failed"]
 
 
-def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_progress: ProgressCallback, report: Report) -> None:
+def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_progress: ProgressCallback, notify: Notify) -> None:
     """Make the trials of a search, several at a time, until there are enough, made here or elsewhere.
 
     A worker that ends with an error of its own had a reason that another would meet as well, so it is not replaced. Raises Interrupted
@@ -46,10 +44,10 @@ def run_pool(search: SearchFolder, workers: int, data_dir: Path | None, report_p
         progress = states, [len(trial.values) for trial in results.trials]
         return Workload(results.remaining_trials + states.count("stopped"), states.count("running"), progress, results.done)
 
-    Pool(("search",), search.path, workers, data_dir, measure_workload, report, stop_on_error=True).run()
+    Pool(("search",), search.path, workers, data_dir, measure_workload, notify, stop_on_error=True).run()
 
 
-def run_worker(folder: Path, data_dir: Path | None = None, report: Report = print) -> Counter[TrialOutcome]:
+def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = print_line) -> Counter[TrialOutcome]:
     """Make trials until there are enough; count how they ended.
 
     A trial that fails is recorded with its reason and does not stop the rest. Raises Interrupted, after the run was saved, when a signal
@@ -59,15 +57,15 @@ def run_worker(folder: Path, data_dir: Path | None = None, report: Report = prin
     threads = torch.get_num_threads()
     with interrupt_on_signals():
         prepare_base(search.base, data_dir)
-        while (taken := take_next_trial(search, report)) is not None:
+        while (taken := take_next_trial(search, notify)) is not None:
             with taken.lock:
                 outcome = _make_trial(search, taken.trial, data_dir)
-            report(describe_trial(search, search.journal.trials()[taken.trial.number]))
+            notify(describe_trial(search, search.journal.trials()[taken.trial.number]))
             torch.set_num_threads(threads)
             made[outcome] += 1
             failures = failures + 1 if outcome == "failed" else 0
-            if failures == FAILURES:
-                raise AssayError(f"{FAILURES} trials in a row failed, so the others were not started; see why with: assay search {folder}")
+            if failures == MAX_FAILURES:
+                raise AssayError(f"{failures} trials in a row failed, so the others were not started; see why with: assay search {folder}")
     return made
 
 
@@ -78,7 +76,7 @@ class TakenTrial(NamedTuple):
     lock: Lock  # held
 
 
-def take_next_trial(search: SearchFolder, report: Report) -> TakenTrial | None:
+def take_next_trial(search: SearchFolder, notify: Notify) -> TakenTrial | None:
     """Take a trial to be made and its lock: one whose worker is gone, else a new one; None where there are enough."""
     with wait_for_lock(search.lock("ask")):
         for trial in search.journal.trials():
@@ -86,13 +84,13 @@ def take_next_trial(search: SearchFolder, report: Report) -> TakenTrial | None:
             if lock is None:
                 continue
             if trial.runs:
-                report(f"{trial_name(trial.number)}: is resumed, as its worker is gone")
+                notify(f"{trial_name(trial.number)}: is resumed, as its worker is gone")
                 return TakenTrial(trial, lock)
             with lock:
                 search.journal.fail(trial.number, ending="abandoned", reason="its worker was gone before its configuration was written")
         while (new := _propose(search)) is not None:
             if not new.runs:
-                report(describe_trial(search, search.journal.trials()[new.number]))
+                notify(describe_trial(search, search.journal.trials()[new.number]))
             else:
                 lock = acquire_lock(search.lock(trial_name(new.number)))
                 assert lock is not None
@@ -155,39 +153,7 @@ def _make_run(search: SearchFolder, trial: Trial, index: int, data_dir: Path | N
     if "stopped" in trial.notes:
         raise StopRequested(f"{job.run}: {trial.notes['stopped']}", str(trial.notes["stopped"]))
     with wait_for_lock(search.lock(job.run)) as lock:
-        make_run(search, job, lock, data_dir, lambda text: None, _make_hooks(search, trial) if index == 0 else ())
-
-
-def _make_hooks(search: SearchFolder, trial: Trial) -> list[Hook]:
-    """Make the hooks that report a trial and judge it at its rungs."""
-    metric, asha = search.config.target_metric, search.config.pruner
-    rungs = [] if asha is None else [AshaPruner(metric, asha, AshaRule(search, trial))]
-    return [ValidationReporter(metric, partial(search.journal.report, trial.number)), *rungs]
-
-
-class AshaRule:
-    """The rule that stops a trial at a rung, by the figures of others there. A decision stands, also when the trial changes its worker."""
-
-    def __init__(self, search: SearchFolder, trial: Trial) -> None:
-        self.search, self.trial = search, trial
-        self.passed_rungs: list[int] = list(trial.notes.get("passed", ()))
-
-    def __call__(self, tokens: int, value: float) -> str | None:
-        """Keep the figure and judge it: returns why the trial stops, None where it survives."""
-        if tokens in self.passed_rungs:
-            return None
-        journal, config, number = self.search.journal, self.search.config, self.trial.number
-        assert config.pruner is not None
-        journal.report(number, tokens, value)
-        others = [trial.values[tokens] for trial in journal.trials() if trial.number != number and tokens in trial.values]
-        loss = config.target_metric.loss
-        if survives_rung(loss(value), map(loss, others), config.pruner.reduction):
-            self.passed_rungs.append(tokens)
-            journal.add_notes(number, passed=self.passed_rungs)
-            return None
-        reason = f"pruned at {tokens:,} tokens with {value:.4f} {config.target_metric.label}"
-        journal.add_notes(number, stopped=reason)
-        return reason
+        make_run(search, job, lock, data_dir, lambda text: None, [TrialMonitor(search, trial)] if index == 0 else ())
 
 
 def _read_value(search: SearchFolder, trial: Trial) -> float:

@@ -8,7 +8,7 @@ process are left out until a finished run includes them.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean, median
@@ -27,8 +27,8 @@ from assay.trainer.scoring import FINAL_SCORES
 from assay.training.budget import Budget
 from assay.training.timing import time_steps
 
-STEPS, LONGEST = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is taken
-ENOUGH = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs
+MAX_STEPS, MAX_STEP_SECONDS = 6, 1.0  # of an arm, the first one left out; seconds after which no further one is taken
+MAX_SECONDS = 10.0  # seconds after which no further arm is measured, and the others count by their FLOPs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class RunCost:
         return self.training_flops + self.scoring_flops
 
     def seconds(self, rate: float) -> float:
-        """The seconds of the run at a rate in seconds a FLOP."""
+        """Estimate the seconds of the run at a rate in seconds a FLOP."""
         return 60 * self.minutes + rate * self.flops
 
 
@@ -72,50 +72,55 @@ class Estimate:
 
     plan: StudyPlan
     sizes: TextSizes
-    rates: Mapping[str, float] = field(default_factory=dict)  # seconds a FLOP of the arms that were measured
+    rates: dict[str, float] = field(default_factory=dict)  # seconds a FLOP of the arms that were measured
     finished_seconds: dict[str, list[float]] = field(default_factory=dict)  # seconds of the finished runs of each arm
     slowdown: float = 1.0  # how many times as long as measured the runs take
 
-    def update_plan(self, plan: StudyPlan) -> None:
-        """Use a plan that was read again."""
-        self.plan = plan
-
     def measure_rates(self, prepared: PreparedText, threads: int) -> None:
-        """Time some steps of each arm of which no run is finished."""
-        self.rates = measure_rates(self.plan, prepared, threads, self.finished_seconds)
+        """Measure the rates of the arms without a finished run, if they read the text of the base and while the time suffices.
 
-    def update(self, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
-        """Take over the seconds of finished runs."""
-        self.finished_seconds = {}
+        An arm that cannot take a step has no rate; its runs will give the reason.
+        """
+        started, self.rates = time.perf_counter(), {}
+        for arm in self.plan.arms:
+            if time.perf_counter() - started > MAX_SECONDS:
+                break
+            if arm.name not in self.finished_seconds and _text_settings(arm) == _text_settings(self.plan.arms[0]):
+                with suppress(AssayError, RuntimeError, MemoryError):
+                    self.rates[arm.name] = _measure_rate(arm, prepared, threads)
+
+    def update(self, plan: StudyPlan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
+        """Take over a plan that was read again, and the seconds of its finished runs."""
+        self.plan, self.finished_seconds = plan, {}
         for one in statuses:
             spent: Mapping[str, float] = one.status.get("seconds") or {}
             if one.state == "finished" and spent:
                 self.finished_seconds.setdefault(one.job.arm, []).append(sum(spent.values()))
         measured = [name for name in self.finished_seconds if name in self.rates]
-        expected = sum(len(self.finished_seconds[name]) * self._load(name).flops * self.rates[name] for name in measured)
+        expected = sum(len(self.finished_seconds[name]) * self._run_cost(name).flops * self.rates[name] for name in measured)
         actual = sum(map(self._counted_seconds, measured))
         self.slowdown = actual / expected if expected and actual > 0 else 1.0
 
     @property
     def default_rate(self) -> float:
         """Seconds a FLOP of an arm of which nothing is known: as those of finished runs, else as measured."""
-        work = sum(len(seconds) * self._load(name).flops for name, seconds in self.finished_seconds.items())
+        work = sum(len(seconds) * self._run_cost(name).flops for name, seconds in self.finished_seconds.items())
         actual = sum(map(self._counted_seconds, self.finished_seconds))
         if work and actual > 0:
             return actual / work
         return fmean(self.rates.values()) if self.rates else 0.0
 
     def _counted_seconds(self, arm: str) -> float:
-        """The seconds of the finished runs of an arm, without the minutes of their budgets."""
-        return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._load(arm).minutes
+        """Sum the seconds of the finished runs of an arm, without the minutes of their budgets."""
+        return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._run_cost(arm).minutes
 
     def run_seconds(self, arm: str) -> float:
         """Seconds of one run of an arm."""
         if arm in self.finished_seconds:
             return fmean(self.finished_seconds[arm])
-        return self._load(arm).seconds(self.rates[arm] * self.slowdown if arm in self.rates else self.default_rate)
+        return self._run_cost(arm).seconds(self.rates[arm] * self.slowdown if arm in self.rates else self.default_rate)
 
-    def _load(self, arm: str) -> RunCost:
+    def _run_cost(self, arm: str) -> RunCost:
         return estimate_run_cost(self.plan.arm(arm), self.sizes)
 
     def seconds_left(self, statuses: Sequence[JobStatus[PlannedJob]], workers: int) -> float:
@@ -154,21 +159,6 @@ def estimate_run_cost(arm: PlannedArm, sizes: TextSizes) -> RunCost:
     return RunCost(trained * per_token, validations * sizes.validation * per_token / 3, minutes)
 
 
-def measure_rates(plan: StudyPlan, prepared: PreparedText, threads: int, finished_arms: Collection[str] = ()) -> dict[str, float]:
-    """Measure seconds a FLOP of the arms without a finished run, if they read the text of the base and while the time suffices.
-
-    An arm that cannot take a step has no rate; its runs will give the reason.
-    """
-    began, rates = time.perf_counter(), {}
-    for arm in plan.arms:
-        if time.perf_counter() - began > ENOUGH:
-            break
-        if arm.name not in finished_arms and _text_settings(arm) == _text_settings(plan.arms[0]):
-            with suppress(AssayError, RuntimeError, MemoryError):
-                rates[arm.name] = _measure_rate(arm, prepared, threads)
-    return rates
-
-
 def _text_settings(arm: PlannedArm) -> tuple[Any, ...]:
     return arm.config.corpus, arm.config.split, arm.config.tokenizer
 
@@ -179,14 +169,14 @@ def _measure_rate(arm: PlannedArm, prepared: PreparedText, threads: int) -> floa
     torch.set_num_threads(threads)
     try:
         experiment = assemble(arm.config, prepared, Parallel())
-        _, *seconds = time_steps(experiment.state, experiment.setup, 2, STEPS, LONGEST)
+        _, *seconds = time_steps(experiment.state, experiment.setup, 2, MAX_STEPS, MAX_STEP_SECONDS)
         return median(seconds) / (max(1, arm.flops_per_token) * arm.config.batches.size * arm.config.batches.window)
     finally:
         torch.set_num_threads(before)
 
 
 def _tokens(text: str, config: ExperimentConfig, flops_per_token: int, sizes: TextSizes) -> float:
-    """An amount of training or an interval in tokens; 0 for minutes."""
+    """Convert an amount of training or an interval to tokens; 0 for minutes."""
     amount, unit = Budget.parse(text)
     step, flop = config.batches.size * config.batches.window, 1 / max(1, flops_per_token)
     return amount * {"steps": step, "epochs": sizes.train, "tokens": 1.0, "flops": flop, "minutes": 0.0}[unit]

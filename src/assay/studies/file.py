@@ -6,16 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from assay.core import recipe
 from assay.core.recipe import apply_scale, read_toml
-from assay.errors import ConfigError, suggest
-from assay.variation.settings import (
-    ALL_KINDS,
-    Mode,
-    Variation,
-    VariationConfig,
-    name_file_in_errors,
-    refuse_repeats,
-)
+from assay.errors import ConfigError
+from assay.variation.settings import ALL_KINDS, Mode, VariationConfig, check_seeds, name_file_in_errors, refuse_repeats
 
 BUNDLED = files("assay") / "studies" / "bundled"
 
@@ -37,20 +31,13 @@ class StudyConfig(VariationConfig):
 
     def model_post_init(self, context: object) -> None:
         super().model_post_init(context)
-        refuse_repeats("tuning_seeds", self.tuning_seeds)
+        check_seeds("tuning_seeds", self.tuning_seeds)
         refuse_repeats("lr_factors", self.lr_factors)
-        if any(seed < 0 for seed in self.tuning_seeds):
-            raise ConfigError("tuning_seeds", "are numbers from 0 on")
         if any(not factor > 0 for factor in self.lr_factors):
             raise ConfigError("lr_factors", "multiply learning rates; write numbers above 0, such as [0.5, 1.0, 2.0]")
         for key, values in self.axes.items():
             if values != ALL_KINDS and not isinstance(values, list | tuple):
                 raise ConfigError(f"axes.{key}", f'expects a list of values or "*"; write the whole key in quotes: "{key}" = [...]')
-
-    @property
-    def variation(self) -> Variation:
-        """What is varied around the base."""
-        return Variation(self.axes, self.variants, self.mode)
 
     @property
     def tunes_learning_rates(self) -> bool:
@@ -67,20 +54,12 @@ class StudyConfig(VariationConfig):
 
 def list_bundled() -> list[str]:
     """List the studies that ship with Assay."""
-    return sorted(item.name.removesuffix(".toml") for item in BUNDLED.iterdir() if item.name.endswith(".toml"))
+    return recipe.list_bundled(BUNDLED)
 
 
 def find_file(name_or_path: str) -> Path:
     """Find the file of a study: a path to a TOML file, or the name of one that ships with Assay. Raises ConfigError."""
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise ConfigError("", f"no study file {path}; give the path of a TOML file or one of: {', '.join(list_bundled())}")
-        return path
-    shipped = Path(str(BUNDLED / f"{name_or_path}.toml"))
-    if not shipped.is_file():
-        raise ConfigError("", f"unknown study '{name_or_path}'; {suggest(name_or_path, list_bundled())}")
-    return shipped
+    return recipe.find_bundled(name_or_path, "study", BUNDLED)
 
 
 def list_scales(name_or_path: str) -> list[str]:

@@ -26,7 +26,7 @@ def make_plan(name_or_path: str, scale: str | None = None, *, with_costs: bool =
     matching = make_matching(study.match, base)
     matched_base = matching.solve(base, ())
     arms, refused = [_make_arm(Candidate(BASE, None, {}, True), matched_base, with_costs)], []
-    for candidate in list_candidates(study.variation, base):
+    for candidate in list_candidates(base, study.axes, study.variants, study.mode):
         try:
             matched = matching.solve(apply_values(base, candidate.values), candidate.values)
             count_parameters(matched.config)

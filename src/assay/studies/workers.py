@@ -4,23 +4,24 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from assay.jobs.folder import JobStatus, Report, count_states
+from assay.core.words import Notify
+from assay.jobs.folder import JobStatus, count_states
 from assay.jobs.pool import Pool, Workload
 from assay.jobs.worker import JobOutcome, interrupt_on_signals, make_runs, prepare_base, print_line
 from assay.runs.lock import wait_for_lock
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedJob, StudyPlan
-from assay.trainer.scoring import Notify, ScoreRequest, record_test_use, score_run
+from assay.trainer.scoring import ScoreRequest, record_test_use, score_run
 
 ProgressCallback = Callable[[StudyPlan, Sequence[JobStatus[PlannedJob]]], None]  # shows again and again how far the runs are
 
 
-def run_pool(study: StudyFolder, workers: int, data_dir: Path | None, report_progress: ProgressCallback, report: Report) -> None:
+def run_pool(study: StudyFolder, workers: int, data_dir: Path | None, report_progress: ProgressCallback, notify: Notify) -> None:
     """Make the runs of a study, several at a time, until every one is finished or failed, here or elsewhere.
 
     Raises Interrupted when a signal asked to stop, after the runs were saved, and AssayError where workers die for no run's fault.
     """
-    Pool(("study", "work"), study.path, workers, data_dir, StudyMonitor(study, report_progress), report).run()
+    Pool(("study", "work"), study.path, workers, data_dir, StudyMonitor(study, report_progress), notify).run()
 
 
 class StudyMonitor:
@@ -48,7 +49,7 @@ class StudyMonitor:
         return statuses
 
 
-def run_worker(folder: Path, data_dir: Path | None = None, report: Report = print_line, *, score_final: bool = True) -> Counter[JobOutcome]:
+def run_worker(folder: Path, data_dir: Path | None = None, notify: Notify = print_line, *, score_final: bool = True) -> Counter[JobOutcome]:
     """Make the runs of a study that nobody else makes; count those that were finished and those that failed.
 
     The worker that finds all of them ended then scores the chosen ones on the test split, unless `score_final` leaves that to others.
@@ -58,13 +59,13 @@ def run_worker(folder: Path, data_dir: Path | None = None, report: Report = prin
     study = StudyFolder(folder)
     with interrupt_on_signals():
         prepare_base(study.plan().base, data_dir)
-        made = make_runs(study, lambda: study.plan().jobs, study.may_add_jobs, data_dir, report)
+        outcomes = make_runs(study, lambda: study.plan().jobs, study.may_add_jobs, data_dir, notify)
         if score_final:
-            score_chosen_runs(study, data_dir, report)
-    return made
+            score_chosen_runs(study, data_dir, notify)
+    return outcomes
 
 
-def score_chosen_runs(study: StudyFolder, data_dir: Path | None, report: Notify) -> int:
+def score_chosen_runs(study: StudyFolder, data_dir: Path | None, notify: Notify) -> int:
     """Score the chosen runs on the test split, each once, after everything was chosen on validation; count those scored now.
 
     Nothing is scored where figures of validation are reported, or as long as a run is neither finished nor failed. Two processes that
@@ -79,10 +80,10 @@ def score_chosen_runs(study: StudyFolder, data_dir: Path | None, report: Notify)
         request = ScoreRequest("test", plan.study.checkpoint, data_dir=data_dir)
         unscored = [run for run in finished if request.find_stored_file(run) is None]
         if unscored:
-            report(f"scoring {len(unscored)} runs on the test split, once")
+            notify(f"scoring {len(unscored)} runs on the test split, once")
         for run in unscored:
             score_run(run, request)
         for run in finished:
             if not run.test_uses():  # its process died after the score was kept, and before its use was noted
-                record_test_use(run, request.find_or_compute(run, report).values)
+                record_test_use(run, request.find_or_compute(run, notify).values)
         return len(unscored)

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from assay.errors import Interrupted, RunError, UserError
+from assay.errors import Interrupted, RunError, UserError, check_range
 from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import check_job_count, divide_resources
+from assay.jobs.pool import divide_resources
 from assay.jobs.slurm import SubmittedWorkers, submit_workers
 from assay.jobs.worker import prepare_base, retry_failed
 from assay.runs.directory import resolve_runs_folder
@@ -55,7 +55,7 @@ class StudyRequest:
     command: str = "the same call of assay.study"  # that goes on
 
     def __post_init__(self) -> None:
-        check_job_count(self.jobs)
+        check_range("jobs", self.jobs, 1)
 
 
 def run_study(request: StudyRequest, watcher: StudyWatcher) -> Study:
@@ -99,7 +99,7 @@ def estimate_study(state: StudyState, data_dir: Path | None, workers: int, watch
     with watcher.show_waiting("preparing the text"):
         prepared = prepare_base(plan.base, data_dir)
     estimate = Estimate(plan, TextSizes.from_prepared(prepared))
-    estimate.update(statuses)
+    estimate.update(plan, statuses)
     if all(one.ended for one in statuses):
         return estimate
     if watcher.measures_steps:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import recipe
-from assay.errors import ConfigError, Interrupted, UserError, refuse_unused
+from assay.errors import ConfigError, Interrupted, UserError, check_range, refuse_unused, suggest
+from assay.jobs.folder import find_marked_folder, list_marked_folders
 from assay.jobs.launch import LaunchConfig
-from assay.jobs.pool import check_job_count
 from assay.jobs.slurm import SubmittedWorkers, submit_workers
 from assay.runs.directory import resolve_runs_folder
 from assay.searches.file import SWEEP_SUFFIXES, SearchConfig, SearchOptions, convert_sweep, read_search
-from assay.searches.folder import SearchFolder, find_folder, suggest_search
+from assay.searches.folder import SEARCH, SearchFolder
 from assay.searches.journal import import_optuna
 from assay.searches.results import SearchResults, describe_trial, read_results, write_best
 from assay.searches.trial import Trial
@@ -104,7 +104,7 @@ class SearchRequest:
     command: str = "the same call of assay.search"  # that goes on
 
     def __post_init__(self) -> None:
-        check_job_count(self.jobs)
+        check_range("jobs", self.jobs, 1)
 
 
 def run_search(request: SearchRequest, watcher: SearchWatcher) -> Search:
@@ -128,7 +128,9 @@ def prepare_search(request: SearchRequest, watcher: SearchWatcher) -> SearchFold
     import_optuna()
     runs, options = resolve_runs_folder(request.runs_dir), request.options
     if not request.file.endswith((".toml", *SWEEP_SUFFIXES)):
-        raise UserError(f"'{request.file}' is neither a search file nor a search's folder in {runs}; {suggest_search(request.file, runs)}")
+        known = [path.name for path in list_marked_folders(runs, SEARCH)]
+        nearest = suggest(Path(request.file).name, known)
+        raise UserError(f"'{request.file}' is neither a search file nor a search's folder in {runs}; {nearest}")
     with watcher.show_waiting("preparing the text"):
         config, ignored = read_search(Path(request.file), options)
         label = "-".join(filter(None, (Path(request.file).stem, options.scale)))
@@ -142,7 +144,7 @@ def prepare_search(request: SearchRequest, watcher: SearchWatcher) -> SearchFold
 def find_search(reference: str, request: SearchRequest) -> Search | None:
     """Find the search whose folder or name this is; None where it is a file. Raises UserError for options that go with a file."""
     import_optuna()
-    path = find_folder(reference, resolve_runs_folder(request.runs_dir))
+    path = find_marked_folder(reference, resolve_runs_folder(request.runs_dir), SEARCH)
     if path is None:
         return None
     options = request.options

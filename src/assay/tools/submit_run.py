@@ -9,7 +9,7 @@ from pathlib import Path
 from assay.core import parallel as processes
 from assay.core import recipe as recipes
 from assay.core.parallel import Parallel
-from assay.errors import Interrupted, UserError, classify_failure
+from assay.errors import Interrupted, UserError, classify_failure, explain_failure
 from assay.experiment.load import read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.jobs.launch import LaunchConfig
@@ -86,7 +86,7 @@ def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeu
             raise
         except Exception as failed:
             if parallel.is_main:
-                run.update_status(state="failed", failure=classify_failure(failed), error=str(failed))
+                run.update_status(state="failed", failure=classify_failure(failed), error=explain_failure(failed))
             raise
 
 

@@ -1,6 +1,5 @@
 """Score runs: at the end of training, and any checkpoint later, on any part of the text. Scores are stored in the run."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from assay.core.devices import resolve_device
 from assay.core.seeds import numpy_generator
+from assay.core.words import Notify
 from assay.data.batches import Policy
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName
@@ -30,8 +30,6 @@ from assay.training.clock import Clock
 
 FINAL_SCORES = 3  # last, best and training text, each about as long as a validation
 SUMMARY = ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")  # in a line of metrics
-
-Notify = Callable[[str], object]
 
 
 class LoadedRun(NamedTuple):

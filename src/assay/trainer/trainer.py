@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
 from assay.core.parallel import Parallel
-from assay.errors import Interrupted, RunError, StopRequested, classify_failure
+from assay.errors import Interrupted, RunError, StopRequested, classify_failure, explain_failure
 from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
 from assay.generation.decode import Sampling, decode_texts, generate
@@ -92,7 +92,7 @@ class Trainer:
             self._update_status(state="interrupted", failure="interrupted", step=self.state.step, error=reason)
             raise
         except Exception as failed:
-            self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=str(failed))
+            self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=explain_failure(failed))
             raise
         else:
             self._update_status(state="finished", step=self.state.step, **memory, **scores)

@@ -17,7 +17,7 @@ from assay.errors import ConfigError, UnknownKeyError, suggest
 from assay.experiment.config import ExperimentConfig
 from assay.variation.names import BASE, format_value, shorten_keys
 from assay.variation.rates import RATE
-from assay.variation.settings import ALL_KINDS, Variation
+from assay.variation.settings import ALL_KINDS, Mode
 
 SEED = "train.seed"
 LABEL = "label"  # in the table of a variant: no key but its name
@@ -32,30 +32,34 @@ class Candidate(NamedTuple):
     required: bool  # it was named outright, so refusing it is an error
 
 
-def list_candidates(variation: Variation, base: ExperimentConfig) -> list[Candidate]:
-    """List all arms but the base, in the order of the file. Raises ConfigError for keys that do not exist."""
-    listed = {key: _list_values(key, values, base) for key, values in variation.axes.items()}
+def list_candidates(
+    base: ExperimentConfig, axes: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], mode: Mode
+) -> list[Candidate]:
+    """List all arms but the base, in the order of the file: `axes` are lists of values by key or ALL_KINDS, `variants` tables by name.
+
+    Raises ConfigError for keys that do not exist.
+    """
+    listed = {key: _list_values(key, values, base) for key, values in axes.items()}
     short = shorten_keys(listed)
     alone = [(key, value) for key, values in listed.items() for value in values if not _is_base(base, key, value)]
-    required = [variation.mode == "one-factor" and variation.axes[key] != ALL_KINDS for key, _ in alone]
+    required = [mode == "one-factor" and axes[key] != ALL_KINDS for key, _ in alone]
     candidates = [_make_candidate([pair], short, must) for pair, must in zip(alone, required, strict=True)]
-    if variation.mode == "pairs":
+    if mode == "pairs":
         two = [pair for pair in combinations(alone, 2) if pair[0][0] != pair[1][0]]
         candidates += [_make_candidate(pair, short, False) for pair in two]
-    elif variation.mode == "grid":
+    elif mode == "grid":
         points = product(*([(key, value) for value in values] for key, values in listed.items() if values))
         moved = [[pair for pair in point if pair in alone] for point in points]  # named by what differs from the base
         candidates = [_make_candidate(pairs, short, False) for pairs in moved if pairs]
-    return _refuse_twins([*candidates, *_list_variants(variation)])
+    return _refuse_twins([*candidates, *_list_variants(variants)])
 
 
 def apply_values(base: ExperimentConfig, values: Mapping[str, Any]) -> ExperimentConfig:
     """Set values at their keys in the base. Raises ConfigError where that is no experiment."""
     config = base
     for key, value in values.items():
-        where = key.removesuffix(".kind")
-        tree = recipe.set_value(config.tree(), where, _keep_shared(config, where.split("."), value))
-        config = ExperimentConfig.make(tree)
+        path = key.removesuffix(".kind")
+        config = ExperimentConfig.make(recipe.set_value(config.tree(), path, _keep_shared(config, path.split("."), value)))
     return config
 
 
@@ -132,9 +136,9 @@ def _make_candidate(pairs: Sequence[tuple[str, Any]], short: Mapping[str, str], 
     return Candidate(name, pairs[0][0] if len(pairs) == 1 else None, dict(pairs), required)
 
 
-def _list_variants(variation: Variation) -> list[Candidate]:
+def _list_variants(variants: Mapping[str, Mapping[str, Any]]) -> list[Candidate]:
     candidates = []
-    for name, table in variation.variants.items():
+    for name, table in variants.items():
         values = {key: value for key, value in table.items() if key != LABEL}
         if not values:
             raise ConfigError(f"variants.{name}", 'changes nothing; give it keys, such as "model.depth" = 6')

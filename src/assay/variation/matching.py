@@ -5,14 +5,14 @@ of the batches `documents` is as long as its document), the study is refused wit
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
-from assay.core import recipe
 from assay.core.config import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
 from assay.training.budget import Budget
+from assay.variation.axes import apply_values
 from assay.variation.costs import count_parameters, count_step_flops
 from assay.variation.settings import MatchedQuantity, find_matched_amount
 
@@ -44,10 +44,10 @@ class Matching(NamedTuple):
         if self.parameters is not None and (width := _solve_width(arm, self.parameters, keys)) is not None:
             solved[WIDTH] = width
         if BUDGET not in keys:
-            budget = match_budget(self.amount, self.base, _set_values(arm, solved))
+            budget = match_budget(self.amount, self.base, apply_values(arm, solved))
             if budget != arm.train.budget:
                 solved[BUDGET] = budget
-        return MatchedConfig(_set_values(arm, solved), solved)
+        return MatchedConfig(apply_values(arm, solved), solved)
 
 
 def make_matching(match: Collection[MatchedQuantity], base: ExperimentConfig) -> Matching:
@@ -81,7 +81,7 @@ def match_budget(amount: MatchedQuantity | None, base: ExperimentConfig, arm: Ex
 
 
 def _equal_tokens(base: ExperimentConfig, arm: ExperimentConfig) -> str:
-    """A budget in steps for an arm whose steps may have another number of tokens."""
+    """Convert a budget in steps for an arm whose steps may have another number of tokens."""
     text = base.train.budget
     if base.batches == arm.batches and (_has_full_rows(base) or _same_text(base, arm)):
         return text
@@ -94,7 +94,7 @@ def _equal_tokens(base: ExperimentConfig, arm: ExperimentConfig) -> str:
 
 
 def _equal_flops(base: ExperimentConfig) -> str:
-    """The budget of the base in FLOPs, each step being taken for a full batch."""
+    """Convert the budget of the base to FLOPs, each step being taken for a full batch."""
     budget = Budget.parse(base.train.budget)
     if budget.unit == "flops":
         return base.train.budget
@@ -142,7 +142,7 @@ def find_nearest_width(arm: ExperimentConfig, own: int, target: int) -> int:
         for width in widths:
             if width > 0 and width not in counts and width not in refused:
                 try:
-                    counts[width] = count_parameters(_set_values(arm, {WIDTH: width}))
+                    counts[width] = count_parameters(apply_values(arm, {WIDTH: width}))
                 except ConfigError:
                     refused.add(width)
             if width in counts:
@@ -163,10 +163,3 @@ def find_nearest_width(arm: ExperimentConfig, own: int, target: int) -> int:
     if not counts:
         raise ConfigError("match", "no width of this model is allowed; leave out parameters")
     return min(counts, key=lambda width: (abs(counts[width] - target), width))
-
-
-def _set_values(config: ExperimentConfig, values: Mapping[str, Any]) -> ExperimentConfig:
-    tree = config.tree()
-    for key, value in values.items():
-        tree = recipe.set_value(tree, key, value)
-    return ExperimentConfig.make(tree) if values else config

@@ -17,18 +17,18 @@ class Metric(NamedTuple):
     per_token: bool = False  # so that it cannot be compared between tokenizers
 
     def value(self, score: StoredScore) -> float:
-        """The figure of a score; not a number where the score has none, as a text without words has no perplexity per word."""
+        """Read the figure of a score; not a number where the score has none, as a text without words has no perplexity per word."""
         if self.name == "bits_per_byte":
             return score.bits_per_byte
         value = score.values.get(self.name)
         return float("nan") if value is None else float(value)
 
     def loss_of(self, score: StoredScore) -> float:
-        """The figure of a score turned so that less is better."""
+        """Read the figure of a score, turned so that less is better."""
         return self.loss(self.value(score))
 
     def loss(self, value: float) -> float:
-        """The figure turned so that less is better."""
+        """Turn a figure so that less is better."""
         return -value if self.higher_is_better else value
 
 

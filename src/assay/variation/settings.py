@@ -1,9 +1,8 @@
 """What study files and search files share: the base, what is varied around it, and what every run is given equally."""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,15 +17,6 @@ from assay.variation.metric import METRICS, Metric
 MatchedQuantity = Literal["tokens", "text", "flops", "minutes", "parameters"]
 Mode = Literal["one-factor", "grid", "pairs"]
 ALL_KINDS = "*"  # as an axis: every kind of the family
-
-
-@dataclass(frozen=True, slots=True)
-class Variation:
-    """What is varied around a base."""
-
-    axes: Mapping[str, Any]  # lists of values by key, or ALL_KINDS
-    variants: Mapping[str, Mapping[str, Any]]  # values by key, by the name of the arm
-    mode: Mode
 
 
 class VariationConfig(Config):
@@ -45,9 +35,7 @@ class VariationConfig(Config):
     launch: LaunchConfig = Field(LaunchConfig(), description="what a job asks of a cluster")
 
     def model_post_init(self, context: object) -> None:
-        refuse_repeats("seeds", self.seeds)
-        if any(seed < 0 for seed in self.seeds):
-            raise ConfigError("seeds", "are numbers from 0 on")
+        check_seeds("seeds", self.seeds)
         find_matched_amount(self.match)
         if self.metric not in METRICS:
             raise ConfigError("metric", f"unknown figure '{self.metric}'; {suggest(self.metric, METRICS)}")
@@ -63,7 +51,7 @@ class VariationConfig(Config):
         return ExperimentConfig.load(self.base, [*self.set, f"train.seed={self.seeds[0]}", *budget], self.scale)
 
     def resolve_base(self, folder: Path) -> Self:
-        """The same with the path of a base in a file made absolute; it is relative to `folder`."""
+        """Make the path of a base in a file absolute; it is relative to `folder`."""
         return self.replace(base=str((folder / self.base).resolve())) if self.base.endswith(".toml") else self
 
 
@@ -73,6 +61,13 @@ def refuse_repeats(name: str, values: tuple[Any, ...]) -> None:
         raise ConfigError(name, "is empty; name at least one")
     if len(set(values)) < len(values):
         raise ConfigError(name, "names a value twice; name each once")
+
+
+def check_seeds(name: str, seeds: tuple[int, ...]) -> None:
+    """Raise ConfigError for a list of seeds that is empty, names one twice, or one below 0."""
+    refuse_repeats(name, seeds)
+    if min(seeds) < 0:
+        raise ConfigError(name, "are numbers from 0 on")
 
 
 def find_matched_amount(match: Iterable[MatchedQuantity]) -> MatchedQuantity | None:

@@ -127,12 +127,10 @@ class StudyProgress:
 
     def update(self, plan: StudyPlan, statuses: Sequence[JobStatus[PlannedJob]]) -> None:
         """Print what has changed, and redraw the table."""
-        self.estimate.update_plan(plan)
         self.statuses = statuses
+        self.estimate.update(plan, statuses)
         before, self.last_states = self.last_states, {one.job.run: one.state for one in statuses}
         changed = [] if before is None else [one for one in statuses if one.state != before.get(one.job.run, "waiting")]
-        if any(one.state == "finished" for one in changed) or before is None:
-            self.estimate.update(statuses)
         for one in changed:
             self.print_line(self._line(one, resumed=(before or {}).get(one.job.run) == "interrupted"), STYLES.get(one.state, ""))
         if self.live is not None:

@@ -114,7 +114,7 @@ def read_curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> LearningCurve:
 
 
 def _interpolate(steps: Sequence[int], known: Sequence[tuple[int, float]]) -> list[float]:
-    """A quantity at these steps from (step, value) where it is known and 0 at step 0; not a number where it is known nowhere."""
+    """Interpolate a quantity at these steps from (step, value) and 0 at step 0; not a number where it is known nowhere."""
     at, values = zip((0, 0.0), *known, strict=True)
     return [float(value) for value in np.interp(steps, at, values)] if known else [float("nan")] * len(steps)
 

@@ -14,20 +14,27 @@ from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, FrontPo
 from assay.variation.names import BASE
 
 
-class CostAxis(NamedTuple):
-    """A cost of an arm."""
+class Quantity(NamedTuple):
+    """An amount that an arm gets or costs."""
 
-    name: str
-    label: str
+    noun: str
+    label: str  # with its unit
     measure: Callable[[ArmOutcome], float | None]
 
 
-COSTS = (
-    CostAxis("flops", "FLOPs of training", lambda arm: arm.resource_use.flops),
-    CostAxis("parameters", "parameters", lambda arm: arm.planned_arm.parameters),
-    CostAxis("seconds", "seconds of training steps", lambda arm: arm.resource_use.seconds),
-    CostAxis("state_bytes", "bytes of state while generating", lambda arm: arm.planned_arm.state_bytes),
-)
+QUANTITIES = {  # what every arm may have to get equally
+    "tokens": Quantity("tokens", "tokens of training", lambda arm: arm.resource_use.tokens),
+    "text": Quantity("training text", "bytes of training text", lambda arm: arm.resource_use.bytes),
+    "flops": Quantity("FLOPs", "FLOPs of training", lambda arm: arm.resource_use.flops),
+    "minutes": Quantity("training time", "seconds of training steps", lambda arm: arm.resource_use.seconds),
+    "parameters": Quantity("parameters", "parameters", lambda arm: arm.planned_arm.parameters),
+}
+COSTS = {
+    "flops": QUANTITIES["flops"],
+    "parameters": QUANTITIES["parameters"],
+    "seconds": QUANTITIES["minutes"],
+    "state_bytes": Quantity("state", "bytes of state while generating", lambda arm: arm.planned_arm.state_bytes),
+}
 
 
 def find_fronts(arms: Sequence[ArmOutcome], comparisons: Sequence[ComparisonToBase] = ()) -> tuple[ParetoFront, ...]:
@@ -37,10 +44,10 @@ def find_fronts(arms: Sequence[ArmOutcome], comparisons: Sequence[ComparisonToBa
     """
     fronts = []
     resolved = {frozenset((BASE, one.arm)) for one in comparisons if one.resolved}
-    for cost in COSTS:
+    for name, cost in COSTS.items():
         known = [(arm, float(value)) for arm in arms if arm.mean == arm.mean is not None and (value := cost.measure(arm)) is not None]
         if len(known) > 1:
-            fronts.append(_find_front(cost, sorted(known, key=lambda one: one[1]), resolved))
+            fronts.append(_find_front(name, sorted(known, key=lambda one: one[1]), resolved))
     return tuple(fronts)
 
 
@@ -49,7 +56,7 @@ def mark_pareto_points(points: Sequence[tuple[float, float]]) -> list[bool]:
     return [not any(other[0] <= one[0] and other[1] <= one[1] and other != one for other in points) for one in points]
 
 
-def _find_front(cost: CostAxis, known: Sequence[tuple[ArmOutcome, float]], resolved: Collection[frozenset[str]]) -> ParetoFront:
+def _find_front(cost: str, known: Sequence[tuple[ArmOutcome, float]], resolved: Collection[frozenset[str]]) -> ParetoFront:
     arms = [arm for arm, _ in known]
     best = mark_pareto_points([(value, arm.metric.loss(arm.mean or 0.0)) for arm, value in known])
     tied = {pair for pair in find_unresolved_pairs(arms) if frozenset(arms[index].name for index in pair) not in resolved}
@@ -57,7 +64,7 @@ def _find_front(cost: CostAxis, known: Sequence[tuple[ArmOutcome, float]], resol
     for index, (arm, value) in enumerate(known):
         ties = tuple(other.name for place, other in enumerate(arms) if best[place] and frozenset((index, place)) in tied)
         points.append(FrontPoint(arm.name, value, arm.mean or 0.0, best[index], ties))
-    return ParetoFront(cost.name, cost.label, tuple(points))
+    return ParetoFront(cost, COSTS[cost].label, tuple(points))
 
 
 def find_unresolved_pairs(arms: Sequence[ArmOutcome]) -> set[frozenset[int]]:

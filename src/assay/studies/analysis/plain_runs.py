@@ -30,7 +30,7 @@ class RunCollection(StudyFolder):
     runs: dict[str, RunDirectory] = field(default_factory=dict)
 
     def run(self, job: Job) -> RunDirectory:
-        """The run of a job."""
+        """Return the run of a job."""
         return self.runs[job.run]
 
     def read_status(self, job: JobType) -> JobStatus[JobType]:
@@ -90,7 +90,7 @@ def describe_single_arm(outcome: StudyOutcome, baselines: Baselines | None) -> t
 
 
 def _find_changes(base: ExperimentConfig, other: ExperimentConfig) -> Tree:
-    """The keys in which a config differs from the base's, apart from the seed, with its values."""
+    """Find the keys in which a config differs from the base's, apart from the seed, with its values."""
     return {key: value for key, (_, value) in find_changes(base.tree(), other.tree()).items() if key != "train.seed"}
 
 

@@ -76,7 +76,7 @@ class RunOutcome:
         return self.state == "finished"
 
     def score(self, split: str) -> StoredScore | None:
-        """The score on `validation` or `test`."""
+        """Return the score on `validation` or `test`."""
         return self.test if split == "test" else self.validation
 
 
@@ -254,5 +254,5 @@ class StudyOutcome:
         return tuple(run for arm in self.arms for run in arm.all_runs)
 
     def arm(self, name: str) -> ArmOutcome:
-        """The arm of a name."""
+        """Find the arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)

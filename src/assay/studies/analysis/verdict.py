@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from assay.core.words import choose_form, format_count, format_list
 from assay.statistics.interval import LEVEL
 from assay.studies.analysis.comparisons import format_difference
+from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ComparisonToBase, StudyOutcome
-from assay.studies.analysis.warnings import AMOUNTS
 
 Comparisons = Sequence[ComparisonToBase]
-LONGEST = 8  # sentences
+MAX_SENTENCES = 8
 SHOWN = 4  # arms that are named with their figures before the rest is only counted
 
 
@@ -28,7 +28,7 @@ def write_verdict(outcome: StudyOutcome) -> tuple[str, ...]:
         *_list_unresolved(outcome, open_),
     )
     last = (_describe_matching(outcome), *_count_doubts(outcome))
-    return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: LONGEST - len(first) - len(last)], *last)
+    return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: MAX_SENTENCES - len(first) - len(last)], *last)
 
 
 def _say_what_is_missing(outcome: StudyOutcome) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _describe_front(outcome: StudyOutcome) -> Iterator[str]:
 def _describe_matching(outcome: StudyOutcome) -> str:
     """Say what every arm was given."""
     study = outcome.plan.study
-    equal = format_list([AMOUNTS[what].noun for what in study.match]) if study.match else None
+    equal = format_list([QUANTITIES[what].noun for what in study.match]) if study.match else None
     given = f"Every arm was to get the same {equal}" if equal else "The arms were matched on nothing"
     tuned = f" and {len(study.lr_factors)} learning rates, the best chosen on validation" if study.tunes_learning_rates else ""
     count = len([one for one in outcome.comparisons if one.adjusted_p_value is not None])

@@ -5,31 +5,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from assay.core.words import choose_form, format_count, format_list, shorten
+from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ArmOutcome, RunOutcome, StudyOutcome
+from assay.variation.matching import BUDGET, WIDTH
 
-NEARLY = 0.01  # what differs by less is called equal
-SAME = 1e-5  # figures that differ by less, relatively, are one figure rounded twice
-STEEP = 0.01  # of the figure: a curve that fell by more in its last fifth is still falling
-DISTURBED = 1.2  # how many times as fast one run of an arm may be as another before something disturbed them
+EQUAL_SHARE = 0.01  # what differs by less is called equal
+ROUNDING = 1e-5  # figures that differ by less, relatively, are one figure rounded twice
+STEEP_FALL = 0.01  # of the figure: a curve that fell by more in its last fifth is still falling
+MAX_SPEED_RATIO = 1.2  # how many times as fast one run of an arm may be as another before something disturbed them
 DATA = ("corpus", "split", "tokenizer", "batches")  # keys of a config that decide which tokens come when
-
-
-class MatchedAmount(NamedTuple):
-    """A quantity that every arm may have to get equally."""
-
-    noun: str
-    label: str  # of its unit
-    measure: Callable[[ArmOutcome], float | None]
-    key: str = "train.budget"  # by which it is matched; an arm that declares it is not
-
-
-AMOUNTS = {
-    "tokens": MatchedAmount("tokens", "tokens", lambda arm: arm.resource_use.tokens),
-    "text": MatchedAmount("training text", "bytes of training text", lambda arm: arm.resource_use.bytes),
-    "flops": MatchedAmount("FLOPs", "FLOPs", lambda arm: arm.resource_use.flops),
-    "minutes": MatchedAmount("training time", "seconds of training steps", lambda arm: arm.resource_use.seconds),
-    "parameters": MatchedAmount("parameters", "parameters", lambda arm: arm.planned_arm.parameters, "model.width"),
-}
 
 
 def collect_warnings(outcome: StudyOutcome) -> tuple[str, ...]:
@@ -38,7 +22,7 @@ def collect_warnings(outcome: StudyOutcome) -> tuple[str, ...]:
 
 
 def check_unfinished_runs(outcome: StudyOutcome) -> Iterator[str]:
-    """Runs that are missing or failed, and the split that is reported meanwhile."""
+    """Warn of runs that are missing or failed, and the split that is reported meanwhile."""
     failed = [run for run in outcome.all_runs if run.state == "failed"]
     missing = [run for run in outcome.all_runs if not run.finished and run.state != "failed"]
     if failed:
@@ -56,7 +40,7 @@ def check_unfinished_runs(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_left_out(outcome: StudyOutcome) -> Iterator[str]:
-    """Arms that cannot be compared or built, and runs that belong to no arm."""
+    """Warn of arms that cannot be compared or built, and runs that belong to no arm."""
     for reason in outcome.left_out:
         yield f"{reason[:1].upper()}{reason[1:]}."
     if outcome.plan.refused:
@@ -69,7 +53,7 @@ def check_left_out(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_seeds(outcome: StudyOutcome) -> Iterator[str]:
-    """Too few seeds to tell arms from seeds."""
+    """Warn of too few seeds to tell arms from seeds."""
     counts = {arm.name: len(arm.figures) for arm in outcome.arms if arm.figures}
     single = [name for name, count in counts.items() if count == 1]
     if single:
@@ -83,23 +67,23 @@ def check_seeds(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_matching(outcome: StudyOutcome) -> Iterator[str]:
-    """Arms that did not get the same of what was to be the same."""
+    """Warn of arms that did not get the same of what was to be the same."""
     if not outcome.plan.study.match:
         yield "The arms are matched on nothing, so a larger budget or model may make a difference: set match in the study file."
     for what in outcome.plan.study.match:
-        amount = AMOUNTS[what]
-        if apart := _list_apart(outcome, amount.measure, amount.key):
-            yield f"The arms were to have the same {amount.label}, and beside the base {format_list(apart)}."
-    if _list_apart(outcome, AMOUNTS["text"].measure, AMOUNTS["text"].key) and "tokens" in outcome.plan.study.match:
+        key = WIDTH if what == "parameters" else BUDGET
+        if apart := _list_apart(outcome, what, key):
+            yield f"The arms were to have the same {QUANTITIES[what].noun}, and beside the base {format_list(apart)}."
+    if _list_apart(outcome, "text", BUDGET) and "tokens" in outcome.plan.study.match:
         yield 'Equal tokens are not equal text here, as the arms have unlike tokenizers; match = ["text"] gives each the same bytes.'
     for other in sorted({"parameters", "flops"} - set(outcome.plan.study.match)) if outcome.plan.study.match else ():
-        label = AMOUNTS[other].label
-        if apart := _list_apart(outcome, AMOUNTS[other].measure):
-            yield f"{label[:1].upper()}{label[1:]} were not matched; beside the base {format_list(apart)}."
+        noun = QUANTITIES[other].noun
+        if apart := _list_apart(outcome, other):
+            yield f"{noun[:1].upper()}{noun[1:]} were not matched; beside the base {format_list(apart)}."
 
 
 def check_tuning(outcome: StudyOutcome) -> Iterator[str]:
-    """Arms whose settings were searched for longer than those of others, or not at all."""
+    """Warn of arms whose settings were searched for longer than those of others, or not at all."""
     study = outcome.plan.study
     tried = {
         arm.name: len({(run.job.lr_factor, run.job.seed) for run in arm.all_runs if run.job.tuning and run.finished})
@@ -119,7 +103,7 @@ def check_tuning(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_selection(outcome: StudyOutcome) -> Iterator[str]:
-    """Figures of the text on which something was chosen, and test texts that are no longer unseen."""
+    """Warn of figures of the text on which something was chosen, and test texts that are no longer unseen."""
     study = outcome.plan.study
     chosen = ["learning rates"] * study.tunes_learning_rates + ["the best checkpoint of each run"] * (study.checkpoint == "best")
     if outcome.split == "validation" and chosen and any(arm.figures for arm in outcome.arms):
@@ -137,7 +121,7 @@ def check_selection(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_figures(outcome: StudyOutcome) -> Iterator[str]:
-    """What makes the figures themselves unlike."""
+    """Warn of what makes the figures themselves unlike."""
     if outcome.metric.name != "bits_per_byte":
         yield f"Only bits per byte is kept by unit of text: {outcome.metric.label} is compared over seeds alone."
     tokenizers = {score.protocol["tokenizer"] for arm in outcome.arms for score in arm.scores}
@@ -152,7 +136,7 @@ def check_figures(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_data_order(outcome: StudyOutcome) -> Iterator[str]:
-    """Runs of one seed that did not read the same data in the same order, though nothing of the data was varied."""
+    """Warn of runs of one seed that did not read the same data in the same order, though nothing of the data was varied."""
     first = {run.job.seed: run for run in outcome.base.runs if run.provenance}
     unlike = []
     for arm in outcome.arms[1:]:
@@ -168,7 +152,7 @@ def check_data_order(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_environments(outcome: StudyOutcome) -> Iterator[str]:
-    """Machines, code and speeds: what makes seconds incomparable, and figures too where the code differs."""
+    """Warn of unlike machines, code and speeds: seconds do not compare then, nor figures where the code differs."""
     made = [run for arm in outcome.arms for run in arm.runs if run.finished and run.provenance]
     for environment in ENVIRONMENTS:
         by_value = Counter(map(environment.describe, made))
@@ -176,16 +160,16 @@ def check_environments(outcome: StudyOutcome) -> Iterator[str]:
             groups = format_list([f"{value} ({format_count(count, 'run')})" for value, count in by_value.items()])
             affected = "figures and seconds" if environment.changes_figures else "seconds"
             yield f"The runs have unlike {environment.label}, so their {affected} do not compare well: {groups}."
-    uneven = [arm.name for arm in outcome.arms if _speed_ratio([run.resource_use.tokens_per_second for run in arm.runs]) > DISTURBED]
+    uneven = [arm.name for arm in outcome.arms if _speed_ratio([run.resource_use.tokens_per_second for run in arm.runs]) > MAX_SPEED_RATIO]
     if uneven:
         arms = format_list(uneven)
-        yield f"Runs of one arm differ in speed by more than {DISTURBED - 1:.0%} ({arms}): something disturbed their seconds."
+        yield f"Runs of one arm differ in speed by more than {MAX_SPEED_RATIO - 1:.0%} ({arms}): something disturbed their seconds."
 
 
 def check_convergence(outcome: StudyOutcome) -> Iterator[str]:
-    """Curves that still fall at the end."""
+    """Warn of curves that still fall at the end."""
     falls = {arm.name: _measure_fall(arm) for arm in outcome.arms if arm.figures}
-    steep = {name: fall for name, fall in falls.items() if fall > STEEP}
+    steep = {name: fall for name, fall in falls.items() if fall > STEEP_FALL}
     if steep:
         worst = max(steep, key=steep.__getitem__)
         many, most = f"{len(steep)} of {format_count(len(falls), 'arm')}", f"{steep[worst]:.1%} in the last fifth of training ({worst})"
@@ -193,12 +177,12 @@ def check_convergence(outcome: StudyOutcome) -> Iterator[str]:
 
 
 def check_inert_settings(outcome: StudyOutcome) -> Iterator[str]:
-    """Settings without effect, such as a window longer than the rows: arms with the figures of the base."""
+    """Warn of settings without effect, such as a window longer than the rows: arms with the figures of the base."""
     of_base = dict(zip(outcome.base.seeds, outcome.base.figures, strict=True))
     same = []
     for arm in outcome.arms:
         pairs = [(figure, of_base[seed]) for seed, figure in zip(arm.seeds, arm.figures, strict=True) if seed in of_base]
-        if arm is not outcome.base and pairs and all(abs(one - other) <= SAME * abs(other) for one, other in pairs):
+        if arm is not outcome.base and pairs and all(abs(one - other) <= ROUNDING * abs(other) for one, other in pairs):
             same.append(arm.name)
     if same:
         verb = choose_form(same, "gives", "give")
@@ -233,21 +217,22 @@ ENVIRONMENTS = (
 )
 
 
-def _list_apart(outcome: StudyOutcome, amount: Callable[[ArmOutcome], float | None], declared: str = "") -> list[str]:
-    """List the arms that differ from the base in an amount, and by how much; not those that declare this key, which sets the amount."""
-    base = amount(outcome.base)
+def _list_apart(outcome: StudyOutcome, quantity: str, declared: str = "") -> list[str]:
+    """List the arms that differ from the base in a quantity, and by how much; not those that declare this key, which sets it."""
+    measure = QUANTITIES[quantity].measure
+    base = measure(outcome.base)
     arms = [arm for arm in outcome.arms[1:] if arm.figures and declared not in arm.planned_arm.values]
-    known = [(arm.name, value) for arm in arms if (value := amount(arm)) is not None]
-    return [f"{name} has {value / base - 1:+.1%}" for name, value in known if abs(value / base - 1) > NEARLY] if base else []
+    known = [(arm.name, value) for arm in arms if (value := measure(arm)) is not None]
+    return [f"{name} has {value / base - 1:+.1%}" for name, value in known if abs(value / base - 1) > EQUAL_SHARE] if base else []
 
 
 def _data_of(run: RunOutcome) -> tuple[Any, ...]:
-    """The parts of a run that decide which tokens come when, apart from the seed."""
+    """Find the parts of a run that decide which tokens come when, apart from the seed."""
     return run.provenance.get("data", {}).get("fingerprint"), run.job.config.get("batches")
 
 
 def _measure_fall(arm: ArmOutcome) -> float:
-    """The part of its last figure by which validation fell in the last fifth, on average over the runs."""
+    """Measure the part of its last figure by which validation fell in the last fifth, on average over the runs."""
     falls = [run.curve.final_drop / run.curve.validation[-1].value for run in arm.scored_runs if run.curve.final_drop is not None]
     return sum(falls) / len(falls) if falls else 0.0
 
