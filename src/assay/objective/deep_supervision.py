@@ -105,20 +105,20 @@ class DeepSupervision(Objective):
         return term_name("" if self.shared or layer == self.depth else f"layer_{layer}", offset)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
-        first = output.predictions[0]
-        assert isinstance(first.readout, Readout)
+        readout = output.readout
+        assert isinstance(readout, Readout)
         groups: dict[int, list[tuple[AuxPrediction, Classifier]]] = {}  # by width
         shared = []  # by the model's readout
         for layer, offset in self.active_heads(progress.fraction):
             name = term_name("" if layer == self.depth else f"layer_{layer}", offset)
-            prediction = AuxPrediction(name, self.scales[offset], first.hidden if layer == self.depth else _layer(output, layer), offset)
+            prediction = AuxPrediction(name, self.scales[offset], output.hidden if layer == self.depth else _layer(output, layer), offset)
             if matrix := self.classifier_name(layer, offset):
                 classifier = self.classifiers[matrix]
                 assert isinstance(classifier, Classifier)
                 groups.setdefault(classifier.width, []).append((prediction, classifier))
             else:
                 shared.append(prediction)
-        parts = [compute_aux_loss(self, shared, batch, readout_loss(first.readout))] if shared else []
+        parts = [compute_aux_loss(self, shared, batch, readout_loss(readout))] if shared else []
         for group in groups.values():
             predictions, classifiers = zip(*group, strict=True)
             parts.append(compute_aux_loss(self, predictions, batch, classifier_loss(classifiers)))
