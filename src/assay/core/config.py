@@ -104,6 +104,13 @@ class Config(BaseModel):
             cls.family.register(cls.model_fields["kind"].default, cls)
 
     @classmethod
+    def add_preset(cls, name: str, description: str, make: "Callable[[], Config]") -> None:
+        """Register a named config of this family in one line; `preset` is for one whose description is long."""
+        assert cls.family is not None, f"preset {name}: add it to the config of a family"
+        make.__doc__ = description
+        cls.family.register_preset(name, make)
+
+    @classmethod
     def make(cls, tree: Mapping[str, Any]) -> Self:
         """Make the config of a mapping. Raises ConfigError with the path of the first mistake."""
         try:
