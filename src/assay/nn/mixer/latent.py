@@ -23,10 +23,10 @@ from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear, Multiplier
-from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, check_heads_divide_width, empty
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, check_heads_divide_width, empty
 from assay.nn.mixer.softmax_attention import apply_positions, attend, extend_position, mask_of_past, merge_heads
 from assay.nn.norm import RmsNorm
-from assay.nn.position.base import rotate
+from assay.nn.position.base import PositionMethod, rotate
 
 NORM_EPS = 1e-6  # the released code's
 
@@ -55,7 +55,7 @@ class LatentConfig(MixerConfig):
         return self.heads
 
     def sizes(self, width: int) -> "LatentSizes":
-        """Every size, defaults worked out."""
+        """Work out every size."""
         head = self.head_size or width // self.heads
         rotary = 2 * (head // 4) if self.rotary_size is None else self.rotary_size
         return LatentSizes(self.heads, self.latent or max(1, width // 4), head, rotary, self.value_size or head)
@@ -132,7 +132,7 @@ class LatentAttention(Mixer):
         return self.output(merge_heads(o)), None if state is None else past, NO_AUX_OUTPUTS
 
     def _queries(self, x: Tensor, inputs: LayerInputs) -> tuple[Tensor, Tensor]:
-        """[B, H, T, K] and [B, H, T, K_r], the latter rotated."""
+        """Project the queries, [B, H, T, K] and [B, H, T, K_r], the latter rotated."""
         H, _, K, rotary, _ = self.sizes  # noqa: N806
         z = x if self.query_down is None or self.query_norm is None else self.query_norm(self.query_down(x))
         q, q_r = self.query_scale(self.query(z)).split((H * K, H * rotary), dim=-1)
@@ -141,7 +141,7 @@ class LatentAttention(Mixer):
         return q, (rotate(q_r, inputs.rotation) if rotary else q_r).to(q.dtype).transpose(1, 2)
 
     def _expanded(self, q: Tensor, q_r: Tensor, past: LatentState, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-        """Keys and values of all positions are made."""
+        """Attend with the keys and values of all positions."""
         H, _, K, _, value = self.sizes  # noqa: N806
         k, v = self.up(past.latent).split((H * K, H * value), dim=-1)
         k, v = k.unflatten(-1, (H, K)).transpose(1, 2), v.unflatten(-1, (H, value)).transpose(1, 2)  # [B, H, S, K or K_v]
@@ -149,7 +149,7 @@ class LatentAttention(Mixer):
         return attend(torch.cat((q, q_r), -1), torch.cat((k, shared), -1), v, mask, bias, self.dropout.rate)
 
     def _absorbed(self, q: Tensor, q_r: Tensor, past: LatentState, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-        """Queries meet the latents themselves: one key head, whose queries are those of all heads, H T of them."""
+        """Attend to the latents themselves: one key head, whose queries are those of all heads, H T of them."""
         H, R, K, rotary, value = self.sizes  # noqa: N806
         up_key, up_value = self.up.weight.split((H * K, H * value))
         q = torch.einsum("bhtk,hkr->bhtr", q, up_key.unflatten(0, (H, K)).to(q.dtype))
@@ -167,7 +167,7 @@ class LatentAttention(Mixer):
 
 
 def _extend(past: LatentState | None, latent: Tensor, key: Tensor, inputs: LayerInputs) -> LatentState:
-    """The past, if there is any, with T more positions; the past itself stays as it is."""
+    """Put T more positions behind the past, if there is any; the past itself stays as it is."""
     if past is None or past.latent.shape[1] == 0:
         return LatentState(latent, key, inputs.position, inputs.document)
     position, document = extend_position(past.position, past.document, inputs)

@@ -39,7 +39,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from assay.core.config import Config, setting
+from assay.core.config import setting
 from assay.errors import ConfigError
 from assay.nn.mixer.attention import Attention, AttentionConfig, attend_to_past
 from assay.nn.mixer.base import Mixer
@@ -47,38 +47,11 @@ from assay.nn.mixer.softmax_attention import AttentionCall, apply_positions, att
 from assay.nn.mixer.sparse_patterns import BandPattern, FixedPattern, HeadPattern, Pattern, StridedPattern
 
 
-class FixedPatternConfig(Config):
-    """The settings that only the pattern `fixed` has: the columns of each block that all later positions see."""
+class SparseConfig(AttentionConfig):
+    """Softmax attention over fixed patterns of the past."""
 
     summary: int | None = setting(None, "c: the last positions of a block, of fixed (absent: a quarter of the stride)", alternative=2, ge=1)
     stripes: int = setting(1, "different summaries over the heads, of fixed", alternative=2, ge=1)
-
-    def check_columns(self, stride: int, heads: int) -> None:
-        """Raise ConfigError where the summaries do not fit into a block, or are not shared equally by the heads that see them."""
-        columns = self.stripes * self._summary_width(stride)
-        if columns > stride:
-            what = f"{self.stripes} stripes of {columns // self.stripes} positions do"
-            what = what if self.stripes > 1 else f"a summary of {columns} positions does"
-            raise ConfigError("summary", f"{what} not fit into a stride of {stride}; narrow the summary or lengthen the stride")
-        if heads % self.stripes:
-            reason = f"{self.stripes} of them do not divide the {heads} heads that see summaries; choose another number"
-            raise ConfigError("stripes", reason)
-
-    def column_patterns(self, stride: int, heads: slice, near: bool) -> list[HeadPattern]:
-        """The columns that each of these heads sees, with its own block where `near`."""
-        ends = [stride - stripe * self._summary_width(stride) for stripe in range(self.stripes + 1)]
-        return [
-            HeadPattern(slice(heads.start + stripe, heads.stop, self.stripes), FixedPattern(stride, begin, end, near, far=True))
-            for stripe, (end, begin) in enumerate(pairwise(ends))
-        ]
-
-    def _summary_width(self, stride: int) -> int:
-        return self.summary or -(-stride // 4)
-
-
-class SparseConfig(FixedPatternConfig, AttentionConfig):
-    """Softmax attention over fixed patterns of the past."""
-
     kind: Literal["sparse"] = "sparse"
     pattern: Literal["fixed", "strided", "local", "all"] = setting("fixed", "which positions are seen", alternative="strided")
     stride: int | None = setting(None, "l; the window of local (absent: 128, and with all)", alternative=3, ge=1)
@@ -93,12 +66,17 @@ class SparseConfig(FixedPatternConfig, AttentionConfig):
         """l: the stride as set, or 128."""
         return self.stride or 128
 
+    @property
+    def summary_width(self) -> int:
+        """c: the summary as set, or a quarter of the stride."""
+        return self.summary or -(-self.period // 4)
+
     def check(self, width: int) -> None:
         super().check(width)
         if self.pattern == "all" and self.stride is not None:
             raise ConfigError("stride", "is not for pattern all, which sees everything; leave it out or choose another pattern")
         if self.pattern == "fixed":
-            self.check_columns(self.period, self.heads // 2 if self.integration == "heads" else self.heads)
+            self._check_columns(self.heads // 2 if self.integration == "heads" else self.heads)
         elif self.summary is not None or self.stripes > 1:
             name = "stripes" if self.summary is None else "summary"
             raise ConfigError(name, f"is for pattern fixed, and pattern {self.pattern} has no summaries; leave it out")
@@ -108,7 +86,7 @@ class SparseConfig(FixedPatternConfig, AttentionConfig):
             raise ConfigError("integration", f"splits the heads in halves, and there are {self.heads}; choose an even number")
 
     def head_patterns(self, layer: int) -> list[HeadPattern]:
-        """The patterns of the heads of a layer; none where they see all of the past."""
+        """List the patterns of the heads of a layer; none where they see all of the past."""
         every_head, half, l = slice(0, self.heads), self.heads // 2, self.period  # noqa: E741
         if self.pattern == "all":
             return []
@@ -124,7 +102,26 @@ class SparseConfig(FixedPatternConfig, AttentionConfig):
     def _far_patterns(self, heads: slice, near: bool) -> list[HeadPattern]:
         if self.pattern == "strided":
             return [HeadPattern(heads, StridedPattern(self.period, near))]
-        return self.column_patterns(self.period, heads, near)
+        return self._column_patterns(heads, near)
+
+    def _check_columns(self, heads: int) -> None:
+        """Raise ConfigError where the summaries do not fit into a block, or are not shared equally by the heads that see them."""
+        columns = self.stripes * self.summary_width
+        if columns > self.period:
+            what = f"{self.stripes} stripes of {columns // self.stripes} positions do"
+            what = what if self.stripes > 1 else f"a summary of {columns} positions does"
+            raise ConfigError("summary", f"{what} not fit into a stride of {self.period}; narrow the summary or lengthen the stride")
+        if heads % self.stripes:
+            reason = f"{self.stripes} of them do not divide the {heads} heads that see summaries; choose another number"
+            raise ConfigError("stripes", reason)
+
+    def _column_patterns(self, heads: slice, near: bool) -> list[HeadPattern]:
+        """List the columns that each of these heads sees, with its own block where `near`."""
+        ends = [self.period - stripe * self.summary_width for stripe in range(self.stripes + 1)]
+        return [
+            HeadPattern(slice(heads.start + stripe, heads.stop, self.stripes), FixedPattern(self.period, begin, end, near, far=True))
+            for stripe, (end, begin) in enumerate(pairwise(ends))
+        ]
 
     def build(self, width: int, layer: int = 0) -> Mixer:
         return SparseAttention(self, width, layer)

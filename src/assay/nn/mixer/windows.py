@@ -136,7 +136,7 @@ class BlockLocalAttention(Attention):
         return attend_in_blocks(call, choose_block_shape(call, self.reach), self._visible)  # few queries, or documents that begin anywhere
 
     def _attend_aligned(self, call: AttentionCall) -> Tensor:
-        """[T / b, b, P + b] logits: a call that begins inside a block is filled up to a whole block with queries that are dropped again."""
+        """Attend with [T / b, b, P + b] logits: a call that begins inside a block is filled up with queries that are dropped again."""
         inside, inputs = (call.inputs.stream_position + self.shift) % self.block, call.inputs
         inputs = replace(inputs, position=F.pad(inputs.position, (inside, 0)))
         shape = BlockShape(self.block, self.before)
@@ -219,6 +219,6 @@ class AdaptiveSpanAttention(Attention):
 
 
 def log_ramp(z: Tensor, ramp: int, distance: Tensor) -> Tensor:
-    """log clip((R + z - x) / R, 0, 1), [H, W, S]: minus infinity, and no gradient, where it is log 0."""
+    """Compute log clip((R + z - x) / R, 0, 1), [H, W, S]: minus infinity, and no gradient, where it is log 0."""
     share = ((ramp + z[:, None, None] - distance) / ramp).clamp(max=1)
     return torch.where(share > 0, share, 1).log().masked_fill(share <= 0, -torch.inf)
