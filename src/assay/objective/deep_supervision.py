@@ -23,7 +23,7 @@ from assay.core.types import Batch, Output, TrainingProgress
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.readout import Readout
-from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, readout_loss, term_name
+from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, term_name
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 
@@ -118,7 +118,7 @@ class DeepSupervision(Objective):
                 groups.setdefault(classifier.width, []).append((prediction, classifier))
             else:
                 shared.append(prediction)
-        parts = [compute_aux_loss(self, shared, batch, readout_loss(readout))] if shared else []
+        parts = [compute_aux_loss(self, shared, batch, readout.cross_entropy)] if shared else []
         for group in groups.values():
             predictions, classifiers = zip(*group, strict=True)
             parts.append(compute_aux_loss(self, predictions, batch, classifier_loss(classifiers)))

@@ -5,6 +5,7 @@ drawn as the model's last block.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,7 +19,7 @@ from assay.models.base import Model
 from assay.models.readout import Readout
 from assay.nn.linear import Linear
 from assay.nn.norm import RmsNorm
-from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, readout_loss, term_name
+from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, term_name
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 EPSILON = 1e-6  # of the norms, as in DeepSeek-V3's configuration
@@ -90,7 +91,7 @@ class MultiToken(Objective):
         assert isinstance(readout, Readout)
         outputs = [access.run_block(block, access.last_input) for block in self.blocks]
         predictions = [AuxPrediction(term_name("", offset), self.weight, one.x, offset) for offset, one in enumerate(outputs, 2)]
-        return [compute_aux_loss(self, predictions, batch, readout_loss(readout), outputs)]
+        return [compute_aux_loss(self, predictions, batch, readout.cross_entropy, outputs)]
 
 
 class SequentialMultiTokenConfig(ObjectiveConfig):
@@ -181,7 +182,8 @@ class SequentialMultiToken(Objective):
             outputs.append(access.run_block(module.block, module.combine(hidden, self.embed_shifted_tokens(access, batch, number))))
             hidden = outputs[-1].x
             predictions.append(AuxPrediction(term_name("", number + 1), weight, module.norm(hidden), number + 1))
-        return [compute_aux_loss(self, predictions, batch, readout_loss(readout, nn.Identity()), outputs)]
+        score = partial(readout.cross_entropy, norm=nn.Identity())  # the modules have norms of their own
+        return [compute_aux_loss(self, predictions, batch, score, outputs)]
 
     def embed_shifted_tokens(self, access: BlockAccess, batch: Batch, number: int) -> Tensor:
         """Compute Emb(x_{t+k}) [B, T, D] for each position of the row; behind its end, where nothing is counted, of token 0."""

@@ -51,17 +51,12 @@ def extend(past: KeyValue | None, key: Tensor, value: Tensor, inputs: LayerInput
     """Put T more positions behind the past, if there is any; the past itself stays as it is."""
     if past is None or past.key.shape[2] == 0:
         return KeyValue(key, value, inputs.position, inputs.document)
-    position, document = extend_position(past.position, past.document, inputs)
+    document = inputs.document
+    if document is not None:
+        assert past.document is not None, "documents were not masked when this state began"
+        document = torch.cat([past.document, document], dim=1)
+    position = concatenate_positions([past.position, inputs.position])
     return KeyValue(torch.cat([past.key, key], dim=2), torch.cat([past.value, value], dim=2), position, document)
-
-
-def extend_position(position: Tensor, document: Tensor | None, inputs: LayerInputs) -> tuple[Tensor, Tensor | None]:
-    """Put the positions and documents of the call behind those of a past, [1 or B, S] and [B, S]."""
-    position = concatenate_positions([position, inputs.position])
-    if inputs.document is None:
-        return position, None
-    assert document is not None, "documents were not masked when this state began"
-    return position, torch.cat([document, inputs.document], dim=1)
 
 
 def concatenate_past(parts: list[KeyValue]) -> KeyValue:
