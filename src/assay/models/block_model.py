@@ -209,9 +209,9 @@ class BlockModel(Model):
 
 def build_residual_projection(before: int, after: int, config: BlockModelConfig) -> Linear:
     """Build a map of the residual stream, whose weights begin with variance 1 / fan-in in any init, so that the stream keeps its scale."""
-    made = Linear(before, after, bias=False)
-    made.set_init_gains((1 / math.sqrt(before) / config.init.standard_deviation(Fans(before, after, config.width)),))
-    return made
+    projection = Linear(before, after, bias=False)
+    projection.set_init_gains((1 / math.sqrt(before) / config.init.standard_deviation(Fans(before, after, config.width)),))
+    return projection
 
 
 def last_dependent_position(blocks: Sequence[Block], position: int) -> int | None:

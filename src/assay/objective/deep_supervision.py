@@ -92,8 +92,8 @@ class DeepSupervision(Objective):
         return 1 / (len(self.active_layers(progress.fraction)) + 1) if self.average else 1.0
 
     def unused_parameters(self, fraction: float) -> Sequence[nn.Parameter]:
-        kept = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
-        return [module.weight for name, module in self.classifiers.items() if name not in kept and isinstance(module, Classifier)]
+        active = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
+        return [module.weight for name, module in self.classifiers.items() if name not in active and isinstance(module, Classifier)]
 
     def active_heads(self, fraction: float) -> list[tuple[int, int]]:
         """List (layer, offset) of all predictions but the model's own."""

@@ -120,10 +120,10 @@ class Router(nn.Module):
 
         They are the largest and the smallest load, as multiples of an even one, and the number of experts without a token.
         """
-        one = torch.ones((), device=counts.device)
+        count = torch.ones((), device=counts.device)
         load = counts * (len(counts) / counts.sum().clamp_min(1))
         stats = {"expert_load_max": load.max(), "expert_load_min": load.min(), "dead_experts": (counts == 0).sum().to(load.dtype)}
-        return {name: Mean(value, one) for name, value in stats.items()}
+        return {name: Mean(value, count) for name, value in stats.items()}
 
 
 def expert_mask(expert: Tensor, experts: int) -> Tensor:

@@ -68,8 +68,8 @@ def best_of_prefixes(first: Tensor, scores: Tensor, document: Tensor | None) -> 
         if document is not None:
             other = F.pad(document, (step, 0), value=-1)[:, : blocks + 1] != document
             before = before.masked_fill(other[:, :, None, None], -torch.inf)
-        where = F.pad(index, (0, 0, 0, 0, step, 0))[:, : blocks + 1]
-        value, index = _last(torch.cat([before, value], dim=-1), torch.cat([where, index], dim=-1), places)
+        index_before = F.pad(index, (0, 0, 0, 0, step, 0))[:, : blocks + 1]
+        value, index = _last(torch.cat([before, value], dim=-1), torch.cat([index_before, index], dim=-1), places)
         step *= 2
     return value, index
 

@@ -67,8 +67,7 @@ class LocalAttention(Attention):
     def _attend_in_one_block(self, call: AttentionCall) -> Tensor:
         queries, keys = call.q.shape[2], call.past.key.shape[2]
         mask = mask_of_past(queries, keys, call.inputs, call.past.document)
-        if mask is not None:
-            mask = mask & torch.ones(queries, keys, device=mask.device).bool().triu(keys - queries - self.window + 1)
+        mask = None if mask is None else mask.triu(keys - queries - self.window + 1)
         position, past = call.inputs.position, call.past
         q, bias = apply_positions(call.q, position, past.position, call.inputs, self.layer, longest=self.window, contiguous=True)
         return attend(q, past.key, past.value, mask, bias, call.dropout_rate)
