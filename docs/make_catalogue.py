@@ -154,8 +154,9 @@ def about(family: str) -> list[str]:
     shared = words_of_file(base) if {leaf.__module__ for leaf in kinds(family).values()} == {base.__module__} else ""
     lines = [] if shared.startswith(own.split("\n")[0].rstrip(".")) else markdown(own, anchor_from(base))
     lines += markdown(shared, anchor_from(base))
-    presets = {name: make for name, make in FAMILIES[family].presets.items() if make.__module__.startswith("assay.")}
-    listed = [f"- `{name}`: {prose(first_sentence(inspect.getdoc(make) or ''))}" for name, make in presets.items()]
+    presets = [name for name, make in FAMILIES[family].presets.items() if make.__module__.startswith("assay.")]
+    texts = FAMILIES[family].preset_descriptions
+    listed = [f"- `{name}`: {prose(first_sentence(inspect.cleandoc(texts[name])))}" for name in presets]
     return [*lines, *(["Presets, complete configs that are written where a kind's name could stand:", "", *listed, ""] if presets else [])]
 
 

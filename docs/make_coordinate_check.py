@@ -43,8 +43,8 @@ def trained(config: DecoderConfig, optimizer: OptimizerConfig, steps: int, seed:
     built, weight = optimizer.build(list(parameters_by_role(model))), torch.ones(ROWS, WINDOW)
     for _ in range(steps):
         built.zero_grad()
-        prediction = model(tokens[:, :-1]).predictions[0]
-        prediction.readout.nll(prediction.hidden, tokens[:, 1:], weight)[0].value().backward()
+        output = model(tokens[:, :-1])
+        output.readout.nll(output.hidden, tokens[:, 1:], weight)[0].value().backward()
         built.step(1.0)
     return model, tokens[:, :-1]
 

@@ -27,8 +27,7 @@ def plain(logits: torch.Tensor, target: torch.Tensor) -> list[tuple[float, int, 
 def test_every_column_is_what_a_plain_loop_finds() -> None:
     with torch.no_grad():
         output = decoder()(TOKENS[:, :-1])
-    first = output.predictions[0]
-    measured = measure_tokens(first.readout, first.hidden, TOKENS[:, 1:], TOKENIZER.vocab_size)
+    measured = measure_tokens(output.readout, output.hidden, TOKENS[:, 1:], TOKENIZER.vocab_size)
     expected = torch.tensor(plain(output.logits.detach(), TOKENS[:, 1:]), dtype=torch.float64).T
     for column, values in zip(measured, expected, strict=True):
         assert column.double().tolist() == pytest.approx(values.tolist(), abs=1e-12)
@@ -41,11 +40,11 @@ def test_the_nats_are_those_of_training_bit_for_bit(head: dict, norm: str, eleme
     monkeypatch.setattr(module, "CHUNK_ELEMENTS", elements)
     config = DecoderConfig.make({"kind": "decoder", "width": 24, "depth": 1, "position": "none", "head": head, "block": {"norm": norm}})
     model = config.build(TOKENIZER.vocab_size, torch.Generator().manual_seed(0)).eval()
-    first = model(TOKENS[:, :-1]).predictions[0]
+    output = model(TOKENS[:, :-1])
     target = TOKENS[:, 1:]
     with torch.no_grad():
-        _, training = first.readout.nll(first.hidden, target, torch.ones_like(target, dtype=torch.float32))
-    nats = measure_tokens(first.readout, first.hidden, target, TOKENIZER.vocab_size).nats
+        _, training = output.readout.nll(output.hidden, target, torch.ones_like(target, dtype=torch.float32))
+    nats = measure_tokens(output.readout, output.hidden, target, TOKENIZER.vocab_size).nats
     assert nats.dtype == torch.float32
     if elements == 1 << 22:
         assert torch.equal(nats, training.flatten())
@@ -54,8 +53,8 @@ def test_the_nats_are_those_of_training_bit_for_bit(head: dict, norm: str, eleme
 
 
 def test_a_uniform_model_is_never_right_and_expects_what_it_pays() -> None:
-    first = unigram(torch.zeros(TOKENIZER.vocab_size))(TOKENS[:, :-1]).predictions[0]
-    measured = measure_tokens(first.readout, first.hidden, TOKENS[:, 1:], TOKENIZER.vocab_size)
+    output = unigram(torch.zeros(TOKENIZER.vocab_size))(TOKENS[:, :-1])
+    measured = measure_tokens(output.readout, output.hidden, TOKENS[:, 1:], TOKENIZER.vocab_size)
     assert (measured.rank == MAX_RANK).all()  # all are equally likely, and a tie is not a hit
     assert measured.entropy.tolist() == pytest.approx([math.log(TOKENIZER.vocab_size)] * 57, abs=1e-12)
     assert measured.confidence.tolist() == pytest.approx([1 / TOKENIZER.vocab_size] * 57)

@@ -91,8 +91,8 @@ def test_a_carried_document_goes_on_at_its_offset() -> None:
 
 def test_the_embedding_is_scaled_by_the_root_of_the_width() -> None:
     plain, scaled = built({"depth": 0, "position": "none"}), built({"depth": 0, "position": "none", "embedding_scale": True})
-    hidden = plain(text(3)).predictions[0].hidden
-    torch.testing.assert_close(scaled(text(3)).predictions[0].hidden, hidden * 32**0.5)
+    hidden = plain(text(3)).hidden
+    torch.testing.assert_close(scaled(text(3)).hidden, hidden * 32**0.5)
 
 
 def test_a_position_that_the_mixer_does_not_hear_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,8 +101,8 @@ def test_a_position_that_the_mixer_does_not_hear_is_refused(monkeypatch: pytest.
         built({"position": "rope"})
 
 
-def test_the_only_prediction_is_of_the_next_token() -> None:
+def test_the_output_is_one_hidden_state_a_token_and_no_loss() -> None:
     output = built({})(text(5))
-    assert [(p.name, p.offset, tuple(p.hidden.shape)) for p in output.predictions] == [("next", 1, (2, 5, 32))]
+    assert output.hidden.shape == (2, 5, 32)
     assert output.losses == {}
     assert output.stats == {}

@@ -31,7 +31,7 @@ def test_layers_come_with_the_widths_that_are_declared_and_only_with_gradients(c
 
 def test_the_last_layer_is_what_the_readout_reads() -> None:
     output = decoder()(tokens())
-    assert output.internals.layers[-1] is output.predictions[0].hidden
+    assert output.internals.layers[-1] is output.hidden
 
 
 def test_the_model_s_own_last_block_goes_on_as_the_model_does() -> None:
@@ -39,7 +39,7 @@ def test_the_model_s_own_last_block_goes_on_as_the_model_does() -> None:
     output = model(tokens())
     blocks = output.internals.blocks
     hidden, losses, stats = blocks.run_block(model.blocks[-1], blocks.last_input)
-    assert torch.equal(hidden, output.predictions[0].hidden)
+    assert torch.equal(hidden, output.hidden)
     assert (losses, stats) == ({}, {})
 
 

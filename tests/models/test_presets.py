@@ -14,7 +14,7 @@ from assay.models.hourglass import HourglassConfig
 from assay.models.presets.transformers import deepseek
 from assay.nn.feedforward.mixture import Experts
 from assay.nn.feedforward.moe import DeepseekMoeConfig
-from assay.nn.mixer.compressor import ConvolutionCompressor
+from assay.nn.mixer.compressor import Compressor
 from assay.nn.position.absolute import RowColumnPosition
 
 BYTES, WITHOUT_NEWLINE, ENWIK8 = 256, 204, 205
@@ -47,9 +47,8 @@ def decoder(name: str) -> DecoderConfig:
 
 @pytest.mark.parametrize("name", FAMILIES["model"].presets)
 def test_a_preset_is_built_and_says_what_it_is(name: str) -> None:
-    make = FAMILIES["model"].presets[name]
     assert size(built(name, BYTES)) > 0
-    assert (make.__doc__ or "").splitlines()[0].endswith(".")
+    assert FAMILIES["model"].preset_descriptions[name].splitlines()[0].endswith(".")
 
 
 @pytest.mark.parametrize(("name", "depth", "published"), [("t12", 12, "41.24"), ("t64", 64, "218.79")])
@@ -74,7 +73,7 @@ def test_transformer_xl_has_the_published_size(name: str, shape: tuple[int, int,
 
 def test_the_compressive_transformer_has_the_published_size_without_its_compressors() -> None:
     model = built("compressive-24", WITHOUT_NEWLINE)
-    compressors = sum(size(module) for module in model.modules() if isinstance(module, ConvolutionCompressor))
+    compressors = sum(size(module) for module in model.modules() if isinstance(module, Compressor))
     assert compressors == 24 * 3 * 1024**2
     assert size(model) - compressors == xl(1024, 24, 3072, WITHOUT_NEWLINE)
     assert round((size(model) - compressors) / 1e6) == 277

@@ -50,9 +50,9 @@ def test_a_carried_state_gives_the_logits_of_one_long_pass_and_cuts_the_gradient
     table = model.embedding.weight
     only_before = [token for token in range(V) if token in TOKENS[:, :5] and token not in TOKENS[:, 5:]]
     assert only_before, "the text must hold a token that the second piece lacks"
-    hidden = second.predictions[0].hidden
+    hidden = second.hidden
     cut = torch.autograd.grad(hidden.sum(), table)[0][only_before]
-    whole_gradient = torch.autograd.grad(model(TOKENS).predictions[0].hidden[:, 5:].sum(), table)[0][only_before]
+    whole_gradient = torch.autograd.grad(model(TOKENS).hidden[:, 5:].sum(), table)[0][only_before]
     assert not cut.any()
     assert whole_gradient.any()
 
@@ -67,7 +67,7 @@ def test_no_dropout_of_an_output_is_left_in_what_is_carried() -> None:
     exact = model.eval()(TOKENS, model.init_state(B))
     for one, two in zip(tree_leaves(dropped.state), tree_leaves(exact.state), strict=True):
         torch.testing.assert_close(one, two)
-    assert not torch.equal(dropped.predictions[0].hidden, exact.predictions[0].hidden)
+    assert not torch.equal(dropped.hidden, exact.hidden)
 
 
 @pytest.mark.parametrize(("place", "index"), [("embedding", 0), ("hidden", 1)])
@@ -79,7 +79,7 @@ def test_a_locked_mask_is_constant_over_time_and_differs_over_the_batch(place: s
 
 
 def test_a_locked_mask_of_the_output_is_constant_over_time() -> None:
-    dropped = built(locked={"output": 0.5}).train()(TOKENS).predictions[0].hidden == 0
+    dropped = built(locked={"output": 0.5}).train()(TOKENS).hidden == 0
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
     assert 0 < int(dropped.sum()) < dropped.numel()
 
@@ -111,7 +111,7 @@ def test_with_skips_the_head_reads_the_sum_of_all_cells(hidden: list[int]) -> No
     model, given = built(hidden=hidden, skip=True), []
     for cell in model.cells:
         cell.register_forward_hook(lambda module, inputs, output: given.append(output[0]))
-    read = model(TOKENS).predictions[0].hidden
+    read = model(TOKENS).hidden
     first = given[0] if hidden[0] == 16 else given[0] @ model.skips[0].weight.T
     torch.testing.assert_close(read, first + given[1] + given[2])
     assert sum(isinstance(skip, nn.Linear) for skip in model.skips) == (hidden[0] != 16)

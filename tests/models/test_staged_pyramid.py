@@ -64,7 +64,7 @@ def test_a_tied_head_is_the_table_times_a_map_of_the_last_rank(placement: str) -
 def test_an_untied_head_has_a_matrix_of_the_last_width() -> None:
     model = built(head={"tied": False})
     assert model.readout.matrix.shape == (V, 8)
-    hidden = model(tokens()).predictions[0].hidden
+    hidden = model(tokens()).hidden
     assert_equal(model(tokens()).logits, model.readout.norm(hidden) @ model.readout.matrix.t(), "the logits", within=1e-12)
 
 

@@ -83,7 +83,7 @@ def test_widths_are_those_of_equal_stages(depth: int, layers: int) -> None:
     model, text = built(depth=depth, widths=NARROW), tokens()
     assert widths_seen(model) == [width for width in NARROW for _ in range(layers)]
     assert [type(change).__name__ for change in model.maps].count("Linear") == 4
-    assert model(text).predictions[0].hidden.shape[-1] == 16
+    assert model(text).hidden.shape[-1] == 16
     assert_equal(feedforward(model, text, [1, 5, 7])[0], model(text).logits, "pieces and the whole")
 
 

@@ -56,7 +56,7 @@ def test_a_weight_without_a_token_after_the_next_is_refused(config: type[Objecti
 def test_a_further_token_has_the_cross_entropy_of_its_own_matrix() -> None:
     trained = learner(MultiTargetConfig(targets=3))
     found = trained(ROWS, AT)
-    hidden = trained.model(ROWS.tokens[:, :-1]).predictions[0].hidden
+    hidden = trained.model(ROWS.tokens[:, :-1]).hidden
     for offset, classifier in zip((2, 3), trained.objective.classifiers, strict=True):
         logits = F.layer_norm(hidden, (32,)) @ classifier.weight.t()
         seen = T - offset + 1
@@ -114,7 +114,7 @@ def test_modules_follow_the_paper_s_equations() -> None:
     trained = learner(SequentialMultiTokenConfig(depth=2), SCALED)
     model, found = trained.model, trained(ROWS, AT)
     output = model(ROWS.tokens[:, :-1])
-    hidden = output.predictions[0].hidden
+    hidden = output.hidden
     for k, module in enumerate(trained.objective.mtp_modules, 1):
         count = T - k  # positions whose token at t + k + 1 is in the row
         embedded = model.embedding(ROWS.tokens[:, k : k + count]) * 32**0.5

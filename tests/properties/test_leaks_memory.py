@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from assay.core.types import State
 from assay.nn.mixer import compressive, xl
 from assay.nn.mixer.base import AuxOutputs, LayerInputs
-from assay.nn.mixer.segments import SegmentRows, SegmentState, VisibleRows
+from assay.nn.mixer.segments import InputRows, SegmentRows, VisibleRows
 from support.kinds import Case, case_of, tiny
 from support.properties import learning, sequence, states
 from support.tiny import AT, T, batch, embedding, fresh, learner, lively, tokens
@@ -62,18 +62,18 @@ def no_gradient_leaves_its_segment(case: Case) -> None:
 class RemembersTheLastCall(xl.XlAttention):
     """Its memory is whatever the call before saw, and a call is a segment, as in the authors' code."""
 
-    def join_rows(self, kept: SegmentState | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
+    def join_rows(self, kept: InputRows | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
         rows = super().join_rows(kept, x, replace(inputs, stream_position=0))
         return rows._replace(segments=1)
 
-    def keep_rows(self, rows: SegmentRows, memory: int) -> SegmentState:
-        return SegmentState(rows.x[:, rows.memory :].detach(), rows.position[:, rows.memory :])
+    def keep_rows(self, rows: SegmentRows, memory: int) -> InputRows:
+        return InputRows(rows.x[:, rows.memory :].detach(), rows.position[:, rows.memory :])
 
 
 class BeginsSegmentsWithCalls(xl.XlAttention):
     """Counts positions in the call."""
 
-    def join_rows(self, kept: SegmentState | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
+    def join_rows(self, kept: InputRows | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
         return super().join_rows(kept, x, replace(inputs, stream_position=0))
 
 

@@ -169,7 +169,7 @@ def test_an_error_in_a_hook_ends_the_run_and_is_kept_in_its_status(recipe: Path,
         assay.train(recipe, DROPOUT, hooks=[fail])
     run = assay.load("last")
     assert (run.status.state, run.status.failure, run.status.step) == ("failed", "error", 6)
-    assert run.status.error == "six is too many"
+    assert run.status.error == "ValueError: six is too many"
     run.resume()  # from the checkpoint of step 4
     assert find_differences(run.directory, straight.directory) == []
 

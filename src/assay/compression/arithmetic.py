@@ -90,8 +90,7 @@ class Predictor:
         rows = self.tokens[:, begin : self.time + 1]
         output = self.model(rows, self.state, self.documents[:, begin : self.time + 1] if self.layout.mask else None)
         self.state = output.state
-        first = output.predictions[0]
-        return probability.quantize_logits(first.readout(first.hidden[:, -1]).numpy())
+        return probability.quantize_logits(output.readout(output.hidden[:, -1]).numpy())
 
     def advance(self, tokens: Ints) -> None:
         """Move to the next place, given the token of every active stream."""

@@ -93,8 +93,8 @@ def read_registry(module_prefix: str = "") -> Catalogue:
     for name, family in sorted(FAMILIES.items()):
         leaves = {kind: leaf for kind, leaf in family.kinds.items() if leaf.__module__.startswith(module_prefix)}
         families[name] = {kind: KindInfo(first_line(leaf.__doc__), describe_settings(leaf)) for kind, leaf in leaves.items()}
-        makers = {preset: make for preset, make in family.presets.items() if make.__module__.startswith(module_prefix)}
-        presets |= {preset: first_line(make.__doc__) for preset, make in makers.items()}
+        names = [preset for preset, make in family.presets.items() if make.__module__.startswith(module_prefix)]
+        presets |= {preset: first_line(family.preset_descriptions[preset]) for preset in names}
     return Catalogue(families, dict(sorted(presets.items())))
 
 

@@ -38,6 +38,7 @@ class Family:
         self.name, self.package, self.base = name, package, base
         self._kinds: dict[str, type[Config]] = {}
         self._presets: dict[str, Callable[[], Config]] = {}
+        self.preset_descriptions: dict[str, str] = {}
 
     def register(self, kind: str, leaf: "type[Config]") -> None:
         """Add a kind. Raises ConfigError where another class has its name."""
@@ -50,8 +51,9 @@ class Family:
         """Remove a kind, such as one that a test defined."""
         self._kinds.pop(kind, None)
 
-    def register_preset(self, name: str, make: "Callable[[], Config]") -> None:
-        self._presets[name] = make
+    def register_preset(self, name: str, make: "Callable[[], Config]", description: str) -> None:
+        """Add a preset: the function that makes it, and what it is."""
+        self._presets[name], self.preset_descriptions[name] = make, description
 
     @property
     def kinds(self) -> "dict[str, type[Config]]":
@@ -102,6 +104,12 @@ class Config(BaseModel):
             cls.family = FAMILIES[family] = Family(family, package, cls)
         elif cls.family is not None and "kind" in cls.model_fields:
             cls.family.register(cls.model_fields["kind"].default, cls)
+
+    @classmethod
+    def add_preset(cls, name: str, description: str, make: "Callable[[], Config]") -> None:
+        """Register a named config of this family in one line; `preset` is for one whose description is long."""
+        assert cls.family is not None, f"preset {name}: add it to the config of a family"
+        cls.family.register_preset(name, make, description)
 
     @classmethod
     def make(cls, tree: Mapping[str, Any]) -> Self:
@@ -234,7 +242,7 @@ def preset(name: str) -> Callable[[Callable[[], C]], Callable[[], C]]:
     def register(make: Callable[[], C]) -> Callable[[], C]:
         made = make.__annotations__["return"]
         assert made.family is not None, f"preset {name}: annotate the family's config as the return type"
-        made.family.register_preset(name, make)
+        made.family.register_preset(name, make, make.__doc__ or "")
         return make
 
     return register

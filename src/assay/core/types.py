@@ -86,15 +86,6 @@ class Batch:
         return Batch(tokens, weight, documents, self.resets_state)
 
 
-class Prediction(NamedTuple):
-    """`hidden[:, t]`, read by `readout`, predicts `tokens[t + offset]`."""
-
-    name: str
-    hidden: Tensor  # [B, T, D]
-    readout: Callable[[Tensor], Tensor]
-    offset: int
-
-
 class BlockOutput(NamedTuple):
     """What a block of an objective returns."""
 
@@ -120,9 +111,10 @@ class Internals(NamedTuple):
 
 @dataclass(slots=True)
 class Output:
-    """What a model returns: its predictions (the first one is the model's), its state, and the losses and statistics of its layers."""
+    """What a model returns: the hidden states that predict the next tokens, its state, and the losses and statistics of its layers."""
 
-    predictions: tuple[Prediction, ...]
+    hidden: Tensor  # [B, T, D]
+    readout: Callable[[Tensor], Tensor]  # hidden states -> logits
     state: State
     losses: dict[str, Mean]
     stats: dict[str, Mean]
@@ -130,9 +122,8 @@ class Output:
 
     @property
     def logits(self) -> Tensor:
-        """[B, T, V] of the first prediction. Computed on access: training never holds them whole."""
-        first = self.predictions[0]
-        return first.readout(first.hidden)
+        """[B, T, V]. Computed on access: training never holds them whole."""
+        return self.readout(self.hidden)
 
 
 class TrainingProgress(NamedTuple):

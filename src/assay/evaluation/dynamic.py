@@ -58,10 +58,10 @@ class AdaptingModel:
         """Measure all targets of a batch [B T]; return also the mean nats of the scored ones [], which carry a gradient."""
         output = read_batch(self.model, self.reader, batch, self.state, self.device)
         self.state = tree_map_only(Tensor, Tensor.detach, output.state)
-        targets, first = torch.from_numpy(batch.tokens[:, 1:]).to(self.device), output.predictions[0]
-        assert isinstance(first.readout, Readout)
-        loss, _ = first.readout.nll(first.hidden, targets, torch.from_numpy(batch.scored).to(self.device, torch.float32))
-        return measure_tokens(first.readout, first.hidden, targets, self.model.vocabulary), loss.value()
+        targets = torch.from_numpy(batch.tokens[:, 1:]).to(self.device)
+        assert isinstance(output.readout, Readout)
+        loss, _ = output.readout.nll(output.hidden, targets, torch.from_numpy(batch.scored).to(self.device, torch.float32))
+        return measure_tokens(output.readout, output.hidden, targets, self.model.vocabulary), loss.value()
 
     def compute_gradients(self, loss: Tensor) -> list[Tensor]:
         """Compute the gradient of each parameter; zero where the loss does not depend on it."""

@@ -124,6 +124,6 @@ def _sum_nats(model: Model, tokens: np.ndarray[Any, Any], targets: np.ndarray[An
         for start in range(0, len(targets), rows):
             chunk = targets[start : start + rows]
             row = torch.from_numpy(tokens[np.concatenate([chunk[:, :1] - 1, chunk], axis=1)].astype(np.int64)).to(device)
-            first = model(row[:, :-1]).predictions[0]
-            total += float(measure_tokens(first.readout, first.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
+            output = model(row[:, :-1])
+            total += float(measure_tokens(output.readout, output.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
     return total

@@ -129,9 +129,8 @@ class Scorer:
         for batch in reader.batches(np.array_split(chosen, self.parallel.world_size)[self.parallel.rank], self.batch_size):
             output = read_batch(model, reader, batch, state, self.device)
             state = output.state
-            first = output.predictions[0]
             targets = torch.from_numpy(np.where(batch.scored, batch.tokens[:, 1:], 0))  # padding may be no token of the model's
-            record.write(batch, measure_tokens(first.readout, first.hidden, targets.to(self.device), model.vocabulary))
+            record.write(batch, measure_tokens(output.readout, output.hidden, targets.to(self.device), model.vocabulary))
         return record.sum_over_processes(self.parallel, self.device)
 
     def _assign_units(self, targets: ScoredTargets) -> tuple[Ints, str]:

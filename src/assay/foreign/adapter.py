@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.devices import resolve_device
-from assay.core.types import Output, Prediction, State
+from assay.core.types import Output, State
 from assay.errors import UserError
 from assay.foreign.findings import LAST_POSITION_ONLY
 from assay.models.base import Model
@@ -77,7 +77,7 @@ class ForeignModel(Model):
             logits[begins] = 0.0
             if tokens.shape[1] > 1:
                 logits[begins, 1:] = self._call.logits(read[begins, 1:])
-        return Output((Prediction("next", logits, torch.clone, 1),), None, {}, {})  # the readout's result may be overwritten
+        return Output(logits, torch.clone, None, {}, {})  # the readout's result may be overwritten
 
 
 def find_module(model: ModelFunction) -> nn.Module | None:

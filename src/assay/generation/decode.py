@@ -77,8 +77,7 @@ def generate(model: Model, prompt: Sequence[int], count: int, limit: int, sampli
         for _ in range(limit):
             output = model(tokens, state)
             state = output.state
-            first = output.predictions[0]
-            drawn = sampling.sample(first.readout(first.hidden[:, -1]), generators)
+            drawn = sampling.sample(output.readout(output.hidden[:, -1]), generators)
             drawn = torch.where(done, end, drawn)
             done = done | (drawn == end)
             yield drawn

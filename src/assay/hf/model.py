@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from assay.core.config import Tree
-from assay.core.types import Output, Prediction, State
+from assay.core.types import Output, State
 from assay.errors import UserError
 from assay.models.base import Model
 from assay.text.bpe import BYTE_OF_LETTER, spell_byte_level
@@ -52,7 +52,7 @@ class TransformersModel(Model):
 
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
         hidden = self.network.base_model(input_ids=tokens, use_cache=False).last_hidden_state  # type: ignore[operator]
-        return Output((Prediction("next", hidden, self.head, 1),), None, {}, {})
+        return Output(hidden, self.head, None, {}, {})
 
 
 class FileTokenizer(Tokenizer):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.config import SerializeAsAny, merge, setting
-from assay.core.types import BlockAccess, BlockOutput, Internals, Output, Prediction, State
+from assay.core.types import BlockAccess, BlockOutput, Internals, Output, State
 from assay.errors import ConfigError, prefix_errors
 from assay.models.base import Model, ModelConfig
 from assay.models.forward_pass import Cursor, ForwardPass
@@ -193,7 +193,7 @@ class BlockModel(Model):
         if forward_pass.layer_outputs:
             access = BlockAccess(forward_pass.last_input, self.embed, partial(self.run_extra_block, forward_pass.inputs))
             internals = Internals(tuple(forward_pass.layer_outputs) if self.layer_widths else (), access)
-        return Output((Prediction("next", x, self.readout, 1),), state, forward_pass.losses, forward_pass.stats, internals)
+        return Output(x, self.readout, state, forward_pass.losses, forward_pass.stats, internals)
 
     def _check_length(self, position: Tensor, after: Cursor, documents: Tensor | None) -> None:
         """Raise ConfigError where the text is longer than the positions reach."""
@@ -209,9 +209,9 @@ class BlockModel(Model):
 
 def build_residual_projection(before: int, after: int, config: BlockModelConfig) -> Linear:
     """Build a map of the residual stream, whose weights begin with variance 1 / fan-in in any init, so that the stream keeps its scale."""
-    made = Linear(before, after, bias=False)
-    made.set_init_gains((1 / math.sqrt(before) / config.init.standard_deviation(Fans(before, after, config.width)),))
-    return made
+    projection = Linear(before, after, bias=False)
+    projection.set_init_gains((1 / math.sqrt(before) / config.init.standard_deviation(Fans(before, after, config.width)),))
+    return projection
 
 
 def last_dependent_position(blocks: Sequence[Block], position: int) -> int | None:

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from assay.core.config import Config, SerializeAsAny, setting
-from assay.core.types import Internals, Output, Prediction, State
+from assay.core.types import Internals, Output, State
 from assay.errors import ConfigError
 from assay.models.base import Model, ModelConfig
 from assay.models.readout import HeadConfig, Readout
@@ -120,7 +120,7 @@ class Recurrent(Model):
             x = x + sum(skip(before) for skip, before in zip(self.skips, outputs[:-1], strict=True))
         internals = Internals(tuple(outputs)) if torch.is_grad_enabled() else None
         new = None if state is None else RecurrentState(state.stream + tokens.shape[1], tuple(kept))
-        return Output((Prediction("next", self.dropout(x), self.readout, 1),), new, {}, {}, internals)
+        return Output(self.dropout(x), self.readout, new, {}, {}, internals)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embed tokens [B, T] -> [B, T, D], with dropout of words and of the embedding."""

@@ -118,7 +118,7 @@ class PoolAttention(CrossAttention):
         key, value = (split_into_blocks(part, self.factor, 2) for part in self.key_value(state.flatten(1, 2), position.flatten(1), inputs))
         q, bias = apply_positions(q, end.view(-1, 1), position[0], inputs, self.layer, longest=self.factor, contiguous=True)
         everything = torch.ones(1, self.factor, dtype=torch.bool, device=x.device)
-        o = attend(q, key, value, everything, expand_bias(bias, len(q)), self.dropout_rate)
+        o = attend(q, key, value, everything, expand_bias(bias, len(q)), self.dropout.rate)
         return self.join(merge_blocks(o, rows, count)), None, NO_AUX_OUTPUTS
 
 
@@ -141,7 +141,7 @@ class UpsampleAttention(CrossAttention):
         q = self.queries(x, group, inputs)
         q, bias = apply_positions(q, group, seen.position, inputs, self.layer, longest=seen.key.shape[2])
         visible = (seen.position.unsqueeze(-2) <= group.unsqueeze(-1))[0]  # [T, S]
-        return self.join(attend(q, seen.key, seen.value, visible, bias, self.dropout_rate)), None if past is None else seen, NO_AUX_OUTPUTS
+        return self.join(attend(q, seen.key, seen.value, visible, bias, self.dropout.rate)), None if past is None else seen, NO_AUX_OUTPUTS
 
 
 class Pooling(nn.Module):

@@ -12,7 +12,7 @@ class ActivationConfig(Config, family="activation", package="assay.nn.activation
     """A function [..., F] -> [..., F] of each position by itself."""
 
     def apply(self, x: Tensor) -> Tensor:
-        """The function itself."""
+        """Apply the function."""
         raise TypeError(f"{type(self).__name__} does not define apply")
 
 

@@ -31,7 +31,7 @@ class BlockConfig(Config):
         self.residual.check(self.placement)
 
     def build(self, width: int, layer: int = 0, layers: int | None = None) -> "Block":
-        """The module for a residual stream of size `width`; `layer` counts from 0. Some residual rules need to know of how many layers."""
+        """Build the module for a residual stream of size `width`; `layer` counts from 0. Some residual rules need the number of layers."""
         return Block(self, width, layer, layers)
 
 

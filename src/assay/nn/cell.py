@@ -23,7 +23,7 @@ class Cell(nn.Module):
     """
 
     def init_state(self, batch: int, like: Tensor) -> State:
-        """The state before position 0, on the device and in the type of `like`."""
+        """Make the state before position 0, on the device and in the type of `like`."""
         raise TypeError(f"{type(self).__name__} does not define init_state")
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -35,7 +35,7 @@ class CellConfig(Config, family="cell", package="assay.nn.cell"):
     """A recurrence over the positions of a row."""
 
     def build(self, width_in: int, hidden: int) -> Cell:
-        """The module that reads vectors of size `width_in` and gives vectors of size `hidden`."""
+        """Build the module that reads vectors of size `width_in` and gives vectors of size `hidden`."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
@@ -59,24 +59,24 @@ class GatedCell(Cell):
         return LstmState(like.new_zeros(batch, self.hidden), like.new_zeros(batch, self.hidden))
 
     def forget_bias_vector(self) -> Tensor:
-        """[4H]: the forget bias at the forget gate, 0 at the others."""
+        """Make a vector [4H] with the forget bias at the forget gate and 0 at the others."""
         vector = torch.zeros_like(self.input.bias)
         vector[self.hidden : 2 * self.hidden] = self.forget_bias
         return vector
 
     def prepare_state(self, x: Tensor, state: LstmState | None) -> LstmState:
-        """The state before a loop over x, in the type of the weights, in which it stays under autocast too."""
+        """Make the state before a loop over x, in the type of the weights, in which it stays under autocast too."""
         before = self.init_state(x.shape[0], x) if state is None else state
         return LstmState(*(leaf.to(self.input.weight.dtype) for leaf in before))
 
 
 def match_state_dtype(after: LstmState, before: LstmState | None) -> LstmState | None:
-    """The state after a call, in the type of the state before it; None where there was none."""
+    """Convert the state after a call to the type of the state before it; None where there was none."""
     return None if before is None else LstmState(*(leaf.to(old.dtype) for leaf, old in zip(after, before, strict=True)))
 
 
 def update_cell(logits: Tensor, cell: Tensor, capped: bool = False) -> tuple[Tensor, Tensor]:
-    """Logits [B, 4H] and c [B, H] -> the output gate and the new c = f * c + i * j. A capped input gate is min(1 - f, i)."""
+    """Compute of logits [B, 4H] and c [B, H] the output gate and the new c = f * c + i * j. A capped input gate is min(1 - f, i)."""
     i, f, j, o = logits.chunk(GATES, dim=-1)
     i, f = i.sigmoid(), f.sigmoid()
     if capped:
@@ -85,7 +85,7 @@ def update_cell(logits: Tensor, cell: Tensor, capped: bool = False) -> tuple[Ten
 
 
 def unroll(step: Callable[[Tensor, LstmState], LstmState], x: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
-    """The hidden vectors [B, T, H] of a step that is taken for each position of x [B, T, ..], and the last state."""
+    """Take a step for each position of x [B, T, ..], and return the hidden vectors [B, T, H] and the last state."""
     outputs = []
     for x_t in x.unbind(1):
         state = step(x_t, state)
@@ -101,7 +101,7 @@ class LstmSettings(Config):
     layer_norm: bool = setting(False, "both products and the cell are normalised; runs step by step", alternative=True)
 
     def build_cell(self, width_in: int, hidden: int) -> "Lstm":
-        """The module with these settings."""
+        """Build the module with these settings."""
         return (LayerNormLstm if self.layer_norm else Lstm)(self, width_in, hidden)
 
 
@@ -176,7 +176,7 @@ class MogrifierSettings(Config):
             raise ConfigError("rank", "is that of the matrices of a round, and there are none with rounds = 0; leave it out")
 
     def build_cell(self, width_in: int, hidden: int) -> "Mogrifier":
-        """The module with these settings."""
+        """Build the module with these settings."""
         return Mogrifier(self, width_in, hidden)
 
 
@@ -225,7 +225,7 @@ class Mogrifier(GatedCell):
         return y, match_state_dtype(after, state)
 
     def mogrify(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, D_in] and h [B, H] after all rounds."""
+        """Gate x [B, D_in] and h [B, H] in all rounds."""
         for index, gate in enumerate(self.rounds):
             if index % 2 == 0:
                 x = 2 * gate(h).sigmoid() * x

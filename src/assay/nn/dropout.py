@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def byte_mask(like: Tensor, keep: int) -> Tensor:
-    """A tensor shaped and typed as `like`: 256/keep where kept, 0 where dropped; each byte is kept with probability keep/256."""
+    """Draw a tensor shaped and typed as `like`: 256/keep where kept, 0 where dropped; each byte is kept with probability keep/256."""
     words = torch.empty((like.numel() + 7) // 8, dtype=torch.int64, device=like.device)
     words.random_(torch.iinfo(torch.int64).min, None)  # the full range: the default one leaves every eighth byte's top bit 0
     bytes_ = words.view(torch.uint8)[: like.numel()].view(like.shape)
@@ -21,7 +21,7 @@ def byte_mask(like: Tensor, keep: int) -> Tensor:
 
 
 def dropout_mask(like: Tensor, p: float) -> Tensor:
-    """A tensor shaped and typed as `like`: 0 with probability p, elsewhere the number that makes the mean 1.
+    """Draw a tensor shaped and typed as `like`: 0 with probability p, elsewhere the number that makes the mean 1.
 
     On a CPU p is rounded to a multiple of 1/256, at least 1/256, and the scale is that of the rounded rate, so the mean is exact.
     Compiled code draws as torch does: the compiler cannot follow the bytes.
@@ -32,7 +32,7 @@ def dropout_mask(like: Tensor, p: float) -> Tensor:
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x with each element dropped with probability p and the rest scaled up (Srivastava et al. 2014); p is rounded as in `dropout_mask`."""
+    """Drop each element of x with probability p and scale the rest up (Srivastava et al. 2014); p is rounded as in `dropout_mask`."""
     if not training or p == 0.0:
         return x
     return x * dropout_mask(x, p) if _by_bytes(x) else F.dropout(x, p)
@@ -43,7 +43,7 @@ def _by_bytes(x: Tensor) -> bool:
 
 
 def word_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float) -> Tensor:
-    """Embedded tokens x [B, T, D] without those of dropped words, the rest scaled up: one mask over the vocabulary."""
+    """Drop words from embedded tokens x [B, T, D] and scale the rest up: one mask over the vocabulary."""
     return x * dropout_mask(x.new_empty(vocabulary, 1), p)[tokens]
 
 

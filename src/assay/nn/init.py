@@ -45,15 +45,15 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
     uniform: ClassVar[bool] = False  # whether matrices are drawn uniformly, else normally
 
     def standard_deviation(self, fans: Fans) -> float:
-        """The standard deviation of a matrix [D_out, D_in]."""
+        """Compute the standard deviation of a matrix [D_out, D_in]."""
         raise TypeError(f"{type(self).__name__} does not define standard_deviation")
 
     def lr_scale(self, width: int) -> float:
-        """The factor on Adam's learning rate of the matrices of a model of this width."""
+        """Compute the factor on Adam's learning rate of the matrices of a model of this width."""
         return 1.0
 
     def factor(self, multiplier: Multiplier) -> float:
-        """The factor c at a place of the model."""
+        """Compute the factor c at a place of the model."""
         return 1.0
 
     def draw(self, weight: Tensor, fans: Fans, generator: torch.Generator) -> None:
@@ -108,7 +108,7 @@ class InitConfig(Config, family="init", package="assay.nn.init"):
         module.set_lr_scale(self.lr_scale(width))
 
     def _balance(self, module: FactorisedLinear, width: int) -> None:
-        """V keeps the scale of what it reads, and U V varies as one matrix would: R Var(U) Var(V) = Var(W)."""
+        """Scale both factors: V keeps the scale of what it reads, and U V varies as one matrix would: R Var(U) Var(V) = Var(W)."""
         inputs, rank = module.width_in, module.rank
         module.down.weight.mul_(1 / math.sqrt(inputs) / self.standard_deviation(Fans(inputs, rank, width)))
         for up in module.up.children():

@@ -98,7 +98,7 @@ class FactorisedEmbedding(nn.Module):
         return embedded
 
     def down(self, hidden: Tensor) -> Tensor:
-        """U^T h, [.., D] -> [.., E], whose product with v is the logits of a tied head."""
+        """Compute U^T h, [.., D] -> [.., E], whose product with v is the logits of a tied head."""
         return F.linear(hidden, self.up.weight.t())
 
 
@@ -109,7 +109,7 @@ class EmbeddingMap(Linear):
 
 
 def build_embedding(vocabulary: int, width: int, size: int | None) -> nn.Embedding | FactorisedEmbedding:
-    """The table of a model of this width; `size` is E, None: not factorised."""
+    """Build the table of a model of this width; `size` is E, None: not factorised."""
     return nn.Embedding(vocabulary, width) if size is None else FactorisedEmbedding(vocabulary, size, width)
 
 
@@ -143,7 +143,7 @@ class ParameterInfo(NamedTuple):
 
 
 def role_of_matrix(module: nn.Module) -> Role | None:
-    """The role of the matrices that `module` owns directly, None if it owns none: `module.role` where stated, else by its type."""
+    """Find the role of the matrices that `module` owns directly, None if it owns none: `module.role` where stated, else by its type."""
     if all(tensor.ndim < 2 for tensor in module.parameters(recurse=False)):
         return None
     if isinstance(module, nn.Embedding):
@@ -153,7 +153,7 @@ def role_of_matrix(module: nn.Module) -> Role | None:
 
 
 def parameters_by_role(model: nn.Module) -> Iterator[ParameterInfo]:
-    """Every parameter once, in the order of the module tree; a tied weight appears where it is first owned."""
+    """Yield every parameter once, in the order of the module tree; a tied weight appears where it is first owned."""
     seen: set[int] = set()
     for path, module in model.named_modules():
         for name, tensor in module.named_parameters(recurse=False):

@@ -13,7 +13,7 @@ class NormConfig(Config, family="norm", package="assay.nn.norm"):
     """A map [..., D] -> [..., D] that fixes the scale of each vector."""
 
     def build(self, width: int) -> nn.Module:
-        """The module for vectors of size `width`."""
+        """Build the module for vectors of size `width`."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 

@@ -44,7 +44,7 @@ class ResidualConfig(Config, family="residual", package="assay.nn.residual"):
             raise ConfigError("placement", f"is '{placement}', for which residual {kind} is not made; set it to {choice}")
 
     def build(self, width: int, layers: int | None) -> "Residual":
-        """The module for one of `layers` blocks of size `width`; None: the model does not say how many there are."""
+        """Build the module for one of `layers` blocks of size `width`; None: the model does not say how many there are."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
@@ -54,11 +54,11 @@ class Residual(nn.Module):
     incompatible_outputs: ClassVar[Mapping[str, str]] = {}  # value of init.outputs -> why it does not go with the rule
 
     def prepare_input(self, x: Tensor, inputs: LayerInputs) -> Tensor:
-        """The stream that the branches of the block read, [B, T, D]."""
+        """Return the stream that the branches of the block read, [B, T, D]."""
         return x
 
     def add(self, x: Tensor, y: Tensor, branch: Branch) -> Tensor:
-        """The stream with the output y of one of its branches."""
+        """Add the output y of one of the branches to the stream."""
         return x + y
 
     def scale_branch_weights(self, mixer: nn.Module, feedforward: nn.Module) -> None:
@@ -212,7 +212,7 @@ class InputMixResidual(Residual):
 
 
 def _known(layers: int | None) -> int:
-    """L. Raises ConfigError where the model does not say."""
+    """Return L. Raises ConfigError where the model does not say."""
     if layers is None:
         reason = "depends on the number of layers, which this model does not tell its blocks; choose another"
         raise ConfigError("model.block.residual", reason)

@@ -12,7 +12,6 @@ from assay.core.config import setting
 from assay.core.types import Batch, BlockOutput, Mean, Term, add_means
 from assay.errors import ConfigError
 from assay.models.cross_entropy import CHUNK_ELEMENTS, CrossEntropy, HeadWeights, cross_entropy
-from assay.models.readout import Readout
 from assay.nn.linear import Multiplier, Role
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
@@ -69,11 +68,6 @@ def compute_aux_loss(
     losses: dict[str, Mean] = reduce(add_means, (output.losses for output in outputs), {})
     stats: dict[str, Mean] = reduce(add_means, (output.stats for output in outputs), {})
     return LossPart(result.total, terms, losses, stats)
-
-
-def readout_loss(readout: Readout, norm: nn.Module | None = None) -> LossFunction:
-    """Score all predictions by the model's own readout, with `norm` in place of its own."""
-    return lambda hidden, target, weight: readout.cross_entropy(hidden, target, weight, norm=norm)
 
 
 def classifier_loss(classifiers: Sequence[Classifier]) -> LossFunction:

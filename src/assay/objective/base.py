@@ -105,9 +105,9 @@ class Objective(nn.Module):
 
     def next_token_loss(self, output: Output, batch: Batch) -> LossPart:
         """Compute the cross-entropy of the next token, with label smoothing and z-loss where they are set."""
-        first, targets, (smoothing, z_loss) = output.predictions[0], self.targets(batch, 1), self.options
-        assert isinstance(first.readout, Readout)
-        result = first.readout.cross_entropy(first.hidden, *targets, self.options)
+        targets, (smoothing, z_loss) = self.targets(batch, 1), self.options
+        assert isinstance(output.readout, Readout)
+        result = output.readout.cross_entropy(output.hidden, *targets, self.options)
         count = targets.weight.sum()
         if result.uniform is None and result.squared_log_z is None:
             return LossPart(result.total, {"loss": Term(1.0, Mean(result.total.detach(), count))})

@@ -23,7 +23,7 @@ from assay.core.types import Batch, Output, TrainingProgress
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.readout import Readout
-from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, readout_loss, term_name
+from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, term_name
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 
@@ -92,8 +92,8 @@ class DeepSupervision(Objective):
         return 1 / (len(self.active_layers(progress.fraction)) + 1) if self.average else 1.0
 
     def unused_parameters(self, fraction: float) -> Sequence[nn.Parameter]:
-        kept = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
-        return [module.weight for name, module in self.classifiers.items() if name not in kept and isinstance(module, Classifier)]
+        active = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
+        return [module.weight for name, module in self.classifiers.items() if name not in active and isinstance(module, Classifier)]
 
     def active_heads(self, fraction: float) -> list[tuple[int, int]]:
         """List (layer, offset) of all predictions but the model's own."""
@@ -105,20 +105,20 @@ class DeepSupervision(Objective):
         return term_name("" if self.shared or layer == self.depth else f"layer_{layer}", offset)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
-        first = output.predictions[0]
-        assert isinstance(first.readout, Readout)
+        readout = output.readout
+        assert isinstance(readout, Readout)
         groups: dict[int, list[tuple[AuxPrediction, Classifier]]] = {}  # by width
         shared = []  # by the model's readout
         for layer, offset in self.active_heads(progress.fraction):
             name = term_name("" if layer == self.depth else f"layer_{layer}", offset)
-            prediction = AuxPrediction(name, self.scales[offset], first.hidden if layer == self.depth else _layer(output, layer), offset)
+            prediction = AuxPrediction(name, self.scales[offset], output.hidden if layer == self.depth else _layer(output, layer), offset)
             if matrix := self.classifier_name(layer, offset):
                 classifier = self.classifiers[matrix]
                 assert isinstance(classifier, Classifier)
                 groups.setdefault(classifier.width, []).append((prediction, classifier))
             else:
                 shared.append(prediction)
-        parts = [compute_aux_loss(self, shared, batch, readout_loss(first.readout))] if shared else []
+        parts = [compute_aux_loss(self, shared, batch, readout.cross_entropy)] if shared else []
         for group in groups.values():
             predictions, classifiers = zip(*group, strict=True)
             parts.append(compute_aux_loss(self, predictions, batch, classifier_loss(classifiers)))

@@ -5,6 +5,7 @@ drawn as the model's last block.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,7 +19,7 @@ from assay.models.base import Model
 from assay.models.readout import Readout
 from assay.nn.linear import Linear
 from assay.nn.norm import RmsNorm
-from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, readout_loss, term_name
+from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, term_name
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 EPSILON = 1e-6  # of the norms, as in DeepSeek-V3's configuration
@@ -47,7 +48,7 @@ class MultiTarget(Objective):
         self.classifiers = nn.ModuleList(Classifier(model.vocabulary, model.hidden_width) for _ in self.offsets)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
-        hidden = output.predictions[0].hidden
+        hidden = output.hidden
         predictions = [AuxPrediction(term_name("", offset), self.weight, hidden, offset) for offset in self.offsets]
         classifiers = [module for module in self.classifiers if isinstance(module, Classifier)]
         return [compute_aux_loss(self, predictions, batch, classifier_loss(classifiers))] if predictions else ()
@@ -86,11 +87,11 @@ class MultiToken(Objective):
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
         if not self.blocks:
             return ()
-        readout, access = output.predictions[0].readout, require_blocks(output)
+        readout, access = output.readout, require_blocks(output)
         assert isinstance(readout, Readout)
         outputs = [access.run_block(block, access.last_input) for block in self.blocks]
         predictions = [AuxPrediction(term_name("", offset), self.weight, one.x, offset) for offset, one in enumerate(outputs, 2)]
-        return [compute_aux_loss(self, predictions, batch, readout_loss(readout), outputs)]
+        return [compute_aux_loss(self, predictions, batch, readout.cross_entropy, outputs)]
 
 
 class SequentialMultiTokenConfig(ObjectiveConfig):
@@ -171,9 +172,9 @@ class SequentialMultiToken(Objective):
         return weight / len(self.mtp_modules)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
-        first, access = output.predictions[0], require_blocks(output)
-        assert isinstance(first.readout, Readout)
-        hidden, weight = first.hidden, self.loss_weight(progress.fraction)
+        access, readout = require_blocks(output), output.readout
+        assert isinstance(readout, Readout)
+        hidden, weight = output.hidden, self.loss_weight(progress.fraction)
         predictions: list[AuxPrediction] = []
         outputs: list[BlockOutput] = []
         for number, module in enumerate(self.mtp_modules, 1):
@@ -181,7 +182,8 @@ class SequentialMultiToken(Objective):
             outputs.append(access.run_block(module.block, module.combine(hidden, self.embed_shifted_tokens(access, batch, number))))
             hidden = outputs[-1].x
             predictions.append(AuxPrediction(term_name("", number + 1), weight, module.norm(hidden), number + 1))
-        return [compute_aux_loss(self, predictions, batch, readout_loss(first.readout, nn.Identity()), outputs)]
+        score = partial(readout.cross_entropy, norm=nn.Identity())  # the modules have norms of their own
+        return [compute_aux_loss(self, predictions, batch, score, outputs)]
 
     def embed_shifted_tokens(self, access: BlockAccess, batch: Batch, number: int) -> Tensor:
         """Compute Emb(x_{t+k}) [B, T, D] for each position of the row; behind its end, where nothing is counted, of token 0."""

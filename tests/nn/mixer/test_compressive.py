@@ -10,6 +10,7 @@ from assay.errors import ConfigError
 from assay.nn.mixer.base import LayerInputs, Mixer
 from assay.nn.mixer.compressive import CompressiveConfig
 from assay.nn.mixer.compressor import Compressor, select_most_used
+from assay.nn.mixer.segments import InputRows
 from assay.nn.mixer.xl import XlConfig
 from assay.nn.position.base import ModelSizes, PositionalEncoding
 from support.kinds import case_of
@@ -202,7 +203,7 @@ def test_compressors_with_weights_report_a_loss_and_others_a_statistic(function:
 
 def test_most_used_keeps_the_rows_that_got_most_attention_in_their_order() -> None:
     x, usage = torch.arange(8.0).view(2, 4, 1), torch.tensor([[0.1, 0.4, 0.2, 0.3], [9.0, 1.0, 0.0, 8.0]])
-    slots = select_most_used(x, torch.tensor([[4, 5, 6, 7]]), usage, 2)
+    slots = select_most_used(InputRows(x, torch.tensor([[4, 5, 6, 7]])), usage, 2)
     assert slots.x.squeeze(-1).tolist() == [[1, 3], [4, 7]]
     assert slots.position.tolist() == [[5, 7], [4, 7]]
 
@@ -227,10 +228,10 @@ def test_a_row_that_is_looked_at_is_kept_whole_by_most_used_alone(function: str)
     ],
 )
 def test_every_row_enters_one_slot_that_stands_where_the_last_of_them_does(function: str, groups: list[list[int]]) -> None:
-    compressor = Compressor(function, segment=6, rate=3)  # type: ignore[arg-type]
+    compressor = Compressor(function, segment=6, rate=3, width=1, bias=True)  # type: ignore[arg-type]
     rows = torch.arange(12).view(1, 12, 1)
     assert compressor.group_rows(rows)[0, :, :, 0].tolist() == groups
-    assert compressor(rows.float(), rows[..., 0] + 100).position.tolist() == [[group[-1] + 100 for group in groups]]
+    assert compressor(InputRows(rows.float(), rows[..., 0] + 100)).position.tolist() == [[group[-1] + 100 for group in groups]]
     assert [compressor.slot_index(place) for place in range(6)] == [next(j for j in range(2) if p in groups[j]) for p in range(6)]
 
 

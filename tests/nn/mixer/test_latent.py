@@ -4,8 +4,8 @@ from torch import Tensor
 
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
-from assay.nn.mixer.latent import LatentAttention, LatentConfig, LatentSizes, LatentState
-from assay.nn.mixer.softmax_attention import attend
+from assay.nn.mixer.latent import LatentAttention, LatentConfig, LatentSizes
+from assay.nn.mixer.softmax_attention import KeyValue, attend
 from nn.mixer.plain import WIDTH, T, X, built, full, in_pieces, where
 
 
@@ -35,8 +35,8 @@ def test_one_token_after_a_long_past_is_absorbed_and_a_whole_text_is_not() -> No
 def test_what_is_kept_is_the_latent_and_one_key() -> None:
     mixer = mixer_of(latent=12, rotary_size=4)
     _, state = in_pieces(mixer, [4, 7])
-    assert isinstance(state, LatentState)
-    numbers = (state.latent.numel() + state.key.numel()) / (2 * T)
+    assert isinstance(state, KeyValue)
+    numbers = (state.value.numel() + state.key.numel()) / (2 * T)
     _, dense = in_pieces(full(), [4, 7])
     assert numbers == 12 + 4
     assert (dense.key.numel() + dense.value.numel()) / (2 * T) == 2 * WIDTH

@@ -22,28 +22,10 @@ def lstm(width: int, *, depth: int = 2, dropout: float = 0.0) -> RecurrentConfig
     )
 
 
-@preset("lstm-tiny")
-def lstm_tiny() -> ModelConfig:
-    """Two cells of width 128."""
-    return lstm(128)
-
-
-@preset("lstm-small")
-def lstm_small() -> ModelConfig:
-    """Zaremba's small LSTM: two cells of width 200, no dropout."""
-    return lstm(200)
-
-
-@preset("lstm-medium")
-def lstm_medium() -> ModelConfig:
-    """Zaremba's medium LSTM: two cells of width 650, dropout 0.5."""
-    return lstm(650, dropout=0.5)
-
-
-@preset("lstm-large")
-def lstm_large() -> ModelConfig:
-    """Zaremba's large LSTM: two cells of width 1,500, dropout 0.65."""
-    return lstm(1500, dropout=0.65)
+ModelConfig.add_preset("lstm-tiny", "Two cells of width 128.", lambda: lstm(128))
+ModelConfig.add_preset("lstm-small", "Zaremba's small LSTM: two cells of width 200, no dropout.", lambda: lstm(200))
+ModelConfig.add_preset("lstm-medium", "Zaremba's medium LSTM: two cells of width 650, dropout 0.5.", lambda: lstm(650, dropout=0.5))
+ModelConfig.add_preset("lstm-large", "Zaremba's large LSTM: two cells of width 1,500, dropout 0.65.", lambda: lstm(1500, dropout=0.65))
 
 
 @preset("awd-lstm")

@@ -54,58 +54,31 @@ def llama(width: int, depth: int, heads: int, hidden: int, *, key_heads: int | N
     )
 
 
-@preset("gpt2-tiny")
-def gpt2_tiny() -> ModelConfig:
-    """GPT-2's shape at the size of nanoGPT's CPU configuration: 4 layers, 4 heads, width 128, context 64."""
-    return gpt2(128, 4, 4, length=64, dropout=0.0)
-
-
-@preset("gpt2-small")
-def gpt2_small() -> ModelConfig:
-    """GPT-2 "124M": 12 layers, 12 heads, width 768, context 1024."""
-    return gpt2(768, 12, 12)
-
-
-@preset("gpt2-medium")
-def gpt2_medium() -> ModelConfig:
-    """GPT-2 "355M": 24 layers, 16 heads, width 1,024, context 1,024."""
-    return gpt2(1024, 24, 16)
-
-
-@preset("gpt2-large")
-def gpt2_large() -> ModelConfig:
-    """GPT-2 "774M": 36 layers, 20 heads, width 1,280, context 1,024."""
-    return gpt2(1280, 36, 20)
-
-
-@preset("gpt2-xl")
-def gpt2_xl() -> ModelConfig:
-    """GPT-2 "1.5B": 48 layers, 25 heads, width 1,600, context 1,024."""
-    return gpt2(1600, 48, 25)
-
-
-@preset("llama-tiny")
-def llama_tiny() -> ModelConfig:
-    """LLaMA's shape at about the size of gpt2-tiny."""
-    return llama(128, 4, 4, hidden=344)
-
-
-@preset("llama-small")
-def llama_small() -> ModelConfig:
-    """LLaMA's shape at about the size of gpt2-small: 12 layers, 12 heads, width 768, SwiGLU of 2,048."""
-    return llama(768, 12, 12, hidden=2048)
-
-
-@preset("llama-medium")
-def llama_medium() -> ModelConfig:
-    """LLaMA's shape at about the size of gpt2-medium: 24 layers, 16 heads, width 1,024, SwiGLU of 2,816."""
-    return llama(1024, 24, 16, hidden=2816)
-
-
-@preset("llama-7b")
-def llama_7b() -> ModelConfig:
-    """LLaMA 7B (arXiv 2302.13971, table 2): 32 layers, 32 heads, width 4,096, SwiGLU of 11,008; 6,738,415,616 with its 32,000 tokens."""
-    return llama(4096, 32, 32, hidden=11008)
+ModelConfig.add_preset(
+    "gpt2-tiny",
+    "GPT-2's shape at the size of nanoGPT's CPU configuration: 4 layers, 4 heads, width 128, context 64.",
+    lambda: gpt2(128, 4, 4, length=64, dropout=0.0),
+)
+ModelConfig.add_preset("gpt2-small", 'GPT-2 "124M": 12 layers, 12 heads, width 768, context 1024.', lambda: gpt2(768, 12, 12))
+ModelConfig.add_preset("gpt2-medium", 'GPT-2 "355M": 24 layers, 16 heads, width 1,024, context 1,024.', lambda: gpt2(1024, 24, 16))
+ModelConfig.add_preset("gpt2-large", 'GPT-2 "774M": 36 layers, 20 heads, width 1,280, context 1,024.', lambda: gpt2(1280, 36, 20))
+ModelConfig.add_preset("gpt2-xl", 'GPT-2 "1.5B": 48 layers, 25 heads, width 1,600, context 1,024.', lambda: gpt2(1600, 48, 25))
+ModelConfig.add_preset("llama-tiny", "LLaMA's shape at about the size of gpt2-tiny.", lambda: llama(128, 4, 4, hidden=344))
+ModelConfig.add_preset(
+    "llama-small",
+    "LLaMA's shape at about the size of gpt2-small: 12 layers, 12 heads, width 768, SwiGLU of 2,048.",
+    lambda: llama(768, 12, 12, hidden=2048),
+)
+ModelConfig.add_preset(
+    "llama-medium",
+    "LLaMA's shape at about the size of gpt2-medium: 24 layers, 16 heads, width 1,024, SwiGLU of 2,816.",
+    lambda: llama(1024, 24, 16, hidden=2816),
+)
+ModelConfig.add_preset(
+    "llama-7b",
+    "LLaMA 7B (arXiv 2302.13971, table 2): 32 layers, 32 heads, width 4,096, SwiGLU of 11,008; 6,738,415,616 with its 32,000 tokens.",
+    lambda: llama(4096, 32, 32, hidden=11008),
+)
 
 
 @preset("titles-bottleneck")

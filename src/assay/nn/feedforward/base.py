@@ -33,7 +33,7 @@ class FeedforwardConfig(Config, family="feedforward", package="assay.nn.feedforw
         """Raise ConfigError where the settings cannot hold together in a model of this width."""
 
     def build(self, width: int) -> Feedforward:
-        """The module for a residual stream of size `width`."""
+        """Build the module for a residual stream of size `width`."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
@@ -45,16 +45,16 @@ class InnerActivation:
     gated: bool
 
     def matrix_heights(self, hidden: int) -> tuple[int, ...]:
-        """The heights of the matrices of the first map, for an inner width F: W_1 [F, D], or W_g and W_1."""
+        """Return the heights of the matrices of the first map, for an inner width F: W_1 [F, D], or W_g and W_1."""
         return (hidden, hidden) if self.gated else (hidden,)
 
     def default_hidden_size(self, width: int, parts: int = 1) -> int:
-        """F such that `parts` such layers have together the matrices 8 D^2 of a perceptron of four times the width D."""
+        """Compute F such that `parts` such layers have together the matrices 8 D^2 of a perceptron of four times the width D."""
         whole = 8 * width / 3 if self.gated else 4 * width
         return -(-int(-(-whole // parts)) // HIDDEN_SIZE_MULTIPLE) * HIDDEN_SIZE_MULTIPLE
 
     def __call__(self, h: Tensor) -> Tensor:
-        """[..., F] of the output of the first map, [..., 2 F] with a gate."""
+        """Apply the function to the output of the first map, [..., F] or [..., 2 F] with a gate -> [..., F]."""
         if not self.gated:
             return self.activation.apply(h)
         gate, value = h.chunk(2, dim=-1)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from assay.core.config import SerializeAsAny, preset, setting
+from assay.core.config import SerializeAsAny, setting
 from assay.errors import ConfigError
 from assay.nn.activation import ActivationConfig, GeluConfig, ReluConfig, SiluConfig
 from assay.nn.feedforward.base import DenseFeedforward, FeedforwardConfig, InnerActivation
@@ -71,19 +71,8 @@ class LowRankFeedforwardConfig(FeedforwardConfig):
         return DenseFeedforward(inner, width, hidden, self.bias, linear=partial(FactorisedLinear, rank=self.rank))
 
 
-@preset("swiglu")
-def swiglu() -> GluConfig:
-    """A gated linear unit with silu: LLaMA's feed-forward layer."""
-    return GluConfig(activation=SiluConfig())
-
-
-@preset("geglu")
-def geglu() -> GluConfig:
-    """A gated linear unit with gelu."""
-    return GluConfig(activation=GeluConfig())
-
-
-@preset("reglu")
-def reglu() -> GluConfig:
-    """A gated linear unit with relu."""
-    return GluConfig(activation=ReluConfig())
+FeedforwardConfig.add_preset(
+    "swiglu", "A gated linear unit with silu: LLaMA's feed-forward layer.", lambda: GluConfig(activation=SiluConfig())
+)
+FeedforwardConfig.add_preset("geglu", "A gated linear unit with gelu.", lambda: GluConfig(activation=GeluConfig()))
+FeedforwardConfig.add_preset("reglu", "A gated linear unit with relu.", lambda: GluConfig(activation=ReluConfig()))

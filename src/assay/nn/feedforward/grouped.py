@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 @torch.library.custom_op("assay::grouped_linear", mutates_args=())
 def grouped_linear(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
-    """y [N, F] of x [N, D] and weight [E, F, D]; the rows of group e end before row ends[e], ends [E] int32."""
+    """Compute y [N, F] of x [N, D] and weight [E, F, D]; the rows of group e end before row ends[e], ends [E] int32."""
     if supports_grouped_mm(x, weight):
         return F.grouped_mm(x.contiguous(), weight.mT, offs=ends)
     y, sizes = x.new_empty(x.shape[0], weight.shape[1]), _sizes(ends)
@@ -30,7 +30,7 @@ def grouped_linear(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
 
 @torch.library.custom_op("assay::grouped_outer", mutates_args=())
 def grouped_outer(y: Tensor, x: Tensor, ends: Tensor) -> Tensor:
-    """sum_i y_i x_i^T over the rows of each group: [E, F, D] of y [N, F] and x [N, D]."""
+    """Sum y_i x_i^T over the rows of each group: [E, F, D] of y [N, F] and x [N, D]."""
     if supports_grouped_mm(y, x):
         return F.grouped_mm(y.contiguous().t(), x.contiguous(), offs=ends)
     product, sizes = x.new_empty(ends.shape[0], y.shape[1], x.shape[1]), _sizes(ends)

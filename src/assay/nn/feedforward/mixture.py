@@ -27,7 +27,7 @@ class MixtureConfig(FeedforwardConfig):
     activation: SerializeAsAny[ActivationConfig] = setting(SiluConfig(), "the function f of an expert", alternative="gelu")
 
     def inner(self) -> InnerActivation:
-        """The function between an expert's two maps."""
+        """Return the function between an expert's two maps."""
         return InnerActivation(self.activation, self.gated)
 
     def check_active(self, remedy_for_one: str | None) -> None:
@@ -65,7 +65,7 @@ class Experts(nn.Module):
         return (self.experts - self.active) * (self.expand.weight.numel() + self.contract.weight.numel()) // self.experts
 
     def forward(self, x: Tensor, expert: Tensor, weight: Tensor) -> Tensor:
-        """y [B, T, D] of x [B, T, D] and of each token's experts and their weights [B, T, K]."""
+        """Compute y [B, T, D] of x [B, T, D] and of each token's experts and their weights [B, T, K]."""
         dtype = product_dtype(x)
         by_expert, order = expert.flatten().sort(stable=True)  # [N K]
         each = torch.arange(self.experts, device=x.device)
@@ -79,12 +79,12 @@ class Experts(nn.Module):
         return y
 
     def _matrices(self, linear: Linear, dtype: torch.dtype) -> Tensor:
-        """All experts' matrices, [E, out, in]."""
+        """Return all experts' matrices, [E, out, in]."""
         return linear.weight.to(dtype).view(self.experts, -1, linear.in_features)
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """The number format in which matrices are multiplied: autocast does not reach operations of our own."""
+    """Return the number format in which matrices are multiplied: autocast does not reach operations of our own."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) and x.dtype != torch.float64 else x.dtype
 
@@ -105,7 +105,7 @@ class Router(nn.Module):
         self.register_buffer("expert_counts", torch.zeros(experts, dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T, E] of x [B, T, D], in float32 at least: bfloat16 would make neighbours equal, and choices arbitrary."""
+        """Compute the logits [B, T, E] of x [B, T, D], in float32 at least: bfloat16 would make neighbours equal, and choices arbitrary."""
         dtype = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             return F.linear(x.to(dtype), self.map.weight.to(dtype))
@@ -116,23 +116,23 @@ class Router(nn.Module):
             self.expert_counts.add_(chosen.sum((0, 1)))
 
     def after_step(self, counts: Tensor) -> Mapping[str, Mean]:
-        """Statistics of the counts of a whole step, after the optimiser's step and without gradients; a kind may also change by them.
+        """Compute statistics of the counts of a whole step, after the optimiser's and without gradients; a kind may also change by them.
 
         They are the largest and the smallest load, as multiples of an even one, and the number of experts without a token.
         """
-        one = torch.ones((), device=counts.device)
+        count = torch.ones((), device=counts.device)
         load = counts * (len(counts) / counts.sum().clamp_min(1))
         stats = {"expert_load_max": load.max(), "expert_load_min": load.min(), "dead_experts": (counts == 0).sum().to(load.dtype)}
-        return {name: Mean(value, one) for name, value in stats.items()}
+        return {name: Mean(value, count) for name, value in stats.items()}
 
 
 def expert_mask(expert: Tensor, experts: int) -> Tensor:
-    """Bool [B, T, E], true at the experts of each token, of their numbers [B, T, K]."""
+    """Make a mask [B, T, E], true at the experts of each token, of their numbers [B, T, K]."""
     return torch.zeros(*expert.shape[:-1], experts, dtype=torch.bool, device=expert.device).scatter(-1, expert, True)
 
 
 def balance_loss(probability: Tensor, chosen: Tensor, active: int) -> Mean:
-    """sum_e f_e P_e of each row, f_e = E / (K T) times how often the row chose e, P_e its mean probability: 1 where all is even.
+    """Compute sum_e f_e P_e of each row, f_e = E / (K T) times how often the row chose e, P_e its mean probability: 1 where all is even.
 
     Both are [B, T, E]. Only P has a gradient. The value of a row is the same in any micro-batch.
     """
@@ -141,11 +141,11 @@ def balance_loss(probability: Tensor, chosen: Tensor, active: int) -> Mean:
 
 
 def mean_over_rows(value: Tensor) -> Mean:
-    """The mean over rows of one value [B] a row."""
+    """Average one value [B] a row over rows."""
     return Mean(value.sum(), value.new_full((), float(len(value))))
 
 
 def routing_entropy(probability: Tensor) -> Mean:
-    """The entropy of the choice of experts, in nats a token, of probabilities [B, T, E]: ln E at most."""
+    """Compute the entropy of the choice of experts, in nats a token, of probabilities [B, T, E]: ln E at most."""
     value = torch.special.entr(probability.detach()).sum(-1)
     return Mean(value.sum(), value.new_full((), float(value.numel())))

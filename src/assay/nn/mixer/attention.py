@@ -17,7 +17,7 @@ from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear, Multiplier
-from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, check_heads_divide_width
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, check_heads_divide_width
 from assay.nn.mixer.softmax_attention import (
     AttentionCall,
     KeyValue,
@@ -29,7 +29,7 @@ from assay.nn.mixer.softmax_attention import (
     mask_of_past,
     merge_heads,
 )  # fmt: skip
-from assay.nn.position.base import Rotation, rotate
+from assay.nn.position.base import PositionMethod, Rotation, rotate
 
 
 class HeadsConfig(MixerConfig):
@@ -42,7 +42,7 @@ class HeadsConfig(MixerConfig):
     dropout: float = setting(0.0, "dropout of the attention weights", alternative=0.5, affects="training", ge=0, lt=1)
 
     def size_of_head(self, width: int) -> int:
-        """K."""
+        """Return K."""
         raise TypeError(f"{type(self).__name__} does not define size_of_head")
 
     def number_of_heads(self) -> int:
@@ -59,7 +59,7 @@ class AttentionConfig(HeadsConfig):
     head_size: int | None = setting(None, "features a head K (absent: width / heads)", alternative=6, affects="cost", ge=1)
 
     def size_of_head(self, width: int) -> int:
-        """K: as set, or an equal share of the width."""
+        """Return K: as set, or an equal share of the width."""
         return self.head_size or width // self.heads
 
     def check(self, width: int) -> None:
@@ -83,16 +83,11 @@ class Attention(Mixer):
         self.query_scale = Multiplier("queries", self.head_size)
         self.dropout = Dropout(config.dropout)
 
-    @property
-    def dropout_rate(self) -> float:
-        """The dropout rate of the attention weights now."""
-        return self.dropout.rate
-
     def init_state(self, batch: int, like: Tensor) -> State:
         return empty_past(batch, self.key_heads, self.head_size, like)
 
     def split(self, x: Tensor, inputs: LayerInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, T, D] -> q [B, H, T, K] and k, v [B, H_k, T, K], normalised and rotated where the settings say so."""
+        """Project x [B, T, D] to q [B, H, T, K] and k, v [B, H_k, T, K], normalised and rotated where the settings say so."""
         B, T, _ = x.shape  # noqa: N806
         H, K = self.heads, self.head_size  # noqa: N806
         qkv = self.project(x).view(B, T, H + 2 * self.key_heads, K)
@@ -101,11 +96,11 @@ class Attention(Mixer):
         return self.query_scale(q.to(v.dtype)), k.to(v.dtype), v.transpose(1, 2)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Queries or keys [.., K], divided by their root mean square where the settings say so."""
+        """Divide queries or keys [.., K] by their root mean square where the settings say so."""
         return F.rms_norm(x, (self.head_size,), eps=1e-6) if self.qk_norm else x
 
     def project_heads(self, x: Tensor, first: int, count: int, frozen: bool = False) -> Tensor:
-        """Some of the heads that `project` gives of x [B, S, D], [B, S, count, K]; `frozen`: without a gradient for the weights."""
+        """Project x [B, S, D] to some of the heads, [B, S, count, K]; `frozen`: without a gradient for the weights."""
         chosen = slice(first * self.head_size, (first + count) * self.head_size)
         weight, bias = self.project.weight[chosen], None if self.project.bias is None else self.project.bias[chosen]
         if frozen:  # a copy of the weights is detached, never they themselves
@@ -113,7 +108,7 @@ class Attention(Mixer):
         return F.linear(x.to(weight.dtype), weight, bias).view(*x.shape[:2], count, self.head_size)
 
     def rotation_at(self, position: Tensor, inputs: LayerInputs) -> Rotation | None:
-        """The rotation at positions that are not only those of the call."""
+        """Compute the rotation at positions that are not only those of the call."""
         if inputs.rotation is None:
             return None
         return inputs.positional_encoding.rotation(position).to(inputs.rotation.by_head_size[self.head_size][0].dtype)
@@ -124,25 +119,25 @@ class Attention(Mixer):
         return self.join(self.attend(call)), None if state is None else self.keep(call), NO_AUX_OUTPUTS
 
     def call(self, q: Tensor, past: KeyValue, inputs: LayerInputs) -> AttentionCall:
-        """The queries of a call and all that they may see, for this layer."""
-        return AttentionCall(q, past, inputs, self.layer, self.dropout_rate)
+        """Put together the queries of a call and all that they may see, for this layer."""
+        return AttentionCall(q, past, inputs, self.layer, self.dropout.rate)
 
     def attend(self, call: AttentionCall) -> Tensor:
-        """o [B, H, T, K] of softmax(q k^T / sqrt(K)) v over the keys that a query sees: the whole past, unless the kind says otherwise."""
+        """Compute o = softmax(q k^T / sqrt(K)) v, [B, H, T, K], over the keys that a query sees: all, unless the kind says otherwise."""
         return attend_to_past(call)
 
     def keep(self, call: AttentionCall) -> KeyValue:
-        """The keys and values that later calls can see."""
+        """Return the keys and values that later calls can see."""
         return call.past if self.reach is None else keep_last(call.past, self.reach)
 
     def join(self, o: Tensor) -> Tensor:
-        """[B, H, T, K] -> [B, T, D]."""
+        """Map the heads to the output, [B, H, T, K] -> [B, T, D]."""
         y: Tensor = self.output(merge_heads(o))
         return y
 
 
 def attend_to_past(call: AttentionCall, soft_cap: float | None = None) -> Tensor:
-    """o [B, H, T, K] of attention to the whole past."""
+    """Attend to the whole past -> o [B, H, T, K]."""
     q, past, inputs, layer, dropout_rate, _ = call
     queries, keys = q.shape[2], past.key.shape[2]
     mask = mask_of_past(queries, keys, inputs, past.document)

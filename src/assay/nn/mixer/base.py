@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from assay.core.config import Config
 from assay.core.types import Mean, State
 from assay.errors import ConfigError
-from assay.nn.position.base import PositionalEncoding, Rotation
+from assay.nn.position.base import PositionalEncoding, PositionMethod, Rotation
 
 
 class AuxOutputs(NamedTuple):
@@ -37,24 +37,21 @@ class LayerInputs:
     first_value: Tensor | None = None  # [B, H_k, T, K] of the first layer that offers its values
 
     def with_embedding(self, embedding: Tensor) -> "LayerInputs":
-        """These inputs with the embedded tokens."""
+        """Replace the embedded tokens."""
         return replace(self, embedding=embedding)
 
     def with_first_value(self, value: Tensor | None) -> "LayerInputs":
-        """These inputs with the values of a layer, unless those of an earlier one are there."""
+        """Add the values of a layer, unless those of an earlier one are there."""
         return self if value is None or self.first_value is not None else replace(self, first_value=value)
 
     def slice_positions(self, begin: int, end: int) -> "LayerInputs":
-        """The inputs of the positions from `begin` to `end` of the call."""
+        """Return the inputs of the positions from `begin` to `end` of the call."""
         document, embedding = (None if x is None else x[:, begin:end] for x in (self.document, self.embedding))
         return LayerInputs(
             self.stream_position + begin, self.position[:, begin:end], document, self.positional_encoding,
             None if self.rotation is None else self.rotation.slice_positions(begin, end), embedding,
             None if self.first_value is None else self.first_value[:, :, begin:end],
         )  # fmt: skip
-
-
-PositionMethod = Literal["embed", "block_input", "rotation", "bias", "relative"]
 
 
 class Mixer(nn.Module):
@@ -77,7 +74,7 @@ class Mixer(nn.Module):
         return None
 
     def last_dependent_position(self, position: int) -> int | None:
-        """The last position whose output depends on the input at `position`; None: none. Segments make it nearer than the reach."""
+        """Find the last position whose output depends on the input at `position`; None: none. Segments make it nearer than the reach."""
         return None if self.reach is None else position + self.reach
 
     def unused_at_length(self, length: int) -> str | None:
@@ -85,7 +82,7 @@ class Mixer(nn.Module):
         return None
 
     def init_state(self, batch: int, like: Tensor) -> State:
-        """The state before position 0, on the device and in the type of `like`."""
+        """Make the state before position 0, on the device and in the type of `like`."""
         raise TypeError(f"{type(self).__name__} does not define init_state")
 
     def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
@@ -97,23 +94,23 @@ class MixerConfig(Config, family="mixer", package="assay.nn.mixer"):
     """The part of a block in which positions exchange information."""
 
     def size_of_head(self, width: int) -> int | None:
-        """Features a head in a model of this width, which rotary positions need; None: there are no heads."""
+        """Return the features a head in a model of this width, which rotary positions need; None: there are no heads."""
         return None
 
     def check(self, width: int) -> None:
         """Raise ConfigError where the settings cannot hold together in a model of this width."""
 
     def number_of_heads(self) -> int | None:
-        """H, which relative positions need; None: there are no heads."""
+        """Return H, which relative positions need; None: there are no heads."""
         return None
 
     def build(self, width: int, layer: int = 0) -> Mixer:
-        """The module for a residual stream of size `width`; `layer`, from 0, is for kinds that are not the same in every layer."""
+        """Build the module for a residual stream of size `width`; `layer`, from 0, is for kinds that are not the same in every layer."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
 def empty(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-    """A tensor of a shape with a 0, for a state that holds nothing yet."""
+    """Make a tensor of a shape with a 0, for a state that holds nothing yet."""
     return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
 
 

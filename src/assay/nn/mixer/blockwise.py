@@ -24,7 +24,7 @@ class BlockShape(NamedTuple):
     before: int  # P
 
     def distances(self, device: torch.device) -> Tensor:
-        """[W, P + W]: how far before query i of a block key c of its stretch lies; negative: after it."""
+        """Compute how far before query i of a block key c of its stretch lies, [W, P + W]; negative: after it."""
         first = torch.arange(self.before, self.before + self.size, device=device)
         return first.unsqueeze(-1) - torch.arange(self.before + self.size, device=device)
 
@@ -40,7 +40,7 @@ class AttentionInputs(NamedTuple):
 
 
 def choose_block_shape(call: AttentionCall, reach: int) -> BlockShape:
-    """W and P for queries that see `reach` positions back, at most: one block of a short call and its whole past, else many."""
+    """Choose W and P for queries that see `reach` positions back, at most: one block of a short call and its whole past, else many."""
     queries, keys = call.q.shape[2], call.past.key.shape[2]
     if queries <= min(reach, MAX_BLOCK_SIZE):
         return BlockShape(queries, keys - queries)
@@ -48,7 +48,7 @@ def choose_block_shape(call: AttentionCall, reach: int) -> BlockShape:
 
 
 def prepare_blocks(call: AttentionCall, shape: BlockShape, visible: Tensor | VisibilityRule) -> AttentionInputs:
-    """The call in blocks of this shape.
+    """Cut a call into blocks of this shape.
 
     `visible`, [W, P + W] or a rule on positions, says which keys of its stretch a query sees, none after it. Keys that do not exist are
     not seen; other documents are not where documents are masked.
@@ -72,7 +72,7 @@ def prepare_blocks(call: AttentionCall, shape: BlockShape, visible: Tensor | Vis
 
 
 def split_queries(call: AttentionCall, size: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Queries [N, H, W, K] of a call in blocks, with their positions [n or N, W] and documents [N, W]."""
+    """Cut the queries of a call into blocks [N, H, W, K], with their positions [n or N, W] and documents [N, W]."""
     after, document = -call.q.shape[2] % size, call.inputs.document
     return (
         split_into_blocks(F.pad(call.q, (0, 0, 0, after)), size, 2),
@@ -82,39 +82,39 @@ def split_queries(call: AttentionCall, size: int) -> tuple[Tensor, Tensor, Tenso
 
 
 def attend_in_blocks(call: AttentionCall, shape: BlockShape, visible: Tensor | VisibilityRule) -> Tensor:
-    """[B, H, T, K] of attention in blocks; see `prepare_blocks`."""
+    """Attend in blocks -> [B, H, T, K]; see `prepare_blocks`."""
     return merge_blocks(attend(*prepare_blocks(call, shape, visible), call.dropout_rate), len(call.q), call.q.shape[2])
 
 
 def attend_to_window(call: AttentionCall, window: int) -> Tensor:
-    """[B, H, T, K] of attention in blocks to the last positions of each query, as many as the window is long."""
+    """Attend in blocks to the last positions of each query, as many as the window is long -> [B, H, T, K]."""
     shape = BlockShape(min(window, MAX_BLOCK_SIZE), window - 1)
     distance = shape.distances(call.q.device)
     return attend_in_blocks(call, shape, (distance >= 0) & (distance < window))
 
 
 def split_into_blocks(x: Tensor, size: int, dim: int) -> Tensor:
-    """x with `dim` (of n W elements) folded into the first one: [B, .., n W, ..] -> [B n, .., W, ..]."""
+    """Fold `dim` (of n W elements) of x into the first one: [B, .., n W, ..] -> [B n, .., W, ..]."""
     return overlapping_blocks(x, BlockShape(size, 0), dim)
 
 
 def overlapping_blocks(x: Tensor, shape: BlockShape, dim: int) -> Tensor:
-    """Overlapping pieces along `dim`: [B, .., P + n W, ..] -> [B n, .., P + W, ..], piece b being the elements from b W on."""
+    """Cut x into overlapping pieces along `dim`: [B, .., P + n W, ..] -> [B n, .., P + W, ..], piece b being the elements from b W on."""
     pieces = x.unfold(dim, shape.before + shape.size, shape.size).movedim((dim, -1), (1, dim + 1))  # [B, n, .., P + W, ..]
     return pieces.flatten(0, 1)  # one copy, whose last axis stays the last, as the fused attention of CPUs asks for
 
 
 def merge_blocks(y: Tensor, rows: int, length: int) -> Tensor:
-    """[B n, H, W, K] -> [B, H, T, K], for B rows of T = length."""
+    """Put blocks together again, [B n, H, W, K] -> [B, H, T, K], for B rows of T = length."""
     by_row: Tensor = y.unflatten(0, (rows, -1))  # [B, n, H, W, K]
     return by_row.transpose(1, 2).flatten(2, 3)[:, :, :length]
 
 
 def expand_rows(x: Tensor, rows: int) -> Tensor:
-    """[n, ..] -> [N, ..], repeated for each row of the batch; what is one for all stays so."""
+    """Repeat x for each row of the batch, [n, ..] -> [N, ..]; what is one for all stays so."""
     return x if len(x) in (1, rows) else x.repeat(rows // len(x), *[1] * (x.ndim - 1))
 
 
 def expand_bias(bias: Tensor | None, rows: int, heads: slice = slice(None)) -> Tensor | None:
-    """The bias of some heads for each row of the batch, if there is a bias."""
+    """Repeat the bias of some heads for each row of the batch, if there is a bias."""
     return None if bias is None else expand_rows(bias, rows)[:, heads]

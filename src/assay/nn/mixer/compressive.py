@@ -33,8 +33,8 @@ from assay.errors import ConfigError
 from assay.nn.dropout import dropout
 from assay.nn.mixer.attention import AttentionConfig
 from assay.nn.mixer.base import AuxOutputs, LayerInputs, Mixer, empty
-from assay.nn.mixer.compressor import CompressionFunction, Compressor, ConvolutionCompressor, Slots, select_most_used
-from assay.nn.mixer.segments import MemoryPart, SegmentAttention, SegmentRows, SegmentState, VisibleRows
+from assay.nn.mixer.compressor import CompressionFunction, Compressor, select_most_used
+from assay.nn.mixer.segments import InputRows, MemoryPart, SegmentAttention, SegmentRows, VisibleRows
 from assay.nn.mixer.softmax_attention import KeyValue, attend, attention_logits, causal_mask, repeat_heads
 
 
@@ -65,8 +65,8 @@ class CompressiveConfig(AttentionConfig):
 class CompressiveState(NamedTuple):
     """Rows and slots up to the end of a call, and how much attention the rows got."""
 
-    rows: SegmentState
-    slots: Slots
+    rows: InputRows
+    slots: InputRows
     usage: Tensor  # [B, R] attention that each row of memory got, summed over heads and queries; R = 0 where it is not needed
 
 
@@ -77,7 +77,7 @@ class CompressiveAttention(SegmentAttention):
         super().__init__(config, width, layer, config.segment)
         self.memory, self.compressed = config.memory, config.compressed
         self.slots = config.segment // config.rate  # of each segment
-        self.compressor = Compressor(config.function, config.segment, config.rate)
+        self.compressor = Compressor(config.function, config.segment, config.rate, width, config.bias)
 
     def unused_at_length(self, length: int) -> str | None:
         if self.segment + self.memory >= length:
@@ -96,42 +96,41 @@ class CompressiveAttention(SegmentAttention):
         return (segment + later + 1) * self.segment + self.memory - 1
 
     def init_state(self, batch: int, like: Tensor) -> CompressiveState:
-        slots = Slots(empty(like, batch, 0, self.width), empty(like, 1, 0, dtype=torch.int64))
+        slots = InputRows(empty(like, batch, 0, self.width), empty(like, 1, 0, dtype=torch.int64))
         return CompressiveState(super().init_state(batch, like), slots, empty(like, batch, 0))
 
     def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
         before = self.init_state(len(x), x) if state is None else state
         rows = self.join_rows(before.rows, x, inputs)
         evicted = self.count_evicted_segments(rows, self.count_ended_segments(rows))
-        old = rows.x[:, : evicted * self.segment].detach()
-        new = self.compressor(old, rows.position[:, : evicted * self.segment])
+        old = InputRows(rows.x.detach(), rows.position).slice(0, evicted * self.segment)
+        new = self.compressor(old)
         slots = before.slots.join(new)
         visible = before.slots.x.shape[1] + self.slots * self.count_evicted_segments(rows, rows.segments - 1)
         q, own, past = self.project_rows(rows, inputs)
         parts = self.memory_parts(slots.slice(0, visible), past, inputs)
         y = self.join(self.attend_to_segments(q, VisibleRows(parts, own), rows, inputs))
-        aux = self.aux_outputs(self.reconstruction_errors(rows, old, new.x), new.x)
+        aux = self.aux_outputs(self.reconstruction_errors(rows, old.x, new.x), new.x)
         return y, None if state is None else self.next_state(rows, slots, before.usage), aux
 
     def count_evicted_segments(self, rows: SegmentRows, ended: int) -> int:
-        """How many segments leave memory in a call before the queries that see `ended` of its segments as memory or slots."""
+        """Count the segments that leave memory in a call before the queries that see `ended` of its segments as memory or slots."""
         room = (self.memory - rows.memory) // self.segment  # segments that memory still takes
         return max(0, ended - room)
 
-    def memory_parts(self, slots: Slots, memory: KeyValue, inputs: LayerInputs) -> tuple[MemoryPart, MemoryPart]:
-        """The rows before a segment: slots, then memory."""
+    def memory_parts(self, slots: InputRows, memory: KeyValue, inputs: LayerInputs) -> tuple[MemoryPart, MemoryPart]:
+        """Make the parts before a segment: slots, then memory."""
         key, value = self.project_key_value(slots.x, self.rotation_at(slots.position, inputs))
         span = -(-self.compressed // self.slots) * self.segment
         far = MemoryPart(KeyValue(key, value, slots.position, None), self.compressed, self.slots, span)
         return far, MemoryPart(memory, self.memory, self.segment, self.memory)
 
-    def next_state(self, rows: SegmentRows, slots: Slots, usage: Tensor) -> CompressiveState:
-        """The state after a call."""
-        count = slots.x.shape[1]
-        return CompressiveState(self.keep_rows(rows, self.memory), slots.slice(max(0, count - self.compressed), count), usage)
+    def next_state(self, rows: SegmentRows, slots: InputRows, usage: Tensor) -> CompressiveState:
+        """Make the state after a call."""
+        return CompressiveState(self.keep_rows(rows, self.memory), slots.slice(max(0, slots.x.shape[1] - self.compressed)), usage)
 
     def reconstruction_errors(self, rows: SegmentRows, old: Tensor, new: Tensor) -> Tensor:
-        """[B, E]: how far the attention of the segments that end to `new` slots is from that to the E `old` segments they stand for."""
+        """Measure how far the attention of ending segments to `new` slots is from that to the E `old` segments they replace, [B, E]."""
         segments = old.shape[1] // self.segment
         if segments == 0 or not torch.is_grad_enabled():
             return old.new_zeros(len(old), 0)
@@ -147,7 +146,7 @@ class CompressiveAttention(SegmentAttention):
         return square.mean((1, 2, 3)).view(-1, segments)
 
     def aux_outputs(self, errors: Tensor, slots: Tensor) -> AuxOutputs:
-        """The mean error over segments, summed over rows, as a loss where the compressor has weights."""
+        """Report the mean error over segments, summed over rows, as a loss where the compressor has weights."""
         rows, segments = errors.shape
         total = errors.sum() / max(1, segments) + slots[:, :0].sum()  # + 0, so that a compressor without work has a gradient
         mean = Mean(total, errors.new_full((), float(rows if segments else 0)))
@@ -158,10 +157,6 @@ class LearnedCompressiveAttention(CompressiveAttention):
     """The same where the compressor has weights."""
 
     aux_loss_weights: ClassVar[Mapping[str, float]] = {"reconstruction": 1.0}
-
-    def __init__(self, config: CompressiveConfig, width: int, layer: int) -> None:
-        super().__init__(config, width, layer)
-        self.compressor = ConvolutionCompressor(config.function, config.segment, config.rate, width, config.bias)
 
 
 class MostUsedCompressiveAttention(CompressiveAttention):
@@ -183,7 +178,7 @@ class MostUsedCompressiveAttention(CompressiveAttention):
         return self.join(torch.cat(outputs, dim=2)), None if state is None else after, aux
 
     def _attend_in_segment(self, x: Tensor, state: CompressiveState, inputs: LayerInputs) -> tuple[Tensor, CompressiveState, Tensor]:
-        """[B, H, T, K] for positions of one segment, the state after them, and the reconstruction error where it ends."""
+        """Attend in one segment -> [B, H, T, K], the state after it, and the reconstruction error where it ends."""
         rows = self.join_rows(state.rows, x, inputs)
         q, own, past = self.project_rows(rows, inputs)
         seen = VisibleRows(self.memory_parts(state.slots, past, inputs), own)
@@ -191,20 +186,20 @@ class MostUsedCompressiveAttention(CompressiveAttention):
         weights = attention_weights(q, key, mask, bias)
         count = state.slots.x.shape[1]
         usage = state.usage + weights[..., count : count + rows.memory].detach().sum((1, 2))
-        o = dropout(weights.to(value.dtype), self.dropout_rate, training=True) @ repeat_heads(value, self.heads)
+        o = dropout(weights.to(value.dtype), self.dropout.rate, training=True) @ repeat_heads(value, self.heads)
         ended = self.count_ended_segments(rows)
         evicted = self.count_evicted_segments(rows, ended)
-        old = rows.x[:, : evicted * self.segment].detach()
-        slots, error = state.slots, old.new_zeros(len(x), 0)
+        old = InputRows(rows.x.detach(), rows.position).slice(0, evicted * self.segment)
+        slots, error = state.slots, x.new_zeros(len(x), 0)
         if evicted:
-            new = select_most_used(old, rows.position[:, : self.segment], usage[:, : self.segment], self.slots)
-            slots, error = slots.join(new), self.reconstruction_errors(rows, old, new.x)
+            new = select_most_used(old, usage[:, : self.segment], self.slots)
+            slots, error = slots.join(new), self.reconstruction_errors(rows, old.x, new.x)
         usage = F.pad(usage[:, evicted * self.segment :], (0, ended * self.segment))  # a segment that ends becomes memory
         return o, self.next_state(rows, slots, usage), error
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-    """softmax(q k^T / sqrt(K) + bias, where mask), [B, H, T, S], in float32 at least; `mask=None` means causal."""
+    """Compute softmax(q k^T / sqrt(K) + bias, where mask), [B, H, T, S], in float32 at least; `mask=None` means causal."""
     scores = attention_logits(q, k, bias).to(torch.promote_types(q.dtype, torch.float32))
     visible = causal_mask(q.shape[2], k.shape[2], None, None, q.device) if mask is None else mask
     weights: Tensor = scores.masked_fill(~visible, -torch.inf).softmax(-1)

@@ -71,7 +71,7 @@ class Convolution(Mixer):
         return y, ConvolutionState(rows[:, x.shape[1] :], None if document is None else document[:, x.shape[1] :]), NO_AUX_OUTPUTS
 
     def _convolve(self, rows: Tensor, document: Tensor | None, length: int) -> Tensor:
-        """c [B, T, D] of the last T rows."""
+        """Compute c [B, T, D] of the last T rows."""
         taps, now = self.taps.to(rows.dtype), slice(self.kernel - 1, None)
         c = taps[0] * rows[:, now]
         for back in range(1, self.kernel):

@@ -22,10 +22,10 @@ from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear, Multiplier, NormalVectors
-from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, empty
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, empty
 from assay.nn.mixer.softmax_attention import KeyValue, apply_positions, attend, extend, mask_of_past, merge_heads
 from assay.nn.norm import RmsNorm
-from assay.nn.position.base import rotate
+from assay.nn.position.base import PositionMethod, rotate
 
 LAMBDA_STD, NORM_EPS = 0.1, 1e-5  # section 2.1, and the released code
 
@@ -97,6 +97,6 @@ class DifferentialAttention(Mixer):
         return self.output(merge_heads(o)), None if state is None else past, NO_AUX_OUTPUTS
 
     def _attend(self, q: Tensor, k: Tensor, past: KeyValue, mask: Tensor | None, inputs: LayerInputs) -> Tensor:
-        """[B, H, T, 2K] of one of the two maps."""
+        """Attend with one of the two maps -> [B, H, T, 2K]."""
         q, bias = apply_positions(q, inputs.position, past.position, inputs, self.layer, longest=k.shape[2], contiguous=True)
         return attend(q, k, past.value, mask, bias, self.dropout.rate)

@@ -54,7 +54,7 @@ class FullAttention(Attention):
         return self.join(o), None if state is None else call.past, AuxOutputs({}, {}, own_value)
 
     def _first_value(self, v: Tensor, inputs: LayerInputs) -> Tensor:
-        """The values of the first layer that has any to give, which may be this one. Raises ConfigError where they have another shape."""
+        """Return the values of the first layer that has any, which may be this one. Raises ConfigError where they have another shape."""
         first = v if inputs.first_value is None else inputs.first_value
         if first.shape != v.shape:
             raise ConfigError("model.pattern", "mixes values of heads of other number or size into those of another layer; make them equal")

@@ -23,10 +23,10 @@ from assay.core.types import State
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear, Multiplier
-from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, check_heads_divide_width, empty
-from assay.nn.mixer.softmax_attention import apply_positions, attend, extend_position, mask_of_past, merge_heads
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, check_heads_divide_width, empty
+from assay.nn.mixer.softmax_attention import KeyValue, apply_positions, attend, extend, mask_of_past, merge_heads
 from assay.nn.norm import RmsNorm
-from assay.nn.position.base import rotate
+from assay.nn.position.base import PositionMethod, rotate
 
 NORM_EPS = 1e-6  # the released code's
 
@@ -55,7 +55,7 @@ class LatentConfig(MixerConfig):
         return self.heads
 
     def sizes(self, width: int) -> "LatentSizes":
-        """Every size, defaults worked out."""
+        """Work out every size."""
         head = self.head_size or width // self.heads
         rotary = 2 * (head // 4) if self.rotary_size is None else self.rotary_size
         return LatentSizes(self.heads, self.latent or max(1, width // 4), head, rotary, self.value_size or head)
@@ -85,17 +85,11 @@ class LatentSizes(NamedTuple):
         return absorbed < expanded
 
 
-class LatentState(NamedTuple):
-    """Latents and rotated keys of S past positions."""
-
-    latent: Tensor  # [B, S, R], normalised
-    key: Tensor  # [B, S, K_r], rotated where positions rotate
-    position: Tensor  # [1 or B, S]
-    document: Tensor | None  # [B, S]; None where documents are not mq
-
-
 class LatentAttention(Mixer):
-    """y = W_o concat_h softmax(q_h k_h^T / sqrt(K + K_r)) v_h with k_h and v_h made from c."""
+    """y = W_o concat_h softmax(q_h k_h^T / sqrt(K + K_r)) v_h with k_h and v_h made from c.
+
+    The state is keys k_r [B, 1, S, K_r], rotated where positions rotate, and values c [B, 1, S, R], those of one head.
+    """
 
     position_methods: ClassVar[frozenset[PositionMethod]] = frozenset({"embed", "block_input", "rotation", "bias"})
 
@@ -115,16 +109,16 @@ class LatentAttention(Mixer):
         self.dropout = Dropout(config.dropout)
 
     def init_state(self, batch: int, like: Tensor) -> State:
-        kept = empty(like, batch, 0, self.sizes.latent), empty(like, batch, 0, self.sizes.rotary)
-        return LatentState(*kept, empty(like, 1, 0, dtype=torch.int64), None)
+        key, latent = empty(like, batch, 1, 0, self.sizes.rotary), empty(like, batch, 1, 0, self.sizes.latent)
+        return KeyValue(key, latent, empty(like, 1, 0, dtype=torch.int64), None)
 
     def forward(self, x: Tensor, state: State, inputs: LayerInputs) -> tuple[Tensor, State, AuxOutputs]:
         T = x.shape[1]  # noqa: N806
         q, q_r = self._queries(x, inputs)
         c, k_r = self.down(x).split((self.sizes.latent, self.sizes.rotary), dim=-1)
         k_r = rotate(k_r.unsqueeze(2), inputs.rotation).squeeze(2).to(c.dtype) if self.sizes.rotary else k_r
-        past = _extend(state, self.norm(c).to(c.dtype), k_r, inputs)
-        keys = past.latent.shape[1]
+        past = extend(state, k_r.unsqueeze(1), self.norm(c).to(c.dtype).unsqueeze(1), inputs)
+        keys = past.key.shape[2]
         mask = mask_of_past(T, keys, inputs, past.document)
         _, bias = apply_positions(q, inputs.position, past.position, inputs, self.layer, longest=keys)
         absorbing = keys > T and self.sizes.absorbing_is_cheaper(T, keys)
@@ -132,7 +126,7 @@ class LatentAttention(Mixer):
         return self.output(merge_heads(o)), None if state is None else past, NO_AUX_OUTPUTS
 
     def _queries(self, x: Tensor, inputs: LayerInputs) -> tuple[Tensor, Tensor]:
-        """[B, H, T, K] and [B, H, T, K_r], the latter rotated."""
+        """Project the queries, [B, H, T, K] and [B, H, T, K_r], the latter rotated."""
         H, _, K, rotary, _ = self.sizes  # noqa: N806
         z = x if self.query_down is None or self.query_norm is None else self.query_norm(self.query_down(x))
         q, q_r = self.query_scale(self.query(z)).split((H * K, H * rotary), dim=-1)
@@ -140,22 +134,22 @@ class LatentAttention(Mixer):
         q_r = q_r.unflatten(-1, (H, rotary)) if rotary else q_r.unsqueeze(2).expand(-1, -1, H, -1)
         return q, (rotate(q_r, inputs.rotation) if rotary else q_r).to(q.dtype).transpose(1, 2)
 
-    def _expanded(self, q: Tensor, q_r: Tensor, past: LatentState, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-        """Keys and values of all positions are made."""
+    def _expanded(self, q: Tensor, q_r: Tensor, past: KeyValue, mask: Tensor | None, bias: Tensor | None) -> Tensor:
+        """Attend with the keys and values of all positions."""
         H, _, K, _, value = self.sizes  # noqa: N806
-        k, v = self.up(past.latent).split((H * K, H * value), dim=-1)
+        k, v = self.up(past.value.squeeze(1)).split((H * K, H * value), dim=-1)
         k, v = k.unflatten(-1, (H, K)).transpose(1, 2), v.unflatten(-1, (H, value)).transpose(1, 2)  # [B, H, S, K or K_v]
-        shared = past.key.unsqueeze(1).expand(-1, H, -1, -1).to(k.dtype)
+        shared = past.key.expand(-1, H, -1, -1).to(k.dtype)
         return attend(torch.cat((q, q_r), -1), torch.cat((k, shared), -1), v, mask, bias, self.dropout.rate)
 
-    def _absorbed(self, q: Tensor, q_r: Tensor, past: LatentState, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-        """Queries meet the latents themselves: one key head, whose queries are those of all heads, H T of them."""
+    def _absorbed(self, q: Tensor, q_r: Tensor, past: KeyValue, mask: Tensor | None, bias: Tensor | None) -> Tensor:
+        """Attend to the latents themselves: one key head, whose queries are those of all heads, H T of them."""
         H, R, K, rotary, value = self.sizes  # noqa: N806
         up_key, up_value = self.up.weight.split((H * K, H * value))
         q = torch.einsum("bhtk,hkr->bhtr", q, up_key.unflatten(0, (H, K)).to(q.dtype))
         q = torch.cat((q, q_r), -1) * math.sqrt((R + rotary) / (K + rotary))  # attend divides by sqrt(R + K_r)
-        latent = past.latent.to(q.dtype).unsqueeze(1)
-        keys = torch.cat((latent, past.key.to(q.dtype).unsqueeze(1)), -1)  # [B, 1, S, R + K_r]
+        latent = past.value.to(q.dtype)
+        keys = torch.cat((latent, past.key.to(q.dtype)), -1)  # [B, 1, S, R + K_r]
         T, S = q.shape[2], keys.shape[2]  # noqa: N806
         if mask is not None:
             mask = mask.repeat(*[1] * (mask.ndim - 2), H, 1)  # [.., H T, S]
@@ -164,11 +158,3 @@ class LatentAttention(Mixer):
         o = attend(q.flatten(1, 2).unsqueeze(1), keys, latent, mask, bias, self.dropout.rate)
         o = o.squeeze(1).unflatten(1, (H, T))  # [B, H, T, R]
         return torch.einsum("bhtr,hvr->bhtv", o, up_value.unflatten(0, (H, value)).to(o.dtype))
-
-
-def _extend(past: LatentState | None, latent: Tensor, key: Tensor, inputs: LayerInputs) -> LatentState:
-    """The past, if there is any, with T more positions; the past itself stays as it is."""
-    if past is None or past.latent.shape[1] == 0:
-        return LatentState(latent, key, inputs.position, inputs.document)
-    position, document = extend_position(past.position, past.document, inputs)
-    return LatentState(torch.cat([past.latent, latent], dim=1), torch.cat([past.key, key], dim=1), position, document)

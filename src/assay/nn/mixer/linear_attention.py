@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from assay.core.config import setting
 from assay.core.types import State
 from assay.nn.linear import Linear
-from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, PositionMethod, check_heads_divide_width
+from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, MixerConfig, check_heads_divide_width
 from assay.nn.mixer.softmax_attention import merge_heads
-from assay.nn.position.base import rotate
+from assay.nn.position.base import PositionMethod, rotate
 
 CHUNK = 64  # positions in a chunk C, at most
 
@@ -95,13 +95,13 @@ class LinearAttention(Mixer):
 
 
 def feature_map(x: Tensor) -> Tensor:
-    """elu(x) + 1, in a form that keeps exp(x) far below 0, where elu has rounded it away."""
+    """Compute elu(x) + 1, in a form that keeps exp(x) far below 0, where elu has rounded it away."""
     above = x.relu()
     return above + (x - above).exp()
 
 
 def causal_sums(qk: Tensor, v: Tensor, past: Tensor, document: Tensor | None, before: Tensor | None) -> tuple[Tensor, Tensor]:
-    """sum_{j <= i} (q_i . k_j) v_j [B, H, T, N] and the sum of k_j v_j^T [B, H, K, N] at the end, which began with `past`.
+    """Compute sum_{j <= i} (q_i . k_j) v_j [B, H, T, N] and the sum of k_j v_j^T [B, H, K, N] at the end, which began with `past`.
 
     qk [B, T, 2 H, K], v [B, T, H, N]. With document [B, T] sums stay in the document; `before` [B] is that of the past.
     """
@@ -123,19 +123,19 @@ def causal_sums(qk: Tensor, v: Tensor, past: Tensor, document: Tensor | None, be
 
 
 def _chunks(x: Tensor, size: int) -> Tensor:
-    """[B, T, H, K] -> [B, H, n, C, K], zeros at the end."""
+    """Cut positions into chunks, [B, T, H, K] -> [B, H, n, C, K], zeros at the end."""
     x = F.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % size)).transpose(1, 2)
     return x.reshape(*x.shape[:2], -1, size, x.shape[-1])
 
 
 def _numbers(document: Tensor, size: int) -> Tensor:
-    """[B, T] -> [B, 1, n, C], the last document going on to the end."""
+    """Cut document numbers into chunks, [B, T] -> [B, 1, n, C], the last document going on to the end."""
     more = document[:, -1:].expand(-1, -document.shape[1] % size)
     return torch.cat((document, more), dim=1).view(len(document), 1, -1, size)
 
 
 def _running(x: Tensor, together: Tensor | None) -> Tensor:
-    """x [B, H, 1 + n, K, N] summed up to each place; with a mask [B, 1, 1 + n, 1 + n], over the places that belong together."""
+    """Sum x [B, H, 1 + n, K, N] up to each place; with a mask [B, 1, 1 + n, 1 + n], over the places that belong together."""
     if together is None:
         return x.cumsum(2)
     with torch.autocast(x.device.type, enabled=False):  # which would take the sum in less than float32

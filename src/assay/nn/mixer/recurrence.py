@@ -24,7 +24,7 @@ class RecurrenceConfig(MixerConfig):
     dropout: float = setting(0.0, "dropout of the cell's outputs, one mask for a row", alternative=0.5, affects="training", ge=0, lt=1)
 
     def build_cell(self, width_in: int, hidden: int) -> Cell:
-        """The cell that reads vectors of size `width_in` and gives vectors of size `hidden`."""
+        """Build the cell that reads vectors of size `width_in` and gives vectors of size `hidden`."""
         raise TypeError(f"{type(self).__name__} does not define build_cell")
 
     def build(self, width: int, layer: int = 0) -> Mixer:

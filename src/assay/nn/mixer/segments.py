@@ -20,11 +20,19 @@ from assay.nn.mixer.softmax_attention import KeyValue, apply_positions, attend, 
 from assay.nn.position.base import Rotation, rotate
 
 
-class SegmentState(NamedTuple):
-    """Inputs of the layer up to the end of a call: up to M of the memory, then those of the open segment."""
+class InputRows(NamedTuple):
+    """Inputs of the layer and their positions. The state has those up to the end of a call: up to M of memory, then the open segment's."""
 
     x: Tensor  # [B, R, D]
     position: Tensor  # [1 or B, R]
+
+    def join(self, new: "InputRows") -> "InputRows":
+        """Put newer rows, which come without a graph, behind these."""
+        return InputRows(torch.cat([self.x, new.x.detach()], dim=1), concatenate_positions([self.position, new.position]))
+
+    def slice(self, begin: int, end: int | None = None) -> "InputRows":
+        """Return some of the rows."""
+        return InputRows(self.x[:, begin:end], self.position[:, begin:end])
 
 
 class SegmentRows(NamedTuple):
@@ -65,10 +73,10 @@ class SegmentAttention(Attention):
         self.width, self.segment = width, segment
 
     def init_state(self, batch: int, like: Tensor) -> State:
-        return SegmentState(empty(like, batch, 0, self.width), empty(like, 1, 0, dtype=torch.int64))
+        return InputRows(empty(like, batch, 0, self.width), empty(like, 1, 0, dtype=torch.int64))
 
-    def join_rows(self, kept: SegmentState | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
-        """The rows of the state with those of a call behind them."""
+    def join_rows(self, kept: InputRows | None, x: Tensor, inputs: LayerInputs) -> SegmentRows:
+        """Put the rows of a call behind those of the state."""
         already_read = inputs.stream_position % self.segment
         segments = -(-(already_read + x.shape[1]) // self.segment)
         if kept is None or kept.x.shape[1] == 0:
@@ -77,18 +85,18 @@ class SegmentAttention(Attention):
         return SegmentRows(torch.cat([kept.x, x], dim=1), position, kept.x.shape[1] - already_read, already_read, segments)
 
     def count_ended_segments(self, rows: SegmentRows) -> int:
-        """How many of the segments that a call touches end in it."""
+        """Count the segments that end in a call."""
         return (rows.x.shape[1] - rows.memory) // self.segment
 
-    def keep_rows(self, rows: SegmentRows, memory: int) -> SegmentState:
-        """The rows that the next call needs: `memory` rows, without a graph, before its segment, and the rows of that segment."""
+    def keep_rows(self, rows: SegmentRows, memory: int) -> InputRows:
+        """Keep the rows that the next call needs: `memory` rows, without a graph, before its segment, and the rows of that segment."""
         begin = self.count_ended_segments(rows) * self.segment + rows.memory
         first = max(0, begin - memory)
         x = torch.cat([rows.x[:, first:begin].detach(), rows.x[:, begin:]], dim=1)
-        return SegmentState(x, rows.position[:, first:])
+        return InputRows(x, rows.position[:, first:])
 
     def project_rows(self, rows: SegmentRows, inputs: LayerInputs) -> tuple[Tensor, KeyValue, KeyValue]:
-        """Queries, keys and values of the P + T rows; keys and values of the rows that are memory to any of their segments."""
+        """Project the P + T rows to queries, keys and values, and the rows that are memory to any of their segments to keys and values."""
         R, before = rows.memory, rows.memory + (rows.segments - 1) * self.segment  # noqa: N806
         rotation = self.rotation_at(rows.position, inputs) if R + rows.already_read else inputs.rotation
         q, k, v = self.split(rows.x[:, R:], replace(inputs, rotation=None if rotation is None else rotation.slice_positions(R)))
@@ -101,27 +109,27 @@ class SegmentAttention(Attention):
         return q, KeyValue(k, v, rows.position[:, R:], None), memory
 
     def project_key_value(self, x: Tensor, rotation: Rotation | None, frozen: bool = False) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, H_k, S, K] of rows [B, S, D], the first ones of `rotation`; `frozen`: without a gradient for the maps."""
+        """Project rows [B, S, D] to keys and values [B, H_k, S, K], rotated by the first of `rotation`; `frozen`: maps get no gradient."""
         k, v = self.project_heads(x, self.heads, 2 * self.key_heads, frozen).split(self.key_heads, dim=2)
         rotation = None if rotation is None else rotation.slice_positions(0, x.shape[1])
         return rotate(self.normalise(k), rotation).transpose(1, 2).to(v.dtype), v.transpose(1, 2)
 
     def project_content_queries(self, x: Tensor) -> Tensor:
-        """Queries [B, H, T, K] without positions, and without a gradient for the map."""
+        """Project x to queries [B, H, T, K] without positions, and without a gradient for the map."""
         q = self.project_heads(x, 0, self.heads, frozen=True)
         scaled: Tensor = self.query_scale(self.normalise(q).transpose(1, 2).to(q.dtype))
         return scaled
 
     def attend_to_segments(self, q: Tensor, seen: VisibleRows, rows: SegmentRows, inputs: LayerInputs) -> Tensor:
-        """[B, H, T, K]: each query of the call attends to the parts before its segment and to the segment up to itself."""
+        """Attend with each query to the parts before its segment and to the segment up to itself -> [B, H, T, K]."""
         if rows.segments > 1:
             return self._attend_in_blocks(q, seen, inputs)[:, :, rows.already_read :]
-        return attend(*self.prepare_segment(q, seen, rows, inputs), self.dropout_rate)
+        return attend(*self.prepare_segment(q, seen, rows, inputs), self.dropout.rate)
 
     def prepare_segment(
         self, q: Tensor, seen: VisibleRows, rows: SegmentRows, inputs: LayerInputs
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-        """Queries, keys, values, mask and bias for `attend`, where the queries of a call are all inside one segment."""
+        """Prepare queries, keys, values, mask and bias for `attend`, where the queries of a call are all inside one segment."""
         past = concatenate_past([*(part.past for part in seen.parts), seen.own])
         q = q[:, :, rows.already_read :]
         queries, keys, mask = q.shape[2], past.key.shape[2], None
@@ -131,7 +139,7 @@ class SegmentAttention(Attention):
         return q, past.key, past.value, mask, bias
 
     def _attend_in_blocks(self, q: Tensor, seen: VisibleRows, inputs: LayerInputs) -> Tensor:
-        """The same for the queries of all P + T rows, the segments being rows of a batch."""
+        """Attend with the queries of all P + T rows, the segments being rows of a batch."""
         rows, _, length, _ = q.shape
         S, after = self.segment, -length % self.segment  # noqa: N806
         count = (length + after) // S
@@ -144,7 +152,7 @@ class SegmentAttention(Attention):
         visible = _window_mask(S, past.key.shape[2], seen.window, q.device) & exist.unsqueeze(1)
         mask = visible.repeat(rows, 1, 1).unsqueeze(1)  # [B n, 1, S, P + S]
         q, bias = self._apply_positions(q, position, past.position, seen, inputs)
-        return merge_blocks(attend(q, past.key, past.value, mask, expand_bias(bias, len(q)), self.dropout_rate), rows, length)
+        return merge_blocks(attend(q, past.key, past.value, mask, expand_bias(bias, len(q)), self.dropout.rate), rows, length)
 
     def _apply_positions(
         self, q: Tensor, query: Tensor, key: Tensor, seen: VisibleRows, inputs: LayerInputs
@@ -155,13 +163,13 @@ class SegmentAttention(Attention):
 
 
 def _window_mask(queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
-    """[T, S] bool: the causal mask, of no more than the last `window` keys of a query where there is a window."""
+    """Make the causal mask [T, S] bool, of no more than the last `window` keys of a query where there is a window."""
     mask = causal_mask(queries, keys, None, None, device)
     return mask if window is None else mask.triu(keys - queries - window + 1)
 
 
 def _stretch(part: MemoryPart, count: int) -> tuple[KeyValue, Tensor]:
-    """The rows of a part that each of `count` segments sees, [B n, H_k, size, K], and which of these rows exist, [n, size]."""
+    """Cut out the rows of a part that each of `count` segments sees, [B n, H_k, size, K], and say which of them exist, [n, size]."""
     past, shape = part.past, BlockShape(part.step, part.size - part.step)
     length = part.size + (count - 1) * part.step
     missing = length - past.key.shape[2]

@@ -20,7 +20,7 @@ class KeyValue(NamedTuple):
     document: Tensor | None  # [B, S]; None where documents are not masked
 
     def slice_positions(self, begin: int, end: int | None = None) -> "KeyValue":
-        """The keys and values of some of the positions."""
+        """Return the keys and values of some of the positions."""
         document = None if self.document is None else self.document[:, begin:end]
         return KeyValue(self.key[:, :, begin:end], self.value[:, :, begin:end], self.position[:, begin:end], document)
 
@@ -37,47 +37,42 @@ class AttentionCall(NamedTuple):
 
 
 def empty_past(batch: int, heads: int, head_size: int, like: Tensor) -> KeyValue:
-    """The state before position 0. The first call decides whether documents are masked."""
+    """Make the state before position 0. The first call decides whether documents are masked."""
     kv = empty(like, batch, heads, 0, head_size)
     return KeyValue(kv, kv, empty(like, 1, 0, dtype=torch.int64), None)
 
 
 def keep_last(past: KeyValue, count: int) -> KeyValue:
-    """The keys and values of the last `count` positions."""
+    """Return the keys and values of the last `count` positions."""
     return past.slice_positions(max(0, past.key.shape[2] - count))
 
 
 def extend(past: KeyValue | None, key: Tensor, value: Tensor, inputs: LayerInputs) -> KeyValue:
-    """The past, if there is any, with T more positions; the past itself stays as it is."""
+    """Put T more positions behind the past, if there is any; the past itself stays as it is."""
     if past is None or past.key.shape[2] == 0:
         return KeyValue(key, value, inputs.position, inputs.document)
-    position, document = extend_position(past.position, past.document, inputs)
+    document = inputs.document
+    if document is not None:
+        assert past.document is not None, "documents were not masked when this state began"
+        document = torch.cat([past.document, document], dim=1)
+    position = concatenate_positions([past.position, inputs.position])
     return KeyValue(torch.cat([past.key, key], dim=2), torch.cat([past.value, value], dim=2), position, document)
 
 
-def extend_position(position: Tensor, document: Tensor | None, inputs: LayerInputs) -> tuple[Tensor, Tensor | None]:
-    """Positions [1 or B, S] and documents [B, S] of a past, with those of the call behind them."""
-    position = concatenate_positions([position, inputs.position])
-    if inputs.document is None:
-        return position, None
-    assert document is not None, "documents were not masked when this state began"
-    return position, torch.cat([document, inputs.document], dim=1)
-
-
 def concatenate_past(parts: list[KeyValue]) -> KeyValue:
-    """Keys and values of several parts side by side, where documents are not masked."""
+    """Put keys and values of several parts side by side, where documents are not masked."""
     key, value = torch.cat([part.key for part in parts], dim=2), torch.cat([part.value for part in parts], dim=2)
     return KeyValue(key, value, concatenate_positions([part.position for part in parts]), None)
 
 
 def concatenate_positions(parts: list[Tensor]) -> Tensor:
-    """Positions [1 or B, ..] of several parts side by side."""
+    """Put positions [1 or B, ..] of several parts side by side."""
     rows = max(len(part) for part in parts)
     return torch.cat([part if len(part) == rows else part.repeat(rows // len(part), 1) for part in parts], dim=1)
 
 
 def causal_mask(queries: int, keys: int, document: Tensor | None, key_document: Tensor | None, device: torch.device) -> Tensor:
-    """[T, S] or [B, 1, T, S] bool: may query t (the last T of S positions) see key s; never another document's."""
+    """Say whether query t (of the last T of S positions) may see key s, [T, S] or [B, 1, T, S] bool; never another document's."""
     query = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)  # [T, 1]
     mask = query >= torch.arange(keys, device=device)  # [T, S]
     if document is None or key_document is None:
@@ -86,7 +81,7 @@ def causal_mask(queries: int, keys: int, document: Tensor | None, key_document: 
 
 
 def mask_of_past(queries: int, keys: int, inputs: LayerInputs, key_document: Tensor | None) -> Tensor | None:
-    """The causal mask of T queries and S keys; None where `attend` needs none, as the call is all of its past and one document."""
+    """Make the causal mask of T queries and S keys; None where `attend` needs none, as the call is all of its past and one document."""
     if keys == queries and inputs.document is None:
         return None
     return causal_mask(queries, keys, inputs.document, key_document, inputs.position.device)
@@ -151,16 +146,16 @@ def _visible(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def attention_logits(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
-    """q k^T / sqrt(K) + bias, [B, H, T, S], of q [B, H, T, K] and k [B, H_k, S, K]."""
+    """Compute q k^T / sqrt(K) + bias, [B, H, T, S], of q [B, H, T, K] and k [B, H_k, S, K]."""
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ repeat_heads(k, q.shape[1]).transpose(-1, -2)
     return scores if bias is None else scores + bias
 
 
 def repeat_heads(x: Tensor, heads: int) -> Tensor:
-    """Keys or values [B, H_k, S, K], repeated for the H query heads that share them."""
+    """Repeat keys or values [B, H_k, S, K] for the H query heads that share them."""
     return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], dim=1)
 
 
 def merge_heads(o: Tensor) -> Tensor:
-    """[B, H, T, K] -> [B, T, H K]."""
+    """Put the heads side by side, [B, H, T, K] -> [B, T, H K]."""
     return o.transpose(1, 2).flatten(2)

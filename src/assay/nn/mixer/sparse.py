@@ -65,7 +65,7 @@ class FixedPatternConfig(Config):
             raise ConfigError("stripes", reason)
 
     def column_patterns(self, stride: int, heads: slice, near: bool) -> list[HeadPattern]:
-        """The columns that each of these heads sees, with its own block where `near`."""
+        """List the columns that each of these heads sees, with its own block where `near`."""
         ends = [stride - stripe * self._summary_width(stride) for stripe in range(self.stripes + 1)]
         return [
             HeadPattern(slice(heads.start + stripe, heads.stop, self.stripes), FixedPattern(stride, begin, end, near, far=True))
@@ -108,7 +108,7 @@ class SparseConfig(FixedPatternConfig, AttentionConfig):
             raise ConfigError("integration", f"splits the heads in halves, and there are {self.heads}; choose an even number")
 
     def head_patterns(self, layer: int) -> list[HeadPattern]:
-        """The patterns of the heads of a layer; none where they see all of the past."""
+        """List the patterns of the heads of a layer; none where they see all of the past."""
         every_head, half, l = slice(0, self.heads), self.heads // 2, self.period  # noqa: E741
         if self.pattern == "all":
             return []

@@ -37,15 +37,15 @@ class Pattern:
         return None
 
     def last_dependent_position(self, position: int) -> int | None:
-        """The last position that sees this one; None: there is none."""
+        """Find the last position that sees this one; None: there is none."""
         return None if self.reach is None else position + self.reach
 
     def visibility_mask(self, query: Tensor, key: Tensor) -> Tensor:
-        """The definition: which positions of keys [.., 1, S] those of queries [.., T, 1] see, [.., T, S] bool."""
+        """Say which positions of keys [.., 1, S] those of queries [.., T, 1] see, [.., T, S] bool: the definition."""
         raise TypeError(f"{type(self).__name__} does not define visibility_mask")
 
     def attend(self, call: AttentionCall) -> Tensor:
-        """o [B, H, T, K]."""
+        """Attend to the positions of the pattern -> o [B, H, T, K]."""
         raise TypeError(f"{type(self).__name__} does not define attend")
 
 
@@ -107,7 +107,7 @@ class FixedPattern(Pattern):
         return torch.cat([self._attend_in_piece(_piece(call, t, t + step)) for t in range(0, length, step)], dim=2)
 
     def _attend_in_piece(self, call: AttentionCall) -> Tensor:
-        """o of some of the queries, with all that was before them."""
+        """Attend with some of the queries, to all that was before them."""
         length = call.q.shape[2]
         seen = _join(self._own_block(call), self._all_columns(call, self.stride)) if self.near else self._all_columns(call, length)
         return merge_blocks(attend(*seen, call.dropout_rate), len(call.q), length)
@@ -119,7 +119,7 @@ class FixedPattern(Pattern):
         return prepare_blocks(call, BlockShape(self.stride, self.stride - 1), replace(self, far=False).visibility_mask)
 
     def _all_columns(self, call: AttentionCall, size: int) -> AttentionInputs:
-        """Queries in blocks, each with all columns; those of the own block are left out where it is seen anyhow."""
+        """Cut queries into blocks, each with all columns; those of the own block are left out where it is seen anyhow."""
         columns, exists = self._columns(call.past)
         q, query, document = split_queries(call, size)
         count = len(q) // len(call.q)
@@ -137,7 +137,7 @@ class FixedPattern(Pattern):
         return (inside >= self.begin) & (inside < self.end)
 
     def _columns(self, past: KeyValue) -> tuple[KeyValue, Tensor]:
-        """The C columns among the past, oldest first, and which of them exist, [1 or B, C]: C is the most that there can be."""
+        """Select the C columns among the past, oldest first, and which of them exist, [1 or B, C]: C is the most that there can be."""
         length, width = past.key.shape[2], self.end - self.begin
         period = self.stride if past.document is None else self.end  # each document may end as soon as it has had its columns
         most = length // period * width + min(max(length % period - self.begin, 0), width)
@@ -175,7 +175,7 @@ class StridedPattern(Pattern):
         return merge_blocks(to_near @ repeat_heads(near.value, heads), rows, length) + of_far
 
     def _classes(self, call: AttentionCall) -> AttentionInputs:
-        """The classes of equal positions mod l as rows, each with its n positions; near ones are left out where they are seen anyhow."""
+        """Make rows of the classes of equal positions mod l, each with its n positions; near ones are left out where they are seen."""
         inputs, after = call.inputs, -call.q.shape[2] % self.stride
         q, k, v = (_split_into_classes(F.pad(x, (0, 0, 0, after)), self.stride, 2) for x in (call.q, call.past.key, call.past.value))
         position = _split_into_classes(F.pad(inputs.position, (0, after)), self.stride, 1)
@@ -188,12 +188,12 @@ class StridedPattern(Pattern):
 
 
 def _piece(call: AttentionCall, begin: int, end: int) -> AttentionCall:
-    """The queries from `begin` to `end`, and the past up to them."""
+    """Select the queries from `begin` to `end`, and the past up to them."""
     return call._replace(q=call.q[:, :, begin:end], past=call.past.slice_positions(0, end), inputs=call.inputs.slice_positions(begin, end))
 
 
 def _join(one: AttentionInputs, other: AttentionInputs) -> AttentionInputs:
-    """The same queries with the keys of both."""
+    """Join the keys of both for the same queries."""
     masks = [mask.expand(len(other.mask), 1, -1, -1) for mask in (one.mask, other.mask)]
     bias = None
     if one.bias is not None and other.bias is not None:
@@ -204,13 +204,13 @@ def _join(one: AttentionInputs, other: AttentionInputs) -> AttentionInputs:
 
 
 def _split_into_classes(x: Tensor, stride: int, dim: int) -> Tensor:
-    """[B, .., n l, ..] -> [B l, .., n, ..]: row b l + r holds the positions r, r + l, r + 2 l .."""
+    """Split positions into classes, [B, .., n l, ..] -> [B l, .., n, ..]: row b l + r holds the positions r, r + l, r + 2 l .."""
     by_class: Tensor = x.unflatten(dim, (-1, stride))
     return by_class.movedim(dim + 1, 1).flatten(0, 1)
 
 
 def _merge_classes(y: Tensor, rows: int, length: int) -> Tensor:
-    """[B l, H, n, K] -> [B, H, T, K]."""
+    """Put classes together again, [B l, H, n, K] -> [B, H, T, K]."""
     by_row: Tensor = y.unflatten(0, (rows, -1))  # [B, l, H, n, K]
     return by_row.permute(0, 2, 3, 1, 4).flatten(2, 3)[:, :, :length]
 
@@ -222,6 +222,6 @@ def _exchange(z: Tensor, rows: int) -> Tensor:
 
 
 def _masked_logits(inputs: AttentionInputs) -> Tensor:
-    """[N, H, W, S], the lowest number where a key is not seen."""
+    """Compute the logits [N, H, W, S], the lowest number where a key is not seen."""
     scores = attention_logits(inputs.q, inputs.key, None if inputs.bias is None else inputs.bias.to(inputs.q.dtype))
     return scores.masked_fill(~inputs.mask, torch.finfo(scores.dtype).min)

@@ -133,7 +133,7 @@ class SparsekAttention(Attention):
         return y, SparsekState(keep_last(call.past, self.window - 1), score[:, :, kept:], after), NO_AUX_OUTPUTS
 
     def _score(self, x: Tensor, inputs: LayerInputs) -> Tensor:
-        """u [B, G, T], in 32 bits at least: what is close together must not be rounded to another order."""
+        """Compute u [B, G, T], in 32 bits at least: what is close together must not be rounded to another order."""
         with torch.autocast(x.device.type, enabled=False):
             u: Tensor = self.score(x.to(self.score.weight.dtype)).transpose(1, 2)
         return u.to(torch.promote_types(u.dtype, torch.float32)) + self.recency * inputs.position.unsqueeze(1)
@@ -152,7 +152,7 @@ class SparsekAttention(Attention):
         return EvictedPositions(score.unflatten(2, (-1, size)).transpose(1, 2), Candidates(k, v, position), document)
 
     def _best(self, best: TopCandidates, evicted: EvictedPositions) -> TopCandidates:
-        """The best before each of the n blocks and after the last: everything has an axis n + 1 behind B."""
+        """Find the best before each of the n blocks and after the last: everything has an axis n + 1 behind B."""
         scores, document, k = evicted.score, None, self.selected
         if evicted.document is not None:
             ends = evicted.document[:, :, -1]  # the document that goes on after a block
@@ -166,11 +166,11 @@ class SparsekAttention(Attention):
         return TopCandidates(score, Candidates(*(_chosen(x.to(y.dtype), place) for x, y in zip(rows, evicted.rows, strict=True))), document)
 
     def competition_mask(self, size: int, device: torch.device) -> Tensor:
-        """[C, P + C] bool, the queries of a block and what was or gets older than their windows: the best before it, then those evicted."""
+        """Say which of the best before a block and of those evicted in it are older than each query's window, [C, P + C] bool."""
         return F.pad(BlockShape(size, 0).distances(device) > 0, (self.pool, 0), value=True)
 
     def _contest(self, call: AttentionCall, evicted: EvictedPositions, best: TopCandidates) -> tuple[Tensor, Tensor]:
-        """Scores [N, G, P + C] of N = B n blocks, and which of them compete for the places of which query, [N, G, C, P + C] bool."""
+        """Compute scores [N, G, P + C] of N = B n blocks, and which of them compete for the places of a query, [N, G, C, P + C] bool."""
         size = evicted.score.shape[3]
         score = torch.cat([best.score[:, :-1], evicted.score], dim=-1).flatten(0, 1)
         present = (score > -torch.inf).unsqueeze(2) & self.competition_mask(size, score.device)
@@ -198,7 +198,7 @@ class SparsekAttention(Attention):
         return merge_blocks(attend_gated(seen, torch.where(near, 1, m), call.dropout_rate), len(call.q), call.q.shape[2])
 
     def _bias(self, call: AttentionCall, position: Tensor, near: Tensor | None) -> Tensor | None:
-        """The bias with that of the selected, [N, G, k] positions, in front: each query head looks at those of its key head."""
+        """Put the bias of the selected, [N, G, k] positions, before the others': each query head looks at those of its key head."""
         if near is None:
             return None
         group, longest = self.heads // self.key_heads, call.inputs.stream_position + call.q.shape[2]
@@ -213,7 +213,7 @@ class SparsekAttention(Attention):
 
 
 def attend_gated(seen: AttentionInputs, gate: Tensor, dropout_rate: float) -> Tensor:
-    """[N, H, C, K] of softmax(q k^T / sqrt(K) + bias, where mask) m v; mask and gate [N, G, C, S]."""
+    """Compute softmax(q k^T / sqrt(K) + bias, where mask) m v, [N, H, C, K]; mask and gate [N, G, C, S]."""
     q, k, v, mask, bias = seen
     heads, keys = q.shape[1], k.shape[1]
     q = (q * (1 / math.sqrt(q.shape[3]))).unflatten(1, (keys, heads // keys))  # [N, G, H / G, C, K]
@@ -227,7 +227,7 @@ def attend_gated(seen: AttentionInputs, gate: Tensor, dropout_rate: float) -> Te
 
 
 def _chosen(x: Tensor, place: Tensor) -> Tensor:
-    """x [B, G, S, ..] at place [B, n, G, P] -> [B, n, G, P, ..]."""
+    """Select x [B, G, S, ..] at place [B, n, G, P] -> [B, n, G, P, ..]."""
     flat = place.transpose(1, 2).flatten(2)  # [B, G, n P]
     at = flat if x.ndim == 3 else flat.unsqueeze(3).expand(-1, -1, -1, x.shape[3])
     chosen: Tensor = x.gather(2, at).unflatten(2, (place.shape[1], -1))

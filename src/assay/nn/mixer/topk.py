@@ -31,7 +31,7 @@ def sparsek(score: Tensor, present: Tensor, k: int) -> Tensor:
 
 
 def _search(score: Tensor, present: Tensor, k: int) -> Tensor:
-    """tau [.., C] but for rounding: one sort for all contests, then sums along the knots, from the highest down."""
+    """Find tau [.., C] but for rounding: one sort for all contests, then sums along the knots, from the highest down."""
     knots, order = torch.cat([score, score - 1], dim=-1).sort(dim=-1, descending=True)
     weight = present.to(score.dtype)
     begins = _ordered(torch.cat([weight, -weight], dim=-1), order)  # slope that begins at a knot
@@ -44,12 +44,12 @@ def _search(score: Tensor, present: Tensor, k: int) -> Tensor:
 
 
 def _ordered(x: Tensor, order: Tensor) -> Tensor:
-    """x [.., C, m] with its columns in the order [.., m]."""
+    """Put the columns of x [.., C, m] in the order [.., m]."""
     return x.gather(-1, order.unsqueeze(-2).expand_as(x))
 
 
 def best_of_prefixes(first: Tensor, scores: Tensor, document: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The P best of a beginning and of the blocks up to each one, best last, a later one being better than an equal earlier one.
+    """Find the P best of a beginning and of the blocks up to each one, best last, a later one being better than an equal earlier one.
 
     first [B, 1, G, P] are the best before all blocks, scores [B, n, G, C] those of n blocks, oldest first. Returns the scores after 0 .. n
     blocks, [B, n + 1, G, P], minus infinity where there are fewer, and their places among the P + n C scores. With `document` [B, n + 1] a
@@ -68,20 +68,20 @@ def best_of_prefixes(first: Tensor, scores: Tensor, document: Tensor | None) -> 
         if document is not None:
             other = F.pad(document, (step, 0), value=-1)[:, : blocks + 1] != document
             before = before.masked_fill(other[:, :, None, None], -torch.inf)
-        where = F.pad(index, (0, 0, 0, 0, step, 0))[:, : blocks + 1]
-        value, index = _last(torch.cat([before, value], dim=-1), torch.cat([where, index], dim=-1), places)
+        index_before = F.pad(index, (0, 0, 0, 0, step, 0))[:, : blocks + 1]
+        value, index = _last(torch.cat([before, value], dim=-1), torch.cat([index_before, index], dim=-1), places)
         step *= 2
     return value, index
 
 
 def _last(value: Tensor, index: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best, best last, and their indices."""
+    """Find the `count` best, best last, and their indices."""
     value, order = value.sort(dim=-1, stable=True)
     return value[..., -count:], index.gather(-1, order[..., -count:])
 
 
 def count_better(score: Tensor, present: Tensor) -> Tensor:
-    """[.., C, m]: how many of those present, [.., C, m], are better than this score of [.., m]; of equal ones the later is better."""
+    """Count those present, [.., C, m], that are better than each score of [.., m] -> [.., C, m]; of equal ones the later is better."""
     order = score.argsort(dim=-1, stable=True)
     ordered = _ordered(present, order)
     ahead = ordered.sum(-1, keepdim=True) - ordered.cumsum(-1)

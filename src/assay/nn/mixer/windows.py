@@ -67,8 +67,7 @@ class LocalAttention(Attention):
     def _attend_in_one_block(self, call: AttentionCall) -> Tensor:
         queries, keys = call.q.shape[2], call.past.key.shape[2]
         mask = mask_of_past(queries, keys, call.inputs, call.past.document)
-        if mask is not None:
-            mask = mask & torch.ones(queries, keys, device=mask.device).bool().triu(keys - queries - self.window + 1)
+        mask = None if mask is None else mask.triu(keys - queries - self.window + 1)
         position, past = call.inputs.position, call.past
         q, bias = apply_positions(call.q, position, past.position, call.inputs, self.layer, longest=self.window, contiguous=True)
         return attend(q, past.key, past.value, mask, bias, call.dropout_rate)
@@ -136,7 +135,7 @@ class BlockLocalAttention(Attention):
         return attend_in_blocks(call, choose_block_shape(call, self.reach), self._visible)  # few queries, or documents that begin anywhere
 
     def _attend_aligned(self, call: AttentionCall) -> Tensor:
-        """[T / b, b, P + b] logits: a call that begins inside a block is filled up to a whole block with queries that are dropped again."""
+        """Attend with [T / b, b, P + b] logits: a call that begins inside a block is filled up with queries that are dropped again."""
         inside, inputs = (call.inputs.stream_position + self.shift) % self.block, call.inputs
         inputs = replace(inputs, position=F.pad(inputs.position, (inside, 0)))
         shape = BlockShape(self.block, self.before)
@@ -219,6 +218,6 @@ class AdaptiveSpanAttention(Attention):
 
 
 def log_ramp(z: Tensor, ramp: int, distance: Tensor) -> Tensor:
-    """log clip((R + z - x) / R, 0, 1), [H, W, S]: minus infinity, and no gradient, where it is log 0."""
+    """Compute log clip((R + z - x) / R, 0, 1), [H, W, S]: minus infinity, and no gradient, where it is log 0."""
     share = ((ramp + z[:, None, None] - distance) / ramp).clamp(max=1)
     return torch.where(share > 0, share, 1).log().masked_fill(share <= 0, -torch.inf)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.core.config import setting
-from assay.nn.position.base import ModelSizes, PositionalEncoding, PositionConfig, check_even_width, wave_angles
+from assay.nn.position.base import ModelSizes, PositionalEncoding, PositionConfig, PositionMethod, check_even_width, wave_angles
 
 
 class LearnedPositionConfig(PositionConfig):
@@ -26,7 +26,7 @@ class LearnedPositionConfig(PositionConfig):
 class LearnedPosition(PositionalEncoding):
     """p_t for t < length, [length, D]."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"embed"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"embed"})
 
     def __init__(self, width: int, length: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class RowColumnConfig(PositionConfig):
 class RowColumnPosition(PositionalEncoding):
     """r_{t // l} + c_{t mod l} for t < rows l, tables [rows, D] and [l, D]."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"embed"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"embed"})
 
     def __init__(self, width: int, rows: int, columns: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class SinusoidalConfig(PositionConfig):
 class SinusoidalPosition(PositionalEncoding):
     """p_t, [D], of sines and cosines in turn."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"embed"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"embed"})
 
     def __init__(self, width: int, base: float) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class PerLayerPositionConfig(PositionConfig):
 class PerLayerPosition(PositionalEncoding):
     """p_{l,t} for l < L and t < length, [L length, D]."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"block_input"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"block_input"})
 
     def __init__(self, width: int, depth: int, length: int) -> None:
         super().__init__()

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from assay.core.config import Config
 from assay.errors import ConfigError
 
+PositionMethod = Literal["embed", "block_input", "rotation", "bias", "relative"]
+
 
 class ModelSizes(NamedTuple):
     """The sizes of the model that a positional encoding is built for."""
@@ -27,16 +29,16 @@ class Rotation:
     by_head_size: Mapping[int, tuple[Tensor, Tensor]]
 
     def slice_positions(self, begin: int, end: int | None = None) -> "Rotation":
-        """The rotation at some of the positions."""
+        """Return the rotation at some of the positions."""
         return Rotation({size: (cosine[:, begin:end], sine[:, begin:end]) for size, (cosine, sine) in self.by_head_size.items()})
 
     def to(self, dtype: torch.dtype) -> "Rotation":
-        """The same in another type."""
+        """Convert it to another type."""
         return Rotation({size: (cosine.to(dtype), sine.to(dtype)) for size, (cosine, sine) in self.by_head_size.items()})
 
 
 def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
-    """x [B, T, H, K] with its first K' features rotated, K'/2 being the last size of cosine and sine."""
+    """Rotate the first K' features of x [B, T, H, K], K'/2 being the last size of cosine and sine."""
     if rotation is None:
         return x
     cosine, sine = rotation.by_head_size[x.shape[-1]]
@@ -51,27 +53,27 @@ class PositionalEncoding(nn.Module):
     Positions count from 0 at the start of a text, or of a document where documents are masked.
     """
 
-    methods: ClassVar[frozenset[str]] = frozenset()  # of: embed, block_input, rotation, bias, relative
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset()
     max_length: int | None = None  # the longest text that has positions; None: unlimited
 
     def embed(self, position: Tensor) -> Tensor:
-        """[1 or B, T] -> [1 or B, T, D], added to the embedded tokens."""
+        """Compute what is added to the embedded tokens, [1 or B, T] -> [1 or B, T, D]."""
         raise TypeError(f"{type(self).__name__} does not define embed")
 
     def block_input(self, position: Tensor, layer: int) -> Tensor:
-        """[1 or B, T] -> [1 or B, T, D], added to the input of a block."""
+        """Compute what is added to the input of a block, [1 or B, T] -> [1 or B, T, D]."""
         raise TypeError(f"{type(self).__name__} does not define block_input")
 
     def rotation(self, position: Tensor) -> Rotation:
-        """[1 or B, T] -> the rotation of queries and keys at these positions."""
+        """Compute the rotation of queries and keys at positions [1 or B, T]."""
         raise TypeError(f"{type(self).__name__} does not define rotation")
 
     def bias(self, query: Tensor, key: Tensor, heads: int) -> Tensor:
-        """Positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S], added to the attention logits."""
+        """Compute what is added to the attention logits, positions [1 or B, T] and [1 or B, S] -> [1 or B, H, T, S]."""
         raise TypeError(f"{type(self).__name__} does not define bias")
 
     def relative(self, q: Tensor, query: Tensor, key: Tensor, layer: int, longest: int, contiguous: bool = False) -> tuple[Tensor, Tensor]:
-        """Queries [B, H, T, K] at positions [1 or B, T], keys at [1 or B, S] -> other queries, and a bias [B, H, T, S] of their logits.
+        """Compute other queries of queries [B, H, T, K] at [1 or B, T], and a bias [B, H, T, S] of their logits with keys at [1 or B, S].
 
         The bias is on the scale of logits, that is, divided by sqrt(K). No visible key lies `longest` or more positions before its
         query; what is given for a key that lies after its query does not matter, as a mask hides it. `contiguous` says that every
@@ -87,7 +89,7 @@ class PositionConfig(Config, family="position", package="assay.nn.position"):
         """Raise ConfigError where the settings do not fit heads of this size."""
 
     def build(self, sizes: ModelSizes) -> PositionalEncoding:
-        """The module for a model of these sizes. Raises ConfigError where they do not fit."""
+        """Build the module for a model of these sizes. Raises ConfigError where they do not fit."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
@@ -101,7 +103,7 @@ class NoPositionConfig(PositionConfig):
 
 
 def wave_angles(position: Tensor, size: int, base: float) -> Tensor:
-    """Angles t base^(-2 m / size) of `size` / 2 waves, [..] -> [.., size / 2], in float64."""
+    """Compute the angles t base^(-2 m / size) of `size` / 2 waves, [..] -> [.., size / 2], in float64."""
     exponent = torch.arange(0, size, 2, device=position.device, dtype=torch.float64) / size
     return position.to(torch.float64).unsqueeze(-1) * base**-exponent
 

@@ -10,7 +10,7 @@ from assay.core.config import setting
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear, Multiplier, Role
-from assay.nn.position.base import ModelSizes, PositionalEncoding, PositionConfig, Rotation, check_even_width, wave_angles
+from assay.nn.position.base import ModelSizes, PositionalEncoding, PositionConfig, PositionMethod, Rotation, check_even_width, wave_angles
 
 
 class RopeConfig(PositionConfig):
@@ -40,7 +40,7 @@ class RopeConfig(PositionConfig):
 class Rope(PositionalEncoding):
     """Angles t * base^(-2m/K') for m < K'/2, with K' the rotated features."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"rotation"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"rotation"})
 
     def __init__(self, head_sizes: tuple[int, ...], fraction: float, base: float) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class AlibiConfig(PositionConfig):
 class Alibi(PositionalEncoding):
     """-m_h (i - j) for the query at i and the key at j."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"bias"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"bias"})
 
     def __init__(self, exponent: float) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class RelativeConfig(PositionConfig):
 class RelativePosition(PositionalEncoding):
     """q_i + u, and the bias (q_i + v) . r_{i-j} / sqrt(K)."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({"relative"})
+    methods: ClassVar[frozenset[PositionMethod]] = frozenset({"relative"})
     role: Role = "vector"  # u and v
 
     def __init__(self, config: RelativeConfig, sizes: ModelSizes) -> None:
@@ -144,7 +144,7 @@ class RelativePosition(PositionalEncoding):
         return q + u, relative_shift(by_distance, keys) if contiguous else gather_by_distance(by_distance, query, key)
 
     def _by_distance(self, q: Tensor, layer: int, count: int) -> Tensor:
-        """q_i . r_d for the distances from count - 1 down to 0, [B, H, T, count]."""
+        """Compute q_i . r_d for the distances from count - 1 down to 0, [B, H, T, count]."""
         B, H, T, K = q.shape  # noqa: N806
         project = self.maps[layer]
         assert isinstance(project, Linear)
@@ -156,7 +156,7 @@ class RelativePosition(PositionalEncoding):
         return products
 
     def waves(self, count: int, device: torch.device) -> Tensor:
-        """R_d for the distances from count - 1 down to 0, [count, D]."""
+        """Compute R_d for the distances from count - 1 down to 0, [count, D]."""
         distance = torch.arange(count - 1, -1, -1, device=device)
         clamp = self.clamp if self.training else self.evaluation_clamp
         if clamp is not None:
@@ -166,7 +166,7 @@ class RelativePosition(PositionalEncoding):
 
 
 def relative_shift(by_distance: Tensor, keys: int) -> Tensor:
-    """[.., T, N] by distances N - 1 .. 0 -> [.., T, S], N <= S + 1: key j of S lies i + S - T - j before query i.
+    """Lay out [.., T, N] by distances N - 1 .. 0 as keys stand, [.., T, S], N <= S + 1: key j of S lies i + S - T - j before query i.
 
     Rows of S + 1 columns are cut anew after S, so that each begins one column later than the row before it. What lies N or more
     positions back, or ahead, gets a number without meaning.
@@ -177,7 +177,7 @@ def relative_shift(by_distance: Tensor, keys: int) -> Tensor:
 
 
 def gather_by_distance(by_distance: Tensor, query: Tensor, key: Tensor) -> Tensor:
-    """[B, H, T, N] by distances N - 1 .. 0 -> [B, H, T, S], for queries at [R, T] and keys at [R, S], R a divisor of B."""
+    """Look up [B, H, T, N] by distances N - 1 .. 0 -> [B, H, T, S], for queries at [R, T] and keys at [R, S], R a divisor of B."""
     rows, heads, queries, count = by_distance.shape
     distance = (query.unsqueeze(-1) - key.unsqueeze(-2)).clamp(0, count - 1)  # [R, T, S]
     place = (count - 1 - distance).repeat(rows // len(distance), 1, 1).unsqueeze(1)
