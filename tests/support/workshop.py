@@ -38,3 +38,4 @@ def use(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Keep runs and caches in a folder."""
     patch.setenv("ASSAY_RUNS", str(folder / "runs"))
     patch.setenv("ASSAY_CACHE", str(folder / "cache"))
+    patch.delenv("ASSAY_DATA", raising=False)  # which tests of commands set for their whole session
