@@ -52,7 +52,7 @@ def config_of(mode: str) -> ExperimentConfig:
 
 
 def work(mode: str, data_dir: Path) -> None:
-    """A process of one format: for each number read, make so many steps and tell what they gave."""
+    """A process of one format: for each number read, make so many steps and print their losses and times."""
     torch.set_num_threads(1)
     config = config_of(mode)
     prepared = load_data(config, data_dir)
