@@ -4,6 +4,7 @@ Each kind takes its place in one small model, and steps with it and with the pla
 measured at several lengths of context by `assay bench mixers`. `python docs/make_catalogue.py` puts the figures on the page of all kinds.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -43,30 +44,30 @@ PLACES = {  # family: where it stands, and its plain kind
 }
 
 
-def measure(asked: list[str]) -> None:
+def measure(families: list[str]) -> None:
     """Measure the kinds of some families, of all if none is named, and keep the figures of the others."""
     torch.set_num_threads(1)
     kept = json.loads(FILE.read_text(encoding="utf-8"))["kinds"] if FILE.exists() else {}
-    for family in asked or PLACES:
+    for family in families or PLACES:
         members = [kind for kind, leaf in FAMILIES[family].kinds.items() if leaf.__module__.startswith("assay.")]  # no plug-ins
-        kept[family] = {kind: _measured(family, kind) for kind in members}
+        kept[family] = {kind: _measure_kind(family, kind) for kind in members}
     machine = {key: value for key, value in describe_machine().items() if key in ("cpu", "threads", "torch", "python")}
     tree = {"machine": machine, "model": MODEL, "steps": STEPS, "kinds": dict(sorted(kept.items()))}
     FILE.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
 
 
-def _measured(family: str, kind: str) -> Figures:
+def _measure_kind(family: str, kind: str) -> Figures:
     plain = PLACES[family][1]
     (reference, _), (config, settings) = model_with(family, plain), model_with(family, kind)
     steps = [_step(one) for one in (reference, config)]
     times = [[_seconds(step) for step in steps] for _ in range(WARM + STEPS)][WARM:]
     milliseconds = 1e3 * statistics.median(mine for _, mine in times)
     ratio = statistics.median(mine / usual for usual, mine in times)  # turn by turn, as a machine is not equally fast all the time
-    told = summarize_model(config, NextTokenConfig(), {}, VOCABULARY, (ROWS, WINDOW), AdamwConfig())
+    summary = summarize_model(config, NextTokenConfig(), {}, VOCABULARY, (ROWS, WINDOW), AdamwConfig())
     sys.stderr.write(f"{family}: {kind} {milliseconds:.1f} ms, {ratio:.2f} of {plain}\n")
     return {
         "plain": plain, "settings": settings, "milliseconds": round(milliseconds, 2), "of_plain": round(ratio, 3),
-        "parameters": told.parameters_total, "flops_per_token": told.flops_per_token_training,
+        "parameters": summary.parameters_total, "flops_per_token": summary.flops_per_token_training,
     }  # fmt: skip
 
 
@@ -107,12 +108,14 @@ def _step(config: ModelConfig) -> Callable[[], None]:
 
 
 def _seconds(step: Callable[[], None]) -> float:
-    """Of the processor, for the second of two steps: the first finds the memory as the step of another model has left it."""
+    """Measure the processor time of the second of two steps: the first finds the memory as the step of another model has left it."""
     step()
-    began = time.process_time()
+    start = time.process_time()
     step()
-    return time.process_time() - began
+    return time.process_time() - start
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"of {', '.join(PLACES)}; without a name all")
+    measure(parser.parse_args().families)

@@ -19,14 +19,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from assay.train.step import train_step
 from torch import Tensor, nn
 
 from assay.core.parallel import Parallel
 from assay.core.types import Output, Prediction, State
 from assay.data.prepare import PreparedText
-from assay.experiment import Experiment, ExperimentConfig, assemble, load_data
+from assay.experiment.assemble import Experiment, assemble
+from assay.experiment.config import ExperimentConfig
+from assay.experiment.load import load_data
 from assay.models.base import Model
+from assay.runs.checkpoint_ref import CheckpointRef
+from assay.training.loop import train_step
 from assay.training.prefetcher import StepShare
 
 README_STEPS = 2556  # what 4.5 minutes were on the machine of README.md
@@ -35,16 +38,17 @@ BETAS, WEIGHT_DECAY, CLIP, SEED = (0.9, 0.95), 0.1, 1.0, 1337  # of nanoGPT's tr
 Step = Callable[[], object]
 
 
-class Scored(Model):
+class ScorableModel(Model):
     """nanoGPT's model as one that Assay can score: its logits, read as they are."""
 
     def __init__(self, network: nn.Module, vocabulary: int, length: int) -> None:
         super().__init__()
-        self.network, self.vocabulary, self.width, self._length = network, vocabulary, vocabulary, length
+        self.network, self.vocabulary, self.width, self.length = network, vocabulary, vocabulary, length
 
     @property
-    def length(self) -> int:
-        return self._length
+    def max_length(self) -> int:
+        """The rows that its positions are for."""
+        return self.length
 
     def forward(self, tokens: Tensor, state: State = None, documents: Tensor | None = None) -> Output:
         logits, _ = self.network(tokens, tokens.contiguous())  # without targets it gives those of the last position alone
@@ -55,14 +59,18 @@ class NanoGpt:
     """nanoGPT's model, loss and optimiser, on the batches and with the schedule of an experiment."""
 
     def __init__(self, checkout: Path, experiment: Experiment, rate: float) -> None:
-        model, window, vocabulary = experiment.config.model.tree(), experiment.config.batches.window, experiment.prepared.tokenizer.size
+        model, window, vocabulary = (
+            experiment.config.model.tree(),
+            experiment.config.batches.window,
+            experiment.prepared.tokenizer.vocab_size,
+        )
         shape = {"n_layer": model["depth"], "n_head": model["block"]["mixer"]["heads"], "n_embd": model["width"]}
         library = runpy.run_path(str(checkout / "model.py"))
         torch.manual_seed(SEED)
         self.network = library["GPT"](library["GPTConfig"](block_size=window, vocab_size=vocabulary, bias=False, dropout=0.0, **shape))
         self.optimizer = self.network.configure_optimizers(WEIGHT_DECAY, rate, BETAS, "cpu")
         self.experiment, self.rate, self.step_count = experiment, rate, 0
-        self.scored = Scored(self.network, vocabulary, window)
+        self.scorable = ScorableModel(self.network, vocabulary, window)
 
     def step(self) -> None:
         """One update, as nanoGPT's train.py makes it."""
@@ -91,9 +99,9 @@ def step_ratio(ours: Step, theirs: Step, rounds: int, clock: Callable[[], float]
     seconds: list[list[float]] = [[], []]
     for _ in range(WARM_STEPS + rounds):
         for step, taken in zip((ours, theirs), seconds, strict=True):
-            begun = clock()
+            start = clock()
             step()
-            taken.append(clock() - begun)
+            taken.append(clock() - start)
     for name, taken in zip(("recipe", "nanoGPT"), seconds, strict=True):
         low, middle, high = statistics.quantiles(taken[WARM_STEPS:], n=4)
         print(f"{name}: {1000 * middle:.1f} ms a step, half of them {1000 * low:.1f} to {1000 * high:.1f}", flush=True)
@@ -102,10 +110,13 @@ def step_ratio(ours: Step, theirs: Step, rounds: int, clock: Callable[[], float]
     return ratio
 
 
-def tell(name: str, experiment: Experiment, model: Model) -> None:
-    """The score of a trained model on the validation text."""
-    score = experiment.scorer("validation", "last").score(model)
-    print(f"{name}: {score.bits_per_byte:.4f} +- {score.standard_error:.4f} bits per byte, {score.bytes_scored:,} bytes", flush=True)
+def print_score(name: str, experiment: Experiment, model: Model, steps: int) -> None:
+    """Score a trained model on the validation text and print the result."""
+    score = experiment.make_scorer("validation", CheckpointRef("last", steps)).score(model)
+    print(
+        f"{name}, {steps:,} steps: {score.bits_per_byte:.4f} +- {score.standard_error:.4f} bits per byte, {score.bytes_scored:,} bytes",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -118,23 +129,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    prepared, theirs_take = load_data(ExperimentConfig.load("bible"), None), options.nanogpt_steps
-    if theirs_take is None:
+    prepared, their_steps = load_data(ExperimentConfig.load("bible"), None), options.nanogpt_steps
+    if their_steps is None:
         ours = recipe(prepared, README_STEPS)
         theirs = NanoGpt(options.checkout, ours, options.rates[0])
         clock = time.process_time if options.threads == 1 else time.perf_counter
-        theirs_take = round(options.steps / step_ratio(lambda: train_step(ours.state, ours.setup), theirs.step, options.rounds, clock))
-    for rate in options.rates if theirs_take else ():
-        experiment = recipe(prepared, theirs_take)
+        their_steps = round(options.steps / step_ratio(lambda: train_step(ours.state, ours.setup), theirs.step, options.rounds, clock))
+    for rate in options.rates if their_steps else ():
+        experiment = recipe(prepared, their_steps)
         theirs = NanoGpt(options.checkout, experiment, rate)
-        for _ in range(theirs_take):
+        for _ in range(their_steps):
             theirs.step()
-        tell(f"nanoGPT at {rate:g}, {theirs_take:,} steps", experiment, theirs.scored)
+        print_score(f"nanoGPT at {rate:g}", experiment, theirs.scorable, their_steps)
     if options.steps:
         experiment = recipe(prepared, options.steps)
         for _ in range(options.steps):
             train_step(experiment.state, experiment.setup)
-        tell(f"recipe, {options.steps:,} steps", experiment, experiment.state.learner.model)
+        print_score("recipe", experiment, experiment.state.learner.model, options.steps)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from assay.core.config import merge
-from assay.core.machine import MemoryPeak, describe_machine
+from assay.core.devices import MemoryPeak
+from assay.core.machine import describe_machine
 from assay.core.parallel import Parallel
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
@@ -51,7 +52,7 @@ def config_of(mode: str) -> ExperimentConfig:
 
 
 def work(mode: str, data_dir: Path) -> None:
-    """A process of one format: for each number read, make so many steps and tell what they gave."""
+    """A process of one format: for each number read, make so many steps and print their losses and times."""
     torch.set_num_threads(1)
     config = config_of(mode)
     prepared = load_data(config, data_dir)
@@ -60,16 +61,16 @@ def work(mode: str, data_dir: Path) -> None:
     for line in sys.stdin:
         losses, seconds = [], []
         for _ in range(int(line)):
-            began = time.perf_counter()
+            start = time.perf_counter()
             result = train_step(ready.state, ready.setup)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - start)
             losses.append(float(result.terms["loss"].mean.value()))
         sys.stdout.write(json.dumps({"losses": losses, "seconds": seconds, "peak": peak.bytes_above_start()}) + "\n")
         sys.stdout.flush()
 
 
 class Worker:
-    """The process of one format, and what it has told."""
+    """The process of one format, and what it has measured."""
 
     def __init__(self, mode: str, data_dir: Path) -> None:
         command = [sys.executable, __file__, "--mode", mode, "--data-dir", str(data_dir)]
@@ -84,10 +85,10 @@ class Worker:
         assert self.process.stdout is not None
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
-        told = json.loads(self.process.stdout.readline())
-        self.losses += told["losses"]
-        self.seconds += told["seconds"]
-        self.peak = told["peak"]
+        measured = json.loads(self.process.stdout.readline())
+        self.losses += measured["losses"]
+        self.seconds += measured["seconds"]
+        self.peak = measured["peak"]
 
     def end(self) -> None:
         """Let it go."""
@@ -116,25 +117,25 @@ def measure(data_dir: Path, steps: int) -> None:
     """All formats by turns."""
     load_data(config_of("float32"), data_dir)
     machine = {key: value for key, value in describe_machine().items() if key in ("cpu", "torch", "python")}
-    told: Tree = {"machine": {**machine, "threads": 1}, "configuration": str(C2), "formats": {}}
+    measured: Tree = {"machine": {**machine, "threads": 1}, "configuration": str(C2), "formats": {}}
     for modes, count in ((RECOMPUTING, TURN), (LEARNING, steps)):
         workers = {mode: Worker(mode, data_dir) for mode in modes}
         for _ in range(-(-count // TURN)):
             for mode, worker in workers.items():
                 worker.steps(TURN)
-                told["formats"][mode] = worker.figures(workers["float32"].losses if "float32" in workers else [])
-                sys.stderr.write(f"{mode}: {told['formats'][mode]}\n")
-            FILE.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+                measured["formats"][mode] = worker.figures(workers["float32"].losses if "float32" in workers else [])
+                sys.stderr.write(f"{mode}: {measured['formats'][mode]}\n")
+            FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         for worker in workers.values():
             worker.end()
 
 
 if __name__ == "__main__":
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--data-dir", type=Path, required=True, help="a folder with titles.tsv")
-    asked.add_argument("--steps", type=int, default=300)
-    asked.add_argument("--mode", help=argparse.SUPPRESS)
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True, help="a folder with titles.tsv")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--mode", help=argparse.SUPPRESS)
+    options = parser.parse_args()
     if options.mode:
         work(options.mode, options.data_dir)
     else:

@@ -4,6 +4,7 @@ User and system time of the whole process, the median of the repeats, which take
 alike. A command that trains nothing should take at most a fifth of what importing torch does.
 """
 
+import argparse
 import os
 import resource
 import statistics
@@ -28,7 +29,9 @@ def seconds(arguments: list[str], environment: Mapping[str, str], folder: str) -
 
 def main() -> None:
     """Measure and print a table."""
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("repeats", nargs="?", type=int, default=5)
+    repeats = parser.parse_args().repeats
     cases: dict[str, tuple[list[str], dict[str, str]]] = {TORCH: (["-c", TORCH], {})}
     cases |= {f"assay {command}": (["-m", "assay", *command.split()], {}) for command in COMMANDS}
     for line in LINES:

@@ -59,12 +59,12 @@ class Undocumented(Exception):
 
 
 def main() -> None:
-    """Measure if asked to, and write the page."""
+    """Measure if `--measure` is given, and write the page."""
     parser = argparse.ArgumentParser(description="Write docs/catalogue.md.")
     parser.add_argument("--measure", nargs="*", metavar="FAMILY", help="measure the kinds of these families anew; without a name all")
-    asked = parser.parse_args().measure
-    if asked is not None:
-        runpy.run_path(str(ROOT / "benchmarks" / "kinds.py"))["measure"](asked)
+    measured = parser.parse_args().measure
+    if measured is not None:
+        runpy.run_path(str(ROOT / "benchmarks" / "kinds.py"))["measure"](measured)
     PAGE.write_text(page(figures(MIXERS), figures(KINDS)), encoding="utf-8")
 
 
@@ -83,7 +83,7 @@ def page(mixers: Figures, others: Figures) -> str:
         lines += [f"## {family}", "", *about(family), *note(family, mixers, others)]
         for kind, leaf in kinds(family).items():
             cost = mixer_costs(kind, mixers) if family == "mixer" else part_cost(family, kind, others)
-            lines += [f"### {family}: `{kind}`", "", *section(leaf), *told(leaf), *cost, ""]
+            lines += [f"### {family}: `{kind}`", "", *section(leaf), *trait_lines(leaf), *cost, ""]
     lines += ["## parts", "", "What some options hold that is no kind.", ""]
     for name, part in parts().items():
         lines += [f"### part: `{name}`", "", *section(part)]
@@ -118,7 +118,7 @@ def name_of(part: type[Config]) -> str:
 
 
 @cache
-def built(leaf: type[Config]) -> Any:
+def build_default(leaf: type[Config]) -> Any:
     """The module of a kind with its default settings, where it has one."""
     build = BUILD.get(leaf.family.name) if leaf.family is not None else None
     return None if build is None or any(field.is_required() for field in leaf.model_fields.values()) else build(leaf())
@@ -164,7 +164,7 @@ def section(leaf: type[Config]) -> list[str]:
     """A kind or a part in the words of its docstrings, and its options."""
     lines, explained = markdown(words(leaf), anchor_from(leaf)), markdown(words_of_file(leaf), anchor_from(leaf))
     if "```text" not in [*lines, *explained]:  # the equation is perhaps in the words of what is built
-        said = type(built(leaf)).__doc__ or "" if type(built(leaf)).__module__.startswith("assay.") else ""
+        said = type(build_default(leaf)).__doc__ or "" if type(build_default(leaf)).__module__.startswith("assay.") else ""
         equation = first_sentence(said).rstrip(".")
         lines += code(equation) if is_equation(equation) and equation not in spaced(words(leaf)) else []
     return lines + explained + options(leaf)
@@ -187,7 +187,7 @@ def options(leaf: type[Config]) -> list[str]:
     return ["| option | default | meaning |", "|---|---|---|", *rows, ""] if rows else ["No options.", ""]
 
 
-def told(leaf: type[Config]) -> list[str]:
+def trait_lines(leaf: type[Config]) -> list[str]:
     """Papers, traits and deviations of a kind, one a line."""
     assert leaf.family is not None
     family, text = leaf.family.name, f"{words(leaf)} {words_of_file(leaf)}"
@@ -199,7 +199,7 @@ def told(leaf: type[Config]) -> list[str]:
     if family == "optimizer":
         lines.append(f"- State: {leaf.bytes_per_parameter} bytes a parameter")  # type: ignore[attr-defined]
     if family in MODEL:
-        made = built(leaf)
+        made = build_default(leaf)
         holders = [leaf, *map(type, made.modules() if isinstance(made, torch.nn.Module) else [])]
         declared = {law: why for holder in holders for law, why in getattr(holder, "property_exemptions", {}).items()}
         lines.append("- Deviations: " + ("; ".join(f"{law} ({prose(why)})" for law, why in declared.items()) or "none"))

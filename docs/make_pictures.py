@@ -21,7 +21,7 @@ from assay.trainer.baselines import read_baselines
 
 PICTURES = Path(__file__).parent / "pictures"
 NANOGPT = {"nanoGPT's model, as much time": 1.26852}  # bits per byte, of benchmarks/nanogpt.py; "what good looks like" in README.md
-HIGHEST = 2.3  # above it lie the first steps, which tell nothing
+HIGHEST = 2.3  # above it lie the first steps, which say nothing
 INK, GREY, RED = "#1b4965", "#6b6b6b", "#c1440e"
 
 

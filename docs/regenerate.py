@@ -28,7 +28,7 @@ from pathlib import Path
 BLOCK = re.compile(r"(?:^<!-- (?P<rule>[^\n]*?) -->\n)?^```(?P<head>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
 INTERRUPTED = 130
-COLUMNS = "100"  # of the window that the commands are told they print to; lines of prose are longer all the same
+COLUMNS = "100"  # of the window, as the commands see it; lines of prose are longer all the same
 
 
 class Failed(Exception):

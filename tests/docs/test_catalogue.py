@@ -101,8 +101,8 @@ def test_an_option_without_a_description_is_refused(catalogue: ModuleType, monke
 
 
 def test_what_a_module_declares_as_a_deviation_is_told(catalogue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(catalogue.built(LocalConfig)), "property_exemptions", {"causality": "it *looks* ahead"})
-    assert r"- Deviations: causality (it \*looks\* ahead)" in catalogue.told(LocalConfig)
+    monkeypatch.setattr(type(catalogue.build_default(LocalConfig)), "property_exemptions", {"causality": "it *looks* ahead"})
+    assert r"- Deviations: causality (it \*looks\* ahead)" in catalogue.trait_lines(LocalConfig)
 
 
 def test_measured_mixers_are_told_with_the_machine(catalogue: ModuleType) -> None:

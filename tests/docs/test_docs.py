@@ -38,7 +38,15 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 COMMANDS = commands()
-MISTAKES = ("bibel", "model.widht", "model.block.mixer=ful", "heads=5", "heads=four", "model.position.length=64")  # shown with their errors
+MISTAKES = (
+    "bibel",
+    "model.widht",
+    "model.block.mixer=ful",
+    "heads=5",
+    "heads=four",
+    "model.position.length=64",
+    "plan.batch=8",
+)  # shown with their errors
 
 
 @pytest.fixture(scope="module")
