@@ -60,7 +60,7 @@ class NanoGpt:
 
     def __init__(self, checkout: Path, experiment: Experiment, rate: float) -> None:
         model, window, vocabulary = (
-            experiment.config.model.tree(),
+            experiment.config.model.to_dict(),
             experiment.config.batches.window,
             experiment.prepared.tokenizer.vocab_size,
         )

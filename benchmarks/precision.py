@@ -44,7 +44,7 @@ C2 = BENCH_MODELS["C2"]
 def config_of(mode: str) -> ExperimentConfig:
     """C2 on titles in one format."""
     precision, _, recomputed = mode.partition(" ")
-    tree = make_experiment_config(C2, precision, "cpu").tree()
+    tree = make_experiment_config(C2, precision, "cpu").to_dict()
     text = {"corpus": {"kind": "hacker_news", "count": 100_000}, "split": {"kind": "hash"}}
     text |= {"tokenizer": {"kind": "bpe", "vocabulary": C2.vocabulary}, "schedule": {"kind": "cosine", "warmup": 30}}
     tree = {**tree, **text}

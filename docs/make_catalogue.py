@@ -182,7 +182,7 @@ def options(leaf: type[Config]) -> list[str]:
         default = f"`{format_default(field)}`"
         if isinstance(value, Config):
             part, target = name_of(type(value)), type(value).family
-            default = f"[{default}](#{target.name}-{value.tree()['kind']})" if target is not None else f"[`{part}`](#part-{part})"
+            default = f"[{default}](#{target.name}-{value.to_dict()['kind']})" if target is not None else f"[`{part}`](#part-{part})"
         rows.append(f"| `{key}` | {default} | {prose(field.description).replace('|', '&#124;')} |")
     return ["| option | default | meaning |", "|---|---|---|", *rows, ""] if rows else ["No options.", ""]
 

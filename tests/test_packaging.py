@@ -31,23 +31,23 @@ def test_recipes_are_inside_the_package() -> None:
 @pytest.mark.parametrize("name", recipe.list_recipes())
 def test_every_recipe_is_valid_and_survives_being_written(name: str) -> None:
     config = ExperimentConfig.load(name)
-    assert ExperimentConfig.make(config.tree()) == config
-    written = tomli_w.dumps(config.tree())
+    assert ExperimentConfig.make(config.to_dict()) == config
+    written = tomli_w.dumps(config.to_dict())
     assert ExperimentConfig.make(recipe.tomllib.loads(written)).digest() == config.digest()
     assert recipe.find_recipe(name).read_text(encoding="utf-8").startswith("# "), "a recipe begins with what it is"
 
 
 def test_bible_byte_is_the_bible_on_bytes() -> None:
-    left, right = ExperimentConfig.load("bible").tree(), ExperimentConfig.load("bible-byte").tree()
+    left, right = ExperimentConfig.load("bible").to_dict(), ExperimentConfig.load("bible-byte").to_dict()
     assert {key for key in left if left[key] != right[key]} == {"tokenizer", "batches"}
     assert left["batches"]["window"] * left["batches"]["size"] == right["batches"]["window"] * right["batches"]["size"]
 
 
 def test_shakespeare_is_nanogpts_setting() -> None:
-    config = ExperimentConfig.load("shakespeare").tree()
+    config = ExperimentConfig.load("shakespeare").to_dict()
     assert (config["model"]["depth"], config["model"]["width"], config["model"]["block"]["mixer"]["heads"]) == (4, 128, 4)
     assert (config["batches"]["window"], config["batches"]["size"], config["train"]["budget"]) == (64, 12, "2000steps")
-    assert config["optimizer"] == AdamwConfig(lr=1e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1).tree()
+    assert config["optimizer"] == AdamwConfig(lr=1e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1).to_dict()
 
 
 WATCH = """

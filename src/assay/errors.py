@@ -8,7 +8,7 @@ AssayError                 the work failed                                  exit
 │   └── RunError           a run directory or checkpoint that cannot be used
 ├── NonFiniteLoss          the loss became NaN or infinite
 └── Interrupted            Ctrl-C or a signal; everything is saved          exit code 130
-    └── StopRequested      a hook stopped the run; everything is saved
+    └── StoppedEarly      a hook stopped the run; everything is saved
 """
 
 import errno
@@ -83,7 +83,7 @@ class RunError(UserError):
 
 
 class NonFiniteLoss(AssayError):
-    """The loss became NaN or infinite."""
+    """A loss, a gradient or a metric became NaN or infinite."""
 
 
 class Interrupted(AssayError):
@@ -96,7 +96,7 @@ class Interrupted(AssayError):
         self.signal = signal
 
 
-class StopRequested(Interrupted):
+class StoppedEarly(Interrupted):
     """A hook stopped the run for this `reason`; the run is saved and can be resumed."""
 
     def __init__(self, message: str, reason: str) -> None:

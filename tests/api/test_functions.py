@@ -34,7 +34,7 @@ def test_overrides_are_strings_dicts_or_dotted_keys_and_the_last_one_holds(given
 
 def test_a_dict_replaces_a_kind_and_keeps_what_is_beside_it(workshop: Workshop) -> None:
     mixer = {"model": {"block": {"mixer": {"kind": "local", "window": 8, "heads": 2}}, "position.kind": "rope"}}
-    config = assay.train(workshop.recipe, mixer, budget="1steps").config.tree()
+    config = assay.train(workshop.recipe, mixer, budget="1steps").config.to_dict()
     assert config["model"]["block"]["mixer"]["kind"] == "local"
     assert config["model"]["position"]["kind"] == "rope"
     assert config["model"]["width"] == 16

@@ -111,7 +111,7 @@ def test_json_has_every_figure_and_the_machine(machine: Machine) -> None:
 def test_json_is_what_the_function_returns(machine: Machine) -> None:
     told = call("bench", "C1", "--device", "cpu", "--json").json
     machine.peaks.append(Peak(2e11, 2048, 9, QUIET))
-    tree = json.loads(json.dumps(measure_speed(["C1"], BenchOptions(device="cpu")).tree()))
+    tree = json.loads(json.dumps(measure_speed(["C1"], BenchOptions(device="cpu")).to_dict()))
     for one in (told, tree):  # what changes while the machine works
         del one["machine"]["load"], one["machine"]["memory_available_bytes"]
     assert tree == told
@@ -163,6 +163,7 @@ def test_a_terminal_of_any_width_cuts_nothing_off(machine: Machine, width: int, 
         assert word in printed
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_measures() -> None:
     found = measure_in_subprocess(TINY, BenchOptions(device="cpu", steps=10))
     assert found.bench_model == TINY

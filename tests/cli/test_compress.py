@@ -49,6 +49,7 @@ def test_the_size_is_what_the_model_predicts_and_every_figure_follows_from_it(la
     assert told["verified"] is True
 
 
+@pytest.mark.slow
 def test_another_process_with_other_threads_brings_the_file_back(lab: Lab, plain: Path) -> None:
     assert packed(plain).code == 0
     back = plain.with_suffix(".back")

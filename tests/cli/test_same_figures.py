@@ -82,7 +82,7 @@ def decompressed(place: Place) -> Tree:
     """Compressed and brought back, as the call does it."""
     coder = CodecOptions(str(place.run))
     compress_file(place.text, Path("packed"), coder)
-    return decompress_file(Path("packed"), Path("again.txt"), coder).tree()
+    return decompress_file(Path("packed"), Path("again.txt"), coder).to_dict()
 
 
 def packed(place: Place) -> Path:
@@ -104,7 +104,7 @@ def reported(place: Place) -> list[str]:
 def estimated(place: Place) -> Tree:
     found = estimate_run(str(place.recipe), [SHORT], None, 1, None, Tracker())
     assert found is not None
-    return found.tree()
+    return found.to_dict()
 
 
 PUBLIC = {  # commands that the public API has
@@ -119,7 +119,7 @@ PUBLIC = {  # commands that the public API has
     "score": Case(
         lambda p: ("score", p.run, "--split", "train", "--checkpoint", "last", "--stride", 8),
         lambda p: {
-            key: value for key, value in assay.score(p.run, split="train", checkpoint="last", stride=8).tree().items() if key in SCORE
+            key: value for key, value in assay.score(p.run, split="train", checkpoint="last", stride=8).to_dict().items() if key in SCORE
         },
         lambda printed: {key: printed[key] for key in SCORE},
     ),
@@ -139,44 +139,47 @@ PUBLIC = {  # commands that the public API has
         reported,
         lambda printed: pages(printed["files"]),
     ),
-    "search": Case(lambda p: ("search", lay_search(Path()), "--trials", 2), lambda p: assay.search(lay_search(Path()), trials=2).tree()),
+    "search": Case(lambda p: ("search", lay_search(Path()), "--trials", 2), lambda p: assay.search(lay_search(Path()), trials=2).to_dict()),
 }
 
 PUBLIC_SLOW = {
-    "study run": Case(lambda p: ("study", "run", lay_study(Path()), "--jobs", 1), lambda p: assay.study(lay_study(Path()), jobs=1).tree()),
+    "study run": Case(
+        lambda p: ("study", "run", lay_study(Path()), "--jobs", 1), lambda p: assay.study(lay_study(Path()), jobs=1).to_dict()
+    ),
 }
 
 TOOLS = {  # commands of a function in assay.tools or below it
     "train --dry-run": Case(lambda p: ("train", p.recipe, SHORT, "--seed", 1, "--dry-run"), estimated),
     "runs": Case(lambda p: ("runs", "--runs-dir", p.run.parent), lambda p: list_entries(p.run.parent)),
-    "show": Case(lambda p: ("show", p.recipe, "model.depth=2"), lambda p: summarize(str(p.recipe), ["model.depth=2"], None).tree()),
-    "diff": Case(lambda p: ("diff", p.run, p.other), lambda p: diff_configs(str(p.run), str(p.other)).tree()),
-    "kinds": Case(lambda p: ("kinds",), lambda p: list_kinds().tree()),
-    "data": Case(lambda p: ("data", p.recipe), lambda p: {**survey_text(str(p.recipe)).tree(), "picture": None}),
-    "schedule": Case(lambda p: ("schedule", p.recipe, SHORT), lambda p: trace_schedule(p.config(SHORT)).tree()),
+    "show": Case(lambda p: ("show", p.recipe, "model.depth=2"), lambda p: summarize(str(p.recipe), ["model.depth=2"], None).to_dict()),
+    "diff": Case(lambda p: ("diff", p.run, p.other), lambda p: diff_configs(str(p.run), str(p.other)).to_dict()),
+    "kinds": Case(lambda p: ("kinds",), lambda p: list_kinds().to_dict()),
+    "data": Case(lambda p: ("data", p.recipe), lambda p: {**survey_text(str(p.recipe)).to_dict(), "picture": None}),
+    "schedule": Case(lambda p: ("schedule", p.recipe, SHORT), lambda p: trace_schedule(p.config(SHORT)).to_dict()),
     "quality": Case(
-        lambda p: ("quality", p.run, "--samples", 3, "--tokens", 8), lambda p: measure_quality(str(p.run), SampleOptions(3, 8)).tree()
+        lambda p: ("quality", p.run, "--samples", 3, "--tokens", 8), lambda p: measure_quality(str(p.run), SampleOptions(3, 8)).to_dict()
     ),
     "compress": Case(
         lambda p: ("compress", p.text, "--model", p.run, "-o", Path("packed")),
-        lambda p: compress_file(p.text, Path("packed"), CodecOptions(str(p.run))).tree(),
+        lambda p: compress_file(p.text, Path("packed"), CodecOptions(str(p.run))).to_dict(),
     ),
     "decompress": Case(lambda p: ("decompress", packed(p), "--model", p.run, "-o", "again.txt"), decompressed),
-    "doctor": Case(lambda p: ("doctor",), lambda p: doctor.check_machine().tree()),
+    "doctor": Case(lambda p: ("doctor",), lambda p: doctor.check_machine().to_dict()),
     "bench": Case(
-        lambda p: ("bench", "C1", "C2", "--device", "cpu"), lambda p: bench.measure_speed(("C1", "C2"), BenchOptions(device="cpu")).tree()
+        lambda p: ("bench", "C1", "C2", "--device", "cpu"),
+        lambda p: bench.measure_speed(("C1", "C2"), BenchOptions(device="cpu")).to_dict(),
     ),
-    "fit-batch": Case(lambda p: ("fit-batch", p.recipe, "--memory", "1GB"), lambda p: find_batch(p.config(), limit=10**9).tree()),
+    "fit-batch": Case(lambda p: ("fit-batch", p.recipe, "--memory", "1GB"), lambda p: find_batch(p.config(), limit=10**9).to_dict()),
     "lr-range": Case(
-        lambda p: ("lr-range", p.recipe, "--steps", 6), lambda p: run_range_test(p.config(), FactorRange(0.01, 100.0, 6)).tree()
+        lambda p: ("lr-range", p.recipe, "--steps", 6), lambda p: run_range_test(p.config(), FactorRange(0.01, 100.0, 6)).to_dict()
     ),
-    "study show": Case(lambda p: ("study", "show", lay_study(Path())), lambda p: find_study(str(lay_study(Path())), None, None).tree()),
+    "study show": Case(lambda p: ("study", "show", lay_study(Path())), lambda p: find_study(str(lay_study(Path())), None, None).to_dict()),
     "study list": Case(lambda p: ("study", "list"), lambda p: list_studies(None, ignore_result)),
 }
 TOOLS_SLOW = {
     "verify-resume": Case(
         lambda p: ("verify-resume", p.recipe, "train.budget=30steps", "--kills", 1),
-        lambda p: verify_resume(str(p.recipe), ["train.budget=30steps"], 1).tree(),
+        lambda p: verify_resume(str(p.recipe), ["train.budget=30steps"], 1).to_dict(),
     ),
 }
 WITHOUT = {

@@ -110,13 +110,13 @@ def test_a_preset_stands_where_a_kind_could_and_takes_overrides() -> None:
     assert isinstance(changed, DecoderConfig)
     assert (changed.depth, changed.width, changed.block.mixer) == (2, plain.width, plain.block.mixer)
     assert changed.block.feedforward == GluConfig()
-    assert plain.tree()["kind"] == "decoder"
+    assert plain.to_dict()["kind"] == "decoder"
 
 
 @pytest.mark.parametrize("name", FAMILIES["model"].presets)
 def test_a_preset_builds_itself_again_from_its_tree(name: str) -> None:
     config = FAMILIES["model"].make(name)
-    assert FAMILIES["model"].make(config.tree()) == config
+    assert FAMILIES["model"].make(config.to_dict()) == config
 
 
 def test_a_preset_with_a_wrong_key_is_refused() -> None:
@@ -162,7 +162,7 @@ def test_the_digest_of_plain_data_is_the_same_in_every_version() -> None:
 
 
 def test_none_is_absent_from_a_tree() -> None:
-    tree = DecoderConfig().tree()
+    tree = DecoderConfig().to_dict()
     assert "norm" not in tree
     assert "hidden" not in tree["block"]["feedforward"]
     assert tree["block"]["mixer"]["kind"] == "full"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.data import corpus_statistics as module
-from assay.data.corpus_statistics import count_own_tokens, count_tokens_with, measure_text
+from assay.data.corpus_statistics import measure_own_tokenizer, measure_text, train_and_count_tokens
 from assay.data.prepare import prepare_text
 from assay.data.split import ContiguousConfig
 from assay.text import tokenizer
@@ -42,11 +42,11 @@ def test_tokens_are_those_of_a_prepared_text(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(tokenizer, "ENCODED", 3)
     (tmp_path / "text.txt").write_text("".join(f"line {number} is a line\n" for number in range(80)))
     corpus, split, bpe = TextConfig(path=str(tmp_path / "text.txt")), ContiguousConfig(validation=0.2), BpeConfig(vocabulary=270)
-    own = count_own_tokens(prepare_text(corpus, split, bpe))
+    own = measure_own_tokenizer(prepare_text(corpus, split, bpe))
     plain = prepare_text(corpus, split, ByteConfig())
-    assert count_tokens_with(plain, bpe) == own
-    assert own.total == sum(own.counts.values())
-    assert count_own_tokens(plain).bytes_per_token("train", "validation", "test") == 1
+    assert train_and_count_tokens(plain, bpe) == own
+    assert own.total_tokens == sum(own.counts.values())
+    assert measure_own_tokenizer(plain).bytes_per_token("train", "validation", "test") == 1
     assert own.bytes_per_token("validation") == own.bytes["validation"] / own.counts["validation"] > 1
     monkeypatch.setattr(BpeConfig, "train", None)
-    assert count_tokens_with(plain, bpe) == own
+    assert train_and_count_tokens(plain, bpe) == own

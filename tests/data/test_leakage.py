@@ -115,7 +115,7 @@ def test_it_is_measured_once_for_all_tokenizers_and_for_each_split_and_text(text
 
 def test_it_survives_being_written() -> None:
     found = of([LONG], [LONG])
-    assert Leakage.make(found.tree()) == found
+    assert Leakage.make(found.to_dict()) == found
 
 
 @pytest.mark.parametrize(

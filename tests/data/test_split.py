@@ -19,7 +19,7 @@ def owner(split: Split) -> dict[bytes, str]:
 
 
 def test_the_test_covers_every_split() -> None:
-    assert set(FAMILIES["split"].kinds) == {config.tree()["kind"] for config in KINDS}
+    assert set(FAMILIES["split"].kinds) == {config.to_dict()["kind"] for config in KINDS}
 
 
 @each

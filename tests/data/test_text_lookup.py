@@ -22,23 +22,23 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_recipe_says_everything_and_can_be_changed() -> None:
     choice = look_up_text("mine.toml", ["split.validation=0.2", "tokenizer=char"], None)
-    assert choice.settings.split.tree() | {"test": 0} == {"kind": "shuffle", "validation": 0.2, "test": 0, "seed": 1337}
-    assert choice.settings.tokenizer.tree()["kind"] == "char"
+    assert choice.settings.split.to_dict() | {"test": 0} == {"kind": "shuffle", "validation": 0.2, "test": 0, "seed": 1337}
+    assert choice.settings.tokenizer.to_dict()["kind"] == "char"
     assert (len(choice.corpus.documents), choice.origin) == (200, "recipe mine.toml")
 
 
 def test_a_corpus_is_split_as_its_recipe_says() -> None:
     choice = look_up_text("bible", [], None)
     assert choice.origin == "recipe bible"
-    assert choice.settings.tokenizer.tree() == {"kind": "bpe", "vocabulary": 2048}
+    assert choice.settings.tokenizer.to_dict() == {"kind": "bpe", "vocabulary": 2048}
     assert choice.corpus.name == "bible"
 
 
 @pytest.mark.parametrize(("file", "kind"), [("long.txt", "hash"), ("short.txt", "contiguous"), ("plain", "contiguous")])
 def test_a_file_is_split_by_content_unless_it_has_few_documents(file: str, kind: str) -> None:
     choice = look_up_text(file, [], None)
-    assert (choice.settings.split.tree()["kind"], choice.origin) == (kind, f"file {file}")
-    assert look_up_text(file, ["split=shuffle"], None).settings.split.tree()["kind"] == "shuffle"
+    assert (choice.settings.split.to_dict()["kind"], choice.origin) == (kind, f"file {file}")
+    assert look_up_text(file, ["split=shuffle"], None).settings.split.to_dict()["kind"] == "shuffle"
     assert len(look_up_text(file, ["corpus.document=file"], None).corpus.documents) == 1
 
 

@@ -98,7 +98,7 @@ def test_complete_coverage_equals_the_honest_figure() -> None:
 def test_a_text_shorter_than_a_span_costs_nothing_at_all() -> None:
     figure = reproduce_legacy_figure(decoder(), PART, TOKENIZER, HarnessShape(256, 256), CPU)
     assert (figure.nats_per_character, figure.coverage, figure.nats_per_scored_character) == (0, 0, None)
-    assert figure.tree()["label"] == "legacy, incomplete coverage"
+    assert figure.to_dict()["label"] == "legacy, incomplete coverage"
 
 
 @pytest.mark.parametrize("training", [True, False])

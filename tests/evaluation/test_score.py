@@ -78,7 +78,7 @@ def test_more_context_than_one_window_changes_the_figure() -> None:
 
 
 def test_a_uniform_model_takes_log2_of_the_vocabulary_a_token() -> None:
-    tree = scorer(PART, 16).score(unigram(torch.zeros(TOKENIZER.vocab_size))).tree()
+    tree = scorer(PART, 16).score(unigram(torch.zeros(TOKENIZER.vocab_size))).to_dict()
     assert tree["nats_per_token"] / math.log(2) == pytest.approx(math.log2(TOKENIZER.vocab_size), abs=1e-12)
     assert tree["perplexity"] == pytest.approx(TOKENIZER.vocab_size)
     assert tree["bits_per_byte"] == pytest.approx(math.log2(TOKENIZER.vocab_size), abs=1e-12)  # a byte a token
@@ -99,7 +99,7 @@ def test_the_bytes_are_those_of_the_text_with_one_newline_a_document() -> None:
     assert score.characters == len(raw)
     assert score.tokens_scored == score.tokens_in_split == N
     assert score.complete
-    tree = score.tree()
+    tree = score.to_dict()
     assert tree["coverage"] == 1
     assert tree["bits_per_character"] == pytest.approx(score.bits_per_byte * len(raw.encode()) / len(raw))
     assert tree["nats_per_character"] == pytest.approx(score.nats / len(raw))
@@ -176,7 +176,7 @@ def test_a_sample_says_so_and_is_always_the_same_one() -> None:
     first, second = sampled.score(model), sampled.score(model)
     assert first == second
     assert not first.complete
-    assert first.tree()["coverage"] == pytest.approx(0.25, abs=0.02)
+    assert first.to_dict()["coverage"] == pytest.approx(0.25, abs=0.02)
     assert first.bytes_scored < first.bytes_in_split == LONG.byte_count
     assert first.unit_name == "windows"
     assert first.units == round(0.25 * len(sampled.reader))
@@ -255,4 +255,4 @@ def test_scoring_leaves_weights_and_random_numbers_alone() -> None:
 def test_the_protocol_says_what_a_target_sees() -> None:
     assert "stride 4 (a target sees 13 to 16 tokens)" in scorer(PART, 16, 4).protocol.describe()
     assert "disjoint (a target sees 1 to 16 tokens), documents isolated" in scorer(PART, 16, mask=True).protocol.describe()
-    assert scorer(PART, 16, 4).score(decoder()).tree()["protocol"]["stride"] == 4
+    assert scorer(PART, 16, 4).score(decoder()).to_dict()["protocol"]["stride"] == 4

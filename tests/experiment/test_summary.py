@@ -16,7 +16,7 @@ from assay.views.configs import describe_totals
 
 
 def described(config: ModelConfig, vocabulary: int = 100, shape: tuple[int, int] = (2, 16)) -> ModelSummary:
-    return summarize_model(config, NextTokenConfig(), {"model": config.tree()}, vocabulary, shape, AdamwConfig())
+    return summarize_model(config, NextTokenConfig(), {"model": config.to_dict()}, vocabulary, shape, AdamwConfig())
 
 
 def decoder(**settings: object) -> DecoderConfig:
@@ -125,7 +125,7 @@ SOFTMAX = {"kind": "moe", "experts": 6, "active": 2, "hidden": 24}
 def test_active_parameters_leave_out_the_experts_that_a_token_does_not_pass() -> None:
     found = described(decoder(pattern=[{}, {"feedforward": MIXTURE}, {"feedforward": SOFTMAX}]))
     assert found.parameters_total - found.parameters_active == 2 * (6 - 2) * 3 * 32 * 24
-    assert found.tree()["parameters_active"] == found.parameters_active
+    assert found.to_dict()["parameters_active"] == found.parameters_active
     dense = described(decoder())
     assert dense.parameters_active == dense.parameters_total
 
@@ -155,10 +155,10 @@ def test_active_parameters_differ_where_one_side_is_a_mixture() -> None:
 
 def test_the_sentence_on_parameters_tells_how_many_are_active() -> None:
     mixed, dense = (described(decoder(block={"feedforward": feedforward})) for feedforward in (MIXTURE, "glu"))
-    assert describe_totals(mixed.tree())["parameters"].startswith(
+    assert describe_totals(mixed.to_dict())["parameters"].startswith(
         f"{mixed.parameters_total:,} ({mixed.parameters_active:,} active a token): "
     )
-    assert "active" not in describe_totals(dense.tree())["parameters"]
+    assert "active" not in describe_totals(dense.to_dict())["parameters"]
 
 
 def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
@@ -173,6 +173,6 @@ def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
     assert headed.memory_bytes["optimizer"] == 8 * (plain.parameters_total + headed.parameters_heads_of_training)
     assert headed.flops_per_token_forward == plain.flops_per_token_forward
     assert headed.flops_per_token_training > plain.flops_per_token_training
-    assert describe_totals(headed.tree())["heads of training"] == f"16,000; in training {plain.parameters_total + 16_000:,}"
-    assert "heads of training" not in describe_totals(plain.tree())
+    assert describe_totals(headed.to_dict())["heads of training"] == f"16,000; in training {plain.parameters_total + 16_000:,}"
+    assert "heads of training" not in describe_totals(plain.to_dict())
     assert compare_summaries(plain, headed)["parameters_training_heads"] == (0, 16_000)

@@ -90,7 +90,7 @@ def test_a_look_ahead_names_the_position_and_the_token() -> None:
     (found,) = check_model(call, V)
     assert (found.kind, found.values["position"], found.values["token"]) == ("looks_ahead", 7, 9)
     assert found.sentence == "looks ahead: the logits at position 7 change with token 9 (by 1)"
-    assert found.tree() == {"kind": "looks_ahead", "position": 7, "amount": 1.0, "token": 9}
+    assert found.to_dict() == {"kind": "looks_ahead", "position": 7, "amount": 1.0, "token": 9}
 
 
 def test_a_look_ahead_across_the_end_of_a_block_is_found_in_a_long_text() -> None:
@@ -99,7 +99,7 @@ def test_a_look_ahead_across_the_end_of_a_block_is_found_in_a_long_text() -> Non
         logits[:, 127] += logits[:, 128]
         return logits
 
-    assert check_model(call, V, length=200)[0].tree()["position"] == 127
+    assert check_model(call, V, length=200)[0].to_dict()["position"] == 127
 
 
 def test_what_weights_of_zero_would_hide_is_found() -> None:

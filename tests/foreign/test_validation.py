@@ -65,7 +65,7 @@ def test_all_but_one_token_is_not_all() -> None:
 def test_the_harness_with_spans_covers_what_the_legacy_figure_says() -> None:
     scored = list_visited_targets(1000, HarnessShape(32, 4)).size
     loop = ValidationLoop(loss=0.5, tokens_scored=scored, tokens=1000, bytes=3000, divided_by=3000)
-    assert check_validation(loop)[0].tree()["share"] == scored / 1000
+    assert check_validation(loop)[0].to_dict()["share"] == scored / 1000
     assert check_validation(loop).kinds == ("incomplete", "divides_by_the_whole")
 
 

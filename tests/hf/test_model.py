@@ -15,7 +15,7 @@ from assay.errors import DataError, UserError
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Score, Scorer
-from assay.hf.model import FileTokenizer, encode_documents, load_hf_model
+from assay.hf.model import TransformersTokenizer, encode_documents, load_hf_model
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")
 pytestmark = pytest.mark.filterwarnings("default")  # the library's own warnings are not ours
@@ -131,7 +131,7 @@ def test_a_tokenizer_that_changes_text_is_refused(folders: dict[str, Path], tmp_
     lossy = gpt2_tokenizer()
     lossy.normalizer = tokenizers.normalizers.Lowercase()
     lossy.save(str(tmp_path / "tokenizer.json"))
-    tokenizer = FileTokenizer(tmp_path / "tokenizer.json", VOCABULARY, 0)
+    tokenizer = TransformersTokenizer(tmp_path / "tokenizer.json", VOCABULARY, 0)
     with pytest.raises(DataError, match=r"changes the text.*byte 4 of document 1, b'Word' comes back as b'word'"):
         encode_documents(tokenizer, [b"fine", b"the Word"], b"")
 

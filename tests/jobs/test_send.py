@@ -111,7 +111,7 @@ def test_each_key_of_the_table_reaches_the_job() -> None:
         partition="p", gpus=2, hours=1.5, notice=60, cpus=3, memory_gb=1.5, array=4, account="a", qos="q", setup=("module load cuda",),
         extra={"constraint": "a100"},
     )  # fmt: skip
-    made = make_parameters(config, "name", jobs=9)
+    made = make_parameters(config, "name", job_count=9)
     wanted = {
         "partition": "p", "gpus_per_node": 2, "ntasks_per_node": 2, "time": 90, "cpus_per_task": 3, "mem": "1536M", "array_parallelism": 4,
         "account": "a", "qos": "q", "additional_parameters": {"signal": "USR1@60", "requeue": True, "constraint": "a100"},

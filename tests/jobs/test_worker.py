@@ -51,6 +51,7 @@ def test_a_run_of_a_study_is_bit_for_bit_that_of_assay_train_and_is_never_made_a
     assert made(study) == []
 
 
+@pytest.mark.slow
 def test_new_seeds_and_variants_make_only_the_new_runs(tmp_path: Path) -> None:
     study = planned(tmp_path, report_on="validation")
     made(study)

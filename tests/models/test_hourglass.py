@@ -136,7 +136,9 @@ def test_nested_levels_shift_by_their_own_factors() -> None:
 
 def plain_stack(like: HourglassConfig, depth: int) -> Decoder:
     """A decoder with the settings of an hourglass."""
-    shared = {name: value for name, value in like.tree().items() if name in DecoderConfig.model_fields and name not in ("kind", "pattern")}
+    shared = {
+        name: value for name, value in like.to_dict().items() if name in DecoderConfig.model_fields and name not in ("kind", "pattern")
+    }
     model = DecoderConfig.make({**shared, "depth": depth}).build(V, torch.Generator().manual_seed(3)).double().eval()
     assert isinstance(model, Decoder)
     return model

@@ -160,7 +160,7 @@ def test_deepseek_s_shape_at_the_released_sizes_has_the_size_of_the_release() ->
 
 
 def settings(name: str) -> dict[str, Any]:
-    return FAMILIES["model"].make(name).tree()
+    return FAMILIES["model"].make(name).to_dict()
 
 
 @pytest.mark.parametrize(

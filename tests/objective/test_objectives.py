@@ -86,7 +86,7 @@ def test_heads_are_no_part_of_the_model(config: ObjectiveConfig) -> None:
 @pytest.mark.parametrize("config", FURTHER, ids=lambda c: c.kind)
 def test_the_next_token_is_lost_as_without_heads(config: ObjectiveConfig) -> None:
     """Dropout included, whose masks the heads must not change."""
-    model = DecoderConfig.make({**PLAIN.tree(), "block": {"feedforward_dropout": 0.5}})
+    model = DecoderConfig.make({**PLAIN.to_dict(), "block": {"feedforward_dropout": 0.5}})
     means = []
     for objective in (NEXT, config):
         trained = learner(objective, model).train()
@@ -106,7 +106,7 @@ def test_heads_follow_from_their_generator(config: ObjectiveConfig) -> None:
 
 @pytest.mark.parametrize("config", FURTHER, ids=lambda c: c.kind)
 def test_heads_begin_as_the_model_s_own_rule_says(config: ObjectiveConfig) -> None:
-    model = DecoderConfig.make({**PLAIN.tree(), "init": {"kind": "normal", "std": 0.5, "embedding_std": 0.25, "outputs": "plain"}})
+    model = DecoderConfig.make({**PLAIN.to_dict(), "init": {"kind": "normal", "std": 0.5, "embedding_std": 0.25, "outputs": "plain"}})
     trained = Learner(fresh(model), config)
     for name, tensor in trained.objective.named_parameters():
         if tensor.ndim == 2:

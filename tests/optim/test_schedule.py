@@ -40,7 +40,7 @@ warmed = pytest.mark.parametrize(
 
 
 def test_the_landmarks_cover_every_schedule() -> None:
-    assert set(FAMILIES["schedule"].kinds) == {schedule.tree()["kind"] for schedule, _ in LANDMARKS}
+    assert set(FAMILIES["schedule"].kinds) == {schedule.to_dict()["kind"] for schedule, _ in LANDMARKS}
 
 
 @each

@@ -35,11 +35,18 @@ FEW: Mapping[str, frozenset[str]] = {
     "corpus": frozenset({"text"}),
 }
 
+# of those, the ones for properties that take seconds a kind
+FEWER: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "compile parity": {"mixer": frozenset({"local", "xl"}), "model": frozenset({"hourglass"}), "feedforward": frozenset({"moe"})},
+    "memorises": {"mixer": FEW["mixer"], "model": FEW["model"], "feedforward": frozenset({"moe"})},
+}
 
-def is_one_of_few(leaf: type[Config]) -> bool:
-    """Whether a kind stands for its family in the inner loop."""
+
+def is_one_of_few(leaf: type[Config], law: str | None = None) -> bool:
+    """Whether a kind stands for its family in the inner loop, where the property `law` is tried."""
     assert leaf.family is not None
-    return leaf.model_fields["kind"].default in FEW[leaf.family.name]
+    few = FEW if law is None else FEWER.get(law, FEW)
+    return leaf.model_fields["kind"].default in few.get(leaf.family.name, ())
 
 
 def has_changed(leaf: type[Config]) -> bool:

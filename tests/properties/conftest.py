@@ -19,12 +19,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("property")
         assert marker is not None, f"{metafunc.definition.nodeid} names no property"
         relevant = [value for value in values[name] if is_relevant(marker.args[0], _case(value))]
-        metafunc.parametrize(name, [_parameter(value) for value in relevant], indirect=True)
+        metafunc.parametrize(name, [_parameter(value, marker.args[0]) for value in relevant], indirect=True)
 
 
-def _parameter(value: Case | Variation) -> Any:
+def _parameter(value: Case | Variation, law: str) -> Any:
     case = _case(value)
-    inner = has_changed(type(case.leaf)) or (is_one_of_few(type(case.leaf)) and not case.label)
+    inner = has_changed(type(case.leaf)) or (is_one_of_few(type(case.leaf), law) and not case.label)
     return pytest.param(value, id=str(value), marks=() if inner else pytest.mark.slow)
 
 

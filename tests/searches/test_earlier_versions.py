@@ -34,8 +34,8 @@ def begin_with_earlier_version(folder: Path, keys: Iterable[str] = SPACE, **chan
     base = config.load_base()
     path = folder / "runs" / "rates"
     (path / "jobs").mkdir(parents=True)
-    (path / "search.toml").write_text(tomli_w.dumps({**restore(config.tree()), "space": first_space}), encoding="utf-8")
-    (path / "base.toml").write_text(tomli_w.dumps(restore(base.tree())), encoding="utf-8")
+    (path / "search.toml").write_text(tomli_w.dumps({**restore(config.to_dict()), "space": first_space}), encoding="utf-8")
+    (path / "base.toml").write_text(tomli_w.dumps(restore(base.to_dict())), encoding="utf-8")
     journal = path / "journal.log"
     lock = optuna.storages.journal.JournalFileOpenLock(str(journal))
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal), lock_obj=lock))

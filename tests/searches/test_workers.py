@@ -28,6 +28,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home(tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_search_makes_its_trials_once_and_repeats_exactly(tmp_path: Path) -> None:
     search = begun(tmp_path, sampler="tpe")
     assert make(search) == {"complete": 4}
@@ -240,7 +241,7 @@ def test_the_best_values_are_a_recipe_and_a_study_that_confirms_them(tmp_path: P
     best = found.ranked_trials[0]
     again = call("train", search.path / "best.toml", "--json").json
     assert RunDirectory(Path(again["run"])).provenance()["config"] == RunDirectory(search.path / best.runs[0]).provenance()["config"]
-    confirming = make_plan(str(search.path / "confirm-rates.toml"), with_costs=False).arm("best").config.tree()
+    confirming = make_plan(str(search.path / "confirm-rates.toml"), with_costs=False).arm("best").config.to_dict()
     config = search.read_job(best.runs[0]).config
     assert confirming["train"].pop("seed") != config["train"].pop("seed")
     assert confirming == config

@@ -35,7 +35,7 @@ def begin_with_earlier_version(folder: Path, plan: StudyPlan) -> None:
     (folder / "jobs").mkdir(parents=True)
     for job in plan.jobs:
         (folder / "jobs" / f"{runs[job.run]}.toml").write_text(tomli_w.dumps(restore(job.config)), encoding="utf-8")
-    study = plan.study.tree()
+    study = plan.study.to_dict()
     variant = study["variants"]["feed"]
     first = {
         **restore(study),
@@ -43,7 +43,7 @@ def begin_with_earlier_version(folder: Path, plan: StudyPlan) -> None:
         "variants": {"feed": restore(variant)},
     }
     (folder / "study.toml").write_text(tomli_w.dumps(first), encoding="utf-8")
-    tree: dict[str, Any] = json.loads(json.dumps(plan.tree()))
+    tree: dict[str, Any] = json.loads(json.dumps(plan.to_dict()))
     for arm in tree["arms"]:
         arm["axis"] = arm["axis"] and restore_key(arm["axis"])
         arm |= {"name": names[arm["name"]], "config": restore(arm["config"]), "values": restore(arm["values"])}
@@ -105,7 +105,7 @@ def test_configs_of_runs_keep_their_first_digest(tmp_path: Path) -> None:
 )
 def test_a_study_file_in_earlier_words_is_that_in_todays(tmp_path: Path, earlier: str, today: str) -> None:
     plans = [planned(tmp_path, body) for body in (earlier, today)]
-    first, second = ([(arm.name, arm.config.tree()) for arm in plan.arms] for plan in plans)
+    first, second = ([(arm.name, arm.config.to_dict()) for arm in plan.arms] for plan in plans)
     assert first == second
 
 

@@ -38,7 +38,7 @@ def test_a_scale_is_laid_over_the_file_and_its_axes_merge(tmp_path: Path) -> Non
 def test_a_study_survives_being_written_and_read(tmp_path: Path) -> None:
     body = 'seeds = [0, 1]\nlr_factors = [0.5, 1.0]\n[axes]\n"model.block.mixer" = [{ kind = "local", window = 4 }]\n[launch]\ngpus = 1\n'
     read = StudyConfig.load(str(study(tmp_path, body)))
-    assert StudyConfig.make(tomllib.loads(recipe.to_toml(read.tree()))) == read
+    assert StudyConfig.make(tomllib.loads(recipe.to_toml(read.to_dict()))) == read
 
 
 @pytest.mark.parametrize(

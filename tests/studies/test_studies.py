@@ -20,7 +20,9 @@ def test_six_studies_ship_and_each_has_a_tiny_scale() -> None:
     assert all(list_scales(name) == ["tiny"] for name in list_bundled())
 
 
-@pytest.mark.parametrize(("name", "scale"), ALL)
+@pytest.mark.parametrize(
+    ("name", "scale"), [pytest.param(*one, marks=() if one == ("harder", "tiny") else pytest.mark.slow) for one in ALL]
+)
 def test_every_study_plans_without_an_error_and_twice_alike(name: str, scale: str | None) -> None:
     plan = plan_of(name, scale)
     assert plan.refused == ()

@@ -66,9 +66,9 @@ def _model(leaf: Config, decoder: Tree) -> ModelConfig:
     if isinstance(leaf, ModelConfig):
         return leaf
     assert leaf.family is not None
-    tree = leaf.tree()
+    tree = leaf.to_dict()
     if leaf.family.name == "cell":
-        return RecurrentConfig.make({**tiny(RecurrentConfig).tree(), "cell": tree})
+        return RecurrentConfig.make({**tiny(RecurrentConfig).to_dict(), "cell": tree})
     place: Mapping[str, Tree] = {
         "mixer": {"block": {"mixer": tree}},
         "feedforward": {"block": {"feedforward": tree}},
@@ -96,7 +96,7 @@ def tiny(leaf: type[Config]) -> Config:
 
 def position(kind: str) -> Tree:
     """The plain settings of a position."""
-    return tiny(FAMILIES["position"].kinds[kind]).tree()
+    return tiny(FAMILIES["position"].kinds[kind]).to_dict()
 
 
 def accepted_positions(mixer: Any) -> list[str]:
@@ -114,7 +114,7 @@ def _enters(kind: str) -> frozenset[str]:
 
 def variations(base: Case) -> Iterator[Variation]:
     """Every field of a kind with a second value."""
-    yield from _fields(base, base.leaf, base.leaf.tree(), "")
+    yield from _fields(base, base.leaf, base.leaf.to_dict(), "")
 
 
 def _fields(base: Case, config: Config, whole: Tree, prefix: str) -> Iterator[Variation]:
@@ -145,7 +145,7 @@ def _fields(base: Case, config: Config, whole: Tree, prefix: str) -> Iterator[Va
 def _other(config: Config, name: str, declared: Any) -> Any:
     """A second legal value of a field: the declared one, else its default, else one that its type suggests."""
     field, current = type(config).model_fields[name], getattr(config, name)
-    plain = current.tree() if isinstance(current, Config) else current
+    plain = current.to_dict() if isinstance(current, Config) else current
     default = field.get_default(call_default_factory=True, validated_data={})
     choices = list(get_args(field.annotation)) if get_origin(field.annotation) is Literal else []
     guesses = [declared, default, *choices, *([not current] if isinstance(current, bool) else [])]
@@ -179,10 +179,10 @@ def combined_cases() -> list[Case]:
         first = next(name for name in PREFERRED if name in accepted)
         cases += [case_of(mixer, f"position={k}", position=position(k)) for k in accepted if k != first]
         if {"key_heads", "qk_norm"} <= set(leaf.model_fields) and "rope" in accepted:
-            both = leaf.make({**mixer.tree(), "key_heads": 2, "qk_norm": True})
+            both = leaf.make({**mixer.to_dict(), "key_heads": 2, "qk_norm": True})
             cases.append(case_of(both, "key_heads=2,qk_norm,position=rope", position=position("rope")))
     for leaf in FAMILIES["activation"].kinds.values():
-        cases.append(case_of(tiny(leaf), "feedforward=glu", block={"feedforward": {"kind": "glu", "activation": tiny(leaf).tree()}}))
+        cases.append(case_of(tiny(leaf), "feedforward=glu", block={"feedforward": {"kind": "glu", "activation": tiny(leaf).to_dict()}}))
     for leaf in FAMILIES["norm"].kinds.values():
         cases.append(case_of(tiny(leaf), "placement=sandwich", block={"placement": "sandwich"}))
     return cases

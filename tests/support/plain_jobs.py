@@ -16,5 +16,5 @@ def plain_jobs(folder: Path, count: int = 2) -> tuple[JobFolder, list[Job]]:
     jobs = []
     for seed in range(count):
         config = ExperimentConfig.load(str(folder / "tiny.toml"), [*STUDY["set"], "train.budget=4steps", f"train.seed={seed}"])
-        jobs.append(Job(f"plain-s{seed}", config.tree()))
+        jobs.append(Job(f"plain-s{seed}", config.to_dict()))
     return runs, jobs

@@ -55,7 +55,7 @@ def test_fewer_verses_are_the_first_ones_and_the_corpus_says_so(corpus: Corpus) 
 
 
 def test_all_verses_leave_no_trace_in_the_config() -> None:
-    assert BibleConfig().tree() == {"kind": "bible", "book_name": False}
+    assert BibleConfig().to_dict() == {"kind": "bible", "book_name": False}
 
 
 @pytest.mark.parametrize(

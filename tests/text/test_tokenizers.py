@@ -94,13 +94,13 @@ def test_the_file_has_the_bytes_of_each_id(tokenizer: Tokenizer, tmp_path: Path)
 
 @each
 def test_a_file_without_the_bytes_of_each_id_is_the_same_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer.tree()))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer.to_dict()))
     assert load_tokenizer(tmp_path / "tokenizer.json").digest == tokenizer.digest
 
 
 @each
 def test_a_file_whose_bytes_are_not_those_of_its_tokens_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    tree = {**tokenizer.tree(), "byte_lengths": [*tokenizer.byte_lengths[:-1].tolist(), 2]}
+    tree = {**tokenizer.to_dict(), "byte_lengths": [*tokenizer.byte_lengths[:-1].tolist(), 2]}
     (tmp_path / "tokenizer.json").write_text(json.dumps(tree))
     with pytest.raises(DataError, match=rf"damaged {tree['kind']} tokenizer .*copy tokenizer\.json"):
         load_tokenizer(tmp_path / "tokenizer.json")

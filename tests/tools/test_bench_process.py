@@ -43,7 +43,7 @@ def test_the_configurations_cost_what_they_are_known_to(name: str, millions: flo
 
 def test_dropout_is_everywhere_where_gpt2_has_it_and_the_update_is_adamw_clipped_at_1() -> None:
     config = make_experiment_config(TINY, "bf16", "cpu")
-    tree = config.tree()
+    tree = config.to_dict()
     assert tree["model"]["embedding_dropout"] == tree["model"]["block"]["mixer"]["dropout"] == 0.25
     assert tree["model"]["block"]["mixer_dropout"] == tree["model"]["block"]["feedforward_dropout"] == 0.25
     assert (tree["optimizer"]["kind"], tree["train"]["clip"], tree["train"]["precision"]) == ("adamw", 1.0, "bf16")

@@ -89,7 +89,7 @@ def test_a_process_of_its_own_trains_and_tells_its_peak_and_speed(config: Experi
 
 
 def test_a_text_with_fewer_rows_says_how_many_there_are(config: ExperimentConfig) -> None:
-    trial = run_trial(with_micro_batch(config, 10**6).tree(), None, None)
+    trial = run_trial(with_micro_batch(config, 10**6).to_dict(), None, None)
     assert isinstance(trial, BatchTrial)
     assert 100 < trial.rows < 10**6
 
@@ -147,11 +147,11 @@ def test_memory_that_is_refused_does_not_fit(config: ExperimentConfig, monkeypat
         raise error
 
     monkeypatch.setattr(fit_batch, "train_trial", fail)
-    assert run_trial(with_micro_batch(config, 5).tree(), None, None) == BatchTrial(5, False, None, None, "out of memory")
+    assert run_trial(with_micro_batch(config, 5).to_dict(), None, None) == BatchTrial(5, False, None, None, "out of memory")
 
 
 def test_a_mistake_in_the_config_is_told_as_such(config: ExperimentConfig) -> None:
-    wrong = ExperimentConfig.make(apply_overrides(config.tree(), ["model.position={kind='learned', length=8}"]))
+    wrong = ExperimentConfig.make(apply_overrides(config.to_dict(), ["model.position={kind='learned', length=8}"]))
     with pytest.raises(UserError, match=r"^batches\.window: 16 tokens exceed"):
         try_rows(wrong, None, None, 4)
 

@@ -102,7 +102,7 @@ def test_a_run_of_a_study_belongs_to_its_group(tmp_path: Path) -> None:
     assert {record.run.run_group for record in session if record.WhichOneof("record_type") == "run"} == {"runs"}
 
 
-@pytest.mark.parametrize("answers", ["refuses", "never answers"])
+@pytest.mark.parametrize("answers", ["refuses", pytest.param("never answers", marks=pytest.mark.slow)])
 def test_a_server_that_cannot_be_reached_costs_two_seconds_at_the_end_and_the_run_is_kept_offline(
     answers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: int
 ) -> None:

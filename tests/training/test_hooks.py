@@ -13,7 +13,7 @@ import torch
 
 from assay.core.parallel import Parallel
 from assay.core.types import Mean, Term
-from assay.errors import Interrupted, NonFiniteLoss, StopRequested
+from assay.errors import Interrupted, NonFiniteLoss, StoppedEarly
 from assay.experiment.assemble import Experiment
 from assay.training.hook import StepInterval
 from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
@@ -256,7 +256,7 @@ def test_a_requested_stop_ends_the_run_after_the_step_and_after_saving(experimen
     stop.after_step(experiment.state, step(experiment))
     stop.request("not learning")
     stop.request("too late")
-    with pytest.raises(StopRequested, match=r"^stopped after step 2 and saved \(not learning\); go on with: assay resume here$") as stopped:
+    with pytest.raises(StoppedEarly, match=r"^stopped after step 2 and saved \(not learning\); go on with: assay resume here$") as stopped:
         stop.after_step(experiment.state, step(experiment))
     assert happened == [("not learning", 2), ("saved", 2)]
     assert (stopped.value.reason, stopped.value.signal) == ("not learning", None)
@@ -273,7 +273,7 @@ def test_a_stop_that_is_requested_in_the_last_step_lets_the_run_finish(experimen
 def test_a_stop_for_no_reason_is_a_stop(experiment: Experiment) -> None:
     stop = StopHook(lambda: None, Parallel(), "")
     stop.request("")
-    with pytest.raises(StopRequested, match="a hook asked for it"):
+    with pytest.raises(StoppedEarly, match="a hook asked for it"):
         stop.after_step(experiment.state, step(experiment))
 
 

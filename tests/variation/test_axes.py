@@ -79,7 +79,7 @@ def test_another_kind_keeps_what_both_kinds_have_from_one_class(tmp_path: Path) 
     recipe = RECIPE.replace('{ kind = "full", heads = 2 }', '{ kind = "full", heads = 2, bias = false, qk_norm = true }')
     body = '[axes]\n"model.block.mixer" = ["local", { kind = "sparse", heads = 4 }]\n"batches" = ["documents"]\n'
     plan = planned(tmp_path, 'match = []\nbudget = "1epochs"\n' + body, recipe, 'question = "?"\nbase = "tiny.toml"\n')
-    local, sparse = (arm.config.tree()["model"]["block"]["mixer"] for arm in plan.arms[1:3])
+    local, sparse = (arm.config.to_dict()["model"]["block"]["mixer"] for arm in plan.arms[1:3])
     assert (local["heads"], local["bias"], local["qk_norm"]) == (2, False, True)
     assert (sparse["heads"], sparse["bias"], sparse["qk_norm"]) == (4, False, True)
     assert (plan.arms[3].config.batches.window, plan.arms[3].config.batches.size) == (16, 8)
@@ -88,7 +88,7 @@ def test_another_kind_keeps_what_both_kinds_have_from_one_class(tmp_path: Path) 
 def test_learning_rates_are_not_kept_from_one_optimiser_to_another(tmp_path: Path) -> None:
     recipe = RECIPE.replace('kind = "adamw"', 'kind = "adamw"\nlr = 0.5\nbeta1 = 0.5\nweight_decay = 0.25')
     plan = planned(tmp_path, '[axes]\n"optimizer" = ["lion"]\n', recipe)
-    lion = plan.arms[1].config.tree()["optimizer"]
+    lion = plan.arms[1].config.to_dict()["optimizer"]
     assert lion["lr"] != 0.5
     assert lion["weight_decay"] == 0.25
 
@@ -133,7 +133,7 @@ def test_two_arms_that_are_one_experiment_are_refused(tmp_path: Path) -> None:
 )
 def test_any_key_may_be_an_axis_and_nothing_else_changes(tmp_path: Path, axis: str, changed: set[str]) -> None:
     plan = planned(tmp_path, f"[axes]\n{axis}\n")
-    found = find_changes(plan.arms[0].config.tree(), plan.arms[1].config.tree())
+    found = find_changes(plan.arms[0].config.to_dict(), plan.arms[1].config.to_dict())
     assert {key.split(".")[0] for key in found} == changed
     key = next(iter(plan.study.axes)).removesuffix(".kind")
     assert all(name == key or name.startswith(f"{key}.") for name in found)
@@ -150,4 +150,4 @@ def test_a_run_that_differs_in_an_undeclared_key_is_refused_by_name(tmp_path: Pa
 def test_base_is_as_its_recipe_says_with_the_overrides_of_the_study(tmp_path: Path) -> None:
     plan = planned(tmp_path, 'set = ["model.depth=3", "train.clip=0.5"]\n')
     recipe = ExperimentConfig.load(str(tmp_path / "tiny.toml"))
-    assert set(find_changes(recipe.tree(), plan.arms[0].config.tree())) == {"model.depth", "train.clip"}
+    assert set(find_changes(recipe.to_dict(), plan.arms[0].config.to_dict())) == {"model.depth", "train.clip"}

@@ -36,7 +36,7 @@ def show(
     from assay.experiment.summary import summarize
     from assay.views.configs import print_description
 
-    summary = summarize(what, overrides or [], runs_dir, scale).tree()
+    summary = summarize(what, overrides or [], runs_dir, scale).to_dict()
     if as_json:
         print_json(summary)
     elif as_toml:
@@ -96,7 +96,7 @@ def data(
     drawn = None if as_json and picture is None else draw_bytes(out, report.facts, picture)
     if as_json:
         print_skipped_baselines(notices, report.baselines)
-        print_json({**report.tree(), "picture": drawn})
+        print_json({**report.to_dict(), "picture": drawn})
 
 
 def schedule(

@@ -125,7 +125,7 @@ def lr_range(
 
     def show(test: "RangeTest") -> None:
         if as_json:
-            print_json(test.tree())
+            print_json(test.to_dict())
         elif test.points:
             print_range(out, test)
         if picture is not None and test.points:
@@ -147,7 +147,7 @@ def verify_resume(
     report = partial(make_console(as_json=as_json).print, highlight=False)
     result = tool.verify_resume(recipe, overrides or [], kills, seed, runs_dir, data_dir, report)
     if as_json:
-        print_json(result.tree())
+        print_json(result.to_dict())
     if result.differences:
         raise AssayError(f"resume is not exact; different: {', '.join(result.differences)}")
     if not as_json:

@@ -63,7 +63,7 @@ def score(
         saved = score_hf(HfRequest(hf, text, corpus, split, context, stride, batch_size, device), data_dir, runs)
         show(saved)
         if as_json:
-            print_json(saved.tree())
+            print_json(saved.to_dict())
         else:
             print_sentences(out, f"kept: {saved.file} (`assay compare RUN FILE` compares it with a run)")
         return

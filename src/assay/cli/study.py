@@ -42,11 +42,11 @@ def run(
     if slurm:
         submitted = submit_study(request, launch or [], watcher, dry_run=dry_run)
         print_submitted_workers(out, submitted)
-        summary = submitted.tree()
+        summary = submitted.to_dict()
     elif dry_run:
         summary = dry_run_study(request, watcher)
     else:
-        summary = run_study(request, watcher).tree()
+        summary = run_study(request, watcher).to_dict()
         if not as_json:
             print_study_results(out, summary)
     if as_json:

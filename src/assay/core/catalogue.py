@@ -109,8 +109,8 @@ def format_default(field: "FieldInfo") -> str:
     if field.is_required():
         return "(required)"
     value: Any = field.get_default(call_default_factory=True, validated_data={})
-    if hasattr(value, "tree"):
-        return str(value.tree().get("kind", "{...}"))
+    if hasattr(value, "to_dict"):
+        return str(value.to_dict().get("kind", "{...}"))
     return str(value).lower() if isinstance(value, bool) else "-" if value is None else str(value)
 
 

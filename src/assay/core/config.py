@@ -79,7 +79,7 @@ class Family:
             raise ConfigError("kind", f"is missing; {suggest('', self.kinds)}")
         if kind in self.presets:
             base = self.presets[kind]()
-            return self.make(merge(base.tree(), {**tree, "kind": base.tree()["kind"]}))
+            return self.make(merge(base.to_dict(), {**tree, "kind": base.to_dict()["kind"]}))
         if kind not in self.kinds:
             raise ConfigError("", _explain_unknown("kind", str(kind), [*self.kinds, *self.presets]))
         return self.kinds[kind].make(tree)
@@ -142,13 +142,13 @@ class Config(BaseModel):
                 raise error.with_prefix(key) from None
         return resolved
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Write the config as plain nested dicts, lists and scalars; None means absent."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def digest(self) -> str:
         """Hash the canonical JSON of the config in the words of the first version by sha256: renaming a key changes no digest."""
-        return digest(restore(self.tree()))
+        return digest(restore(self.to_dict()))
 
     def replace(self, **values: Any) -> Self:
         """Make a copy with some fields replaced, validated again."""
@@ -189,7 +189,7 @@ def _resolve_value(value: Any, annotation: Any, field: FieldInfo) -> Any:
         if isinstance(value, Mapping) and "kind" not in value:
             default = field.get_default(call_default_factory=True, validated_data={})
             if isinstance(default, Config):
-                value = merge(default.tree(), value)
+                value = merge(default.to_dict(), value)
         if is_family(target):
             assert target.family is not None
             return target.family.make(value)

@@ -34,7 +34,7 @@ class BatchesConfig(Config, family="batches", package="assay.data"):
 
     def fingerprint(self, text: str, part: TokenizedPart, seed: int) -> str:
         """Hash all that the rows depend on by sha256: the prepared text, by its own fingerprint, the part, these settings and the seed."""
-        return digest([text, part.sha256, restore(self.tree(), "batches"), seed])
+        return digest([text, part.sha256, restore(self.to_dict(), "batches"), seed])
 
     @abstractmethod
     def build(self, part: TokenizedPart, end: int, seed: int, fingerprint: str) -> "Batches":

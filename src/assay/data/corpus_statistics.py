@@ -45,7 +45,7 @@ class TokenizerStatistics:
     bytes: dict[PartName, int]
 
     @property
-    def total(self) -> int:
+    def total_tokens(self) -> int:
         """Tokens of the whole text, end tokens included."""
         return sum(self.counts.values())
 
@@ -80,13 +80,13 @@ def measure_text(corpus: Corpus) -> CorpusStatistics:
     )
 
 
-def count_own_tokens(prepared: PreparedText) -> TokenizerStatistics:
+def measure_own_tokenizer(prepared: PreparedText) -> TokenizerStatistics:
     """Count the tokens of a prepared text's own tokenizer."""
-    kind, counts = str(prepared.tokenizer.tree()["kind"]), {part: prepared.parts[part].target_count for part in PARTS}
+    kind, counts = str(prepared.tokenizer.to_dict()["kind"]), {part: prepared.parts[part].target_count for part in PARTS}
     return TokenizerStatistics(kind, prepared.tokenizer.vocab_size, counts, _byte_counts(prepared))
 
 
-def count_tokens_with(prepared: PreparedText, config: TokenizerConfig) -> TokenizerStatistics:
+def train_and_count_tokens(prepared: PreparedText, config: TokenizerConfig) -> TokenizerStatistics:
     """Count the tokens of another tokenizer on the same parts; it is trained once, and only the counts are kept."""
     parts = prepared.parts
 
@@ -96,9 +96,9 @@ def count_tokens_with(prepared: PreparedText, config: TokenizerConfig) -> Tokeni
         counts = {part: parts[part].document_count * parts[part].has_end_tokens for part in PARTS}
         for part in PARTS:
             counts[part] += sum(map(len, tokenizer.encode_gradually(documents[part])))
-        return asdict(TokenizerStatistics(str(config.tree()["kind"]), tokenizer.vocab_size, counts, _byte_counts(prepared)))
+        return asdict(TokenizerStatistics(str(config.to_dict()["kind"]), tokenizer.vocab_size, counts, _byte_counts(prepared)))
 
-    key = digest([FORMAT, [parts[part].sha256 for part in PARTS], prepared.split_sha256, config.tree()])[:32]
+    key = digest([FORMAT, [parts[part].sha256 for part in PARTS], prepared.split_sha256, config.to_dict()])[:32]
     return TokenizerStatistics(**get_or_compute("tokens", key, compute))
 
 

@@ -59,7 +59,7 @@ class Leakage:
     training_exact_duplicates: int  # training documents that are equal to an earlier one
     training_near_duplicates: int  # training documents with the words of an earlier one, equal ones included
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Write it as plain values."""
         return asdict(self)
 
@@ -77,7 +77,7 @@ def load_leakage(key: str, documents: Callable[[PartName], Iterable[bytes]]) -> 
     """Get the leakage of a split, measured once; `key` is of all that the documents of a part depend on."""
 
     def compute() -> Tree:
-        return measure_leakage({part: list(documents(part)) for part in PARTS}).tree()
+        return measure_leakage({part: list(documents(part)) for part in PARTS}).to_dict()
 
     return Leakage.make(get_or_compute("leakage", digest([FORMAT, key])[:32], compute))
 

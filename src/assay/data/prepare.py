@@ -64,11 +64,11 @@ def prepare_text(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerC
     Raises DataError when the text cannot be loaded, a part would be empty, or the cache cannot be written.
     """
     version = corpus.version(data_dir)
-    key = digest([FORMAT, corpus.tree(), version, split.tree(), tokenizer.tree()])[:32]
+    key = digest([FORMAT, corpus.to_dict(), version, split.to_dict(), tokenizer.to_dict()])[:32]
     prepared = _read_prepared(
         get_or_build("prepared", key, lambda folder: _write_prepared(folder, corpus.load(data_dir), split, tokenizer))
     )
-    return replace(prepared, leakage=load_leakage(digest([FORMAT, corpus.tree(), version, split.tree()]), prepared.documents))
+    return replace(prepared, leakage=load_leakage(digest([FORMAT, corpus.to_dict(), version, split.to_dict()]), prepared.documents))
 
 
 def _write_prepared(folder: Path, corpus: Corpus, split_config: SplitConfig, tokenizer_config: TokenizerConfig) -> None:

@@ -107,7 +107,7 @@ class Units:
     bits: Floats  # [U, R] of each run
     block_bytes: int | None = None  # of a block at least
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """As plain values."""
         tree = {"kind": self.kind, "count": len(self.sizes)}
         return tree if self.block_bytes is None else {**tree, "block_bytes": self.block_bytes}

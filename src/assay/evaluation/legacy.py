@@ -70,7 +70,7 @@ class LegacyFigure(NamedTuple):
         """The same nats divided by the characters they are of; None where nothing was scored."""
         return self.nats / self.characters_scored if self.characters_scored else None
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         names = ("nats_per_character", "coverage", "tokens_scored", "tokens_in_split", "nats", "characters", "nats_per_scored_character")
         return {"label": LEGACY_LABEL, **self.shape._asdict(), **{name: getattr(self, name) for name in names}}

@@ -64,6 +64,6 @@ class Protocol(NamedTuple):
         how = "disjoint" if self.policy == "disjoint" else f"stride {self.stride}"
         return f"windows of {self.context} tokens, {how} (a target sees {self.minimum_context} to {self.context} tokens)"
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        return {**self._asdict(), "checkpoint": None if self.checkpoint is None else self.checkpoint.tree()}
+        return {**self._asdict(), "checkpoint": None if self.checkpoint is None else self.checkpoint.to_dict()}

@@ -54,11 +54,11 @@ class Score:
         return self.bytes_scored == self.bytes_in_split
 
     def metric(self, name: str) -> float:
-        """Return a metric by its name, of those in `tree()` and of those that are computed from every target."""
-        tree = self.tree()
+        """Return a metric by its name, of those in `to_dict()` and of those that are computed from every target."""
+        tree = self.to_dict()
         return float(tree[name] if name in tree else compute_metrics(self.targets, self.unit_of_target)[name].value)
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, with all that follows from the totals."""
         return {
             "bits_per_byte": self.bits_per_byte,
@@ -74,7 +74,7 @@ class Score:
             "tokens_in_split": self.tokens_in_split,
             "coverage": self.bytes_scored / self.bytes_in_split,
             "standard_error_over": {"count": self.units, "unit": self.unit_name},
-            "protocol": self.protocol.tree(),
+            "protocol": self.protocol.to_dict(),
         }
 
 
@@ -146,7 +146,7 @@ class Scorer:
 def make_score_tree(score: Score) -> dict[str, Any]:
     """Return the stored form of a score: totals, every metric with its standard error, and where the bits go, as plain values."""
     targets, unit = score.targets, score.unit_of_target
-    metrics, totals = compute_metrics(targets, unit), score.tree()
+    metrics, totals = compute_metrics(targets, unit), score.to_dict()
     groups = targets.part.groups if targets.group_names else None
     return {
         **totals,

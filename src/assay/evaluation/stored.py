@@ -98,7 +98,7 @@ def read_stored_score(file: Path, run: RunDirectory | None = None, checkpoint: C
         raise RunError(f"{file}: gives some of the text no probability at all, so there is no difference to compute; train the run again")
     config = {} if run is None else update(tomllib.loads(run.config_text()))
     if checkpoint is not None:
-        score["protocol"]["checkpoint"] = checkpoint.tree()
+        score["protocol"]["checkpoint"] = checkpoint.to_dict()
     scored = CheckpointRef.parse(score["protocol"].get("checkpoint"))
     counts = {} if run is None or scored is None else _read_training_counts(run, scored.step)
     return StoredScore(file.parent.parent.name if run is None else run.name, score, sizes, bits, config, counts)

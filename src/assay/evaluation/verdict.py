@@ -83,7 +83,7 @@ def make_comparison_tree(arms: Sequence[Arm], units: Units, comparisons: Sequenc
         "split": protocol["split"],
         "text_sha256": protocol["text_sha256"],
         "bytes": int(units.sizes.sum()),
-        "units": units.tree(),
+        "units": units.to_dict(),
         "level": LEVEL,
         "method": {"interval": "paired bootstrap" if resampled else "Student's t", "draws": count_draws(comparisons) if resampled else 0},
         "arms": {ARM_LETTERS[index]: _arm_tree(arm) for index, arm in enumerate(arms)},

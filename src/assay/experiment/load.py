@@ -46,7 +46,7 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
 
 def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
     """Write the config of a run."""
-    (run.path / CONFIG).write_text(to_toml(config.tree()), encoding="utf-8")
+    (run.path / CONFIG).write_text(to_toml(config.to_dict()), encoding="utf-8")
 
 
 def load_model(

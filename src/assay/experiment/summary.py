@@ -70,7 +70,7 @@ class ModelSummary:
             counts[parameter.role] += parameter.count
         return dict(counts)
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """As plain values."""
         return {**asdict(self), "parameters_by_role": self.parameters_by_role, "parameters_total": self.parameters_total}
 
@@ -84,20 +84,20 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
     if scale is not None:
         raise ConfigError("--scale", f"is for recipes, and '{what}' is none; leave it out")
     if what in family.presets:
-        preset: Tree = {"model": family.presets[what]().tree()}
+        preset: Tree = {"model": family.presets[what]().to_dict()}
         model = family.make(recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])
         assert isinstance(model, ModelConfig)
         with FakeTensorMode():
             length = model.build(2, torch.Generator().manual_seed(0)).max_length
         window = RECURRENT_WINDOW if isinstance(model, RecurrentConfig) else PRESET_WINDOW
         shape = (1, min(window, length or window))
-        return summarize_model(model, NextTokenConfig(), {"model": model.tree()}, PRESET_VOCABULARY, shape, AdamwConfig())
+        return summarize_model(model, NextTokenConfig(), {"model": model.to_dict()}, PRESET_VOCABULARY, shape, AdamwConfig())
     try:
         run = find_run(what, resolve_runs_folder(runs_dir))
     except RunError:
         known = [*recipe.list_recipes(), *family.presets]
         raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {suggest(what, known)}") from None
-    config = ExperimentConfig.make(recipe.apply_overrides(read_config(run).tree(), overrides))
+    config = ExperimentConfig.make(recipe.apply_overrides(read_config(run).to_dict(), overrides))
     return summarize_experiment(config, load_tokenizer(run.path / "tokenizer.json").vocab_size)
 
 
@@ -105,7 +105,7 @@ def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None
     """Summarize an experiment; an unknown vocabulary has the size that its tokenizer is configured to."""
     size = vocabulary or config.tokenizer.expected_vocab_size
     rows = -(-config.batches.size // config.train.accumulation)
-    return summarize_model(config.model, config.objective, config.tree(), size, (rows, config.batches.window), config.optimizer)
+    return summarize_model(config.model, config.objective, config.to_dict(), size, (rows, config.batches.window), config.optimizer)
 
 
 def summarize_model(
@@ -161,7 +161,7 @@ def compare_summaries(left: ModelSummary, right: ModelSummary) -> dict[str, tupl
 def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
     """Describe a run before its first step: text, tokens, model, budget, directory."""
     prepared, setup, config = experiment.prepared, experiment.setup, experiment.config
-    corpus, batches, kind = prepared.corpus, setup.batches, config.tokenizer.tree()["kind"]
+    corpus, batches, kind = prepared.corpus, setup.batches, config.tokenizer.to_dict()["kind"]
     count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
     parts = ", ".join(f"{name} {part.document_count:,}" for name, part in prepared.parts.items())
     leaks = [] if prepared.leakage is None else prepared.leakage.warnings()

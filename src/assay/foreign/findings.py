@@ -49,7 +49,7 @@ class Finding:
     harmless: bool
     values: dict[str, Any]
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return {"kind": self.kind, **self.values}
 
@@ -74,9 +74,9 @@ class Findings(tuple[Finding, ...]):
 
     __repr__ = __str__
 
-    def tree(self) -> list[dict[str, Any]]:
+    def to_dict(self) -> list[dict[str, Any]]:
         """As plain values."""
-        return [finding.tree() for finding in self]
+        return [finding.to_dict() for finding in self]
 
 
 def make_model_finding(kind: ModelKind, position: int | None = None, amount: float = 0.0, **more: Any) -> Finding:

@@ -35,7 +35,7 @@ class ForeignTokenizer(Tokenizer):
         check_spelling(self, documents, ids)
         return ids
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """The kind and the hash of what the ids stand for."""
         whole = hashlib.sha256()
         for spelling in self.token_bytes:

@@ -20,7 +20,7 @@ from assay.data.prepare import PreparedText
 from assay.data.split import PartName
 from assay.generation.decode import Sampling, generate
 from assay.generation.diversity import hash_words_by_text, kolmogorov_smirnov_distance, measure_distinct_shares
-from assay.generation.shared_spans import SharedSpan, find_longest_shared
+from assay.generation.shared_spans import SharedSpan, find_longest_shared_spans
 from assay.models.base import Model
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -106,7 +106,7 @@ class SampleQuality:
             )
         return f"No sign of memorising: {spans}, and its words vary as theirs do; how well it writes is what bits per byte says."
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         figures = asdict(self)
         limit = figures.pop("token_limit")
@@ -153,7 +153,7 @@ def assess_quality(samples: Sequence[TextSample], held_out: Sequence[TextSample]
     parts: dict[PartName, Sequence[bytes]] = {"train": list(prepared.documents("train")), "validation": raw[0], "test": raw[1]}
     leakage = measure_leakage(parts)  # of the samples and the held-out documents in the places of validation and test
     training = prepared.raw_text("train")
-    spans = find_longest_shared([*raw[0], *raw[1]], training)
+    spans = find_longest_shared_spans([*raw[0], *raw[1]], training)
     spans_of_sides = (spans[: len(samples)], spans[len(samples) :])
     lengths = _measure_document_bytes(prepared, limit)
     distinct_tokens = measure_distinct_shares([[text.tokens for text in side] for side in sides])

@@ -29,7 +29,7 @@ class SharedSpan(NamedTuple):
     text_start: int  # where it begins in the text itself, in bytes
 
 
-def find_longest_shared(texts: Sequence[bytes], training: bytes) -> list[SharedSpan]:
+def find_longest_shared_spans(texts: Sequence[bytes], training: bytes) -> list[SharedSpan]:
     """Find the longest span of each text that occurs in `training`; of no length where none does."""
     sizes = np.array([len(text) for text in texts], dtype=np.int64)
     ends = np.cumsum(sizes)

@@ -55,7 +55,7 @@ class TransformersModel(Model):
         return Output(hidden, self.head, None, {}, {})
 
 
-class FileTokenizer(Tokenizer):
+class TransformersTokenizer(Tokenizer):
     """The tokenizer of a tokenizer.json, without the tokens and the space that it would put around a text.
 
     `start` is the token before the first one of a text; it is in no text.
@@ -78,12 +78,12 @@ class FileTokenizer(Tokenizer):
         check_spelling(self, documents, ids, f"{self.file}: ")
         return ids
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """The kind and the hash of the file."""
         return {"kind": "transformers", "sha256": hashlib.sha256(self.file.read_bytes()).hexdigest()}
 
 
-def load_hf_model(folder: Path) -> tuple[TransformersModel, FileTokenizer]:
+def load_hf_model(folder: Path) -> tuple[TransformersModel, TransformersTokenizer]:
     """Load the model and the tokenizer in a folder. Raises UserError where there is none of a known format."""
     config = _read_config(folder)
     length = int(config.get("n_positions") or config.get("max_position_embeddings") or 0)
@@ -97,7 +97,7 @@ def load_hf_model(folder: Path) -> tuple[TransformersModel, FileTokenizer]:
         raise UserError(
             f"--hf: {folder}: its logits are not its output matrix times its hidden states (they differ by {apart:.3g}); not read"
         )
-    return model, FileTokenizer(folder / "tokenizer.json", vocabulary, _find_start(config, folder))
+    return model, TransformersTokenizer(folder / "tokenizer.json", vocabulary, _find_start(config, folder))
 
 
 def encode_documents(

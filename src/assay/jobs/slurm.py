@@ -26,7 +26,7 @@ FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below t
 
 
 def require_slurm() -> None:
-    """Raise UserError where no job can be sent from: a command of Slurm or submitit is missing."""
+    """Raise UserError where a command of Slurm or the library submitit is missing."""
     for command in ("sbatch", "srun", "scontrol"):
         if shutil.which(command) is None:
             raise UserError(
@@ -70,22 +70,22 @@ def submit_workers(
 class SubmittedWorkers:
     """The workers of a study or a search that were submitted to a cluster; they take the runs, and this process does not wait."""
 
-    commands: tuple[str, ...]  # that show how far they are
+    progress_commands: tuple[str, ...]  # that show how far they are
     count: int  # of workers, also where a dry run only says how many there would be
     job_ids: list[str]  # none where nothing was submitted
     summary: dict[str, Any]  # of the study or the search
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the summary and the jobs as plain values."""
         return {**self.summary, "slurm": self.job_ids}
 
 
-def log_path(folder: Path, job: str) -> Path:
+def log_path(folder: Path, job_id: str) -> Path:
     """Return the file into which a job writes what its first process prints."""
-    return folder.resolve() / f"{job}_0_log.out"
+    return folder.resolve() / f"{job_id}_0_log.out"
 
 
-def make_parameters(config: LaunchConfig, name: str, jobs: int) -> dict[str, Any]:
+def make_parameters(config: LaunchConfig, name: str, job_count: int) -> dict[str, Any]:
     """Make the parameters of submitit's Slurm executor; what the config leaves out is left to the cluster."""
     setup = ["export SUBMITIT_PREEMPT_SIGNAL=USR1", *config.setup]
     together = ["--kill-on-bad-exit=1"] if config.process_count > 1 else []  # else the others would wait for the one that failed
@@ -97,7 +97,7 @@ def make_parameters(config: LaunchConfig, name: str, jobs: int) -> dict[str, Any
         "job_name": name, "partition": config.partition, "account": config.account, "qos": config.qos,
         "time": max(1, round(60 * config.hours)), "nodes": 1, "ntasks_per_node": config.process_count, "cpus_per_task": config.cpus,
         "gpus_per_node": config.gpus or None, "mem": None if config.memory_gb is None else f"{round(1024 * config.memory_gb)}M",
-        "array_parallelism": config.array or jobs, "stderr_to_stdout": True, "setup": setup, "srun_args": [*cores, *together],
+        "array_parallelism": config.array or job_count, "stderr_to_stdout": True, "setup": setup, "srun_args": [*cores, *together],
         "additional_parameters": {"signal": f"USR1@{config.notice}", "requeue": True, **config.extra},
     }  # fmt: skip
     return {"wckey": None, **{key: value for key, value in values.items() if value is not None}}  # no key, where submitit has its name

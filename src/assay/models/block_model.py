@@ -50,7 +50,7 @@ class BlockModelConfig(ModelConfig):
     def override_block(self, change: Any, place: str) -> BlockConfig:
         """Override settings of the block; a bare word is a mixer. Raises ConfigError with the place."""
         with prefix_errors(place):
-            return BlockConfig.make(merge(self.block.tree(), {"mixer": change} if isinstance(change, str) else change))
+            return BlockConfig.make(merge(self.block.to_dict(), {"mixer": change} if isinstance(change, str) else change))
 
     def check_block(self, layer: BlockConfig, width: int) -> None:
         """Raise ConfigError where the parts of a layer of this width do not fit together."""

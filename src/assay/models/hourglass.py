@@ -124,7 +124,7 @@ class Level(nn.Module):
         self.after = nn.ModuleList(next(blocks) for _ in (stages[-1].layers if len(stages) > 1 else ()))
 
     def last_dependent_position(self, position: int) -> int | None:
-        """Compute the last position of this level that depends on the input at `position`; None: there is none."""
+        """Compute the last position of this level that depends on the input at `position`; None: no limit."""
         reader = last_dependent_position(_blocks(self.before), position)
         if self.inner is None or reader is None:
             return reader

@@ -16,7 +16,7 @@ from assay.nn.linear import Multiplier, Role
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 
-class TargetsConfig(ObjectiveConfig):
+class AuxLossConfig(ObjectiveConfig):
     """The settings of objectives with several targets at each position."""
 
     targets: int = setting(2, "tokens that each position predicts", alternative=3, affects="training", ge=1)
@@ -36,8 +36,8 @@ class AuxPrediction(NamedTuple):
     offset: int
 
 
-class Classifier(nn.Module):
-    """A matrix [V, D] for one auxiliary prediction. Without a bias, so that T12 and T64 have the parameters that are published."""
+class AuxHead(nn.Module):
+    """A matrix [V, D] for one auxiliary prediction, without a bias, as the published parameter counts of Al-Rfou et al. say."""
 
     role: Role = "head"
 
@@ -70,8 +70,8 @@ def compute_aux_loss(
     return LossPart(result.total, terms, losses, stats)
 
 
-def classifier_loss(classifiers: Sequence[Classifier]) -> LossFunction:
-    """Score each prediction by a classifier of its own, z = W_g LN(h_g). The norm has no parameters.
+def make_classifier_loss(classifiers: Sequence[AuxHead]) -> LossFunction:
+    """Make the loss function in which each prediction has a classifier of its own, z = W_g LN(h_g). The norm has no parameters.
 
     It is there because the residual stream of blocks with the norm before the branch grows from layer to layer, as nothing else would
     bring the layers' logits to one scale; whether Al-Rfou et al. had one their paper does not say.
@@ -89,6 +89,6 @@ def classifier_loss(classifiers: Sequence[Classifier]) -> LossFunction:
     return compute
 
 
-def term_name(layer: str, offset: int) -> str:
+def format_term_name(layer: str, offset: int) -> str:
     """Name the term of a prediction: `layer_3`, `layer_3_t+2`, `t+2`."""
     return "_".join([*([layer] if layer else []), *([f"t+{offset}"] if offset > 1 else [])])

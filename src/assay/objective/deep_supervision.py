@@ -23,11 +23,11 @@ from assay.core.types import Batch, Output, TrainingProgress
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.readout import Readout
-from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, term_name
+from assay.objective.aux_losses import AuxHead, AuxLossConfig, AuxPrediction, compute_aux_loss, format_term_name, make_classifier_loss
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 
-class DeepSupervisionConfig(TargetsConfig):
+class DeepSupervisionConfig(AuxLossConfig):
     """Intermediate layers predict the next token as well, each for part of the training."""
 
     kind: Literal["deep_supervision"] = "deep_supervision"
@@ -77,10 +77,10 @@ class DeepSupervision(Objective):
         sizes = {} if self.shared else {f"layer_{layer}": width for layer, width in enumerate(widths[:-1], 1)}
         self.classifiers = nn.ModuleDict(
             {
-                name: Classifier(model.vocabulary, width)
+                name: AuxHead(model.vocabulary, width)
                 for layer, width in {**sizes, "": model.hidden_width}.items()
                 for offset in self.scales
-                if (name := term_name(layer, offset))
+                if (name := format_term_name(layer, offset))
             }
         )
 
@@ -93,7 +93,7 @@ class DeepSupervision(Objective):
 
     def unused_parameters(self, fraction: float) -> Sequence[nn.Parameter]:
         active = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
-        return [module.weight for name, module in self.classifiers.items() if name not in active and isinstance(module, Classifier)]
+        return [module.weight for name, module in self.classifiers.items() if name not in active and isinstance(module, AuxHead)]
 
     def active_heads(self, fraction: float) -> list[tuple[int, int]]:
         """List (layer, offset) of all predictions but the model's own."""
@@ -102,26 +102,26 @@ class DeepSupervision(Objective):
 
     def classifier_name(self, layer: int, offset: int) -> str:
         """Name the classifier of a prediction; "": the model's own readout."""
-        return term_name("" if self.shared or layer == self.depth else f"layer_{layer}", offset)
+        return format_term_name("" if self.shared or layer == self.depth else f"layer_{layer}", offset)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
         readout = output.readout
         assert isinstance(readout, Readout)
-        groups: dict[int, list[tuple[AuxPrediction, Classifier]]] = {}  # by width
+        groups: dict[int, list[tuple[AuxPrediction, AuxHead]]] = {}  # by width
         shared = []  # by the model's readout
         for layer, offset in self.active_heads(progress.fraction):
-            name = term_name("" if layer == self.depth else f"layer_{layer}", offset)
+            name = format_term_name("" if layer == self.depth else f"layer_{layer}", offset)
             prediction = AuxPrediction(name, self.scales[offset], output.hidden if layer == self.depth else _layer(output, layer), offset)
             if matrix := self.classifier_name(layer, offset):
                 classifier = self.classifiers[matrix]
-                assert isinstance(classifier, Classifier)
+                assert isinstance(classifier, AuxHead)
                 groups.setdefault(classifier.width, []).append((prediction, classifier))
             else:
                 shared.append(prediction)
         parts = [compute_aux_loss(self, shared, batch, readout.cross_entropy)] if shared else []
         for group in groups.values():
             predictions, classifiers = zip(*group, strict=True)
-            parts.append(compute_aux_loss(self, predictions, batch, classifier_loss(classifiers)))
+            parts.append(compute_aux_loss(self, predictions, batch, make_classifier_loss(classifiers)))
         return parts
 
 

@@ -19,13 +19,13 @@ from assay.models.base import Model
 from assay.models.readout import Readout
 from assay.nn.linear import Linear
 from assay.nn.norm import RmsNorm
-from assay.objective.aux_losses import AuxPrediction, Classifier, TargetsConfig, classifier_loss, compute_aux_loss, term_name
+from assay.objective.aux_losses import AuxHead, AuxLossConfig, AuxPrediction, compute_aux_loss, format_term_name, make_classifier_loss
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 EPSILON = 1e-6  # of the norms, as in DeepSeek-V3's configuration
 
 
-class MultiTargetConfig(TargetsConfig):
+class MultiTargetConfig(AuxLossConfig):
     """The next token and some after it, each through a matrix of its own."""
 
     kind: Literal["multi_target"] = "multi_target"
@@ -45,16 +45,16 @@ class MultiTarget(Objective):
     def __init__(self, config: MultiTargetConfig, model: Model) -> None:
         super().__init__(config)
         self.offsets, self.weight = range(2, config.targets + 1), config.weight
-        self.classifiers = nn.ModuleList(Classifier(model.vocabulary, model.hidden_width) for _ in self.offsets)
+        self.classifiers = nn.ModuleList(AuxHead(model.vocabulary, model.hidden_width) for _ in self.offsets)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
         hidden = output.hidden
-        predictions = [AuxPrediction(term_name("", offset), self.weight, hidden, offset) for offset in self.offsets]
-        classifiers = [module for module in self.classifiers if isinstance(module, Classifier)]
-        return [compute_aux_loss(self, predictions, batch, classifier_loss(classifiers))] if predictions else ()
+        predictions = [AuxPrediction(format_term_name("", offset), self.weight, hidden, offset) for offset in self.offsets]
+        classifiers = [module for module in self.classifiers if isinstance(module, AuxHead)]
+        return [compute_aux_loss(self, predictions, batch, make_classifier_loss(classifiers))] if predictions else ()
 
 
-class MultiTokenConfig(TargetsConfig):
+class MultiTokenConfig(AuxLossConfig):
     """The next tokens in parallel, each by a last block of its own."""
 
     kind: Literal["multi_token"] = "multi_token"
@@ -90,7 +90,7 @@ class MultiToken(Objective):
         readout, access = output.readout, require_blocks(output)
         assert isinstance(readout, Readout)
         outputs = [access.run_block(block, access.last_input) for block in self.blocks]
-        predictions = [AuxPrediction(term_name("", offset), self.weight, one.x, offset) for offset, one in enumerate(outputs, 2)]
+        predictions = [AuxPrediction(format_term_name("", offset), self.weight, one.x, offset) for offset, one in enumerate(outputs, 2)]
         return [compute_aux_loss(self, predictions, batch, readout.cross_entropy, outputs)]
 
 
@@ -181,7 +181,7 @@ class SequentialMultiToken(Objective):
             assert isinstance(module, MtpModule)
             outputs.append(access.run_block(module.block, module.combine(hidden, self.embed_shifted_tokens(access, batch, number))))
             hidden = outputs[-1].x
-            predictions.append(AuxPrediction(term_name("", number + 1), weight, module.norm(hidden), number + 1))
+            predictions.append(AuxPrediction(format_term_name("", number + 1), weight, module.norm(hidden), number + 1))
         score = partial(readout.cross_entropy, norm=nn.Identity())  # the modules have norms of their own
         return [compute_aux_loss(self, predictions, batch, score, outputs)]
 

@@ -66,7 +66,7 @@ class GroupedConfig(OptimizerConfig):
                     f"{place}.rates.{role}", f"has nothing to act on: no parameter here is a {role}; {suggest(role, present)}"
                 )
         if self.scales_with_gradient and any(parameter.lr_scale != 1.0 for parameter in parameters):
-            kind = self.tree()["kind"]
+            kind = self.to_dict()["kind"]
             raise ConfigError(
                 place, f"'{kind}' does not go with model.init=mup, which divides the rates of Adam-like updates; use adamw, lion or muon"
             )

@@ -46,7 +46,7 @@ class RunSample(NamedTuple):
 
 def list_changes(outcome: StudyOutcome) -> tuple[RowGroup, ...]:
     """List for every arm the settings in which it differs from the base: key, value of the base, value of the arm."""
-    base, *others = (dict(flatten(arm.planned_arm.config.tree())) for arm in outcome.arms)
+    base, *others = (dict(flatten(arm.planned_arm.config.to_dict())) for arm in outcome.arms)
     groups = []
     for number, (arm, other) in enumerate(zip(outcome.arms[1:], others, strict=True), 2):
         keys = [key for key in dict.fromkeys([*base, *other]) if key != SEED_KEY and base.get(key) != other.get(key)]

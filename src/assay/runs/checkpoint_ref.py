@@ -26,13 +26,13 @@ class CheckpointRef(NamedTuple):
         """A key that is equal for equal weights: the best checkpoint may be the last one, the average is another model."""
         return self.kind == "average", self.step
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Write it as plain values."""
         return self._asdict()
 
     @classmethod
     def parse(cls, value: Mapping[str, Any] | str | None) -> Self | None:
-        """Parse what `tree()` gives, or what versions before 0.6 stored, such as `best, step 300`; None for weights of no run."""
+        """Parse what `to_dict()` gives, or what versions before 0.6 stored, such as `best, step 300`; None for weights of no run."""
         if isinstance(value, Mapping):
             return cls(value["kind"], value["step"])
         stored = EARLIER.fullmatch(value or "")

@@ -81,10 +81,10 @@ class SearchConfig(VariationConfig):
         if not path.is_file():
             raise ConfigError("", f"no search file {path}; give the path of a TOML file, of a W&B sweep, or of a search's folder")
         with name_file_in_errors(path):
-            return cls.from_tree(read_toml(path), path.parent, scale, overrides)
+            return cls.from_dict(read_toml(path), path.parent, scale, overrides)
 
     @classmethod
-    def from_tree(cls, tree: Tree, folder: Path, scale: str | None = None, overrides: Tree | None = None) -> Self:
+    def from_dict(cls, tree: Tree, folder: Path, scale: str | None = None, overrides: Tree | None = None) -> Self:
         """Make the search that a tree describes, whose base lies relative to `folder`. Raises ConfigError."""
         scaled = apply_scale(tree, scale)
         if scale is not None:  # values of a key are replaced whole
@@ -117,7 +117,7 @@ def read_search(path: Path, options: SearchOptions) -> SearchFile:
         return SearchFile(SearchConfig.load(path, options.scale, overrides), ())
     with name_file_in_errors(path):
         sweep = convert_sweep(path, options)
-        return SearchFile(SearchConfig.from_tree(sweep.tree, Path()), sweep.ignored_keys)
+        return SearchFile(SearchConfig.from_dict(sweep.tree, Path()), sweep.ignored_keys)
 
 
 def convert_sweep(path: Path, options: SearchOptions) -> wandb_sweep.TranslatedSweep:
@@ -128,7 +128,7 @@ def convert_sweep(path: Path, options: SearchOptions) -> wandb_sweep.TranslatedS
     tree = {key: value for key, value in sweep.tree.items() if key != "space"}
     tree |= {key: value for key, value in (("scale", options.scale), ("trials", options.trials)) if value is not None}
     if sweep.early_termination is not None:
-        base = SearchConfig.from_tree({**tree, "space": sweep.tree["space"]}, Path()).load_base()
+        base = SearchConfig.from_dict({**tree, "space": sweep.tree["space"]}, Path()).load_base()
         validation = amount_in_tokens(base.train.validate_every, base, load_data(base, options.data_dir))
         tokens = sweep.early_termination.min_validations * validation
         tree["pruner"] = {"kind": "asha", "min_tokens": tokens, "reduction": sweep.early_termination.reduction}

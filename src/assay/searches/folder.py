@@ -64,8 +64,8 @@ class SearchFolder(JobFolder):
                 _refuse_another(cls.read(path), search)
             elif path.is_dir() and any(item.name != "locks" for item in path.iterdir()):
                 raise RunError(f"{path} exists and is no search; rename the search's file, or give another --runs-dir")
-            write_text(path / BASE, recipe.to_toml(base.tree()))
-            write_text(path / SEARCH, recipe.to_toml(config.tree()))
+            write_text(path / BASE, recipe.to_toml(base.to_dict()))
+            write_text(path / SEARCH, recipe.to_toml(config.to_dict()))
         return search
 
     @cached_property
@@ -133,7 +133,7 @@ class SearchFolder(JobFolder):
     def make_jobs(self, number: int, proposed: ExperimentConfig) -> list[Job]:
         """Make the jobs of a trial, one a seed."""
         configs = {seed: proposed.with_seed(seed) for seed in self.config.seeds}
-        return [Job(f"{trial_name(number)}-{one.digest()[:8]}-s{seed}", one.tree()) for seed, one in configs.items()]
+        return [Job(f"{trial_name(number)}-{one.digest()[:8]}-s{seed}", one.to_dict()) for seed, one in configs.items()]
 
     def runs(self, trial: Trial) -> list[RunDirectory]:
         """List the runs of a trial, one a seed."""
@@ -146,8 +146,8 @@ class SearchFolder(JobFolder):
 
 def _refuse_another(old: SearchFolder, new: SearchFolder) -> None:
     """Raise RunError where two searches differ: a journal holds trials of one space, one metric, one base."""
-    fixed = ({key: value for key, value in one.config.tree().items() if key not in CHANGEABLE} for one in (old, new))
-    changed = [*find_changes(*fixed), *(f"{key} of the base" for key in find_changes(old.base.tree(), new.base.tree()))]
+    fixed = ({key: value for key, value in one.config.to_dict().items() if key not in CHANGEABLE} for one in (old, new))
+    changed = [*find_changes(*fixed), *(f"{key} of the base" for key in find_changes(old.base.to_dict(), new.base.to_dict()))]
     if changed:
         raise RunError(
             f"{old.path} has trials of another search: {', '.join(changed[:3])} {'differ' if len(changed) > 1 else 'differs'}; only "

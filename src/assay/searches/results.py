@@ -87,7 +87,7 @@ class SearchResults:
                 f"assay study run {self.search.path / CONFIRM.format(self.search.path.name)}"
             )
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Convert to plain values."""
         trials = [
             {

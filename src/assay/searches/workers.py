@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from assay.core.words import Notify
-from assay.errors import AssayError, ConfigError, Failure, RunError, StopRequested
+from assay.errors import AssayError, ConfigError, Failure, RunError, StoppedEarly
 from assay.evaluation.stored import read_final_score
 from assay.jobs.pool import Pool, Workload
 from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base, print_line
@@ -133,7 +133,7 @@ def _make_trial(search: SearchFolder, trial: Trial, data_dir: Path | None) -> Tr
             if status["failure"] is not None:
                 return _record_failure(search, trial, status["failure"], status["error"])
         value = _read_value(search, trial)
-    except StopRequested as stopped:
+    except StoppedEarly as stopped:
         search.runs(trial)[0].update_status(state="pruned", failure=None, error=None)
         search.journal.prune(trial.number, reason=stopped.reason)
         return "pruned"
@@ -146,12 +146,12 @@ def _make_trial(search: SearchFolder, trial: Trial, data_dir: Path | None) -> Tr
 
 
 def _make_run(search: SearchFolder, trial: Trial, index: int, data_dir: Path | None) -> None:
-    """Make the run of one seed, unless it is made. The first one is reported, and judged at its rungs. Raises StopRequested."""
+    """Make the run of one seed, unless it is made. The first one is reported, and judged at its rungs. Raises StoppedEarly."""
     job = search.read_job(trial.runs[index])
     if search.ended(job):
         return
     if "stopped" in trial.notes:
-        raise StopRequested(f"{job.run}: {trial.notes['stopped']}", str(trial.notes["stopped"]))
+        raise StoppedEarly(f"{job.run}: {trial.notes['stopped']}", str(trial.notes["stopped"]))
     with wait_for_lock(search.lock(job.run)) as lock:
         make_run(search, job, lock, data_dir, lambda text: None, [TrialMonitor(search, trial)] if index == 0 else ())
 

@@ -55,14 +55,14 @@ class PlannedArm:
         """V that a large enough text gives."""
         return self.config.tokenizer.expected_vocab_size
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Convert to plain values."""
         plain = {key: getattr(self, key) for key in self.__slots__}
-        return {**plain, "config": self.config.tree(), "window": self.window, "vocabulary": self.vocabulary}
+        return {**plain, "config": self.config.to_dict(), "window": self.window, "vocabulary": self.vocabulary}
 
     @classmethod
-    def from_tree(cls, tree: Tree) -> Self:
-        """Make the arm again whose `tree()` this is."""
+    def from_dict(cls, tree: Tree) -> Self:
+        """Make the arm again whose `to_dict()` this is."""
         parts = {key: tree[key] for key in cls.__slots__} | {key: update(tree[key]) for key in ("values", "config", "solved")}
         axis = None if tree["axis"] is None else update_key(tree["axis"])
         return cls(**{**parts, "axis": axis, "config": ExperimentConfig.make(parts["config"])})
@@ -175,22 +175,22 @@ class StudyPlan:
         best = min(means, key=lambda factor: (means[factor], abs(factor - 1), factor))
         return best if means[best] < inf else None
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Convert to plain values, without the configs of jobs."""
         settings = {key: getattr(self.study, key) for key in STORED_SETTINGS}
         return {
             "name": self.name, "scale": self.scale, **settings, "code": self.code, "chosen": dict(self.chosen_factors),
-            "arms": [arm.tree() for arm in self.arms], "jobs": [job.entry() for job in self.jobs],
+            "arms": [arm.to_dict() for arm in self.arms], "jobs": [job.entry() for job in self.jobs],
             "refused": [refused._asdict() for refused in self.refused],
         }  # fmt: skip
 
     def write(self, folder: Path) -> None:
         """Write the plan into a study's folder. Each file appears whole; plan.json comes last, when all that it names is there."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / STUDY, recipe.to_toml(self.study.tree()))
+        write_text(folder / STUDY, recipe.to_toml(self.study.to_dict()))
         for job in self.jobs:
             JobFolder(folder).write_config(job)
-        write_text(folder / PLAN, json.dumps(self.tree(), indent=1) + "\n")
+        write_text(folder / PLAN, json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -199,7 +199,7 @@ class StudyPlan:
             tree = json.loads((folder / PLAN).read_text(encoding="utf-8"))
             study = StudyConfig.make(read_toml(folder / STUDY))
             jobs = tuple(PlannedJob(**entry, config=JobFolder(folder).read_config(entry["run"])) for entry in tree["jobs"])
-            arms = tuple(PlannedArm.from_tree(arm) for arm in tree["arms"])
+            arms = tuple(PlannedArm.from_dict(arm) for arm in tree["arms"])
         except FileNotFoundError as missing:
             remedy = "run the study with `assay study run`"
             raise RunError(f"{folder} is not a study's folder: {missing.filename} is missing; {remedy}") from None
@@ -215,8 +215,8 @@ def make_jobs(arm: PlannedArm, seeds: Iterable[int], factors: Iterable[float], *
     jobs = []
     for factor in factors:
         for seed in seeds:
-            config = ExperimentConfig.make(scale_learning_rates(arm.config.tree(), factor)).with_seed(seed)
-            jobs.append(PlannedJob(run_name(arm.name, factor, config.digest(), seed), config.tree(), arm.name, seed, factor, tuning))
+            config = ExperimentConfig.make(scale_learning_rates(arm.config.to_dict(), factor)).with_seed(seed)
+            jobs.append(PlannedJob(run_name(arm.name, factor, config.digest(), seed), config.to_dict(), arm.name, seed, factor, tuning))
     return jobs
 
 

@@ -43,7 +43,7 @@ def make_plan(name_or_path: str, scale: str | None = None, *, with_costs: bool =
     plan = begin_plan(Path(name_or_path).stem, scale, study, _refuse_same(arms), refused)
     for job in plan.jobs:
         arm = plan.arm(job.arm)
-        declared = (*arm.values, *arm.solved, "train.seed", *(list_learning_rates(arm.config.tree()) if job.lr_factor != 1 else ()))
+        declared = (*arm.values, *arm.solved, "train.seed", *(list_learning_rates(arm.config.to_dict()) if job.lr_factor != 1 else ()))
         refuse_undeclared(job.run, matched_base.config, ExperimentConfig.make(job.config), declared)
     return plan
 

@@ -32,7 +32,7 @@ def print_json(value: Any) -> None:
 class JsonResult(Protocol):
     """A result that can be written as plain values."""
 
-    def tree(self) -> Any:
+    def to_dict(self) -> Any:
         """Return it as plain values."""
 
 
@@ -42,7 +42,7 @@ Result = TypeVar("Result", bound=JsonResult)
 def print_result(out: Console, result: Result, show: Callable[[Console, Result], object], *, as_json: bool) -> None:
     """Print a result as one JSON document for a program, or with `show` for people."""
     if as_json:
-        print_json(result.tree())
+        print_json(result.to_dict())
     else:
         show(out, result)
 

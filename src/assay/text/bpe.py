@@ -117,7 +117,7 @@ class BpeTokenizer(Tokenizer):
         others = [self._byte_ids[np.frombuffer(encode_text(run), np.uint8)] for run in parts[1::2]]
         return np.concatenate([*chain.from_iterable(zip(texts, others, strict=False)), texts[-1]])
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Write the tokens in the order of their ids, and the merges in theirs."""
         return {"kind": "bpe", "tokens": self.tokens, "merges": self.merges}
 

@@ -39,7 +39,7 @@ class ByteTokenizer(Tokenizer):
         """Encode each byte as one id."""
         return [np.frombuffer(document, np.uint8).astype(self.dtype) for document in documents]
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Write the kind, which is all there is to know."""
         return {"kind": "byte"}
 
@@ -96,7 +96,7 @@ class PieceTokenizer(Tokenizer):
             ids[ids < 0] = np.frombuffer(b"".join(spellings), np.uint8)
         return split_at(ids.astype(self.dtype), ends)
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Write the kind and the pieces, in the order of their ids."""
         return {"kind": self.kind, "pieces": self.pieces}
 

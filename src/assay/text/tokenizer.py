@@ -40,7 +40,7 @@ class Tokenizer(ABC):
             yield from self.encode(documents[start : start + ENCODED])
 
     @abstractmethod
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Write its `kind` and, by their names, the arguments of its class that make the same tokenizer, as plain data."""
 
     @property
@@ -65,8 +65,8 @@ class Tokenizer(ABC):
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of `tree()`."""
-        return digest(self.tree())
+        """sha256 of `to_dict()`."""
+        return digest(self.to_dict())
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """Decode ids to bytes; the end token is a newline. Many ids are looked up in an array, few one by one, which is faster."""
@@ -90,7 +90,7 @@ class Tokenizer(ABC):
 
     def save(self, path: Path) -> None:
         """Write a file from which `load_tokenizer` makes the same tokenizer."""
-        path.write_text(json.dumps({**self.tree(), "byte_lengths": self.byte_lengths.tolist()}), encoding="utf-8")
+        path.write_text(json.dumps({**self.to_dict(), "byte_lengths": self.byte_lengths.tolist()}), encoding="utf-8")
 
 
 class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
@@ -109,7 +109,7 @@ class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
 
     @classmethod
     def restore(cls, tree: Tree) -> Tokenizer:
-        """Make the tokenizer whose `tree()` this is."""
+        """Make the tokenizer whose `to_dict()` this is."""
         return cls.tokenizer(**{name: value for name, value in tree.items() if name != "kind"})
 
 

@@ -48,18 +48,18 @@ class SpeedReport:
     peak: Peak
     measurements: tuple[Measurement, ...]
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         peak = {"flops_per_second": self.peak.flops, "size": self.peak.size, "repeats": self.peak.repeats}
         return {
             "machine": self.machine,
             "precision": self.precision,
             "device": self.device,
-            "peak": {**peak, **self.peak.contention.tree()},
+            "peak": {**peak, **self.peak.contention.to_dict()},
             "peak_formula": process.FLOPS_FORMULA,
             "disturbance_rule": DISTURBANCE_RULE,
             "configurations": [
-                {**one.tree(), "share_of_peak": one.flops / self.peak.flops, **one.contention.tree()} for one in self.measurements
+                {**one.to_dict(), "share_of_peak": one.flops / self.peak.flops, **one.contention.to_dict()} for one in self.measurements
             ],
         }
 
@@ -84,7 +84,7 @@ class MixerCost:
         mine, other = self.measurement.peak_memory, self.full.peak_memory
         return None if mine is None or not other else mine / other
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         measurement = self.measurement
         return {
@@ -112,9 +112,9 @@ class MixerReport:
     steps: int  # measured of each
     rows: tuple[MixerCost, ...]
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
-        rows = [row.tree() for row in self.rows]
+        rows = [row.to_dict() for row in self.rows]
         return {"machine": self.machine, "precision": self.precision, "device": self.device, "mixers": rows}
 
 

@@ -99,7 +99,7 @@ class Measurement(NamedTuple):
         """A second, at the median."""
         return self.flops_per_token * self.rates[1]
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return the model and its figures as plain values."""
         low, median, high = self.rates
         return {
@@ -138,7 +138,7 @@ def resolve_format_and_device(precision: str, device: str) -> tuple[Precision, t
 def make_experiment_config(bench_model: BenchModel, precision: str, device: str) -> ExperimentConfig:
     """Make the experiment that trains a model: AdamW, the gradient clipped at norm 1."""
     shape, length = (bench_model.width, bench_model.depth, bench_model.heads), bench_model.window
-    model = gpt2(*shape, length=length, dropout=bench_model.dropout).tree()
+    model = gpt2(*shape, length=length, dropout=bench_model.dropout).to_dict()
     if bench_model.mixer != "full":
         model = merge(model, {"block": {"mixer": {"kind": bench_model.mixer}}})
     tree = {
@@ -161,7 +161,7 @@ class _Numbers(Tokenizer):
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
         raise TypeError("random tokens have no text")
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         return {"kind": "numbers", "size": self.vocab_size}
 
 

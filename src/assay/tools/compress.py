@@ -70,7 +70,7 @@ class Compression:
         """Compute bits per byte of the file, where it takes so many bytes."""
         return self.share(8 * size)
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         with_model = self.bytes + self.weights_bytes
         return {
@@ -94,7 +94,7 @@ class Decompression:
     seconds: float
     tokens_per_second: float
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         return {**asdict(self), "output": str(self.output)}
 

@@ -23,7 +23,7 @@ class ConfigDiff:
     right: str
     values: dict[str, tuple[Any, Any]]  # of the left and of the right one; None where it is absent
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {key: {"left": left, "right": right} for key, (left, right) in self.values.items()}
 
@@ -37,7 +37,7 @@ class MixerTraits:
     bounded: bool  # whether its state stops growing
     documents: Literal["masked", "whole_rows"]
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return them as plain values."""
         return asdict(self)
 
@@ -68,10 +68,10 @@ class KindList:
         """The same, and those of presets and recipes."""
         return {**self.families, "preset": list(self.catalogue.presets), "recipe": list(self.recipes)}
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return them as plain values."""
         names = self.families if self.family is None else {self.family: self.names[self.family]}
-        traits = {"traits": {name: each.tree() for name, each in self.traits.items()}} if self.traits else {}
+        traits = {"traits": {name: each.to_dict() for name, each in self.traits.items()}} if self.traits else {}
         return {**names, **traits}
 
 

@@ -48,7 +48,7 @@ class Contention(NamedTuple):
             return None
         return self.others > min(OTHERS * self.cpus, OTHERS_CPUS) or self.stolen > STOLEN * self.cpus
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         figures = {name: value for name, value in self._asdict().items() if name != "unknown"}
         return {"disturbed": self.disturbed, "contention": self.unknown or figures}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from assay.core.config import Tree
-from assay.data.corpus_statistics import CorpusStatistics, TokenizerStatistics, count_own_tokens, count_tokens_with, measure_text
+from assay.data.corpus_statistics import CorpusStatistics, TokenizerStatistics, measure_own_tokenizer, measure_text, train_and_count_tokens
 from assay.data.leakage import Leakage
 from assay.data.prepare import CorpusInfo, PreparedText, prepare_text
 from assay.data.split import PARTS, PartName
@@ -59,7 +59,7 @@ class TextReport:
     leakage: Leakage  # of validation and test
     baselines: Baselines  # of validation
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         corpus, leakage = self.facts.corpus, self.leakage
         shares = {
@@ -76,8 +76,8 @@ class TextReport:
             **asdict(self.facts.survey),
             "split": self.parts.split,
             "parts": {name: asdict(size) for name, size in self.parts.parts.items()},
-            "tokenizers": [{**asdict(t), "tokens": t.total, "bytes_per_token": t.bytes_per_token(*PARTS)} for t in self.tokens],
-            "leakage": {**leakage.tree(), "shares": shares},
+            "tokenizers": [{**asdict(t), "tokens": t.total_tokens, "bytes_per_token": t.bytes_per_token(*PARTS)} for t in self.tokens],
+            "leakage": {**leakage.to_dict(), "shares": shares},
             "warnings": leakage.warnings(),
             "baselines": self.baselines.bits_per_byte or None,
         }
@@ -108,7 +108,7 @@ def survey_text(
     parts = {part: PartSize(whole[part].document_count, whole[part].byte_count, whole[part].sha256) for part in PARTS}
     return TextReport(
         known(TextFacts(prepared.corpus, origin, survey)),
-        known(PartSizes(settings.split.tree(), parts, prepared.corpus.bytes)),
+        known(PartSizes(settings.split.to_dict(), parts, prepared.corpus.bytes)),
         known(tuple(sorted(_count_tokens(settings, prepared, progress), key=lambda one: one.bytes_per_token(*PARTS)))),
         known(prepared.leakage),
         known(measure_baselines(prepared, busy=waiting)),
@@ -117,12 +117,12 @@ def survey_text(
 
 def _count_tokens(settings: TextSettings, prepared: PreparedText, progress: ShowProgress) -> Iterator[TokenizerStatistics]:
     """Count the tokens of the text's own tokenizer, and of every other kind that needs no settings."""
-    own = settings.tokenizer.tree()["kind"]
-    yield count_own_tokens(prepared)
+    own = settings.tokenizer.to_dict()["kind"]
+    yield measure_own_tokenizer(prepared)
     assert TokenizerConfig.family is not None
     for kind, leaf in TokenizerConfig.family.kinds.items():
         if kind != own and not any(field.is_required() for field in leaf.model_fields.values()):
             config = leaf.make({"kind": kind})
             assert isinstance(config, TokenizerConfig)
             with progress(f"counting tokens: {kind}"):
-                yield count_tokens_with(prepared, config)
+                yield train_and_count_tokens(prepared, config)

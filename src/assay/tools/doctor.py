@@ -59,7 +59,7 @@ class MachineReport:
         """How many checks keep the machine from being ready."""
         return sum(check.severity == "problem" for check in self.checks)
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         return {"ready": not self.problems, "checks": [check._asdict() for check in self.checks], "machine": self.machine}
 

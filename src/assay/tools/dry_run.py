@@ -30,7 +30,7 @@ class RunEstimate:
     flops_per_token: int
     memory_bytes: int
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
         return asdict(self)
 

@@ -65,7 +65,7 @@ class BatchSearch:
         """The fewest micro-batches that fit and make up the batch of the config."""
         return None if self.rows is None else -(-self.batch // self.rows)
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         return {
             "device": self.device,
@@ -127,7 +127,7 @@ def search_rows(try_rows: Callable[[int], BatchTrial], max_rows: int) -> Iterato
 def try_rows(config: ExperimentConfig, data_dir: Path | None, limit: int | None, rows: int) -> BatchTrial:
     """Try so many rows in a process of its own, under a limit in bytes. Raises AssayError where it fails for want of anything else."""
     on_cpu = resolve_device(config.train.device).type == "cpu"
-    tree = with_micro_batch(config, rows).tree()
+    tree = with_micro_batch(config, rows).to_dict()
     ended = call_in_subprocess(run_trial, tree, data_dir, limit, limit=limit if on_cpu else None)
     if ended.over_limit:
         return BatchTrial(rows, False, None, None, "took more than the limit, and was stopped")

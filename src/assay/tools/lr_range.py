@@ -84,7 +84,7 @@ class RangeTest:
         """Compute the learning rates at a factor, by their keys in the config."""
         return {key: rate * factor for key, rate in self.configured_rates.items()}
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         summary = self.summary
         return {
@@ -168,5 +168,5 @@ def summarize_points(points: Sequence[RangePoint]) -> RangeSummary | None:
 
 def find_learning_rates(config: ExperimentConfig) -> dict[str, float]:
     """Find the learning rates of the config by their keys: `optimizer.lr`, `optimizer.rest.lr`."""
-    settings = flatten(config.optimizer.tree(), "optimizer")
+    settings = flatten(config.optimizer.to_dict(), "optimizer")
     return {key: float(value) for key, value in settings if key.rpartition(".")[2] == "lr"}

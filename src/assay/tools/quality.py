@@ -35,7 +35,7 @@ class RunQuality:
     options: SampleOptions
     path: Path
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         return {**_figures(self.quality, self.checkpoint, self.options), "stored": str(self.path)}
 
@@ -64,4 +64,4 @@ def measure_quality(
 
 def _figures(quality: SampleQuality, checkpoint: CheckpointRef, options: SampleOptions) -> Tree:
     """Return the figures that are kept."""
-    return {**quality.tree(), "checkpoint": checkpoint.tree(), "temperature": options.temperature, "seed": options.seed}
+    return {**quality.to_dict(), "checkpoint": checkpoint.to_dict(), "temperature": options.temperature, "seed": options.seed}

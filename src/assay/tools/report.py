@@ -28,7 +28,7 @@ class WrittenReport:
     verdict: tuple[str, ...]
     warnings: tuple[str, ...]
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {"files": [str(path) for path in self.files], "verdict": self.verdict, "warnings": self.warnings}
 

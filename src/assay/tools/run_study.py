@@ -119,7 +119,7 @@ def dry_run_study(request: StudyRequest, watcher: StudyWatcher) -> dict[str, Any
 def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: StudyWatcher, *, dry_run: bool) -> SubmittedWorkers:
     """Submit as many workers to the cluster as there are runs to make. Raises UserError."""
     state = prepare_study(request, watcher, write=not dry_run)
-    launch = LaunchConfig.from_table(state.plan.study.launch.tree(), assignments)
+    launch = LaunchConfig.from_table(state.plan.study.launch.to_dict(), assignments)
     launch.refuse_several_gpus("a worker of a study trains on one GPU; set it to 1, and let launch.array say how many work at once")
     open_runs = sum(one.state in ("waiting", "interrupted") for one in state.statuses)
     workers, path, job_ids = min(open_runs, launch.array or open_runs), state.folder.path, list[str]()

@@ -43,7 +43,7 @@ class ScheduleCurve:
         highest = max(range(0, self.steps, max(1, self.steps // MAX_SEARCHED)), key=self.factor)
         return sorted({*(int(share * self.steps) for share in SHARES), highest, self.steps - 1})
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         values = [
             {"step": step, "share": step / self.steps, "factor": (factor := self.factor(step)), "lr": self.rates(factor)}
@@ -71,7 +71,7 @@ def trace_schedule(config: ExperimentConfig, data_dir: Path | None = None) -> Sc
         steps = budget.steps(1, 1, 1)
     batch = config.batches.size
     return ScheduleCurve(
-        config.schedule.tree(), config.train.budget, batch, config.schedule.build(batch), optimizer.learning_rates,
+        config.schedule.to_dict(), config.train.budget, batch, config.schedule.build(batch), optimizer.learning_rates,
         steps or NOMINAL_STEPS, steps is not None,
     )  # fmt: skip
 

@@ -34,11 +34,11 @@ class RunScore:
     legacy: list[dict[str, Any]]
     baselines: Baselines
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
         extras = {**({} if self.dynamic is None else {"dynamic": self.dynamic}), **({"legacy": self.legacy} if self.legacy else {})}
         baselines = None if self.baselines.skip_reason else dict(self.baselines.bits_per_byte)
-        return {**self.saved.tree(), **extras, "baselines": baselines}
+        return {**self.saved.to_dict(), **extras, "baselines": baselines}
 
 
 def score_with_extras(
@@ -100,7 +100,7 @@ def compare_with_static(static: Score, dynamic: Score) -> dict[str, Any]:
         "static_bits_per_byte": static.bits_per_byte,
         "difference": difference.value,
         "difference_standard_error": difference.standard_error,
-        "protocol": dynamic.protocol.tree(),
+        "protocol": dynamic.protocol.to_dict(),
     }
 
 
@@ -114,7 +114,7 @@ def choose_shapes(harness: Harness | None, text: str | None) -> list[HarnessShap
 def score_legacy(run: RunDirectory, name: str, model: Model, scorer: Scorer, shapes: Sequence[HarnessShape]) -> list[dict[str, Any]]:
     """Reproduce what the harness reports for each shape, and save it in the run as legacy/NAME.json."""
     part, tokenizer = scorer.reader.part, scorer.tokenizer
-    figures = [reproduce_legacy_figure(model, part, tokenizer, shape, scorer.device).tree() for shape in shapes]
-    stored = {"harness": "mainrun", "label": LEGACY_LABEL, "figures": figures, "protocol": scorer.protocol.tree()}
+    figures = [reproduce_legacy_figure(model, part, tokenizer, shape, scorer.device).to_dict() for shape in shapes]
+    stored = {"harness": "mainrun", "label": LEGACY_LABEL, "figures": figures, "protocol": scorer.protocol.to_dict()}
     run.write_json(f"legacy/{name}.json", stored)
     return figures

@@ -13,7 +13,7 @@ from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Scorer
 from assay.experiment.assemble import refuse_gaps
 from assay.experiment.config import ExperimentConfig
-from assay.hf.model import FileTokenizer, encode_documents, load_hf_model
+from assay.hf.model import TransformersTokenizer, encode_documents, load_hf_model
 from assay.runs.directory import RunDirectory
 from assay.text.token_files import TokenizedPart
 from assay.trainer.scoring import SavedScore, save_score
@@ -85,7 +85,7 @@ def weights_digest(folder: Path) -> str:
     return whole.hexdigest()[:8]
 
 
-def _read_file(path: Path, tokenizer: FileTokenizer) -> ScoredText:
+def _read_file(path: Path, tokenizer: TransformersTokenizer) -> ScoredText:
     """Read a file as it is, in one piece."""
     try:
         raw = path.read_bytes()
@@ -94,7 +94,7 @@ def _read_file(path: Path, tokenizer: FileTokenizer) -> ScoredText:
     return ScoredText(encode_documents(tokenizer, [raw], b""), f"text {path.name}", "", ())
 
 
-def _read_corpus(recipe: str, split: str, data_dir: Path | None, tokenizer: FileTokenizer) -> ScoredText:
+def _read_corpus(recipe: str, split: str, data_dir: Path | None, tokenizer: TransformersTokenizer) -> ScoredText:
     """Read a part of a recipe's corpus under the recipe's split: the same bytes as a run of that recipe is scored on."""
     config = ExperimentConfig.load(recipe)
     if split not in PARTS:

@@ -59,16 +59,16 @@ class Search:
 
     def rows(self) -> list[dict[str, Any]]:
         """Make one row a trial: its number, state, value and settings."""
-        entries = self.tree()["trials"]
+        entries = self.to_dict()["trials"]
         return [{**{key: one[key] for key in ("trial", "state", "value")}, **one["settings"]} for one in entries]
 
     def frame(self) -> Any:
         """Make the same as a pandas DataFrame. Raises UserError without pandas."""
         return make_dataframe(self.rows())
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return its results as plain values."""
-        return self.results.tree()
+        return self.results.to_dict()
 
     def _repr_html_(self) -> str:
         """Render the table that a notebook shows."""
@@ -158,12 +158,12 @@ def find_search(reference: str, request: SearchRequest) -> Search | None:
 def submit_search(request: SearchRequest, assignments: Sequence[str], watcher: SearchWatcher) -> SubmittedWorkers:
     """Submit `jobs` workers to the cluster, which take the trials. Raises UserError."""
     search = prepare_search(request, watcher)
-    launch = LaunchConfig.from_table(search.config.launch.tree(), assignments)
+    launch = LaunchConfig.from_table(search.config.launch.to_dict(), assignments)
     launch.refuse_several_gpus("a worker of a search trains on one GPU; set it to 1, and let --jobs say how many work at once")
     results = read_results(search)
     workers, data_dir = 0 if results.done else request.jobs, request.options.data_dir
     job_ids = submit_workers(run_worker, search.path, data_dir, launch, workers) if workers else []
-    return SubmittedWorkers((f"assay search {search.path}",), workers, job_ids, results.tree())
+    return SubmittedWorkers((f"assay search {search.path}",), workers, job_ids, results.to_dict())
 
 
 def translate_sweep(file: str, options: SearchOptions) -> tuple[str, tuple[str, ...]]:
@@ -173,7 +173,7 @@ def translate_sweep(file: str, options: SearchOptions) -> tuple[str, tuple[str, 
     with name_file_in_errors(Path(file)):
         sweep = convert_sweep(Path(file), options)
         missing = {} if "trials" in sweep.tree or sweep.tree["sampler"] == "grid" else {"trials": 1}
-        SearchConfig.from_tree(sweep.tree, Path(), overrides=missing)
+        SearchConfig.from_dict(sweep.tree, Path(), overrides=missing)
     return recipe.to_toml(sweep.tree), sweep.ignored_keys
 
 

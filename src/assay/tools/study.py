@@ -45,10 +45,10 @@ class StudyState:
             "earlier": len(self.folder.earlier_runs(self.plan)),
         }
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the study with its arms and runs as plain values."""
         jobs = [{**one.job.entry(), "state": one.state, "bits_per_byte": one.status.get("bits_per_byte")} for one in self.statuses]
-        return {**self.count_runs(), "arms": [arm.tree() for arm in self.plan.arms], "jobs": jobs}
+        return {**self.count_runs(), "arms": [arm.to_dict() for arm in self.plan.arms], "jobs": jobs}
 
 
 class ArmDifference(NamedTuple):
@@ -156,7 +156,7 @@ class Study:
         write_report([self.path], Path(path), data_dir=self.data_dir)
         return Path(path)
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what is known of it as plain values."""
         state, outcome = self.state, self.outcome
         failed = [

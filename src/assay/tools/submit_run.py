@@ -45,7 +45,7 @@ class SubmittedRun:
     job: str
     log: Path
 
-    def tree(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, str]:
         """Return it as plain values."""
         return {name: str(value) for name, value in asdict(self).items()}
 

@@ -33,7 +33,7 @@ class ResumeVerification:
     kills: int
     differences: tuple[str, ...]
 
-    def tree(self) -> Tree:
+    def to_dict(self) -> Tree:
         """Return it as plain values."""
         return {"identical": not self.differences, "steps": self.steps, "kills": self.kills, "differences": [*self.differences]}
 

@@ -75,10 +75,10 @@ def find_arm(runs: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     first = members[0]
     if not with_seeds or not isinstance(first, RunDirectory):
         return members
-    config = flatten_without_seed(read_config(first).tree())
+    config = flatten_without_seed(read_config(first).to_dict())
     by_seed: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
     for run in list_runs(first.path.parent):
-        if run.status().get("state") == "finished" and flatten_without_seed(read_config(run).tree()) == config:
+        if run.status().get("state") == "finished" and flatten_without_seed(read_config(run).to_dict()) == config:
             by_seed.setdefault(read_config(run).train.seed, run)
     return [by_seed[seed] for seed in sorted(by_seed)]
 

@@ -116,7 +116,7 @@ class SavedScore:
     file: Path
     test_uses: list[dict[str, Any]]  # of the test split, this one last; empty for another split
 
-    def tree(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, with the file it is in."""
         return {**self.stored, "stored": str(self.file), **({"test_uses": self.test_uses} if self.test_uses else {})}
 
@@ -202,7 +202,7 @@ def make_training_scorer(experiment: Experiment) -> Scorer:
 
 def summarize_score(score: Score) -> dict[str, Any]:
     """Return the values of a score that a line of metrics holds."""
-    tree = score.tree()
+    tree = score.to_dict()
     return {name: tree[name] for name in SUMMARY}
 
 

@@ -51,7 +51,7 @@ def measure_token_losses(run: RunDirectory, data_dir: Path | None, checkpoint: s
         ref = checkpoints.resolve(run.checkpoints, checkpoint) if list_steps(run.checkpoints) else None
         if stored is None or stored.get("format") != FORMAT or (ref is not None and CheckpointRef.parse(stored["checkpoint"]) != ref):
             measured = _score_documents(run, data_dir, checkpoint)
-            stored = {"format": FORMAT, "checkpoint": None if ref is None else ref.tree(), **measured}
+            stored = {"format": FORMAT, "checkpoint": None if ref is None else ref.to_dict(), **measured}
             run.write_json(name, stored)
     except (AssayError, OSError) as missing:
         return TokenLosses((), "", str(missing))

@@ -13,7 +13,7 @@ from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
 from assay.core.seeds import preserve_rng_state
 from assay.data.prepare import PreparedText
-from assay.errors import RunError, StopRequested
+from assay.errors import RunError, StoppedEarly
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig, Override, apply_overrides
 from assay.experiment.load import load_data, read_config, write_config
@@ -71,7 +71,7 @@ def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
     try:
         with preserve_rng_state(), torch.enable_grad():  # torch's random state stays the caller's, who may have turned gradients off
             trainer.run()
-    except StopRequested as stopped:
+    except StoppedEarly as stopped:
         trainer.tracker.log_message(str(stopped))
     return Run(trainer.directory.path, data_dir)
 
@@ -85,8 +85,8 @@ def resume(
     Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
     """
     old = read_config(run)
-    config = ExperimentConfig.make(apply_overrides(old.tree(), overrides))
-    changed = find_changes(old.tree(), config.tree())
+    config = ExperimentConfig.make(apply_overrides(old.to_dict(), overrides))
+    changed = find_changes(old.to_dict(), config.to_dict())
     if fixed := [key for key in changed if key not in CHANGEABLE]:
         known = ", ".join(CHANGEABLE)
         raise RunError(f"{fixed[0]}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {known}")
@@ -140,7 +140,7 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
             for name, p in prepared.parts.items()
         },
         "tokenizer": prepared.tokenizer.digest,
-        "leakage": None if prepared.leakage is None else prepared.leakage.tree(),
+        "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
     }
     run.write_json("provenance.json", {**collect_provenance(), "config": config.digest(), "data": data})
     prepared.tokenizer.save(run.path / "tokenizer.json")

@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
 from assay.core.parallel import Parallel
-from assay.errors import Interrupted, RunError, StopRequested, classify_failure, explain_failure
+from assay.errors import Interrupted, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
 from assay.generation.decode import Sampling, decode_texts, generate
@@ -67,7 +67,7 @@ class Trainer:
         return self._score_now().metric(metric)
 
     def request_stop(self, reason: str) -> None:
-        """Stop after this step: save, and raise StopRequested with this reason."""
+        """Stop after this step: save, and raise StoppedEarly with this reason."""
         self._stop.request(reason)
 
     def run(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Trainer:
             memory = {"peak_bytes": peak_memory(self.setup.device)}
             scores = compute_final_scores(self.directory, self.experiment, self.clock)
         except (Interrupted, KeyboardInterrupt) as stopped:
-            reason = stopped.reason if isinstance(stopped, StopRequested) else None
+            reason = stopped.reason if isinstance(stopped, StoppedEarly) else None
             self._update_status(state="interrupted", failure="interrupted", step=self.state.step, error=reason)
             raise
         except Exception as failed:

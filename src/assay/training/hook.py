@@ -29,7 +29,7 @@ class TrainingContext(Protocol):
         """Score the model as it is now on the sampled validation text; `metric` is a name in a score."""
 
     def request_stop(self, reason: str) -> None:
-        """Stop after this step: save, and raise `StopRequested` with this reason."""
+        """Stop after this step: save, and raise `StoppedEarly` with this reason."""
 
 
 class StepInterval:

@@ -12,7 +12,7 @@ import torch
 from assay.core.parallel import Parallel
 from assay.core.signals import handle_signals
 from assay.core.types import Mean, Term, add_means
-from assay.errors import Interrupted, NonFiniteLoss, StopRequested
+from assay.errors import Interrupted, NonFiniteLoss, StoppedEarly
 from assay.training.hook import Hook, Metrics, StepInterval
 from assay.training.loop import add_terms, refuse_non_finite
 from assay.training.state import StepResult, TrainState
@@ -186,14 +186,14 @@ class StopHook(Hook):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
-        """Save and raise Interrupted where a signal arrived, StopRequested where a hook asked."""
+        """Save and raise Interrupted where a signal arrived, StoppedEarly where a hook asked."""
         received, reason = self._agree(result.norms.device)
         if received and (not state.finished or received[0] == TIME_LIMIT_SIGNAL):
             self._end(state.step, signal.Signals(received[0]).name)
             raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.resume_command}", received[0])
         if reason is not None and not state.finished:
             self._end(state.step, reason)
-            raise StopRequested(f"stopped after step {state.step} and saved ({reason}); go on with: {self.resume_command}", reason)
+            raise StoppedEarly(f"stopped after step {state.step} and saved ({reason}); go on with: {self.resume_command}", reason)
 
     def _end(self, step: int, reason: str) -> None:
         try:

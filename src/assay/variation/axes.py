@@ -59,14 +59,14 @@ def apply_values(base: ExperimentConfig, values: Mapping[str, Any]) -> Experimen
     config = base
     for key, value in values.items():
         path = key.removesuffix(".kind")
-        config = ExperimentConfig.make(recipe.set_value(config.tree(), path, _keep_shared(config, path.split("."), value)))
+        config = ExperimentConfig.make(recipe.set_value(config.to_dict(), path, _keep_shared(config, path.split("."), value)))
     return config
 
 
 def refuse_undeclared(name: str, base: ExperimentConfig, run: ExperimentConfig, declared: Iterable[str]) -> None:
     """Raise ConfigError where a run differs from the base in a key that is not declared."""
     roots = tuple(key.removesuffix(".kind") for key in declared)
-    for key in find_changes(base.tree(), run.tree()):
+    for key in find_changes(base.to_dict(), run.to_dict()):
         if not any(key == root or key.startswith(f"{root}.") for root in roots):
             raise ConfigError(
                 key, f"differs from the base in the arm '{name}', which declares {', '.join(roots) or 'nothing'}; declare it too"
@@ -99,8 +99,8 @@ def _keep_shared(config: ExperimentConfig, path: Sequence[str], value: Any) -> A
     other = old.family.kinds.get(kind)
     if other is None or other is type(old):
         return value
-    names = [name for name in old.tree() if name not in ("kind", RATE) and _find_owner(other, name) is _find_owner(type(old), name)]
-    shared = {name: old.tree()[name] for name in names}
+    names = [name for name in old.to_dict() if name not in ("kind", RATE) and _find_owner(other, name) is _find_owner(type(old), name)]
+    shared = {name: old.to_dict()[name] for name in names}
     return merge(shared, value if isinstance(value, Mapping) else {"kind": kind})
 
 

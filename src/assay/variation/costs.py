@@ -46,7 +46,7 @@ def _count_built(text: str) -> int:
 def measure_costs(config: ExperimentConfig) -> Costs:
     """Measure parameters, FLOPs of training a token and bytes of state: traced once, then kept in the cache."""
     key = digest(
-        [code_version(), config.model.tree(), config.objective.tree(), config.tokenizer.expected_vocab_size, config.batches.window]
+        [code_version(), config.model.to_dict(), config.objective.to_dict(), config.tokenizer.expected_vocab_size, config.batches.window]
     )[:32]
 
     def trace() -> dict[str, int]:

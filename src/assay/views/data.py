@@ -86,7 +86,7 @@ def _print_parts(out: Console, section: PartSizes) -> None:
 def _print_tokens(out: Console, counts: TokenCounts) -> None:
     """Print how many tokens each kind of tokenizer makes."""
     rows = [
-        (t.kind, f"{t.vocabulary:,}", f"{t.total:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
+        (t.kind, f"{t.vocabulary:,}", f"{t.total_tokens:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
         for t in counts
     ]
     out.print("tokenizers, trained on the training part:")

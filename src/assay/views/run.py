@@ -45,7 +45,7 @@ def print_submitted_workers(out: Console, workers: SubmittedWorkers) -> None:
     """Print the jobs that were submitted to the cluster, or how many would be, and the commands that watch them."""
     if workers.job_ids:
         print_sentences(out, f"sent {len(workers.job_ids)} jobs: {', '.join(workers.job_ids)}")
-        print_sentences(out, f"watch them with: {'   '.join(('squeue --me', *workers.commands))}")
+        print_sentences(out, f"watch them with: {'   '.join(('squeue --me', *workers.progress_commands))}")
     else:
         print_sentences(out, f"{workers.count} jobs would be sent" if workers.count else "nothing is left to make, so nothing is sent")
 

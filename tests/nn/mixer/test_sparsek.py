@@ -7,7 +7,7 @@ from assay.nn.mixer import sparsek as module
 from assay.nn.mixer.base import LayerInputs
 from assay.nn.mixer.full import FullConfig
 from assay.nn.mixer.sparsek import SparsekAttention, SparsekConfig
-from assay.nn.mixer.topk import best_of_prefixes, count_better, sparsek
+from assay.nn.mixer.topk import count_better, find_prefix_topk, sparsek
 from assay.nn.position.base import PositionalEncoding
 
 WIDTH, T, HEADS = 32, 23, 4
@@ -123,7 +123,7 @@ def test_the_later_of_equal_scores_is_better() -> None:
 def test_the_best_of_every_prefix_are_those_of_sorting_it(blocks: int, size: int, places: int) -> None:
     first = drawn(1, 1, 2, places).sort(-1).values
     scores = drawn(1, blocks, 2, size, seed=1)
-    value, index = best_of_prefixes(first, scores, None)
+    value, index = find_prefix_topk(first, scores, None)
     line = torch.cat([first[0, 0], scores[0].transpose(0, 1).flatten(1)], dim=1)  # [G, P + n C]
     for b in range(blocks + 1):
         torch.testing.assert_close(value[0, b], line[:, : places + b * size].sort(-1).values[:, -places:])

@@ -37,11 +37,11 @@ class Pattern:
         return None
 
     def last_dependent_position(self, position: int) -> int | None:
-        """Find the last position that sees this one; None: there is none."""
+        """Find the last position that sees this one; None: no limit."""
         return None if self.reach is None else position + self.reach
 
     def visibility_mask(self, query: Tensor, key: Tensor) -> Tensor:
-        """Say which positions of keys [.., 1, S] those of queries [.., T, 1] see, [.., T, S] bool: the definition."""
+        """Define the pattern: which keys at positions [.., 1, S] the queries at positions [.., T, 1] see, as bool [.., T, S]."""
         raise TypeError(f"{type(self).__name__} does not define visibility_mask")
 
     def attend(self, call: AttentionCall) -> Tensor:

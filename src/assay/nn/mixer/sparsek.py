@@ -38,7 +38,7 @@ from assay.nn.mixer.attention import Attention, AttentionConfig
 from assay.nn.mixer.base import NO_AUX_OUTPUTS, AuxOutputs, LayerInputs, Mixer, empty
 from assay.nn.mixer.blockwise import AttentionInputs, BlockShape, expand_rows, merge_blocks, prepare_blocks, split_queries
 from assay.nn.mixer.softmax_attention import AttentionCall, KeyValue, apply_positions, empty_past, extend, keep_last
-from assay.nn.mixer.topk import best_of_prefixes, count_better, sparsek
+from assay.nn.mixer.topk import count_better, find_prefix_topk, sparsek
 
 MAX_BLOCK_SIZE = 64  # queries in a block, at most
 
@@ -158,7 +158,7 @@ class SparsekAttention(Attention):
             ends = evicted.document[:, :, -1]  # the document that goes on after a block
             scores = scores.masked_fill((evicted.document != ends.unsqueeze(2)).unsqueeze(2), -torch.inf)
             document = torch.cat([ends.new_full((len(ends), 1), -1) if best.document is None else best.document[:, None], ends], dim=1)
-        value, place = best_of_prefixes(best.score.detach().unsqueeze(1), scores.detach(), document)
+        value, place = find_prefix_topk(best.score.detach().unsqueeze(1), scores.detach(), document)
         score = torch.cat([best.score, scores.transpose(1, 2).flatten(2)], dim=2)
         score = _chosen(score, place).masked_fill(value == -torch.inf, -torch.inf)
         rows = [torch.cat(pair, dim=2) for pair in zip(best.rows, evicted.rows, strict=True)]

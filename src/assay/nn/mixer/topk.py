@@ -48,7 +48,7 @@ def _ordered(x: Tensor, order: Tensor) -> Tensor:
     return x.gather(-1, order.unsqueeze(-2).expand_as(x))
 
 
-def best_of_prefixes(first: Tensor, scores: Tensor, document: Tensor | None) -> tuple[Tensor, Tensor]:
+def find_prefix_topk(initial: Tensor, scores: Tensor, document: Tensor | None) -> tuple[Tensor, Tensor]:
     """Find the P best of a beginning and of the blocks up to each one, best last, a later one being better than an equal earlier one.
 
     first [B, 1, G, P] are the best before all blocks, scores [B, n, G, C] those of n blocks, oldest first. Returns the scores after 0 .. n
@@ -57,11 +57,11 @@ def best_of_prefixes(first: Tensor, scores: Tensor, document: Tensor | None) -> 
 
     Prefixes twice as long are merged of two in every round, as the best of a prefix are among the best of its parts.
     """
-    blocks, size, places = scores.shape[1], scores.shape[3], first.shape[3]
+    blocks, size, places = scores.shape[1], scores.shape[3], initial.shape[3]
     begin = torch.arange(places, places + blocks * size, size, device=scores.device)
     value, index = _last(scores, begin.view(-1, 1, 1) + torch.arange(size, device=scores.device).expand_as(scores), places)
-    value = torch.cat([first, F.pad(value, (places - value.shape[3], 0), value=-torch.inf)], dim=1)
-    index = torch.cat([torch.arange(places, device=scores.device).expand_as(first), F.pad(index, (places - index.shape[3], 0))], dim=1)
+    value = torch.cat([initial, F.pad(value, (places - value.shape[3], 0), value=-torch.inf)], dim=1)
+    index = torch.cat([torch.arange(places, device=scores.device).expand_as(initial), F.pad(index, (places - index.shape[3], 0))], dim=1)
     step = 1
     while step <= blocks:
         before = F.pad(value, (0, 0, 0, 0, step, 0), value=-torch.inf)[:, : blocks + 1]

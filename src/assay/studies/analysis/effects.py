@@ -48,7 +48,7 @@ class Design:
 
     def cell(self, arm: PlannedArm, base: PlannedArm) -> Cell:
         """Find the cell of an arm: a value that is set to what the base has is the base's."""
-        of_arm, of_base = arm.config.tree(), base.config.tree()
+        of_arm, of_base = arm.config.to_dict(), base.config.to_dict()
         moved = {axis for axis in arm.values if get_value(of_arm, axis) != get_value(of_base, axis)}
         return tuple(format_value(arm.values[axis]) if axis in moved else BASE for axis in self.axes)
 

@@ -57,7 +57,7 @@ def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
         for run, own in members:
             key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
             places[key] = run
-            jobs.append(PlannedJob(key, own.tree(), name, own.train.seed, 1.0, False))
+            jobs.append(PlannedJob(key, own.to_dict(), name, own.train.seed, 1.0, False))
     title = arms[0].name if len(arms) == 1 else f"{arms[0].name} beside {format_count(len(arms) - 1, 'other configuration')}"
     study = StudyConfig(question=title, base="", match=(), seeds=tuple(sorted({job.seed for job in jobs})), report_on="validation")
     plan = StudyPlan("runs", None, study, tuple(arms), tuple(jobs), (), {arm.name: 1.0 for arm in arms})
@@ -91,7 +91,7 @@ def describe_single_arm(outcome: StudyOutcome, baselines: Baselines | None) -> t
 
 def _find_changes(base: ExperimentConfig, other: ExperimentConfig) -> Tree:
     """Find the keys in which a config differs from the base's, apart from the seed, with its values."""
-    return {key: value for key, (_, value) in find_changes(base.tree(), other.tree()).items() if key != "train.seed"}
+    return {key: value for key, (_, value) in find_changes(base.to_dict(), other.to_dict()).items() if key != "train.seed"}
 
 
 def _name_groups(groups: Mapping[str, Sequence[tuple[RunDirectory, ExperimentConfig]]]) -> list[str]:
