@@ -68,6 +68,13 @@ def test_a_dotted_key_is_read_in_todays_words(old: str, new: str) -> None:
         ("plan.kind=lanes", "batches.kind=streams"),
         ("plan={kind=lanes, window = 64, batch=8}", "batches={kind=streams, window = 64, size=8}"),
         ("model.block={feed={kind=glu}}", "model.block={feedforward={kind=glu}}"),
+        ('plan="lanes"', 'batches="streams"'),
+        ("plan = lanes", "batches= streams"),
+        ('plan={kind="lanes",batch=2}', 'batches={kind="streams",size=2}'),
+        ('plan={"batch" = 2}', 'batches={"size" = 2}'),
+        ('model.pattern=[{feed="glu"}, {}]', 'model.pattern=[{feedforward="glu"}, {}]'),
+        ("model={block={feed_dropout=0.1}, width=8}", "model={block={feedforward_dropout=0.1}, width=8}"),
+        ("model.block.mixer={kind=ema, feed=2, plan=3}", "model.block.mixer={kind=ema, feed=2, plan=3}"),
         ("corpus.path=plan=lanes", "corpus.path=plan=lanes"),
         ("split.validation=0.1", "split.validation=0.1"),
     ],
@@ -75,6 +82,20 @@ def test_a_dotted_key_is_read_in_todays_words(old: str, new: str) -> None:
 def test_an_override_is_read_in_todays_words(old: str, new: str) -> None:
     assert update_override(old) == new
     assert update({"set": [old]}) == {"set": [new]}
+
+
+def test_a_setting_of_another_kind_that_is_called_like_an_old_key_stays() -> None:
+    config = {"model": {"block": {"mixer": {"kind": "ema", "feed": 2, "plan": 3}}}}
+    assert update(config) == config
+    assert restore({"model": {"block": {"mixer": {"feedforward": 1, "batches": 2, "size": 3}}}}) == {
+        "model": {"block": {"mixer": {"feedforward": 1, "batches": 2, "size": 3}}}
+    }
+
+
+@pytest.mark.parametrize("config", [{"plan": {"window": 16}, "batches": {"size": 8}}, {"batches": {"batch": 4, "size": 8}}])
+def test_a_key_in_both_words_is_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"is set twice, as it was called '(plan|batch)' before 0\.7; keep one of them"):
+        update(config)
 
 
 def test_names_and_sentences_of_a_study_are_left_alone() -> None:
@@ -165,10 +186,9 @@ def config_classes() -> Iterator[type[Config]]:
 
 def test_an_old_key_is_the_name_of_no_config_field_today() -> None:
     fields = {key for config in config_classes() for key in config.model_fields}
-    assert renames.KEYS.keys().isdisjoint(fields)
+    assert {old for place, old in renames.KEYS if place != "batches"}.isdisjoint(fields)
     assert set(renames.KEYS.values()) <= fields
-    for parent, old in renames.INNER_KEYS:
-        assert old not in {key for leaf in FAMILIES[parent].kinds.values() for key in leaf.model_fields}
+    assert "batch" not in {key for leaf in FAMILIES["batches"].kinds.values() for key in leaf.model_fields}
     assert renames.KINDS.keys().isdisjoint(kind for family in FAMILIES.values() for kind in family.kinds)
     assert {name for name, family in FAMILIES.items() if set(renames.KINDS.values()) & family.kinds.keys()} == {"batches"}
 

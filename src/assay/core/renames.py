@@ -8,11 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from assay.errors import ConfigError
+
 SINCE = "0.7"
 T = TypeVar("T")
 
-KEYS = {"plan": "batches", "feed": "feedforward", "feed_dropout": "feedforward_dropout"}  # of a config, at any depth
-INNER_KEYS = {("batches", "batch"): "size"}  # of a config, inside another key
+KEYS = {  # of a config, each inside the key that is named first; the outermost keys are inside ""
+    ("", "plan"): "batches",
+    ("batches", "batch"): "size",
+    **{(place, "feed"): "feedforward" for place in ("block", "pattern")},
+    **{(place, "feed_dropout"): "feedforward_dropout" for place in ("block", "pattern")},
+}
 KINDS = {"lanes": "streams"}  # of batches
 POLICIES = {"carried": "streams"}  # of reading, in the protocol of a score
 UNITS = {"grains": "chunks"}  # by which a score is stored
@@ -31,53 +37,65 @@ FILES = {"baselines.json": "yardsticks.json"}  # of a run: today's name and the 
 
 NAMED_BY_PEOPLE = ("variants", "scales")  # tables whose keys are names of a person's choice
 KIND_PLACES = ("kind", "batches")  # keys whose value is a kind of batches, or may be one
-INLINE_KEY = re.compile(r"([A-Za-z_][\w.]*)(\s*=\s*)([A-Za-z_]\w*)?")  # a key in an inline table, and its value if that is a word
+OF_WHOLE_KEYS = ("axes", "space", "when")  # tables whose keys are whole paths in a config
+TOKEN = re.compile(r"""("[^"]*"|'[^']*'|[\w.-]+)|[{}]|[^"'\w.{}-]+""")  # of an override's value: a word, a brace, or what is between them
 
-_OLD_KEYS = {new: old for old, new in KEYS.items()}
-_OLD_INNER_KEYS = {(parent, new): old for (parent, old), new in INNER_KEYS.items()}
+_OLD_KEYS = {(place, new): old for (place, old), new in KEYS.items()}
 _OLD_KINDS = {new: old for old, new in KINDS.items()}
 
 
 def new_name(word: str) -> str | None:
     """Look up today's name of an old key, kind or policy; None where it never was one."""
-    return {**POLICIES, **KINDS, **{old: new for (_, old), new in INNER_KEYS.items()}, **KEYS}.get(word)
+    return {**POLICIES, **KINDS, **{old: new for (_, old), new in KEYS.items()}}.get(word)
 
 
 def update(stored: Any, parent: str = "") -> Any:
-    """Translate a stored config, study or search: its keys, also dotted ones, its kinds, and the overrides in `set`."""
-    if isinstance(stored, Mapping):
-        if parent in NAMED_BY_PEOPLE:
-            return {name: update(value) for name, value in stored.items()}
-        return {
-            (key := update_key(old, parent)): update(value, parent if old == "choice" else _last_part(key))  # values of a searched key
-            for old, value in stored.items()
-        }
+    """Translate a stored config, study or search: keys, kinds, and the overrides in `set`. Raises ConfigError for a key in both words."""
     if isinstance(stored, list | tuple):
         return [update(item, parent) for item in stored]
-    if not isinstance(stored, str):
+    if isinstance(stored, str):
+        return update_override(stored) if parent == "set" else _update_kind(stored, parent)
+    if not isinstance(stored, Mapping):
         return stored
-    return update_override(stored) if parent == "set" else _update_kind(stored, parent)
+    if parent in NAMED_BY_PEOPLE:
+        return {name: update(value) for name, value in stored.items()}
+    updated: dict[str, Any] = {}
+    for old, value in stored.items():
+        key = update_key(old, "" if parent in OF_WHOLE_KEYS else parent)
+        if key in updated or (key != old and key in stored):
+            raise ConfigError(key, f"is set twice, as it was called '{old}' before {SINCE}; keep one of them")
+        updated[key] = update(value, parent if old == "choice" else _last_part(key))  # the values of a searched key
+    return updated
 
 
 def update_override(override: str) -> str:
     """Translate an override, such as `plan.batch=8` or `plan={kind=lanes, batch=8}`."""
     old, equals, value = override.partition("=")
     key = update_key(old.strip())
-    parent = _last_part(key)
-
-    def update_inner(match: re.Match[str]) -> str:
-        inner = update_key(match[1], parent)
-        return f"{inner}{match[2]}{_update_kind(match[3] or '', _last_part(inner))}"
-
-    return f"{key}{equals}{INLINE_KEY.sub(update_inner, value) if value.startswith('{') else _update_kind(value, parent)}"
+    places, current, text = [""], _last_part(key), ""
+    for match in TOKEN.finditer(value):
+        token = match[0]
+        if token == "{":
+            places.append(current)
+        elif token == "}":
+            current = places.pop() if len(places) > 1 else current
+        elif match[1]:
+            word, quote = token.strip("\"'"), token[0] if token[0] in "\"'" else ""
+            is_key = len(places) > 1 and value[match.end() :].lstrip().startswith("=")
+            today = update_key(word, places[-1]) if is_key else _update_kind(word, current)
+            current = _last_part(today) if is_key else current
+            token = f"{quote}{today}{quote}"
+        text += token
+    return f"{key}{equals}{text}"
 
 
 def update_key(key: str, parent: str = "") -> str:
     """Translate a key; it may be dotted."""
     names: list[str] = []
     for part in key.split("."):
-        parent = INNER_KEYS.get((parent, part)) or KEYS.get(part, part)
-        names.append(parent)
+        today = KEYS.get((parent, part), part)
+        names.append(today)
+        parent = parent if part.isdigit() else today
     return ".".join(names)
 
 
@@ -99,7 +117,8 @@ def update_protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
 def restore(config: Any, parent: str = "") -> Any:
     """Write a config tree in the words of the first version, for its digest."""
     if isinstance(config, Mapping):
-        return {restore_key(key, parent): restore(value, key) for key, value in config.items()}
+        place = "" if parent in OF_WHOLE_KEYS else parent
+        return {restore_key(key, place): restore(value, _last_part(key)) for key, value in config.items()}
     if isinstance(config, list | tuple):
         return [restore(item, parent) for item in config]
     return _OLD_KINDS.get(config, config) if parent in KIND_PLACES else config
@@ -109,8 +128,8 @@ def restore_key(key: str, parent: str = "") -> str:
     """Write a key, dotted or not, in the words of the first version."""
     old: list[str] = []
     for part in key.split("."):
-        old.append(_OLD_INNER_KEYS.get((parent, part)) or _OLD_KEYS.get(part, part))
-        parent = part
+        old.append(_OLD_KEYS.get((parent, part), part))
+        parent = parent if part.isdigit() else part
     return ".".join(old)
 
 

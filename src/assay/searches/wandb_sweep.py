@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.core.config import Tree
+from assay.core.renames import update
 from assay.errors import ConfigError, UserError, suggest
 from assay.variation.metric import METRICS
 
@@ -90,7 +91,7 @@ def translate_sweep(sweep: Mapping[str, Any], base: str) -> TranslatedSweep:
     if sweep.get("run_cap") is not None:
         tree["trials"] = sweep["run_cap"]
     ignored = tuple(key for key in IGNORED_KEYS if key in sweep)
-    return TranslatedSweep({**tree, "space": space}, _translate_early_termination(sweep.get("early_terminate")), ignored)
+    return TranslatedSweep(update({**tree, "space": space}), _translate_early_termination(sweep.get("early_terminate")), ignored)
 
 
 def _list_parameters(table: Mapping[str, Any], place: str = "parameters", key: str = "") -> Iterator[tuple[str, str, Mapping[str, Any]]]:
