@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from assay.core.devices import resolve_device
+from assay.core.renames import SINCE, new_name
 from assay.core.seeds import numpy_generator
 from assay.core.words import Notify
 from assay.data.batches import Policy
@@ -82,7 +83,9 @@ class ScoreRequest:
 
     def __post_init__(self) -> None:
         if self.policy is not None and self.policy not in get_args(Policy):
-            raise UserError(f"policy: there is no '{self.policy}'; {suggest(self.policy, get_args(Policy))}")
+            today = new_name(self.policy)
+            hint = f"it is called '{today}' since {SINCE}" if today in get_args(Policy) else suggest(self.policy, get_args(Policy))
+            raise UserError(f"policy: there is no '{self.policy}'; {hint}")
         check_range("stride", self.stride, 1)
         check_range("batch_size", self.batch_size, 1)
 
