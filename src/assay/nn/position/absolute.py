@@ -4,7 +4,6 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from assay.core.config import setting
 from assay.nn.position.base import ModelSizes, PositionalEncoding, PositionConfig, PositionMethod, check_even_width, wave_angles
@@ -34,7 +33,8 @@ class LearnedPosition(PositionalEncoding):
         self.table = nn.Embedding(length, width)
 
     def embed(self, position: Tensor) -> Tensor:
-        return F.embedding(position, self.table.weight)
+        embedded: Tensor = self.table(position)
+        return embedded
 
 
 class RowColumnConfig(PositionConfig):
@@ -68,7 +68,8 @@ class RowColumnPosition(PositionalEncoding):
         self.row, self.column = nn.Embedding(rows, width), nn.Embedding(columns, width)
 
     def embed(self, position: Tensor) -> Tensor:
-        return F.embedding(position // self.columns, self.row.weight) + F.embedding(position % self.columns, self.column.weight)
+        embedded: Tensor = self.row(position // self.columns) + self.column(position % self.columns)
+        return embedded
 
 
 class SinusoidalConfig(PositionConfig):
@@ -125,4 +126,5 @@ class PerLayerPosition(PositionalEncoding):
         self.table = nn.Embedding(max(1, depth) * length, width)
 
     def block_input(self, position: Tensor, layer: int) -> Tensor:
-        return F.embedding(position + layer * self.length, self.table.weight)
+        embedded: Tensor = self.table(position + layer * self.length)
+        return embedded
