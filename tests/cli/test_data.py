@@ -184,6 +184,7 @@ def test_a_terminal_of_any_width_cuts_nothing_off(width: int, monkeypatch: pytes
     assert sorted(figures.findall(narrow.partition("bytes ")[2])) == sorted(figures.findall(wide.partition("bytes ")[2]))  # after sha256
 
 
+@pytest.mark.slow
 def test_colour_changes_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = call("data", "tiny.toml").out
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -152,6 +152,7 @@ def test_a_run_that_does_not_heed_a_stop_is_shown_with_none(example: Any, settin
     assert ours["stopped_at"] == naive["stopped_at"] == []
 
 
+@pytest.mark.slow
 def test_lies_repeat_themselves_and_follow_the_seed(example: Any, settings: Any) -> None:
     first, second = (example.dead_knob.show(settings) for _ in range(2))
     assert first == second

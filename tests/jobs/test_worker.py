@@ -130,6 +130,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, monkeypatch: p
     assert metrics(run.path) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_process_again_and_again_counts_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = planned(tmp_path, report_on="validation", axes={})
     (job,) = jobs(study)

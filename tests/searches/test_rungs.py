@@ -41,6 +41,7 @@ def test_a_bad_trial_ends_at_its_first_rung_and_its_checkpoint_is_kept(tmp_path:
     assert read_results(search).ranked_trials[0].number == 0
 
 
+@pytest.mark.slow
 def test_rungs_are_counted_in_tokens_so_that_a_larger_batch_is_judged_after_fewer_steps(tmp_path: Path) -> None:
     space = {"batches.size": {"choice": [8, 16]}, "optimizer.lr": {"choice": [1e-2, 1e-5]}}
     search = searched(tmp_path, space=space)
@@ -53,6 +54,7 @@ def test_rungs_are_counted_in_tokens_so_that_a_larger_batch_is_judged_after_fewe
     assert all(512 in trial.values for trial in trials(search))
 
 
+@pytest.mark.slow
 def test_rungs_disturb_nothing(tmp_path: Path) -> None:
     search = searched(tmp_path)
     plain = begun(tmp_path / "plain", sampler="grid", trials=None, budget="20steps", space=search.config.space)

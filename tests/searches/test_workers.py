@@ -116,6 +116,7 @@ def test_a_trial_that_diverges_is_a_bad_one_and_the_search_goes_on(tmp_path: Pat
     assert "lower the learning rate" in trials(search)[1].reason
 
 
+@pytest.mark.slow
 def test_failures_of_another_kind_are_kept_with_their_reason_and_three_in_a_row_end_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

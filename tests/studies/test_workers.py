@@ -19,6 +19,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home(tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_learning_rates_are_chosen_and_the_runs_that_follow_are_made(tmp_path: Path) -> None:
     study = planned(tmp_path, report_on="validation", lr_factors=[0.5, 1.0], tuning_seeds=[0], seeds=[0, 1], axes={})
     assert len(jobs(study)) == 2

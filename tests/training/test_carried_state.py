@@ -44,6 +44,7 @@ def test_the_losses_of_an_epoch_are_those_of_one_pass_over_each_stream(text: Pat
     assert total == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_update_does_not_depend_on_the_micro_batches(text: Path, model: list[str]) -> None:
     whole, cut = build(text, *model), build(text, *model, "train.accumulation=3")
     for _ in range(whole.setup.batches.steps_per_epoch + 3):  # over the end of an epoch

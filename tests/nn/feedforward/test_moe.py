@@ -216,6 +216,7 @@ def test_muon_works_on_each_matrix_of_each_expert() -> None:
     assert not torch.equal(parameter.tensor.detach(), before)
 
 
+@pytest.mark.slow
 def test_a_compiled_layer_counts_what_the_eager_one_counts() -> None:
     eager, traced = built(MoeConfig.make(SMALL)), built(MoeConfig.make(SMALL))
     torch._dynamo.reset()

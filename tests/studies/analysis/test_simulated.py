@@ -167,6 +167,7 @@ def chosen_figures(folder: Path, luck: tuple[float, float], studies: int) -> tup
     return validation, chose, other
 
 
+@pytest.mark.slow
 def test_the_best_of_five_learning_rates_is_too_good_on_validation_and_not_on_test(tmp_path: Path) -> None:
     validation, test, _ = chosen_figures(tmp_path, (0.0, 0.02), 40)
     assert validation == pytest.approx(-OF_FIVE * 0.02, abs=3 * 0.02 * 0.67 / np.sqrt(40))
