@@ -20,7 +20,7 @@ from assay.core.files import write_text
 from assay.core.recipe import read_toml
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
-from assay.runs.lock import is_locked
+from assay.runs.lock import RUN_LOCK, is_locked
 from assay.tracking.monitor import FINAL_STATES, read_last_line
 
 JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
@@ -41,7 +41,7 @@ JobType = TypeVar("JobType", bound=Job)
 
 @dataclass(frozen=True, slots=True)
 class JobStatus(Generic[JobType]):
-    """How far the run of a job is. `running` means that a process holds its lock; one that was killed holds none."""
+    """How far the run of a job is. `running` means that a process holds its lock, a worker or `assay resume`; one that was killed holds none."""
 
     job: JobType
     state: JobState
@@ -91,7 +91,7 @@ class JobFolder:
         status = self.run(job).status()
         if status["state"] in FINAL_STATES:
             return JobStatus(job, status["state"], status)
-        if is_locked(self.lock(job.run)):
+        if is_locked(self.lock(job.run)) or is_locked(self.run(job).path / RUN_LOCK):
             made = read_last_line(self.run(job).path / TIMINGS) or {}  # the status is of the last checkpoint, which may be long ago
             return JobStatus(job, "running", {**status, "step": max(status.get("step", 0), made.get("step", 0))})
         saved = (self.run(job).path / CONFIG).is_file() and list_steps(self.run(job).checkpoints)

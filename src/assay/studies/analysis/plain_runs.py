@@ -34,7 +34,7 @@ class RunCollection(StudyFolder):
         return self.runs[job.run]
 
     def read_status(self, job: JobType) -> JobStatus[JobType]:
-        """Read how far a run is. Nobody holds a lock of it, so it is running if its process is there."""
+        """Read how far a run is: also running, where there are no locks, if its process is there."""
         read = JobFolder.read_status(self, job)
         return read if read.ended or current_state(read.status) != "running" else replace(read, state="running")
 
