@@ -14,8 +14,9 @@ from assay.experiment.load import read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import log_path, require_slurm, submit
-from assay.runs.directory import RunDirectory, create_run, resolve_runs_folder
+from assay.runs.directory import PROVENANCE, RunDirectory, create_run, resolve_runs_folder
 from assay.runs.lock import Lock
+from assay.runs.provenance import current_time
 from assay.terminal.console import make_console
 from assay.tracking.base import Tracker
 from assay.tracking.combined import combine_trackers
@@ -66,6 +67,7 @@ def submit_run(
     logs = run.path / LOGS
     try:
         write_config(run, config)
+        run.write_json(PROVENANCE, {"begun": current_time()})
         run.update_status(state="queued", step=0)
         [job] = submit(train_in_job, [(run.path, data_dir, tuple(track), launch.requeues)], launch, logs, label)
     except Exception:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from assay.experiment.config import ExperimentConfig, Override, apply_overrides
 from assay.experiment.load import load_data, read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.runs.checkpoint_ref import list_steps
-from assay.runs.directory import CONFIG, METRICS, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.directory import CONFIG, METRICS, PROVENANCE, RunDirectory, create_run, resolve_runs_folder
 from assay.runs.lock import Lock, lock_run
-from assay.runs.provenance import collect_provenance
+from assay.runs.provenance import collect_provenance, current_time
 from assay.terminal.console import make_console
 from assay.tracking.base import Tracker
 from assay.tracking.combined import combine_trackers
@@ -145,8 +146,11 @@ def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel
 
 
 def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: PreparedText) -> None:
-    """Write the config, the provenance and the tokenizer of a new run into its directory."""
+    """Write the config, the provenance and the tokenizer of a new run; it keeps when it was begun, if it has noted that."""
     write_config(run, config)
+    begun = current_time()
+    with suppress(RunError):
+        begun = run.provenance().get("begun", begun)
     data = {
         "corpus": prepared.corpus.__dict__,
         "fingerprint": prepared.fingerprint,
@@ -158,7 +162,7 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
         "tokenizer": prepared.tokenizer.digest,
         "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
     }
-    run.write_json("provenance.json", {**collect_provenance(), "config": config.digest(), "data": data})
+    run.write_json(PROVENANCE, {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data})
     prepared.tokenizer.save(run.path / "tokenizer.json")
     run.update_status(state="created", step=0)
 
