@@ -106,7 +106,8 @@ def test_values_that_are_not_those_of_the_runs_text_are_left_out_with_the_reason
         run.write_json("provenance.json", {"data": {"parts": {}}})
     run.write_json(BASELINES, stored)
     found = read_baselines([run])
-    assert found is not None and not found.by_label()
+    assert found is not None
+    assert not found.by_label()
     assert found.skip_reason.endswith("does not hold what was measured on the run's text; `assay score run` measures it again")
     whole = measured_run(tmp_path / "whole", prepared)
     assert read_baselines([run, whole]) == read_baselines([whole])
@@ -117,4 +118,5 @@ def test_what_holds_no_numbers_is_no_baseline(stored: object, tmp_path: Path) ->
     run = new_run(tmp_path / "run", 1)
     (run.path / BASELINES).write_text(json.dumps(stored))
     found = read_baselines([run])
-    assert found is not None and found.skip_reason
+    assert found is not None
+    assert found.skip_reason

@@ -91,7 +91,8 @@ def _read_run(run: RunDirectory) -> Baselines | None:
     parts = (train.get("sha256", ""), validation.get("sha256", ""))
     hashed = isinstance(stored, dict) and "sha256" in stored
     if not _are_bits(bits_per_byte) or (hashed and stored["sha256"] != _hash_values(bits_per_byte, *parts)):
-        why = f"{short_path(run.path / BASELINES)} does not hold what was measured on the run's text; `assay score {run.name}` measures it again"
+        file = short_path(run.path / BASELINES)
+        why = f"{file} does not hold what was measured on the run's text; `assay score {run.name}` measures it again"
         return Baselines({}, train.get("bytes", 0), skip_reason=why)
     return Baselines(bits_per_byte, train.get("bytes", 0))
 
