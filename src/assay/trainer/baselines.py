@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from assay.core.config import digest
 from assay.data.baselines import compute_baselines, estimate_seconds, label_baselines
@@ -102,6 +102,6 @@ def _hash_values(bits_per_byte: Mapping[str, float], train: str, validation: str
     return digest([bits_per_byte, train, validation])
 
 
-def _are_bits(values: Any) -> bool:
+def _are_bits(values: Any) -> TypeGuard[dict[str, float]]:
     """Whether values are bits per byte by the names of methods."""
     return isinstance(values, dict) and bool(values) and all(isinstance(bits, float | int) and isfinite(bits) for bits in values.values())
