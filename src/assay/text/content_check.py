@@ -6,7 +6,6 @@ A file of up to 2^18 bytes is judged whole, a longer one by pieces of it. What i
 import csv
 import json
 import re
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,10 @@ JSON_LIMIT = 0.9  # of them: a comment or a broken line may be among objects
 TABLE_ROWS, TABLE_FEWEST = 1000, 5  # first rows that are counted, and the fewest that make a table
 TABLE_LIMIT = 0.99  # of the rows have the same number of fields
 SEPARATORS = {"\t": ("tab", "tsv"), ",": ("comma", "csv"), ";": ("semicolon", "csv")}
-PROSE = re.compile(r"[,;](?=\s|$)|(?<=\d),(?=\d\d\d)")  # commas and semicolons as sentences and numbers have them
+# Commas and semicolons as sentences have them (those of scripts without spaces too), and numbers; those of a table stand between fields.
+PROSE = re.compile(r"[,;](?=\s|$)|(?<=\d),(?=\d\d\d)|(?<=[^\x00-\x7f])[,;](?=[^\x00-\x7f])", re.MULTILINE)
+PROSE_LIMIT = 0.1  # of the commas or semicolons of a table
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def check_plain_text(file: FileContent, as_it_is: str) -> tuple[str, ...]:
@@ -120,11 +122,13 @@ def _parse_object(line: str) -> dict[str, object] | None:
 
 def _note_table(file: FileContent, lines: list[str], separator: str) -> list[str]:
     """Say that a separator cuts the lines into equally many fields, in which case they are a table's."""
-    text = "\n".join(lines[:TABLE_ROWS])
-    if text.count(separator) < TABLE_FEWEST or (separator != "\t" and 10 * len(PROSE.findall(text)) > text.count(separator)):
+    rows = [line.strip() for line in lines[:TABLE_ROWS]]  # what is indented by tabs is no table
+    bare = QUOTED.sub('""', "\n".join(rows))
+    count = bare.count(separator)
+    if count < TABLE_FEWEST or (separator != "\t" and len(PROSE.findall(bare)) > PROSE_LIMIT * count):
         return []
     try:
-        widths = np.array([len(row) for row in islice(csv.reader(text.split("\n"), delimiter=separator, strict=True), TABLE_ROWS)])
+        widths = np.array([len(row) for row in csv.reader(rows, delimiter=separator)])
     except csv.Error:
         return []
     width = int(np.bincount(widths).argmax())
