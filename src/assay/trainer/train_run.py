@@ -161,6 +161,7 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
         },
         "tokenizer": prepared.tokenizer.digest,
         "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
+        "warnings": prepared.warnings,
     }
     run.write_json(PROVENANCE, {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data})
     prepared.tokenizer.save(run.path / "tokenizer.json")
