@@ -115,8 +115,9 @@ def test_a_run_that_never_began_ends_without_a_word() -> None:
 
 def test_without_names_the_first_tracker_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(combined.TRACK_VARIABLE, raising=False)
-    first = Heard()
-    assert combine_trackers(first) is first
+    made = combine_trackers(Heard())
+    assert isinstance(made, CombinedTracker)
+    assert made.external == []
 
 
 def test_the_environment_names_mirrors_that_are_always_wanted_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
