@@ -59,8 +59,10 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None) -> None:
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
     def call(self, *arguments: object, streams: Streams = Streams(), **more: Any) -> Ended:
         """Run a command. `stop=(signal, seconds)` sends it a signal after so long; `environment` adds variables."""
@@ -144,7 +146,7 @@ def _open(number: int, name: str, encoding: str = "utf-8", errors: str = "strict
     file = os.open(name, os.O_RDWR | os.O_APPEND)
     os.dup2(file, number)
     os.close(file)
-    return open(number, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+    return open(number, "w", encoding=encoding, errors=errors, closefd=False)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import io
 import os
 import select
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -101,10 +102,13 @@ def _secure(stream: Any, name: str) -> Any:
     )
 
 
-def open_log(path: Path) -> TextIO:
+@contextmanager
+def open_log(path: Path) -> Iterator[TextIO]:
     """Open a log to add lines to it, in UTF-8; what cannot be written is dropped."""
-    file = io.FileIO(path, "a")
-    return io.TextIOWrapper(io.BufferedWriter(DroppedWhenLost(file, str(path))), encoding="utf-8", errors=PLAIN, line_buffering=True)
+    with io.FileIO(path, "a") as file:
+        buffer = io.BufferedWriter(DroppedWhenLost(file, str(path)))
+        with io.TextIOWrapper(buffer, encoding="utf-8", errors=PLAIN, line_buffering=True) as log:
+            yield log
 
 
 def lost_output() -> dict[str, OSError]:

@@ -89,7 +89,6 @@ class CombinedTracker(Tracker):
         self._call_main(lambda main: main.close())
         for background in self.external:
             self._log_messages(background.close())
-        self._note_losses()
 
     def _call(self, call: Callable[[Tracker], None]) -> None:
         self._call_main(call)
@@ -114,17 +113,18 @@ class CombinedTracker(Tracker):
             self._note("tracker", text)
             with suppress(OSError, ValueError):  # nobody may see it
                 print(f"assay: {text}", file=sys.stderr)  # noqa: T201
-        self._note_losses()
-
-    def _note_losses(self) -> None:
         for name, error in lost_output().items():
             self._note(name, describe_loss(name, error))
+        self._write_notes()
 
     def _note(self, what: str, text: str) -> None:
-        """Keep a note, the first on each thing that was lost, in the run's directory as soon as that is known."""
+        """Keep a note, the first on each thing that was lost."""
         if what not in self.noted:
             self.noted.add(what)
             self.unwritten.append(text)
+
+    def _write_notes(self) -> None:
+        """Write the notes into the run's directory, once that is known."""
         if self.folder is not None and self.unwritten:
             with suppress(OSError):
                 for note in self.unwritten:
