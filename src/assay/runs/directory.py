@@ -5,6 +5,7 @@ tokenizer.json     bytes <-> ids                status.json      its state and p
 metrics.jsonl      losses and scores            timings.jsonl    how fast it was
 checkpoints/       weights and training state   samples/  scores/  generated texts, stored scores
 test_uses.jsonl    when the test split was scored
+notes.jsonl        what people should know of how it went, such as that its output could no longer be printed
 """
 
 import contextlib
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
 BASELINES = "baselines.json"  # bits per byte that simpler models reach on the validation text
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
+NOTES = "notes.jsonl"
 PLAN = "plan.json"  # of a study, in its folder of runs
 LINE_SHAPES = {METRICS: METRICS_SHAPE, TIMINGS: TIMINGS_SHAPE, TEST_USES: TEST_USE_SHAPE}
 TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"train"}  # by which a run's config is told from other programs'
