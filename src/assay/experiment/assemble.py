@@ -77,6 +77,9 @@ def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Paralle
     device = resolve_device(train.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
+    precision = choose_precision(train.precision, device)
+    if train.compile and device.type == "mps":
+        raise ConfigError("train.compile", "is not for Apple's GPUs; set it to false")
     model = build_model(config, prepared.tokenizer.vocab_size).to(device)
     learner = Learner(model, config.objective, torch_generator(train.seed, "init", 1))  # not the stream of the model's weights
     optimizer = config.optimizer.build(list(parameters_by_role(learner)))
@@ -89,7 +92,7 @@ def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Paralle
         wrapped_learner=wrap_learner(learner, device, parallel, compiled=train.compile, checkpointed=train.activation_checkpointing),
         device=device,
         parallel=parallel,
-        precision=choose_precision(train.precision, device),
+        precision=precision,
     )
     state = TrainState(
         learner,

@@ -22,7 +22,7 @@ class TrainConfig(Config):
         "float32", "number format in training: float32, tf32, bf16 (of products), bf16_weights (of activations too), fp16, float64; "
         "auto: bf16 where the device has it, else float32", alternative="bf16", affects="training",
     )  # fmt: skip
-    device: str = setting("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one", alternative="cpu", affects="report")
+    device: str = setting("auto", "cpu, cuda, cuda:1, mps (Apple's), or auto: cuda if there is one", alternative="cpu", affects="report")
     activation_checkpointing: bool = setting(
         False, "compute each block again in the backward pass instead of keeping what it computed: less memory, more time",
         alternative=True, affects="cost",
