@@ -101,10 +101,10 @@ def test_the_peak_holds_what_is_gone_by_then_and_nothing_from_before() -> None:
 
 @pytest.mark.parametrize("name", ["", "CUDA", "cuda:x", "cuda:99", "cpu:1", "meta", "xpu", "mps:3", "gpu", "cpu ", "nul\0"])
 def test_a_device_that_is_not_here_is_refused_with_those_that_are(name: str) -> None:
-    with pytest.raises(ConfigError, match="this machine has cpu.*write one of them, or auto") as refused:
+    with pytest.raises(ConfigError, match=r"this machine has cpu.*write one of them, or auto") as refused:
         resolve_device(name)
     assert refused.value.path == "train.device"
-    with pytest.raises(ConfigError, match="^device: no device"):
+    with pytest.raises(ConfigError, match=r"^device: no device"):
         choose_device(name, "cpu", "float32")
 
 

@@ -91,7 +91,7 @@ FAMILIES: dict[str, Family] = {}
 class Config(BaseModel):
     """A frozen part of an experiment. Unknown keys are refused; every error has the path of its key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
     family: ClassVar[Family | None] = None
 
     def __init_subclass__(cls, family: str | None = None, package: str | None = None, **rest: Any) -> None:

@@ -111,7 +111,7 @@ def parse_value(text: str) -> Any:
             return tomllib.loads(f"value = {attempt}")["value"]
         except tomllib.TOMLDecodeError:
             continue
-    if text[:1] in "[{":
+    if text.startswith(("[", "{")):
         raise ConfigError("", f"cannot read '{text}'; lists are [a, b] and tables {{key = value}}")
     return text
 

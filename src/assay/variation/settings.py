@@ -12,6 +12,7 @@ from assay.core.config import Config
 from assay.errors import ConfigError, suggest
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.launch import LaunchConfig
+from assay.training.budget import Amount
 from assay.variation.metric import METRICS, Metric
 
 MatchedQuantity = Literal["tokens", "text", "flops", "minutes", "parameters"]
@@ -29,7 +30,7 @@ class VariationConfig(Config):
     match: tuple[MatchedQuantity, ...] = Field(
         ("tokens",), description="what every run is given equally: one of tokens, text, flops, minutes; and parameters, by model.width"
     )
-    budget: str | None = Field(None, description="of the base, such as 300steps (absent: the recipe's)")
+    budget: Amount | None = Field(None, description="of the base, such as 300steps (absent: the recipe's)")
     metric: str = Field("bits_per_byte", description="the figure that is compared")
     checkpoint: Literal["best", "last"] = Field("best", description="which weights of a run are scored")
     launch: LaunchConfig = Field(LaunchConfig(), description="what a job asks of a cluster")
