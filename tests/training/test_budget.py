@@ -50,7 +50,23 @@ def test_every_unit_is_read(text: str, amount: float, unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "steps", "5m", "3 h min", "٣steps", "-3steps", "3 parsecs", "3Xsteps", "3Flops", "1.2.3steps", "_steps", "0epochs", "nansteps", "1e999steps"]
+    "text",
+    [
+        "",
+        "steps",
+        "5m",
+        "3 h min",
+        "٣steps",
+        "-3steps",
+        "3 parsecs",
+        "3Xsteps",
+        "3Flops",
+        "1.2.3steps",
+        "_steps",
+        "0epochs",
+        "nansteps",
+        "1e999steps",
+    ],
 )
 def test_what_is_no_amount_of_training_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"'{text}'") + r".*(write it like 300steps|give a positive amount)"):

@@ -34,7 +34,7 @@ class Budget(NamedTuple):
         match = AMOUNT.fullmatch(text.strip())
         if match and match[3] is None and not match[1].startswith("-"):
             raise ConfigError("", f"'{text}' has no unit; did you mean {text.strip()}steps? (others are {EXAMPLES})")
-        if not match or match[3].lower() not in UNITS:
+        if not match or match[3] is None or match[3].lower() not in UNITS:
             raise ConfigError("", f"cannot read '{text}'; write it like {EXAMPLES}")
         word = match[3].lower()
         amount = float(match[1].replace("_", "")) * FACTORS[match[2]] * MINUTES.get(word, 1.0)

@@ -11,9 +11,11 @@ from assay.training.precision import Precision
 class TrainConfig(Config):
     """How long, how exactly and where to train, and how often to log, validate, sample and save."""
 
-    budget: Amount = setting("3epochs", "how long: 300steps, 3epochs, 10Mtokens, 2Pflops, 90s, 5min or 2h", alternative="1epoch", affects="report")
+    budget: Amount = setting(
+        "3epochs", "how long: 300steps, 3epochs, 10Mtokens, 2Pflops, 90s, 5min or 2h", alternative="1epoch", affects="report"
+    )
     seed: int = setting(0, "decides initial weights, data order, dropout and samples", alternative=1, affects="output", ge=0)
-    accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", alternative=2, affects="cost", ge=1)
+    accumulation: int = setting(1, "micro-batches a step; the update does not depend on it", alternative=2, affects="cost", ge=1, le=2**16)
     clip: float = setting(1.0, "largest norm of the whole gradient; 0: no limit", alternative=0.01, affects="training", ge=0)
     clip_value: float = setting(
         0.0, "largest size of each element of the gradient; 0: no limit", alternative=1e-4, affects="training", ge=0

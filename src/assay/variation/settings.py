@@ -1,6 +1,5 @@
 """What study files and search files share: the base, what is varied around it, and what every run is given equally."""
 
-import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +83,7 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
     """Put the file's name before what is wrong in it. Raises ConfigError."""
     try:
         yield
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise ConfigError("", f"{path} is not valid TOML: {broken}") from None
     except ConfigError as wrong:
+        if wrong.path == str(path):
+            raise
         raise ConfigError(f"{path}: {wrong.path}" if wrong.path else str(path), wrong.reason) from None

@@ -115,6 +115,13 @@ def wave_angles(position: Tensor, size: int, base: float) -> Tensor:
     return angle if exact.device == position.device else angle.remainder(math.tau).float().to(position.device)
 
 
+def explain_missing_queries(sizes: ModelSizes) -> str:
+    """Say why a model has no queries, and what to do."""
+    if sizes.depth == 0:
+        return "model.depth is 0, so there is no mixer; raise it, or set model.position=none"
+    return "no mixer of this model has any; choose another position"
+
+
 def check_even_width(width: int) -> None:
     """Raise ConfigError for a width that sines and cosines cannot share."""
     if width % 2:
