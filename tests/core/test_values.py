@@ -46,7 +46,7 @@ def test_a_whole_number_may_be_written_with_an_exponent() -> None:
 
 @pytest.mark.parametrize(
     ("family", "word", "kind"),
-    [("mixer", "atention", "full"), ("mixer", "mha", "full"), ("feedforward", "swiglu", "glu"), ("feedforward", "ffn", "mlp")],
+    [("mixer", "atention", "full"), ("mixer", "mha", "full"), ("feedforward", "gated", "glu"), ("feedforward", "ffn", "mlp")],
 )
 def test_what_others_call_a_kind_leads_to_it_and_is_not_accepted(family: str, word: str, kind: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown kind '{word}'; did you mean '{kind}'"):

@@ -30,7 +30,7 @@ class GluConfig(FeedforwardConfig):
     """
 
     kind: Literal["glu"] = "glu"
-    also_called: ClassVar[tuple[str, ...]] = ("swiglu", "geglu", "gated")
+    also_called: ClassVar[tuple[str, ...]] = ("gated",)
     hidden: int | None = setting(None, "inner width F (absent: 8/3 of the width, a multiple of 8)", alternative=24, affects="cost", ge=1)
     activation: SerializeAsAny[ActivationConfig] = setting(SiluConfig(), "the function f of the gate", alternative="gelu")
     bias: bool = setting(False, "biases in the three maps", alternative=True, affects="cost")
