@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from assay.core.devices import to_float64
 from assay.core.parallel import Parallel
 from assay.core.signals import STOP_SIGNALS, TIME_LIMIT, handle_signals
 from assay.core.types import Mean, Term, add_means
@@ -51,7 +52,7 @@ class LogHook(Hook):
 
     def _global(self, mean: Mean) -> float | None:
         """Compute the mean over all processes; None where nothing was counted."""
-        total, count = self.parallel.all_reduce(torch.stack([mean.total.double(), mean.count.double()])).tolist()
+        total, count = self.parallel.all_reduce(torch.stack([to_float64(mean.total), to_float64(mean.count)])).tolist()
         return None if count == 0 else total / count
 
     def state_dict(self) -> dict[str, Any]:
