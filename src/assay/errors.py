@@ -20,8 +20,8 @@ from typing import Literal
 
 Failure = Literal["diverged", "out_of_memory", "interrupted", "error"]  # why a run stopped before its end, as its status says
 OUT_OF_MEMORY = (
-    "out of memory: lower batches.size or batches.window, raise train.accumulation (the same update from smaller micro-batches), or take a "
-    "smaller model.width; what was saved is kept"
+    "out of memory: raise train.accumulation (the same update from smaller micro-batches) or set train.activation_checkpointing=true, as "
+    "`assay resume` can, too; a new run may lower batches.size or batches.window, or take a smaller model.width; what was saved is kept"
 )
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # torch's allocators raise a plain RuntimeError on a CPU
 DISK_WORDS = "No space left"  # safetensors and torch raise errors of their own without the system's error number

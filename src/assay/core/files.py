@@ -1,10 +1,13 @@
 """Write files atomically, so that a reader sees the old one or the new one, append to them, and hash them."""
 
 import hashlib
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -41,6 +44,22 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with write_atomically(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def encode_json(value: Any, **options: Any) -> str:
+    """Write a value as JSON, which knows neither NaN nor infinities: they become null."""
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_drop_non_finite(value), allow_nan=False, **options)
+
+
+def _drop_non_finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _drop_non_finite(child) for key, child in value.items()}
+    return [_drop_non_finite(child) for child in value] if isinstance(value, list | tuple) else value
 
 
 def hash_file(path: Path) -> str:

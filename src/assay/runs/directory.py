@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_text, write_atomically, write_text
+from assay.core.files import append_text, encode_json, write_atomically, write_text
 from assay.core.renames import FILES, update_protocol
 from assay.errors import RunError, UserError, suggest
 from assay.runs.status import earlier_failure
@@ -96,7 +96,7 @@ class RunDirectory:
         """Write a JSON file atomically."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(value, indent=1) + "\n")
+        write_text(path, encode_json(value, indent=1) + "\n")
         return path
 
     def write_arrays(self, name: str, arrays: "Mapping[str, npt.NDArray[Any]]") -> Path:
@@ -111,7 +111,7 @@ class RunDirectory:
 
     def append_line(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a .jsonl file."""
-        append_text(self.path / name, json.dumps(line) + "\n")
+        append_text(self.path / name, encode_json(line) + "\n")
 
     def read_lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Read the lines of a .jsonl file; a last line that was cut off is left out. Raises RunError for a damaged line."""
@@ -130,7 +130,7 @@ class RunDirectory:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
         for name in (METRICS, TIMINGS):
             kept = [line for line in self.read_lines(name) if line["step"] <= step]
-            write_text(self.path / name, "".join(json.dumps(line) + "\n" for line in kept))
+            write_text(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
 
     def test_uses(self) -> list[dict[str, Any]]:
         """List every use of the test split, oldest first: after repeated use, its text is no longer unseen."""
