@@ -13,7 +13,7 @@ AssayError                 the work failed                                  exit
 
 import errno
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Literal
@@ -142,6 +142,15 @@ def explain_file_errors() -> Iterator[None]:
         if sentence is None:
             raise
         raise UserError(sentence) from error
+
+
+def try_to_store(write: Callable[[], object]) -> str | None:
+    """Write what was computed; where the system refuses, return the sentence why, so that the result is shown all the same."""
+    try:
+        write()
+    except OSError as refused:
+        return explain_os_error(refused) or f"{refused.filename or 'a file'}: {(refused.strerror or str(refused)).lower()}"
+    return None
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -46,6 +46,18 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def find_write_problem(path: Path, *, makes_folders: bool = False) -> str | None:
+    """Say why no file can be written at `path`, before the work whose result it is to hold; None where nothing speaks against it."""
+    if path.is_dir():
+        return f"{path}: is a folder; give the name of a file in it"
+    folder = next(parent for parent in path.absolute().parents if parent.exists()) if makes_folders else path.parent
+    if not folder.is_dir():
+        return f"{folder}: is no folder; make it, or name another place"
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        return f"{path}: may not be written; change the permissions, or name another place"
+    return None
+
+
 def encode_json(value: Any, **options: Any) -> str:
     """Write a value as JSON, which knows neither NaN nor infinities: they become null."""
     try:

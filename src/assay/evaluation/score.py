@@ -177,9 +177,12 @@ def make_score_tree(score: Score) -> dict[str, Any]:
     }
 
 
-def store_score(run: RunDirectory, name: str, score: Score) -> dict[str, Any]:
-    """Write a score into a run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz; return what the former holds."""
-    stored = make_score_tree(score)
+def store_score(run: RunDirectory, name: str, score: Score, tree: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write a score into a run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz; return what the former holds.
+
+    `tree` is that, where it is made already.
+    """
+    stored = make_score_tree(score) if tree is None else tree
     if stored["units"] is not None:
         run.write_arrays(f"scores/{name}.npz", measure_units(score.targets))
     else:

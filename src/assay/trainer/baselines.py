@@ -8,7 +8,7 @@ from pathlib import Path
 from assay.data.baselines import compute_baselines, estimate_seconds, label_baselines
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName
-from assay.errors import AssayError, DataError
+from assay.errors import AssayError, DataError, try_to_store
 from assay.experiment.load import load_data, read_config
 from assay.runs.directory import BASELINES, RunDirectory
 
@@ -47,7 +47,7 @@ def measure_baselines(
         why = {KeyboardInterrupt: "interrupted", MemoryError: "out of memory"}.get(type(stopped), str(stopped))
         return Baselines({}, training_bytes, skip_reason=why)
     if run is not None and part == "validation":
-        run.write_json(BASELINES, bits_per_byte)
+        try_to_store(lambda: run.write_json(BASELINES, bits_per_byte))  # they are in the cache, too
     return Baselines(bits_per_byte, training_bytes)
 
 
