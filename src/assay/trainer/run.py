@@ -1,5 +1,6 @@
 """The class `Run`: a view of a run's directory, cheap to make, and the same in another process next year."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -202,7 +203,10 @@ class Run:
         from assay.trainer.scoring import ScoreRequest, score_run
 
         request = ScoreRequest(split, checkpoint, policy, stride, self.data_dir, batch_size, device)
-        return score_run(self.directory, request).score
+        saved = score_run(self.directory, request)
+        if saved.not_stored is not None:
+            warnings.warn(f"the score is not kept ({saved.not_stored})", stacklevel=3)
+        return saved.score
 
     @explain_file_errors()
     def resume(
