@@ -17,7 +17,8 @@ from assay.data.prepare import PreparedText
 from assay.data.split import PartName
 from assay.errors import AssayError, DataError, try_to_store
 from assay.experiment.load import load_data, read_config
-from assay.runs.directory import BASELINES, RunDirectory, short_path
+from assay.runs.directory import BASELINES, RunDirectory
+from assay.runs.json_files import short_path
 
 QUICK_SECONDS = 60  # seconds that measuring takes at most unless it was asked for
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import explain_file_errors
-from assay.runs.directory import METRICS, RunDirectory, short_path
+from assay.runs.directory import METRICS, RunDirectory
+from assay.runs.json_files import short_path
 from assay.runs.status import Status
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ All that would be saved must be finite, and so must the losses that the model gi
 with. The model reads a few windows in evaluation mode, which draws nothing at random.
 """
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -45,11 +44,12 @@ def find_fault(experiment: Experiment, sums: Any) -> str | None:
         }
         if broken := find_non_finite(kept, device):
             return f"{len(broken)} of the tensors to be saved are not finite, first {broken[0]}"
-        for name, weights in {"weights": nullcontext, "average of the weights": average and average.use_average}.items():
-            if weights is not None:
-                with weights():
-                    if not has_finite_losses(experiment):
-                        return f"the {name} are finite, but not the losses that the model gives with them"
+        if not has_finite_losses(experiment):
+            return "the weights are finite, but not the losses that the model gives with them"
+    if average is not None:
+        with average.use_average():
+            if not has_finite_losses(experiment):
+                return "the average of the weights is finite, but not the losses that the model gives with it"
     return None
 
 
