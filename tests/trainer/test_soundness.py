@@ -48,6 +48,9 @@ def break_part(state: Any, part: str) -> None:
     elif part == "logits":  # finite weights, products that are not
         for each in state.learner.model.parameters():
             each.fill_(3e38)
+    elif part == "averaged logits":
+        for each in state.weight_average.weights.values():
+            each.fill_(3e38)
     elif part == "average":
         next(iter(state.weight_average.weights.values())).fill_(torch.inf)
     else:
@@ -66,6 +69,7 @@ def run_of(tmp_path: Path) -> assay.Run:
         ("optimizer", "1 of the tensors to be saved are not finite, first optimizer.adamw."),
         ("average", "1 of the tensors to be saved are not finite, first average."),
         ("logits", "the weights are finite, but not the losses"),
+        ("averaged logits", "the average of the weights is finite, but not the losses"),
     ],
 )
 def test_every_part_of_a_state_is_looked_at(text: Path, part: str, said: str) -> None:
