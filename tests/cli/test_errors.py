@@ -49,7 +49,7 @@ def test_a_command_of_earlier_versions_says_where_it_went() -> None:
         ("corpus.path=missing.txt", ("corpus.path", "missing.txt", "--data-dir")),
         ("model.width", ("'model.width'", "key=value")),
         ("model.pattern=[1", ("model.pattern", "cannot read")),
-        ("train.device=cuda", ("train.device", "no CUDA device", "use cpu")),
+        ("train.device=cuda", ("train.device", "no device 'cuda' here", "this machine has cpu")),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from assay.core.devices import resolve_device
+from assay.core.devices import choose_device
 from assay.core.renames import SINCE, new_name
 from assay.core.seeds import numpy_generator
 from assay.core.words import Notify
@@ -153,7 +153,7 @@ def make_run_scorer(loaded: LoadedRun, request: ScoreRequest) -> Scorer:
     """Make the scorer for a request, and move the model of the run to its device. Raises UserError."""
     if request.policy == "streams":
         refuse_unbounded_state(loaded.model, "--policy")
-    device = resolve_device(request.device or loaded.config.train.device)
+    device = choose_device(request.device, loaded.config.train.device, loaded.config.train.precision)
     loaded.model.to(device)
     target = ScoreTarget(loaded.prepared.parts[loaded.split], loaded.split, loaded.checkpoint)
     scorer = make_scorer(loaded.config, loaded.prepared, target, device, request.policy, request.stride)

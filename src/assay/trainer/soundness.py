@@ -47,10 +47,10 @@ def find_fault(experiment: Experiment, sums: Any) -> str | None:
             return f"{len(broken)} of the tensors to be saved are not finite, first {broken[0]}"
         if not has_finite_losses(experiment):
             return "the weights are finite, but not the losses that the model gives with them"
-        if average is not None:
-            with average.use_average():
-                if not has_finite_losses(experiment):
-                    return "the average of the weights is finite, but not the losses that the model gives with it"
+    if average is not None:
+        with average.use_average():
+            if not has_finite_losses(experiment):
+                return "the average of the weights is finite, but not the losses that the model gives with it"
     return None
 
 
