@@ -117,3 +117,8 @@ def test_a_broken_checkpoint_of_an_earlier_version_is_neither_scored_nor_resumed
         RunError, match=r"the weights are finite, but not the losses .*, so training cannot go on from it; train the run anew"
     ):
         run.resume("train.budget=4steps")
+
+
+def test_infinities_that_mean_something_in_a_carried_state_are_no_fault(text: Path, tmp_path: Path) -> None:
+    streams = ("model.block.mixer=sparsek", "model.position=none", "batches=streams", "batches.window=16", "batches.size=4")
+    assert assay.train(write_recipe(tmp_path, text, *streams, "train.budget=3steps")).status.state == "finished"
