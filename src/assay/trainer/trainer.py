@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
+from assay.core.files import write_text
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, NonFiniteLoss, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
@@ -275,5 +276,5 @@ class Trainer:
             texts = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in decoded]
         folder = self.directory.path / "samples"
         folder.mkdir(exist_ok=True)
-        (folder / f"{format_step(step)}.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+        write_text(folder / f"{format_step(step)}.txt", "\n".join(texts) + "\n")
         self.tracker.log_samples(step, texts)
