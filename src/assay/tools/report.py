@@ -113,7 +113,7 @@ def _find_study(names: Sequence[str], folder: Path) -> Path | None:
 
 def _refuse_other_endings(output: Path) -> None:
     """Raise UserError for the name of a file that no page has, as somebody would open it with another program."""
-    if output.suffix.lower() not in PAGE_ENDINGS:
+    if output.suffix.lower() not in PAGE_ENDINGS and not output.is_dir():
         others = "print the page to PDF in a browser; --markdown and --csv write the figures in these forms"
         raise UserError(f"{output}: a report is a page, so its file ends in {' or '.join(PAGE_ENDINGS)}; {others}")
 
