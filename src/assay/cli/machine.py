@@ -152,6 +152,5 @@ def verify_resume(
     if result.differences:
         raise AssayError(f"resume is not exact; different: {', '.join(result.differences)}")
     if not as_json:
-        report(
-            f"identical: weights, optimiser and metrics of {format_count(result.steps, 'step')}, killed {format_count(result.kills, 'time')}"
-        )
+        kills = format_count(result.kills, "time")
+        report(f"identical: weights, optimiser and metrics of {format_count(result.steps, 'step')}, killed {kills}")
