@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -152,7 +153,7 @@ def _read_zip(file: Path, data: bytes) -> FileContent:
             if _is_suspicious(members[0].file_size, len(data)):
                 raise _suspicious(file)
             return FileContent(str(file), Path(members[0].filename).name, archive.read(members[0]))
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError, IndexError) as error:
         raise _damaged(file, str(error)) from None
     except (RuntimeError, NotImplementedError) as error:  # a password, or a method that Python does not know
         raise DataError(f"corpus.path: {file} cannot be unpacked ({error}); unpack it yourself and name the text file") from None
