@@ -31,7 +31,7 @@ from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
 LONGEST = 1500  # characters of a refusal, of which a path may be many
 TEXT = "".join(f"line {number}: naïve — 熊 'words'\n" for number in range(40)).encode()
 FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MANY = settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def zipped(data: bytes) -> bytes:
