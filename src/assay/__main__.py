@@ -55,10 +55,7 @@ def _run() -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        sentence = explain_os_error(error)
-        if sentence is None:
-            raise
-        _stop(f"error: {sentence}", 2)
+        _stop(f"error: {explain_os_error(error)}", 2)
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             _stop(f"error: {OUT_OF_MEMORY}", 1)
