@@ -31,7 +31,8 @@ ROOM = "make room, then go on with `assay resume`"
 SYSTEM = "the disk or the network drive has a fault; see the system's log, then try again or name another place"
 PLACE = "name another place{}"  # the braces stand for the option or variable that named this one
 REMEDIES = {
-    errno.ENOSPC: "make room, or " + PLACE, errno.EDQUOT: "make room, or " + PLACE, errno.EFBIG: "raise the limit (`ulimit -f unlimited`), or " + PLACE,
+    errno.ENOSPC: "make room, or " + PLACE, errno.EDQUOT: "make room, or " + PLACE,
+    errno.EFBIG: "raise the limit (`ulimit -f unlimited`), or " + PLACE,
     errno.EACCES: "change its permissions, or " + PLACE, errno.EPERM: "change its permissions, or " + PLACE, errno.EROFS: PLACE,
     errno.ENOTDIR: "name a folder{}, not a file", errno.EEXIST: "name a folder{}, not a file",
     errno.EISDIR: "name a file{}, not a folder", errno.ENOTEMPTY: "empty it, or " + PLACE,
@@ -39,9 +40,10 @@ REMEDIES = {
     errno.ELOOP: "a symbolic link leads back to itself: mend it, or " + PLACE, errno.ENOLCK: "locks do not work there: " + PLACE,
     errno.EINVAL: "the name or the file system does not allow it: " + PLACE, errno.EILSEQ: "its name is not allowed there: " + PLACE,
     errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`", errno.ENFILE: "close other programs, then try again",
-    errno.ENOMEM: "close other programs, then try again", errno.EIO: SYSTEM, errno.ESTALE: SYSTEM, errno.ENODEV: SYSTEM, errno.ENXIO: SYSTEM,
+    errno.ENOMEM: "close other programs, then try again",
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO), SYSTEM),
 }  # fmt: skip
-RUNS = ("--runs-dir", "ASSAY_RUNS", "--runs-dir or ASSAY_RUNS")  # what names the folder of runs; the last, where nothing did
+RUNS = ("--runs-dir", "ASSAY_RUNS", "--runs-dir or ASSAY_RUNS")  # what names the folder of runs; the last one where nothing did
 VARIABLES = ("ASSAY_RUNS", "ASSAY_DATA", "ASSAY_CACHE", "TMPDIR", "HF_HOME", "XDG_CACHE_HOME")  # that name folders
 
 

@@ -105,7 +105,8 @@ PROVENANCE_SHAPE = record(
 )  # fmt: skip
 SCORE_SHAPE = record(
     "bits_per_byte bytes_scored bytes_in_split tokens_scored protocol",
-    bits_per_byte=NUMBER, standard_error=NUMBER.or_null(), standard_error_over=UNITS, bytes_scored=WHOLE, bytes_in_split=WHOLE, tokens_scored=WHOLE,
+    bits_per_byte=NUMBER, standard_error=NUMBER.or_null(), standard_error_over=UNITS,
+    bytes_scored=WHOLE, bytes_in_split=WHOLE, tokens_scored=WHOLE,
     standard_errors=mapping_of(NUMBER.or_null()), units=record("kind", kind=TEXT).or_null(), by_position=list_of(OBJECT),
     by_class=list_of(OBJECT), by_group=list_of(OBJECT), reliability=list_of(OBJECT),
     protocol=record(
