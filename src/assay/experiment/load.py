@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.devices import resolve_device
+from assay.core.devices import choose_device
 from assay.core.files import write_text
 from assay.core.recipe import to_toml
 from assay.data.prepare import PreparedText, prepare_text
@@ -74,7 +74,8 @@ def load_checkpoint(run: RunDirectory, checkpoint: str | int, device: str | None
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
     model = build_model(config, tokenizer.vocab_size)
     ref = checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
-    return LoadedCheckpoint(model.to(resolve_device(device or config.train.device)), tokenizer, ref)
+    chosen = choose_device(device, config.train.device, config.train.precision)
+    return LoadedCheckpoint(model.to(chosen), tokenizer, ref)
 
 
 def accept_any_ids(model: Model) -> Model:

@@ -36,6 +36,7 @@ from assay.jobs.folder import LOG, Job, JobFolder, JobType
 from assay.runs.checkpoint_ref import format_step, list_steps
 from assay.runs.directory import CONFIG, RunDirectory
 from assay.runs.lock import RUN_LOCK, Lock, RunBusyError, acquire_lock, lock_run
+from assay.terminal.streams import open_log
 from assay.tracking.combined import combine_trackers
 from assay.tracking.console import ConsoleTracker
 from assay.trainer.train_run import start_or_resume
@@ -148,7 +149,7 @@ class JobLocks(NamedTuple):
 
 
 def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
-    """Train a run, whose locks are held, to its end or to its failure. Raises Interrupted, after it was saved, where it is to stop."""
+    """Train a run, whose locks are held, to its end or to its failure. Raises Interrupted, once it is saved, where it was asked to stop."""
     run, lock = folder.run(job), locks.job
     step = _find_last_usable_step(run)
     note = lock.read_note()
@@ -160,7 +161,7 @@ def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None
         return "failed"
     lock.write_note({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
     notify(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
-    with folder.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with open_log(folder.log(job)) as log, redirect_stdout(log), redirect_stderr(log):
         try:
             figures = _start_or_resume(folder, job, step, data_dir, log, locks.run, hooks).run()
             result = f"{figures['bits_per_byte']:.4f} bits per byte on validation"

@@ -5,6 +5,7 @@ tokenizer.json     bytes <-> ids                status.json      its state and p
 metrics.jsonl      losses and scores            timings.jsonl    how fast it was
 checkpoints/       weights and training state   samples/  scores/  generated texts, stored scores
 test_uses.jsonl    when the test split was scored
+notes.jsonl        what people should know of how it went, such as that its output could no longer be printed
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_line, write_atomically, write_text
+from assay.core.files import append_line, encode_json, write_atomically, write_text
 from assay.core.renames import FILES, update, update_protocol
 from assay.errors import ConfigError, RunError, UserError, suggest
 from assay.runs.checkpoint_ref import CheckpointRef
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
 BASELINES = "baselines.json"  # bits per byte that simpler models reach on the validation text
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
+NOTES = "notes.jsonl"
 PLAN = "plan.json"  # of a study, in its folder of runs
 LINE_SHAPES = {METRICS: METRICS_SHAPE, TIMINGS: TIMINGS_SHAPE, TEST_USES: TEST_USE_SHAPE}
 TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"train"}  # by which a run's config is told from other programs'
@@ -144,7 +146,7 @@ class RunDirectory:
         """Write a JSON file atomically."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(value, indent=1) + "\n")
+        write_text(path, encode_json(value, indent=1) + "\n")
         return path
 
     def write_arrays(self, name: str, arrays: "Mapping[str, npt.NDArray[Any]]") -> Path:
@@ -159,7 +161,7 @@ class RunDirectory:
 
     def append_line(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a .jsonl file."""
-        append_line(self.path / name, json.dumps(line))
+        append_line(self.path / name, encode_json(line))
 
     def read_lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Read the lines of a .jsonl file; a last line that was cut off is left out. Raises RunError for a damaged line."""
@@ -179,7 +181,7 @@ class RunDirectory:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
         for name in (METRICS, TIMINGS):
             kept = [line for line in self.read_lines(name) if line["step"] <= step]
-            write_text(self.path / name, "".join(json.dumps(line) + "\n" for line in kept))
+            write_text(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
 
     def test_uses(self) -> list[dict[str, Any]]:
         """List every use of the test split, oldest first: after repeated use, its text is no longer unseen."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from assay.core import parallel as processes
 from assay.core import recipe as recipes
 from assay.core.parallel import Parallel
+from assay.core.signals import TIME_LIMIT
 from assay.errors import Interrupted, UserError, classify_failure, explain_failure
 from assay.experiment.load import read_config, write_config
 from assay.experiment.summary import describe_start
@@ -23,7 +24,6 @@ from assay.tracking.combined import combine_trackers
 from assay.tracking.console import ConsoleTracker
 from assay.trainer.baselines import measure_baselines
 from assay.trainer.train_run import lock_for_training, make_config, make_run_label, start_or_resume
-from assay.training.hooks import TIME_LIMIT_SIGNAL
 
 LOGS = "slurm"  # folder in a run: the scripts of its jobs and their output
 
@@ -84,7 +84,7 @@ def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeu
             _train_to_end(run, data_dir, track, parallel, lock)
         except Interrupted as stopped:
             restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-            if parallel.is_main and stopped.signal == TIME_LIMIT_SIGNAL and restarts < requeues:
+            if parallel.is_main and stopped.signal == TIME_LIMIT and restarts < requeues:
                 run.update_status(state="queued", failure=None)
             raise
         except Exception as failed:

@@ -90,6 +90,8 @@ def describe_single_arm(outcome: StudyOutcome, baselines: Baselines | None) -> t
     over = f", the mean of {len(arm.scores)} seeds" if len(arm.scores) > 1 else ""
     size, half = format_estimate(arm.mean, 2 * error), format_estimate(error, 2 * error)
     first = f"{arm.name} needs {size} bits for a byte of the {outcome.split} text{over} (± {half} over the text)."
+    if baselines is not None and baselines.skip_reason:
+        return (first, f"The cheaper methods are left out: {baselines.skip_reason}.")
     figures = {} if baselines is None else baselines.by_label()
     if not figures:
         return (first, "No cheaper method was measured beside it: `assay score RUN` measures them.")
