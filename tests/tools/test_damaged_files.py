@@ -123,7 +123,7 @@ def check(sound: Path, tmp: Path, data: st.DataObject, *, whole: bool) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 def test_damaged_files_give_results_or_sentences(sound: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     check(sound, tmp_path_factory.getbasetemp(), data, whole=False)
 
