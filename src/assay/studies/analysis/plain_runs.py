@@ -1,15 +1,18 @@
 """Reading runs that belong to no study as one: arms are the configurations that differ in more than the seed, the first is the base."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 from assay.core.config import Tree, find_changes
 from assay.core.words import format_count
+from assay.errors import DataError
 from assay.evaluation.verdict import format_estimate
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
+from assay.experiment.vocabulary import remember_vocabulary, vocabulary_size
 from assay.jobs.folder import Job, JobFolder, JobStatus, JobType
 from assay.runs.directory import RunDirectory, strip_run_suffix
 from assay.studies.analysis.outcome import read_outcome
@@ -18,6 +21,7 @@ from assay.studies.analysis.warnings import check_convergence, check_figures, ch
 from assay.studies.file import StudyConfig
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
+from assay.text.tokenizer import load_tokenizer
 from assay.tracking.monitor import current_state
 from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import measure_costs
@@ -53,7 +57,10 @@ def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
     base = next(iter(groups.values()))[0][1]
     for name, members in zip(_name_groups(groups), groups.values(), strict=True):
         config = members[0][1]
-        arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *measure_costs(config)))
+        with suppress(DataError):
+            remember_vocabulary(config, load_tokenizer(members[0][0].path / "tokenizer.json").vocab_size)
+        costs = measure_costs(config)
+        arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *costs, vocabulary_size(config)))
         for run, own in members:
             key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
             places[key] = run
