@@ -27,7 +27,7 @@ def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: float) -
 
 
 def test_what_no_file_can_hold_is_refused_with_its_place() -> None:
-    with pytest.raises(ConfigError, match="^seed: a number of 71 bits is too large for a file"):
+    with pytest.raises(ConfigError, match=r"^seed: a number of 71 bits is too large for a file"):
         TrainConfig.make({"seed": 2**70})
     with pytest.raises(ConfigError, match=r"^device: 'a\\x00b' holds what is no text"):
         TrainConfig.make({"device": "a\0b"})
@@ -40,7 +40,7 @@ def test_a_whole_number_may_be_written_with_an_exponent() -> None:
         {"width": 100, "block": {"mixer": {"heads": 4}}}
     )
     for refused in (1.5, 1e20):
-        with pytest.raises(ConfigError, match="^width: "):
+        with pytest.raises(ConfigError, match=r"^width: "):
             DecoderConfig.make({"width": refused})
 
 

@@ -95,7 +95,7 @@ def test_runs_that_follow_from_the_choice_of_learning_rates_and_the_test_split_a
 def test_sizes_are_those_of_the_vocabulary_that_the_text_gives(tmp_path: Path) -> None:
     sizes = [{"kind": "bpe", "vocabulary": size} for size in (300, 50_000)]
     plan = make_plan(str(lay_study(tmp_path, axes={"tokenizer": sizes}, match=[])))
-    base, small, large = plan.arms
+    _, small, large = plan.arms
     assert large.vocabulary < 1_000
     width = large.config.to_dict()["model"]["width"]
     assert 0 < (large.parameters - small.parameters) <= 2 * width * (large.vocabulary - small.vocabulary)

@@ -30,6 +30,7 @@ from assay.text.tokenizer import Ids, Tokenizer
 
 FORMATS = ("gpt2", "llama")
 MAX_SIZE, MAX_LAYERS = 2**24, 10_000  # of a number in config.json
+HEADS = ("n_head", "num_attention_heads", "num_key_value_heads")
 LAYERS = ("n_layer", "num_hidden_layers")
 PROBE_LENGTH = 8  # tokens on which the logits are compared
 PROBE_TOLERANCE = 1e-4  # rounding only
@@ -130,8 +131,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"--hf: {folder} asks for code of its own (auto_map in config.json), which is never run; remove it there")
     for key, value in config.items():  # before the library makes tensors or layers of that size
         most = MAX_LAYERS if key in LAYERS else MAX_SIZE
-        if isinstance(value, int) and not -most <= value <= most:
-            raise UserError(f"--hf: {folder / 'config.json'} says {key} = {value}, and no model here has more than {most:,}; correct it")
+        least = 0 if key in (*LAYERS, *HEADS) else -most
+        if isinstance(value, int) and not least <= value <= most:
+            raise UserError(f"--hf: {folder / 'config.json'} says {key} = {value}, which is not from {least:,} to {most:,}; correct it")
     return config
 
 
