@@ -51,10 +51,12 @@ def score(
     out, runs = make_console(as_json=as_json), resolve_runs_folder(runs_dir)
 
     def show(saved: SavedScore) -> None:  # at once: the other figures may take long
-        if picture is not None:
-            plots.draw_reliability(saved.stored, f"{saved.file.parent.parent.name}: {saved.score.protocol.describe()}", picture)
         if not as_json:
             print_score(out, saved, detail=detail)
+        if saved.not_stored is not None:
+            print_sentences(out, f"this score is not kept ({saved.not_stored})")
+        if picture is not None:
+            plots.draw_reliability(saved.stored, f"{saved.file.parent.parent.name}: {saved.score.protocol.describe()}", picture)
 
     if hf is not None:
         unused = {"RUN": run, "--checkpoint": checkpoint != "best", "--policy": policy, "--minimum-context": minimum_context}
@@ -64,7 +66,7 @@ def score(
         show(saved)
         if as_json:
             print_json(saved.to_dict())
-        else:
+        elif saved.not_stored is None:
             print_sentences(out, f"kept: {saved.file} (`assay compare RUN FILE` compares it with a run)")
         return
     refuse_unused({"--text": text, "--corpus": corpus, "--context": context}, "is for --hf FOLDER; a run has its own text and window")
@@ -123,9 +125,12 @@ def compare(
 def report(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="A study's folder or name, or runs, the first of which is the base (absent: all runs).", metavar="STUDY|RUN"),
+        typer.Argument(
+            help="A study's folder or name, or runs, the first of which is the base (absent: all finished runs, the newest as base).",
+            metavar="STUDY|RUN",
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page, .html.")] = Path("report.html"),
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the figures too, a line a run.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the page's words and tables too, as Markdown.")] = None,
     runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,

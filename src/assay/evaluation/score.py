@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from assay.core.parallel import Parallel
-from assay.errors import AssayError
+from assay.errors import AssayError, NonFiniteLoss, UserError
 from assay.evaluation.breakdown import break_down, break_down_by_class, break_down_by_position, find_extreme_documents
 from assay.evaluation.measure import TokenRecord, measure_tokens, read_batch
 from assay.evaluation.metrics import compute_metrics, exponentiate, make_reliability_table, ratio_standard_error
@@ -36,7 +36,7 @@ class Score:
     bytes_scored: int
     bytes_in_split: int
     characters: int
-    standard_error: float  # of bits per byte, over documents or blocks of text
+    standard_error: float | None  # of bits per byte, over documents or blocks of text; None for one of them, which has no spread
     units: int  # how many independent pieces the standard error is over
     unit_name: str  # what such a piece is
     protocol: Protocol
@@ -54,9 +54,15 @@ class Score:
         return self.bytes_scored == self.bytes_in_split
 
     def metric(self, name: str) -> float:
-        """Return a metric by its name, of those in `to_dict()` and of those that are computed from every target."""
+        """Return a metric by its name, of those in `to_dict()` and of those that are computed from every target.
+
+        Raises UserError where the text has none, as one without words has no perplexity per word.
+        """
         tree = self.to_dict()
-        return float(tree[name] if name in tree else compute_metrics(self.targets, self.unit_of_target)[name].value)
+        value = tree[name] if name in tree else compute_metrics(self.targets, self.unit_of_target)[name].value
+        if value is None:
+            raise UserError(f"{name}: the {self.protocol.split} text has none, as it has no words; choose another metric")
+        return float(value)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with all that follows from the totals."""
@@ -92,12 +98,16 @@ class Scorer:
     group_names: tuple[str, ...] = ()  # of the part's groups
 
     def score(self, model: Model) -> Score:
-        """Score `model` in evaluation mode, and leave it in the mode it was in. Raises AssayError if anything was left out."""
+        """Score `model` in evaluation mode, and leave it in the mode it was in. Raises AssayError, as `make_score` does."""
         with evaluation_mode(model):
             return self.make_score(self._measure(model))
 
     def make_score(self, record: TokenRecord) -> Score:
-        """Make a score of what was measured of each target. Raises AssayError unless it covers the part as it is to be covered."""
+        """Make a score of what was measured of each target.
+
+        Raises NonFiniteLoss where a loss is not finite, AssayError unless it covers the part as it is to be covered.
+        """
+        self._refuse_non_finite(record)
         targets = ScoredTargets(self.reader, self.tokenizer, record, self.group_names)
         part, sizes = targets.part, targets.sizes
         bytes_scored = int(sizes.sum())
@@ -118,6 +128,17 @@ class Scorer:
             targets=targets,
             unit_of_target=unit,
         )
+
+    def _refuse_non_finite(self, record: TokenRecord) -> None:
+        """Raise NonFiniteLoss for a model that gives some of the text no probability, or none that is a number."""
+        if broken := int(np.count_nonzero(~np.isfinite(record.nats))):
+            ref, scored = self.protocol.checkpoint, int(record.times_scored.sum())
+            whose = "model" if ref is None else f"checkpoint {ref}"
+            remedy = "check its weights and number format" if ref is None else "choose another one, or train with a lower learning rate"
+            raise NonFiniteLoss(
+                f"{self.protocol.split}: the loss of the {whose} is not finite for {broken:,} of {scored:,} tokens, so there is no score; "
+                f"{remedy}"
+            )
 
     @torch.inference_mode()
     def _measure(self, model: Model) -> TokenRecord:
@@ -150,8 +171,8 @@ def make_score_tree(score: Score) -> dict[str, Any]:
     groups = targets.part.groups if targets.group_names else None
     return {
         **totals,
-        **{name: _drop_nan(metric.value) for name, metric in metrics.items() if name not in totals},
-        "standard_errors": {name: _drop_nan(metric.standard_error) for name, metric in metrics.items()},
+        **{name: metric.value for name, metric in metrics.items() if name not in totals},
+        "standard_errors": {name: metric.standard_error for name, metric in metrics.items()},
         "words_scored": int(targets.words.sum()),
         "reliability": make_reliability_table(targets),
         "by_position": break_down_by_position(targets, unit),
@@ -162,17 +183,15 @@ def make_score_tree(score: Score) -> dict[str, Any]:
     }
 
 
-def store_score(run: RunDirectory, name: str, score: Score) -> dict[str, Any]:
-    """Write a score into a run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz; return what the former holds."""
-    stored = make_score_tree(score)
+def store_score(run: RunDirectory, name: str, score: Score, tree: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write a score into a run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz; return what the former holds.
+
+    `tree` is that, where it is made already.
+    """
+    stored = make_score_tree(score) if tree is None else tree
     if stored["units"] is not None:
         run.write_arrays(f"scores/{name}.npz", measure_units(score.targets))
     else:
         (run.path / f"scores/{name}.npz").unlink(missing_ok=True)
     run.write_json(f"scores/{name}.json", stored)
     return stored
-
-
-def _drop_nan(value: float) -> float | None:
-    """Return None for what is not a number, which JSON does not know: a text without words has no perplexity per word."""
-    return None if math.isnan(value) else value

@@ -1,12 +1,12 @@
 """List the runs in a folder with their states, and a study of many runs as one entry."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.core.renames import restore
-from assay.runs.directory import PLAN, RunDirectory, list_runs, list_study_folders
+from assay.errors import UserError
+from assay.runs.directory import RunDirectory, list_runs, list_study_folders, read_plan
 from assay.tracking.monitor import current_state
 
 
@@ -15,22 +15,25 @@ def list_entries(folder: Path) -> list[dict[str, Any]]:
     runs = []
     for run in list_runs(folder):
         status = run.status()
-        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": current_state(status)})
+        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": _list_state(status)})
     return [*runs, *map(read_study_entry, list_study_folders(folder))]
+
+
+def _list_state(status: dict[str, Any]) -> str:
+    """Return the state of a run, `damaged` where the status cannot be read; its `error` says why."""
+    return "damaged" if status["state"] == "unknown" and status.get("error") else current_state(status)
 
 
 def read_study_entry(folder: Path) -> dict[str, Any]:
     """Read a study: how many of its runs are finished, of those that are planned and those that follow from finished ones."""
     entry = {"run": folder.name, "path": str(folder.resolve())}
     try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        names = [job["run"] for job in plan["jobs"]]
-        finished = [_finished(folder / name) for name in names]
-        for following in _following(folder, plan):
-            finished.append(any(_finished(folder / name) for name in following))
-    except (OSError, ValueError, KeyError, TypeError) as broken:
-        error = f"{folder} holds a damaged plan ({broken}); run the study again, which writes it anew and keeps its runs"
-        return {**entry, "state": "damaged", "error": error}
+        plan = read_plan(folder)
+        finished = [_finished(folder / job["run"]) for job in plan["jobs"]]
+        for following in list_following_runs(folder, plan):
+            finished.append(any(_finished(folder / name) for name in following.names.values()))
+    except UserError as damaged:
+        return {**entry, "state": "damaged", "error": str(damaged)}
     return {**entry, "state": "study", "step": sum(finished), "steps": len(finished)}
 
 
@@ -38,15 +41,23 @@ def _finished(path: Path) -> bool:
     return bool(RunDirectory(path).status()["state"] == "finished")
 
 
-def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
-    """List, for each run that follows once an arm's learning rate is chosen, its names under the factors, one of which is chosen."""
+class FollowingRun(NamedTuple):
+    """A run that follows once an arm's learning rate is chosen; the plan in the folder does not name it."""
+
+    arm: str
+    seed: int
+    names: dict[float, str]  # by factor, one of which is the chosen one
+
+
+def list_following_runs(folder: Path, plan: Mapping[str, Any]) -> Iterator[FollowingRun]:
+    """List the runs that follow from those that have tried learning rates, as far as these have ended."""
     for arm in plan["arms"] if len(plan["lr_factors"]) > 1 else ():
         tried = [job for job in plan["jobs"] if job["arm"] == arm["name"]]
         status = [RunDirectory(folder / job["run"]).status() for job in tried if job["tuning"]]
         ended = all(one["state"] == "finished" or one["failure"] == "diverged" for one in status)
         if ended and any(one["state"] == "finished" for one in status):
             for seed in sorted({*plan["seeds"]} - {job["seed"] for job in tried}):
-                yield [_name(arm, factor, seed) for factor in plan["lr_factors"]]
+                yield FollowingRun(arm["name"], seed, {factor: _name(arm, factor, seed) for factor in plan["lr_factors"]})
 
 
 def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:
