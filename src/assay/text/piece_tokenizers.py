@@ -49,6 +49,7 @@ class ByteConfig(TokenizerConfig):
 
     kind: Literal["byte"] = "byte"
     tokenizer = ByteTokenizer
+    has_fixed_size: ClassVar[bool] = True
 
     @property
     def expected_vocab_size(self) -> int:

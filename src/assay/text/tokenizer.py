@@ -98,6 +98,7 @@ class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
     """How bytes become ids."""
 
     tokenizer: ClassVar[Callable[..., Tokenizer]]  # the class of the tokenizers that `train` makes
+    has_fixed_size: ClassVar[bool] = False  # whether every text gives as many tokens
 
     @property
     @abstractmethod
