@@ -138,10 +138,10 @@ class BpeTokenizer(Tokenizer):
         found = [{tuple(ids.tolist())} for ids in self.encode(texts)]
         for text, spelt in zip(texts, found, strict=True):
             if OPEN_ENDS.search(text):
-                spelt |= {self._encode_cut(text, follows) for follows in _list_followers(text)}
+                spelt.update(self._encode_cut(text, follows) for follows in _list_followers(text))
             elif letter := CONTRACTIONS.get(text[-2:]):
                 *ids, last = self.encode([text + letter])[0].tolist()
-                spelt |= {tuple(ids)} if self.token_bytes[last] == letter else set()
+                spelt.update([tuple(ids)] if self.token_bytes[last] == letter else [])
         return found
 
     def _encode_cut(self, text: bytes, follows: bytes) -> tuple[int, ...]:
