@@ -17,7 +17,7 @@ from assay.text.cover import Branch, Cover, cover_tokens
 
 NO_TOKEN = -1  # of a text that the model has no more positions for
 READOUT = 256  # positions whose logits are held at once
-SAMPLING_RANGES = {"temperature": (0, 1e9), "top_k": (1, math.inf), "top_p": (1e-9, 1), "min_p": (0, 1)}
+SAMPLING_RANGES = {"temperature": (0, math.inf), "top_k": (1, math.inf), "top_p": (1e-9, 1), "min_p": (0, 1)}
 
 
 class Sampling(NamedTuple):
@@ -102,11 +102,12 @@ class Generation:
 
     def _begin(self, cover: Cover, count: int) -> None:
         """Read the prompt, and draw the member with which each text begins."""
-        room = math.inf if self.model.max_length is None else self.model.max_length - 1 - len(cover.settled)
+        longest = math.inf if self.model.max_length is None else self.model.max_length - 1  # tokens after the end token
+        room = longest - len(cover.settled)
         branches = [branch for branch in cover.branches if len(branch.ids) <= room]
         if not branches:
             shortest = len(cover.settled) + min(len(branch.ids) for branch in cover.branches)
-            raise UserError(f"the prompt has {shortest} tokens and the model reads at most {self.model.max_length - 1}; shorten it")
+            raise UserError(f"the prompt has {shortest} tokens and the model reads at most {longest}; shorten it")
         free = branches[0].following is None  # whatever is drawn
         settled = self._read([self.end, *cover.settled], self.model.init_state(count if free else 1), count if free else 1)
         if free:

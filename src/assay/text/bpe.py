@@ -104,7 +104,9 @@ class BpeTokenizer(Tokenizer):
         try:
             return self._encode_texts([chunk.decode() for chunk in batch])
         except UnicodeDecodeError:
-            return [self._encode_parts(split_invalid_utf8(chunk)) for chunk in batch]
+            split = [split_invalid_utf8(chunk) for chunk in batch]
+            texts = iter(self._encode_texts([parts[0] for parts in split if len(parts) == 1]))
+            return [next(texts) if len(parts) == 1 else self._encode_parts(parts) for parts in split]
 
     def _encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Encode texts in one call of the library, whose overhead is as long as encoding a short text."""

@@ -183,12 +183,11 @@ class WordTokenizer(PieceTokenizer):
         found = []
         for text, ids in zip(texts, self.encode(texts), strict=True):
             begun = unfinished_character(text)
-            whole = text[: len(text) - len(begun)]
-            *before, last = PIECE.findall(decode_text(whole)) or [""]
-            spelt = {tuple(ids.tolist())}
-            if GROWS.fullmatch(last) and (not begun or _can_go_on(last, begun)):
-                spelt.add((*self.encode([encode_text("".join(before))])[0].tolist(), *encode_text(last), *begun))
-            found.append(spelt)
+            last = PIECE.findall(decode_text(text[: len(text) - len(begun)]))[-1:]
+            spelt = [tuple(ids.tolist())]
+            if last and last[0] in self.ids and GROWS.fullmatch(last[0]) and (not begun or _can_go_on(last[0], begun)):
+                spelt.append((*spelt[0][: -1 - len(begun)], *encode_text(last[0]), *begun))
+            found.append(set(spelt))
         return found
 
     def look_up(self, pieces: Sequence[str]) -> npt.NDArray[np.int32]:
