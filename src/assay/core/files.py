@@ -1,10 +1,15 @@
 """Write files atomically, so that a reader sees the old one or the new one, append to them, and hash them."""
 
 import hashlib
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+BLOCK = 8192  # bytes that are read at once in search of a line's end
 
 
 @contextmanager
@@ -21,13 +26,49 @@ def write_atomically(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def append_text(path: Path, text: str) -> None:
-    """Add text at the end of a file. An OSError names `path`."""
+def append_line(path: Path, line: str) -> None:
+    """Add a line at the end of a file, whole or not at all, in turn with other processes. An OSError names `path`.
+
+    A line that was cut off when a process died, or the power, is dropped: nobody could read what is written behind it.
+    """
+    content = f"{line}\n".encode()
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(handle)
+            end = _find_end(handle)
+            try:
+                written = os.pwrite(handle, content, end)
+                if written < len(content):
+                    written += os.pwrite(handle, content[written:], end + written)  # says why, where a disk is full
+            except OSError:
+                os.ftruncate(handle, end)
+                raise
+            os.ftruncate(handle, end + written)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise _with_path(error, path, path) from None
+
+
+def _lock(handle: int) -> None:
+    """Wait for the lock on an open file, where there are locks; closing the file releases it."""
+    with suppress(ImportError, OSError):
+        import fcntl  # noqa: PLC0415 (not every system has it)
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _find_end(handle: int) -> int:
+    """Find where the last whole line of an open file ends."""
+    end = os.fstat(handle).st_size
+    while end:
+        start = max(0, end - BLOCK)
+        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _with_path(error: OSError, path: Path, written: Path) -> OSError:
@@ -41,6 +82,34 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with write_atomically(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def find_write_problem(path: Path, *, makes_folders: bool = False) -> str | None:
+    """Say why no file can be written at `path`, before the work whose result it is to hold; None where nothing speaks against it."""
+    if path.is_dir():
+        return f"{path}: is a folder; give the name of a file in it"
+    folder = next(parent for parent in path.absolute().parents if parent.exists()) if makes_folders else path.parent
+    if not folder.is_dir():
+        return f"{folder}: is no folder; make it, or name another place"
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        return f"{path}: may not be written; change the permissions, or name another place"
+    return None
+
+
+def encode_json(value: Any, **options: Any) -> str:
+    """Write a value as JSON, which knows neither NaN nor infinities: they become null."""
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_drop_non_finite(value), allow_nan=False, **options)
+
+
+def _drop_non_finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _drop_non_finite(child) for key, child in value.items()}
+    return [_drop_non_finite(child) for child in value] if isinstance(value, list | tuple) else value
 
 
 def hash_file(path: Path) -> str:

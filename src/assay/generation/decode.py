@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from assay.core.devices import to_float64
 from assay.core.seeds import torch_generator
 from assay.core.torch_internals import tree_map
 from assay.core.types import Output, State
@@ -60,9 +61,9 @@ class Sampling(NamedTuple):
         """
         if not bool(logits.amax(-1).isfinite().all()):
             raise NonFiniteLoss("the model's logits are NaN or infinite, so nothing can be drawn from them: its weights are broken")
-        mass = self.probabilities(logits.double()).cumsum(-1)
+        mass = self.probabilities(to_float64(logits)).cumsum(-1)
         uniform = torch.stack([torch.rand(1, dtype=torch.float64, generator=generator) for generator in generators])
-        return (mass <= uniform.to(logits.device) * mass[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
+        return (mass <= uniform.to(mass.device) * mass[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1).to(logits.device)
 
 
 class Generation:
@@ -134,13 +135,13 @@ class Generation:
         """Read a branch's ids after the settled tokens: the log probabilities of its members in float64, and the state."""
         output = self._read(branch.ids, settled.state) if branch.ids else settled
         hidden = torch.cat([settled.hidden[:, -1:], output.hidden], dim=1)[0] if branch.ids else settled.hidden[0, -1:]
-        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        total = 0.0
         for start in range(0, len(branch.ids), READOUT):
-            ids = torch.tensor(branch.ids[start : start + READOUT], device=self._device)
-            predicted = output.readout(hidden[start : start + len(ids)]).double().log_softmax(-1)
-            total += predicted.gather(-1, ids.unsqueeze(-1)).sum()
-        last = output.readout(hidden[-1]).double().log_softmax(-1)
-        return total + last[torch.tensor(branch.following, device=self._device)], output.state
+            ids = torch.tensor(branch.ids[start : start + READOUT])
+            predicted = to_float64(output.readout(hidden[start : start + len(ids)])).cpu().log_softmax(-1)
+            total += float(predicted.gather(-1, ids.unsqueeze(-1)).sum())
+        last = to_float64(output.readout(hidden[-1])).cpu().log_softmax(-1)
+        return total + last[torch.tensor(branch.following)], output.state
 
     def _draw(self, logits: Tensor, rows: Sequence[int]) -> Tensor:
         return self.sampling.sample(logits, [self._generators[row] for row in rows])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from assay.core.files import find_write_problem
 from assay.errors import UserError
 from assay.reports.content import compose_report
 from assay.reports.page import render_page
@@ -48,9 +49,11 @@ def write_report(
     study = _find_study(names, folder)
     outcome = read_study(study) if study is not None else read_runs(_find_runs(names, folder))
     for path in (output, csv, markdown):
-        if path is not None and path.is_dir():
-            raise UserError(f"{path}: is a folder; give the name of a file in it")
+        if path is not None and (problem := find_write_problem(path, makes_folders=True)):
+            raise UserError(problem)
     baselines = gather_baselines(outcome, data_dir)
+    if baselines is not None and baselines.skip_reason:
+        outcome = replace(outcome, warnings=(*outcome.warnings, f"The cheaper methods are left out: {baselines.skip_reason}."))
     if study is None and len(outcome.arms) == 1:
         outcome = replace(outcome, verdict=describe_single_arm(outcome, baselines))
     content = compose_report(outcome, _title(outcome, study), baselines, gather_token_losses(outcome, data_dir))
@@ -66,10 +69,12 @@ def write_report(
 
 
 def gather_baselines(outcome: StudyOutcome, data_dir: Path | None) -> Baselines | None:
-    """Read the baselines that a run keeps; where none does, measure those of a finished run if that is quick."""
+    """Read the baselines that a run keeps; where none does, or they do not hold, measure those of a finished run if that is quick."""
     kept = read_baselines(run.run for run in outcome.all_runs)
     finished = next((run.run for run in outcome.all_runs if run.finished), None)
-    return kept if kept is not None or finished is None else measure_if_quick(finished, data_dir)
+    if finished is None or (kept is not None and not kept.skip_reason):
+        return kept
+    return measure_if_quick(finished, data_dir) or kept
 
 
 def gather_token_losses(outcome: StudyOutcome, data_dir: Path | None) -> list[tuple[str, TokenLosses]]:

@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 
+from assay.core.devices import to_float64
 from assay.core.parallel import Parallel
-from assay.core.signals import handle_signals
+from assay.core.signals import STOP_SIGNALS, TIME_LIMIT, handle_signals
 from assay.core.types import Mean, Term, add_means
 from assay.errors import Interrupted, NonFiniteLoss, StoppedEarly
 from assay.training.hook import Hook, Metrics, StepInterval
 from assay.training.loop import add_terms, refuse_non_finite
 from assay.training.state import StepResult, TrainState
 
-TIME_LIMIT_SIGNAL = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
 ValidationListener = Callable[[int, Metrics], None]  # the step and its metrics
 StopListener = Callable[[int, str], None]  # the step and the reason
+LastLine = Callable[[TrainState, StepResult], None]  # after this step
 Rates = Callable[[TrainState], Mapping[str, float]]  # the learning rates of the step that was just made
 
 
@@ -36,7 +37,12 @@ class LogHook(Hook):
     def after_step(self, state: TrainState, result: StepResult) -> None:
         self.terms = add_terms(self.terms, result.terms) if self.terms else dict(result.terms)
         self.stats = add_means(self.stats, result.stats)
-        if not self.is_due(state.step):
+        if self.is_due(state.step):
+            self.write_line(state, result)
+
+    def write_line(self, state: TrainState, result: StepResult) -> None:
+        """Write what was added up since the last line, if there is any."""
+        if not self.terms:
             return
         refuse_non_finite(state, result.norms)
         means = {name: term.mean for name, term in self.terms.items()} | self.stats
@@ -52,7 +58,7 @@ class LogHook(Hook):
 
     def _global(self, mean: Mean) -> float | None:
         """Compute the mean over all processes; None where nothing was counted."""
-        total, count = self.parallel.all_reduce(torch.stack([mean.total.double(), mean.count.double()])).tolist()
+        total, count = self.parallel.all_reduce(torch.stack([to_float64(mean.total), to_float64(mean.count)])).tolist()
         return None if count == 0 else total / count
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,29 +106,54 @@ class ValidationHook(Hook):
 
 
 class EarlyStopping(Hook):
-    """Ends a run after `patience` validations in a row without a better score. The best checkpoint is kept in any case."""
+    """Ends a run after `patience` validations in a row without a better score. The best checkpoint is kept in any case.
+
+    A run that it ended is ended when it is resumed, too, unless patience or budget are larger by then. `write_line` writes the last line
+    of metrics, at a step that is no end of an interval.
+    """
 
     name = "patience"
 
-    def __init__(self, patience: int, validations: StepInterval, notify: Callable[[str], None]) -> None:
-        self.patience, self.validations, self.notify = patience, validations, notify
+    def __init__(self, patience: int, validations: StepInterval, notify: Callable[[str], None], write_line: LastLine | None = None) -> None:
+        self.patience, self.validations, self.notify, self.write_line = patience, validations, notify, write_line
         self.waited = 0
+        self.ended_budget: int | None = None  # the steps of the whole budget of a run that it ended
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
         if not self.validations.is_due(state.step):
             return
         self.waited = 0 if state.improved else self.waited + 1
         if self.waited >= self.patience and not state.finished:
-            state.set_budget(state.step)
+            self._end(state)
             self.notify(f"no better validation in {self.waited}: the run ends at step {state.step}, early (train.patience)")
+            if self.write_line is not None:
+                self.write_line(state, result)
+
+    def _end(self, state: TrainState) -> None:
+        self.ended_budget = state.steps
+        state.set_budget(state.step)
+
+    def resume(self, state: TrainState) -> None:
+        """End a run again that it ended, unless it has become more patient or the budget, which is set by now, is another one."""
+        ended, self.ended_budget = self.ended_budget, None
+        if ended is None or self.waited < self.patience:
+            return
+        if state.steps != ended:
+            self.waited = 0  # whoever gives more time wants to see some of it used
+            return
+        self._end(state)
+        self.notify(
+            f"train.patience ended this run at step {state.step} of {ended}, so that only its final scores are left to compute; a larger "
+            "train.patience or train.budget trains it on"
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how many validations were no better."""
-        return {"waited": self.waited}
+        """Return how many validations were no better, and the budget of a run that it ended."""
+        return {"waited": self.waited, "ended_budget": self.ended_budget}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the saved count."""
-        self.waited = state["waited"]
+        self.waited, self.ended_budget = state["waited"], state.get("ended_budget")
 
 
 class SampleHook(Hook):
@@ -159,13 +190,13 @@ class CheckpointHook(Hook):
 
 
 class StopHook(Hook):
-    """Saves and stops after the step: on Ctrl-C, SIGTERM or SIGUSR1, or when a hook requests it. A second Ctrl-C stops at once.
+    """Saves and stops after the step: on Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, or when a hook asks. A second Ctrl-C stops at once.
 
     SIGUSR1 comes from a cluster, so it also stops a run that has made its last step: scoring may take longer than there is time.
     """
 
     name = "stop"
-    signals = (*filter(None, [TIME_LIMIT_SIGNAL]), signal.SIGINT, signal.SIGTERM)  # of several the first is reported
+    signals = (*filter(None, [TIME_LIMIT]), *STOP_SIGNALS)  # of several the first is reported
 
     def __init__(self, save: Callable[[], None], parallel: Parallel, resume_command: str, listeners: Sequence[StopListener] = ()) -> None:
         self.save, self.parallel, self.resume_command, self.listeners = save, parallel, resume_command, listeners
@@ -188,7 +219,7 @@ class StopHook(Hook):
     def after_step(self, state: TrainState, result: StepResult) -> None:
         """Save and raise Interrupted where a signal arrived, StoppedEarly where a hook asked."""
         received, reason = self._agree(result.norms.device)
-        if received and (not state.finished or received[0] == TIME_LIMIT_SIGNAL):
+        if received and (not state.finished or received[0] == TIME_LIMIT):
             self._end(state.step, signal.Signals(received[0]).name)
             raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.resume_command}", received[0])
         if reason is not None and not state.finished:
