@@ -156,7 +156,7 @@ class Generation:
                 following[rows] = torch.where(ended, self.end, NO_TOKEN)
                 continue
             output = self.model(drawn[rows].unsqueeze(1), group.state)
-            group.state, group.room = output.state, group.room - 1
+            group.keep(output.state)
             following[rows] = torch.where(ended, self.end, self._draw(output.readout(output.hidden[:, -1]), group.rows))
         return following
 
@@ -168,6 +168,10 @@ class _Group:
     rows: list[int]
     state: State  # after all tokens but those that were drawn last
     room: float  # tokens that the model can still read
+
+    def keep(self, state: State) -> None:
+        """Keep the state after one more token."""
+        self.state, self.room = state, self.room - 1
 
 
 def _repeat_rows(state: State, rows: int) -> State:

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -68,10 +68,10 @@ class TextGenerator:
 
     def stream(self, prompt: str | bytes, seed: int, tokens: int) -> "TextStream":
         """Generate the first of these texts, in pieces as they are drawn."""
-        return TextStream(self, prompt, seed, tokens)
+        return TextStream(self._write_pieces(prompt, seed, tokens))
 
-    def write_pieces(self, stream: "TextStream", prompt: str | bytes, seed: int, tokens: int) -> Iterator[str]:
-        """Generate the pieces of a stream, and give it the whole text at the end."""
+    def _write_pieces(self, prompt: str | bytes, seed: int, tokens: int) -> Generator[str, None, GeneratedText]:
+        """Generate the pieces, and return the whole text."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         with self._explain_broken_weights():
             start = self._begin(prompt, 1, seed, tokens)
@@ -86,7 +86,7 @@ class TextGenerator:
                         yield piece
         if rest := decoder.decode(b"", final=True):
             yield rest
-        stream.result = self._finish(start, 0, drawn)
+        return self._finish(start, 0, drawn)
 
     def _begin(self, prompt: str | bytes, count: int, seed: int, tokens: int) -> _Start:
         """Check what is asked, and draw how each text begins."""
@@ -118,11 +118,15 @@ class TextStream(Iterator[str]):
 
     result: GeneratedText | None = None
 
-    def __init__(self, generator: TextGenerator, prompt: str | bytes, seed: int, tokens: int) -> None:
-        self._pieces = generator.write_pieces(self, prompt, seed, tokens)
+    def __init__(self, pieces: Generator[str, None, GeneratedText]) -> None:
+        self._pieces = pieces
 
     def __next__(self) -> str:
-        return next(self._pieces)
+        try:
+            return next(self._pieces)
+        except StopIteration as end:
+            self.result = end.value or self.result
+            raise
 
 
 def write_marked_samples(model: Model, tokenizer: Tokenizer, count: int, tokens: int, seed: int) -> list[str]:
