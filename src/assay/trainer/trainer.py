@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
+from assay.core.files import write_text
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, NonFiniteLoss, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
@@ -142,7 +143,7 @@ class Trainer:
         for hook in self._added:
             checkpoint.refuse_unsavable(hook.name, hooks[hook.name])
         carried_state = self.state.carried_state.gather_leaves(self.parallel)
-        refuse_unsound_state(self.experiment, {"loss": hooks[LogHook.name], "carried": carried_state})
+        refuse_unsound_state(self.experiment, hooks[LogHook.name])
         if self.parallel.is_main:
             extra = {
                 "hooks": hooks,
@@ -183,7 +184,7 @@ class Trainer:
         self.state.carried_state.load_leaves(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
         self._load_hooks(extra["hooks"])
-        if fault := find_fault(self.experiment, {"loss": extra["hooks"].get(LogHook.name), "carried": extra["carry"]}):
+        if fault := find_fault(self.experiment, extra["hooks"].get(LogHook.name)):
             raise RunError(f"{path}: {fault}, so training cannot go on from it; train the run anew with a lower learning rate")
         self._set_budget(budget)
         if self.state.steps is not None and self.state.steps < self.state.step:
@@ -274,5 +275,5 @@ class Trainer:
             texts = write_marked_samples(self.state.learner.model, tokenizer, config.samples, SAMPLE_TOKENS, config.seed)
         folder = self.directory.path / "samples"
         folder.mkdir(exist_ok=True)
-        (folder / f"{format_step(step)}.txt").write_text(escape_control_characters("\n".join(texts)) + "\n", encoding="utf-8")
+        write_text(folder / f"{format_step(step)}.txt", escape_control_characters("\n".join(texts)) + "\n")
         self.tracker.log_samples(step, texts)
