@@ -96,7 +96,7 @@ class RunError(UserError):
 
 
 class NonFiniteLoss(AssayError):
-    """A loss, a gradient or a metric became NaN or infinite."""
+    """A loss, a gradient, a metric or a logit became NaN or infinite."""
 
 
 class Interrupted(AssayError):
@@ -118,8 +118,8 @@ class StoppedEarly(Interrupted):
 
 
 def check_range(name: str, value: float | None, least: float, most: float = math.inf) -> None:
-    """Raise UserError for a number outside a range; None is accepted."""
-    if value is not None and not least <= value <= most:
+    """Raise UserError for a number outside a range, or that is none or infinite; None is accepted."""
+    if value is not None and not (least <= value <= most and value != math.inf):
         bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
         raise UserError(f"{name}: {value} is out of range; give a number {bounds}")
 
