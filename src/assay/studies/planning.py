@@ -32,10 +32,10 @@ def make_plan(name_or_path: str, scale: str | None = None, data_dir: Path | None
     arms, refused = [_make_arm(Candidate(BASE, None, {}, True), matched_base, with_costs)], []
     for candidate in list_candidates(base, study.axes, study.variants, study.mode):
         try:
-            arm = apply_values(base, candidate.values)
+            varied = apply_values(base, candidate.values)
             if with_costs:
-                read_vocabulary(arm, data_dir)
-            matched = matching.solve(arm, candidate.values)
+                read_vocabulary(varied, data_dir)
+            matched = matching.solve(varied, candidate.values)
             count_parameters(matched.config)
             if matched.config == matched_base.config and candidate.axis is None and candidate.required:
                 raise ConfigError("", "is the base itself; change something else, or leave it out")
