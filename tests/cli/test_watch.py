@@ -170,11 +170,11 @@ def test_lines_are_read_once_and_a_half_written_one_when_it_is_whole(tmp_path: P
     path = tmp_path / "metrics.jsonl"
     lines = JsonlReader(path)
     assert lines.read_new() == ([], False)
-    path.write_text('{"a": 1}\n{"a": ')
-    assert lines.read_new() == ([{"a": 1}], True)
+    path.write_text('{"step": 1}\n{"step": ')
+    assert lines.read_new() == ([{"step": 1}], True)
     with path.open("a") as file:
-        file.write('2}\nnonsense\n{"a": 3}\n')
-    assert lines.read_new() == ([{"a": 2}, {"a": 3}], False)
+        file.write('2}\nnonsense\n[]\n{"step": "x"}\n{"step": 3}\n')
+    assert lines.read_new() == ([{"step": 2}, {"step": 3}], False)
     assert lines.read_new() == ([], False)
 
 

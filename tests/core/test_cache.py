@@ -3,11 +3,13 @@
 import errno
 import multiprocessing
 import os
+import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
+from assay.core import cache
 from assay.core.cache import cache_root, get_or_build, get_or_compute, is_cached, is_intact
 from assay.errors import DataError
 
@@ -128,3 +130,48 @@ def test_the_root_is_the_users_cache_folder_unless_named(monkeypatch: pytest.Mon
     assert cache_root() == root
     monkeypatch.delenv("ASSAY_CACHE")
     assert cache_root().name == "assay"
+
+
+def flip(folder: Path) -> None:
+    (folder / "numbers").write_bytes(b"12346")
+
+
+def add(folder: Path) -> None:
+    (folder / "others").write_bytes(b"1")
+
+
+def keep_sizes(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"numbers": 5}')  # as earlier versions wrote it
+
+
+@pytest.mark.parametrize("damage", [flip, add, keep_sizes])
+def test_bytes_of_another_content_and_files_that_were_not_built_are_damage(damage: object) -> None:
+    assert callable(damage)
+    build = Builder()
+    folder = get_or_build("group", "key", build)
+    damage(folder)
+    assert (get_or_build("group", "key", build) / "numbers").read_bytes() == b"12345"
+    assert sorted(file.name for file in folder.iterdir()) == ["manifest.json", "numbers"]
+    assert build.calls == 2
+
+
+@pytest.mark.parametrize("settled", [0, 10**12], ids=["long ago", "just now"])
+def test_a_change_after_the_check_is_seen_in_the_same_process(settled: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SETTLED", settled)
+    build = Builder()
+    folder = get_or_build("group", "key", build)
+    assert is_intact(folder)
+    kept = (folder / "numbers").stat()
+    time.sleep(0.02)  # more than a tick of the clock of files
+    flip(folder)
+    os.utime(folder / "numbers", ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert not is_intact(folder)
+
+
+def test_an_old_folder_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = get_or_build("group", "key", Builder())
+    monkeypatch.setattr(cache, "SETTLED", 0)
+    time.sleep(0.001)
+    assert is_intact(folder)
+    monkeypatch.setattr(cache, "hash_file", None)
+    assert is_intact(folder)

@@ -2,11 +2,12 @@
 
 import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from assay.core.files import append_text, hash_file, write_atomically, write_text
+from assay.core.files import append_line, hash_file, write_atomically, write_text
 from assay.errors import explain_os_error
 
 
@@ -50,10 +51,32 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     assert explain_os_error(raised.value) is None
 
 
-def test_a_text_is_added_at_the_end_and_a_refusal_names_the_file(tmp_path: Path) -> None:
-    append_text(tmp_path / "a.txt", "one\n")
-    append_text(tmp_path / "a.txt", "two\n")
+def test_a_line_is_added_at_the_end_and_a_refusal_names_the_file(tmp_path: Path) -> None:
+    append_line(tmp_path / "a.txt", "one")
+    append_line(tmp_path / "a.txt", "two")
     assert (tmp_path / "a.txt").read_text() == "one\ntwo\n"
     with pytest.raises(OSError, match="directory") as raised:
-        append_text(tmp_path, "three\n")
+        append_line(tmp_path, "three")
     assert raised.value.filename == str(tmp_path)
+
+
+@pytest.mark.parametrize("kept", ["", "one\n", "one\n" + "x" * 9000 + "\n"])
+def test_what_is_left_of_a_line_that_was_cut_off_is_dropped_when_the_next_is_added(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "a.txt").write_text(kept + "y" * 20_000)
+    append_line(tmp_path / "a.txt", "two")
+    assert (tmp_path / "a.txt").read_text() == kept + "two\n"
+
+
+def test_a_line_that_a_full_disk_cuts_off_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.pwrite
+
+    def write_little(handle: int, content: bytes, offset: int) -> int:
+        if len(content) < 8:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, content[:4], offset)
+
+    append_line(tmp_path / "a.txt", "one")
+    monkeypatch.setattr(os, "pwrite", write_little)
+    with pytest.raises(OSError, match="No space left"):
+        append_line(tmp_path / "a.txt", "line two")
+    assert (tmp_path / "a.txt").read_text() == "one\n"

@@ -138,6 +138,17 @@ def test_a_truncated_cache_is_made_again(text: Path) -> None:
     assert entries(text) == [entry]
 
 
+def test_a_cached_token_replaced_by_one_of_equal_length_is_not_read(text: Path) -> None:
+    first = make(text)
+    whole = first.parts["validation"].tokens.tolist()
+    (entry,) = entries(text)
+    tokens = entry / "validation.tokens"
+    changed = bytearray(tokens.read_bytes())
+    changed[0] ^= 1
+    tokens.write_bytes(bytes(changed))
+    assert make(text).parts["validation"].tokens.tolist() == whole
+
+
 def test_groups_follow_their_documents() -> None:
     prepared = prepare_text(Grouped(), ShuffleConfig(validation=0.3, test=0.3), ByteConfig())
     assert prepared.corpus.groups == ("book 0", "book 1", "book 2")

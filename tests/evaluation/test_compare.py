@@ -1,5 +1,6 @@
 """Comparisons of stored scores: by hand, against themselves, over seeds, in blocks, and those that are refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -259,7 +260,49 @@ def test_a_score_that_is_not_finite_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_score_is_named_where_one_is_looked_for(tmp_path: Path, damage: str) -> None:
     file = RunDirectory(tmp_path).write_json("scores/x.json", {})
     file.write_text(damage)
-    with pytest.raises(RunError, match=r"x.json: is damaged; delete it, and score again"):
+    with pytest.raises(RunError, match=r"x.json: is damaged \(.*\); delete it, and score again"):
         find_stored_score(RunDirectory(tmp_path), "validation", CheckpointRef("best", 1), "disjoint", None)
-    with pytest.raises(RunError, match=r"x.json: is not a stored score"):
+    with pytest.raises(RunError, match=r"x.json: is damaged"):
         read_stored_score(file)
+
+
+def test_a_damaged_score_does_not_hide_a_sound_one(tmp_path: Path) -> None:
+    keep(arm(2.0).runs[0], tmp_path, "sound")
+    (tmp_path / "scores" / "z.json").write_text("{")
+    score = read_stored_score(tmp_path / "scores" / "sound.json")
+    assert score.checkpoint is not None
+    found = find_stored_score(RunDirectory(tmp_path), score.protocol["split"], score.checkpoint, score.protocol["policy"], None)
+    assert found == tmp_path / "scores" / "sound.json"
+
+
+def damage_units(path: Path, how: str) -> None:
+    """Damage the units of a score."""
+    with np.load(path) as arrays:
+        sizes, bits = arrays["bytes"], arrays["bits"]
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:-30])
+    elif how == "one byte":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+    elif how == "objects":
+        np.savez(path, bytes=sizes, bits=np.array([object()]))
+    elif how == "other bits":
+        np.savez(path, bytes=sizes, bits=bits * 1.001)
+    elif how == "one unit less":
+        np.savez(path, bytes=sizes[1:], bits=bits[1:])
+    elif how == "texts":
+        np.savez(path, bytes=sizes, bits=bits.astype(str))
+    elif how == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        np.savez_compressed(path, bytes=sizes, bits=np.zeros(50_000_000))
+
+
+@pytest.mark.parametrize("how", ["cut", "one byte", "objects", "other bits", "one unit less", "texts", "pipe", "bomb"])
+def test_units_that_are_not_those_of_the_score_are_refused(tmp_path: Path, how: str) -> None:
+    path = keep(arm(2.0).runs[0], tmp_path, "old")
+    damage_units(path.with_suffix(".npz"), how)
+    with pytest.raises(RunError, match=r"old.npz: is (damaged|of another score|not a file)"):
+        read_stored_score(path)

@@ -15,7 +15,7 @@ from assay.jobs import worker as working
 from assay.jobs.folder import Job, count_states
 from assay.jobs.worker import MAX_DEATHS, make_runs, retry_failed
 from assay.runs.directory import RunDirectory
-from assay.runs.lock import acquire_lock
+from assay.runs.lock import acquire_lock, lock_run
 from assay.studies.folder import StudyFolder
 from assay.studies.workers import run_worker
 from assay.trainer.trainer import Trainer
@@ -61,6 +61,17 @@ def test_new_seeds_and_variants_make_only_the_new_runs(tmp_path: Path) -> None:
     told = made(study)
     assert sum(line.endswith(": starts") for line in told) == 4
     assert all((study.path / name / "status.json").stat().st_mtime_ns == changed for name, changed in first.items())
+    assert set(states(study).values()) == {"finished"}
+
+
+def test_a_run_that_somebody_resumes_by_hand_is_left_alone_and_taken_afterwards(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation")
+    first, second = jobs(study)
+    study.run(first).path.mkdir()
+    with lock_run(study.run(first).path):
+        assert [line.split(":")[0] for line in made(study)] == [second.run] * 2
+        assert states(study) == {first.run: "running", second.run: "finished"}
+    assert [line.split(":")[0] for line in made(study)] == [first.run] * 2
     assert set(states(study).values()) == {"finished"}
 
 

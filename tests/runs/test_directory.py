@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,17 @@ from assay.runs.provenance import code_hash, code_version, collect_provenance
 from assay.runs.status import Status
 
 DIGEST = "0123456789abcdef"
+OWN = "[corpus]\n[train]\n"  # what tells a run's config from that of another program
+SCORE = {
+    "bits_per_byte": 2.0, "bytes_scored": 8, "bytes_in_split": 8, "tokens_scored": 4,
+    "protocol": {"split": "validation", "policy": "disjoint", "context": 4, "checkpoint": {"kind": "best", "step": 3}},
+}  # fmt: skip
 
 
 def made(folder: Path, name: str = "bible", at: int = 0) -> RunDirectory:
     """A run whose config was written at a second of its own."""
     run = create_run(folder, name, DIGEST, 0)
-    (run.path / CONFIG).write_text("")
+    (run.path / CONFIG).write_text(OWN)
     os.utime(run.path / CONFIG, (at, at))
     return run
 
@@ -112,14 +118,16 @@ def test_status_changes_some_values_and_survives_damage(tmp_path: Path) -> None:
     run.update_status(step=4)
     assert run.status() == {"state": "running", "step": 4, "failure": None}
     (tmp_path / STATUS).write_text('{"state": "run')
-    assert run.status() == {"state": "unknown", "failure": None}
+    assert run.status()["state"] == "unknown"
+    run.update_status(step=5)
+    assert run.status() == {"state": "unknown", "step": 5, "failure": None}
     assert run.provenance() == {}
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path)
-    run.write_json("scores/a.json", {"x": 1})
-    assert [path.name for path in (tmp_path / "scores").iterdir()] == ["a.json"]
+    run.write_json("a.json", {"x": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
     def stopped(self: Path, target: Path) -> None:
         raise KeyboardInterrupt
@@ -127,20 +135,40 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", stopped)
         with pytest.raises(KeyboardInterrupt):
-            run.write_json("scores/a.json", {"x": 2})
-    assert json.loads((tmp_path / "scores/a.json").read_text()) == {"x": 1}
-    assert run.scores_by_file() == {"a": {"x": 1}}
+            run.write_json("a.json", {"x": 2})
     with pytest.raises(TypeError):
-        run.write_json("scores/a.json", {"x": object()})
-    assert run.scores_by_file() == {"a": {"x": 1}}
+        run.write_json("a.json", {"x": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_scores_are_listed_oldest_first(tmp_path: Path) -> None:
+def test_scores_are_listed_by_what_was_scored_whenever_their_files_were_written(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    for second, name in ((30, "a"), (10, "b"), (20, "c")):
-        os.utime(run.write_json(f"scores/{name}.json", {"name": name}), (second, second))
-    assert list(run.scores_by_file()) == ["b", "c", "a"]
+    for second, (name, step) in enumerate({"c": 9, "a": 30, "b": 9, "d": 4}.items()):
+        score = {**SCORE, "protocol": {**SCORE["protocol"], "checkpoint": f"last, step {step}"}}  # type: ignore[dict-item]
+        os.utime(run.write_json(f"scores/{name}.json", score), (100 - second, 100 - second))
+    assert list(run.scores_by_file()) == ["d", "b", "c", "a"]
     assert RunDirectory(tmp_path / "none").scores_by_file() == {}
+
+
+def test_last_is_the_run_that_was_begun_last_whatever_was_touched_copied_or_resumed(tmp_path: Path) -> None:
+    times = {"b": "2026-01-01T12:00:00.000001+00:00", "c": "2026-01-01T12:00:00.000001+00:00", "a": "2026-01-01T14:30:00+03:00"}
+    for name, begun in times.items():
+        made(tmp_path, name, at=1000).write_json(PROVENANCE, {"begun": begun})
+    os.utime(tmp_path / "a-01234567-s0" / CONFIG)
+    assert [run.name[0] for run in list_runs(tmp_path)] == ["a", "b", "c"]  # a began at 11:30 in this zone
+    (tmp_path / "a-01234567-s0" / PROVENANCE).write_text("{")
+    os.utime(tmp_path / "a-01234567-s0" / CONFIG, (1, 1))
+    assert [run.name[0] for run in list_runs(tmp_path)] == ["a", "b", "c"]  # of an unreadable one the oldest file tells
+
+
+def test_a_config_of_another_program_makes_no_run_and_a_damaged_one_of_ours_does(tmp_path: Path) -> None:
+    made(tmp_path, "ours")
+    for name, text in (("foreign", "[server]\nport = 80\n[train]\n"), ("cut", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CONFIG).write_text(text)
+    RunDirectory(tmp_path / "cut").update_status(state="finished")
+    assert {run.name for run in list_runs(tmp_path)} == {"ours-01234567-s0", "cut"}
 
 
 def test_provenance_tells_code_versions_and_machine() -> None:
@@ -153,28 +181,63 @@ def test_provenance_tells_code_versions_and_machine() -> None:
     json.dumps(facts)
 
 
-@pytest.mark.parametrize("written", ["[]", "{}", "3", '{"step', "\udcff"])
-def test_what_is_no_status_is_an_unknown_one(tmp_path: Path, written: str) -> None:
-    for name in (STATUS, PROVENANCE):
-        (tmp_path / name).write_bytes(written.encode(errors="surrogateescape"))
+@pytest.mark.parametrize(
+    ("written", "fault"),
+    [
+        ("[]", "it is a list, not an object"),
+        ("3", "it is a whole number, not an object"),
+        ('{"step', "it is no JSON"),
+        ("\udcff", "it is not UTF-8"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"error": "\\ud800"}', "it holds half a character"),
+        ('{"step": "x"}', "step is a text, not a whole number"),
+        ('{"step": true}', "step is true or false, not a whole number"),
+        ('{"step": 1e3}', "step is a number, not a whole number"),
+        (f'{{"step": {2**63}}}', "step is too large"),
+        ('{"scores": {"best": {"bits_per_byte": null}}}', "scores.best.standard_error is missing"),
+    ],
+)
+def test_a_damaged_status_is_an_unknown_one_that_says_why(tmp_path: Path, written: str, fault: str) -> None:
+    (tmp_path / STATUS).write_bytes(written.encode(errors="surrogateescape"))
+    status = RunDirectory(tmp_path).status()
+    assert (status["state"], status["failure"]) == ("unknown", None)
+    assert f"status.json: is damaged ({fault}); `assay resume` writes it anew" in status["error"]
+    assert Status.from_dict(status).state == "unknown"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    for name in (STATUS, METRICS, PROVENANCE):
+        make(tmp_path / name)
     run = RunDirectory(tmp_path)
-    assert run.status() == {"state": "unknown", "failure": None}
-    assert run.provenance() == {}
-    assert Status.from_dict(run.status()) == Status.from_dict({}) == Status("unknown")
+    assert "status.json: is not a file; remove it" in run.status()["error"]
+    assert run.read_json(STATUS) is None
+    for read in (run.provenance, lambda: list(run.read_lines(METRICS))):
+        with pytest.raises(RunError, match="is not a file; remove it"):
+            read()
 
 
-@pytest.mark.parametrize("damage", [b'{"step": 2, "lo\n', b"[]\n", b'{"step": "\xff"}\n'])
+@pytest.mark.parametrize("written", ['{"threads": "all"}', '{"data": {"parts": {"train": []}}}', "{"])
+def test_a_damaged_provenance_is_named_and_never_taken_for_a_missing_one(tmp_path: Path, written: str) -> None:
+    (tmp_path / PROVENANCE).write_text(written)
+    with pytest.raises(RunError, match=r"provenance.json: is damaged .*; restore it from a copy, or delete it"):
+        RunDirectory(tmp_path).text_part("validation")
+
+
+@pytest.mark.parametrize(
+    "damage", [b'{"step": 2, "lo\n', b"[]\n", b'{"step": "\xff"}\n', b'{"loss": 2.0}\n', b'{"step": 2, "loss": "x"}\n']
+)
 def test_a_damaged_line_is_named_with_its_number(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / METRICS).write_bytes(b'{"step": 1}\n' + damage + b'{"step": 3}\n')
-    with pytest.raises(RunError, match=r"metrics.jsonl, line 2: is damaged; restore it from a copy, or delete the line"):
+    with pytest.raises(RunError, match=r"metrics.jsonl, line 2: is damaged \(.*\); restore it from a copy, or delete the line"):
         list(RunDirectory(tmp_path).read_lines(METRICS))
 
 
-@pytest.mark.parametrize("damage", ["{", "[]"])
+@pytest.mark.parametrize("damage", ["{", "[]", '{"bits_per_byte": "x"}', "{}", "null"])
 def test_a_damaged_score_is_named(tmp_path: Path, damage: str) -> None:
     run = RunDirectory(tmp_path)
     run.write_json("scores/end-best.json", {}).write_text(damage)
-    with pytest.raises(RunError, match=r"scores/end-best.json: is damaged; delete it, and score again with `assay score`"):
+    with pytest.raises(RunError, match=r"scores/end-best.json: is damaged \(.*\); delete it, and score again with `assay score`"):
         run.scores_by_file()
 
 

@@ -89,7 +89,8 @@ def write_run(folder: Path, plan: StudyPlan, job: PlannedJob, rates: float | tup
             "timings.jsonl", {"step": step, "tokens_per_second": 5e3, "spent": {"warm_up": 1.0, "step": step / 5, "validate": 9.0}}
         )
         if step % 20 == 10:
-            run.append_line("metrics.jsonl", {"step": step, "validation": {"bits_per_byte": bits_per_byte * (1 + (50 - step) / 5000)}})
+            figures = {"bits_per_byte": bits_per_byte * (1 + (50 - step) / 5000), "standard_error": 0.01}
+            run.append_line("metrics.jsonl", {"step": step, "validation": figures})
     for split in ("validation", "test")[: 1 + (plan.study.report_on == "test")]:
         for which in ("best", "last"):
             write_score(run, job, of_split[split], split=split, checkpoint={"kind": which, "step": 50})

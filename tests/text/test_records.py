@@ -86,3 +86,32 @@ def test_a_bad_parquet_file_is_refused() -> None:
     for damaged in (b"", b"no parquet", good[:-5], good[: len(good) // 2], b"PAR1" + b"\xff" * 60 + good[-40:]):
         with pytest.raises(DataError, match=r"^corpus\.path: here/mine\.parquet cannot be read as parquet"):
             read(damaged, ending=".parquet")
+
+
+@pytest.mark.parametrize(
+    ("data", "ending", "texts"),
+    [
+        (b'id,text\n1,"a ""b"", c\nd"\n\n2,\n', ".csv", [b'a "b", c\nd', b""]),
+        (b"id;text\r\n1;a, b\r\n", ".csv", [b"a, b"]),
+        (b"\xef\xbb\xbftext,id\n\xff\xfe,1", ".csv", [b"\xff\xfe"]),
+        (b'text\tid\n"a" b\t1\n"c\t2', ".tsv", [b'"a" b', b'"c']),
+        (b"text\n" + b"x" * 200_000, ".csv", [b"x" * 200_000]),
+    ],
+)
+def test_each_row_of_a_table_is_a_record(data: bytes, ending: str, texts: list[bytes]) -> None:
+    assert read(data, ending=ending) == texts
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"id,name\n1,a", r"does not name one column 'text' \(it reads: id,name\)"),
+        (b"text,text\na,b", "does not name one column"),
+        (b"", "does not name one column"),
+        (b"id,text\n1,a\n2,b,c\n", r"line 3 of here/mine\.csv ends a row of 3 fields, not 2"),
+        (b'id,text\n1,"a\n2,b\n', r"line 3 of here/mine\.csv cannot be read as a table"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_line(data: bytes, cause: str) -> None:
+    with pytest.raises(DataError, match=rf"{cause}.*corpus\.format=text"):
+        read(data, ending=".csv")

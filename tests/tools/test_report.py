@@ -55,7 +55,7 @@ def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("name", "damage", "reason"),
-    [("*.npz", "junk", "was not kept by unit; score the run again"), ("*.json", "{", "is damaged; delete it")],
+    [("*.npz", "junk", "is damaged ("), ("*.json", "{", "delete it, and score again")],
 )
 def test_a_finished_run_with_a_damaged_score_has_the_reason_told(tmp_path: Path, name: str, damage: str, reason: str) -> None:
     made(tmp_path / "made", ARMS[:1], rate)

@@ -60,7 +60,7 @@ def test_a_damaged_plan_is_told_and_hides_nothing_else(tmp_path: Path) -> None:
     (study.path / "plan.json").write_text('{"jobs": [')
     [entry] = list_entries(tmp_path / "runs")
     assert entry["state"] == "damaged"
-    assert "holds a damaged plan" in entry["error"]
+    assert "plan.json: is damaged (it is no JSON); run the study again" in entry["error"]
 
 
 def test_one_run_with_damaged_files_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_one_run_with_damaged_files_does_not_hide_the_others(tmp_path: Path) -> 
     for file in ("status.json", "metrics.jsonl", "provenance.json"):
         (tmp_path / "damaged" / file).write_text("[]\n")
     RunDirectory(tmp_path / "damaged").write_json("scores/a.json", {}).write_text("{")
-    assert {entry["run"]: entry["state"] for entry in list_entries(tmp_path)} == {"damaged": "unknown", "whole": "finished"}
+    assert {entry["run"]: entry["state"] for entry in list_entries(tmp_path)} == {"damaged": "damaged", "whole": "finished"}

@@ -1,14 +1,17 @@
 """Mirrors may be slow, fail or be missing: the run goes on as if they were not there, and says so once."""
 
+import errno
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 
-from assay.errors import UserError
+from assay.errors import Interrupted, UserError
+from assay.runs.directory import NOTES, RunDirectory
 from assay.tracking import combined
 from assay.tracking.base import ExternalTracker, Pace, Tracker
 from assay.tracking.combined import EXTERNAL_TRACKERS, QUEUE_SIZE, BackgroundTracker, CombinedTracker, combine_trackers
@@ -115,8 +118,9 @@ def test_a_run_that_never_began_ends_without_a_word() -> None:
 
 def test_without_names_the_first_tracker_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(combined.TRACK_VARIABLE, raising=False)
-    first = Heard()
-    assert combine_trackers(first) is first
+    made = combine_trackers(Heard())
+    assert isinstance(made, CombinedTracker)
+    assert made.external == []
 
 
 def test_the_environment_names_mirrors_that_are_always_wanted_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,3 +149,49 @@ def test_a_line_of_metrics_can_be_told_after_the_end_of_a_broken_mirror(tmp_path
     tell(tracker, folder(tmp_path), range(3, 5))
     metrics(tracker, 5)
     assert isinstance(mirror.failed, ConnectionError)
+
+
+class Strict(Heard):
+    """Cannot show what the model wrote."""
+
+    def log_samples(self, step: int, texts: Sequence[str]) -> None:
+        texts[0].encode("ascii")
+
+
+class Impatient(Heard):
+    """A signal arrives while it shows something."""
+
+    def log_message(self, text: str) -> None:
+        raise Interrupted("stopped")
+
+
+def test_a_tracker_that_raises_is_dropped_with_a_note_in_the_run_which_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heard = Strict()
+    tracker = CombinedTracker(heard)
+    tracker.open_directory(tmp_path, 0)
+    for _ in range(2):
+        tracker.log_samples(4, ["na\u00efve"])
+    tracker.log_message("unheard")
+    tracker.close()
+    assert heard.calls == ["opened"]
+    notes = list(RunDirectory(tmp_path).read_lines(NOTES))
+    assert [set(note) for note in notes] == [{"time", "note"}]
+    assert notes[0]["note"].startswith("what showed the run failed (UnicodeEncodeError: 'ascii' codec")
+    assert capsys.readouterr().err == f"assay: {notes[0]['note']}\n"
+
+
+def test_what_fails_before_the_run_has_a_directory_is_noted_when_it_has_one(tmp_path: Path) -> None:
+    class Blind(Heard):
+        def show_busy(self, text: str) -> AbstractContextManager[object]:
+            raise OSError(errno.EIO, "Input/output error")
+
+    tracker = CombinedTracker(Blind())
+    with tracker.show_busy("preparing the text"):
+        pass
+    tracker.open_directory(tmp_path, 0)
+    assert "Input/output error" in next(RunDirectory(tmp_path).read_lines(NOTES))["note"]
+
+
+def test_a_signal_that_arrives_while_something_is_shown_is_not_lost() -> None:
+    with pytest.raises(Interrupted):
+        CombinedTracker(Impatient()).log_message("text")

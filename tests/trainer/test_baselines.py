@@ -32,8 +32,16 @@ def new_run(folder: Path, training_bytes: int) -> RunDirectory:
     return run
 
 
+def measured_run(folder: Path, prepared: PreparedText) -> RunDirectory:
+    run = new_run(folder, 1)
+    parts = {name: {"bytes": part.byte_count, "sha256": part.sha256} for name, part in prepared.parts.items()}
+    run.write_json("provenance.json", {"data": {"parts": parts}})
+    measure_baselines(prepared, run=run)
+    return run
+
+
 def test_those_of_validation_are_kept_in_the_run_and_read_back_equal(prepared: PreparedText, tmp_path: Path) -> None:
-    run = new_run(tmp_path / "run", prepared.parts["train"].byte_count)
+    run = measured_run(tmp_path / "run", prepared)
     found = measure_baselines(prepared, run=run)
     assert [*found.bits_per_byte] == ["uniform", "unigram", "xz", "ngram"]
     assert read_baselines([run]) == found
@@ -82,3 +90,33 @@ def test_the_first_run_that_keeps_any_is_read_and_damage_is_passed_over(tmp_path
     found = read_baselines([empty, broken, kept])
     assert found == Baselines({"uniform": 8.0, "xz": 2.5}, 3)
     assert found.by_label() == {"every byte equally likely": 8.0, "xz, given the training text": 2.5}
+
+
+@pytest.mark.parametrize("change", ["value", "method", "text"])
+def test_values_that_are_not_those_of_the_runs_text_are_left_out_with_the_reason(
+    prepared: PreparedText, tmp_path: Path, change: str
+) -> None:
+    run = measured_run(tmp_path / "run", prepared)
+    stored = json.loads((run.path / BASELINES).read_text())
+    if change == "value":
+        stored["bits_per_byte"]["xz"] /= 16
+    elif change == "method":
+        del stored["bits_per_byte"]["xz"]
+    else:
+        run.write_json("provenance.json", {"data": {"parts": {}}})
+    run.write_json(BASELINES, stored)
+    found = read_baselines([run])
+    assert found is not None
+    assert not found.by_label()
+    assert found.skip_reason.endswith("does not hold what was measured on the run's text; `assay score run` measures it again")
+    whole = measured_run(tmp_path / "whole", prepared)
+    assert read_baselines([run, whole]) == read_baselines([whole])
+
+
+@pytest.mark.parametrize("stored", [[], {}, 8.0, {"uniform": "8"}, {"uniform": None}, {"bits_per_byte": 8.0}, {"uniform": float("nan")}])
+def test_what_holds_no_numbers_is_no_baseline(stored: object, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", 1)
+    (run.path / BASELINES).write_text(json.dumps(stored))
+    found = read_baselines([run])
+    assert found is not None
+    assert found.skip_reason

@@ -1,14 +1,13 @@
 """`assay`: all commands, in panels by what they are for."""
 
-import shutil
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from assay.cli import compress, inspect, machine, score, study, train
 from assay.cli.completion import add_completion
+from assay.cli.help_page import HelpCommand, HelpGroup
 from assay.cli.welcome import WELCOME, version
 from assay.errors import UserError
 
@@ -25,15 +24,10 @@ PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Check and measure": _by_name(machine.doctor, machine.bench, machine.fit_batch, machine.lr_range, machine.verify_resume),
 }
 MOVED = {"demo": "python examples/six_lies.py, in Assay's source"}  # commands of earlier versions
-MAX_COLUMNS = 80  # columns of a help page: longer lines are hard to read
 
 
-class PanelGroup(TyperGroup):
+class PanelGroup(HelpGroup):
     """Lists its commands in panels. They are plain text: boxes leave no room for options in a narrow terminal."""
-
-    def make_context(self, *arguments: Any, **named: Any) -> Any:
-        """Make the context as usual, but let help fit into terminals of less than 50 columns too."""
-        return super().make_context(*arguments, **{"terminal_width": min(shutil.get_terminal_size().columns, MAX_COLUMNS) - 2, **named})
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command as usual. Raises UserError for one of earlier versions, which says where it went."""
@@ -63,7 +57,7 @@ for _panel, _commands in PANELS.items():
         if isinstance(_command, typer.Typer):
             app.add_typer(_command, name=_name, short_help=_command.info.help, rich_help_panel=_panel)
         else:
-            app.command(_name, short_help=_command.__doc__, rich_help_panel=_panel)(add_completion(_command))
+            app.command(_name, cls=HelpCommand, short_help=_command.__doc__, rich_help_panel=_panel)(add_completion(_command))
 
 
 @app.callback(invoke_without_command=True)

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from assay.cli.completion import add_completion
+from assay.cli.help_page import HelpCommand, HelpGroup
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, uses_slurm
 from assay.errors import AssayError
 from assay.terminal.console import make_console, print_json, print_result, print_sentences
 
-app = typer.Typer(help="Change one thing, hold all else equal.", rich_markup_mode=None, invoke_without_command=True)
+app = typer.Typer(cls=HelpGroup, help="Change one thing, hold all else equal.", rich_markup_mode=None, invoke_without_command=True)
 StudyName = Annotated[str, typer.Argument(help="A study that ships with Assay (`assay study list`) or a TOML file.", metavar="FILE|NAME")]
 
 
@@ -146,4 +147,4 @@ def search(
 
 COMMANDS: dict[str, Callable[..., None]] = {"run": run, "show": show, "work": work_on, "list": list_studies}
 for _name, _command in COMMANDS.items():
-    app.command(_name, short_help=_command.__doc__)(add_completion(_command))
+    app.command(_name, cls=HelpCommand, short_help=_command.__doc__)(add_completion(_command))

@@ -1,9 +1,14 @@
-"""Cache folders that are built once, appear whole or not at all, and are built again when they are damaged."""
+"""Cache folders that are built once, appear whole or not at all, and are built again when they are damaged.
+
+The manifest of a folder holds the sha256 of every file in it. What is read was hashed in this process, and is hashed again when the size
+or a time of a file changes.
+"""
 
 import errno
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +16,16 @@ from typing import Any
 
 import platformdirs
 
+from assay.core.files import hash_file
 from assay.errors import DataError
 
 MANIFEST, VALUE = "manifest.json", "value.json"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+SETTLED = 10**8  # nanoseconds: a file that changed less long ago may change again without another time, so it is not trusted by its times
+
+Stamps = dict[str, tuple[int, int, int, int]]  # by the names of files: what changes when a file does
+_verified: dict[Path, Stamps] = {}  # folders that were hashed in this process and found intact
 
 
 def cache_root() -> Path:
@@ -37,8 +47,8 @@ def get_or_build(group: str, key: str, build: Callable[[Path], None]) -> Path:
     try:
         draft.mkdir(parents=True)
         build(draft)
-        sizes = {file.name: file.stat().st_size for file in draft.iterdir()}
-        (draft / MANIFEST).write_text(json.dumps(sizes), encoding="utf-8")
+        hashes = {file.name: hash_file(file) for file in draft.iterdir()}
+        (draft / MANIFEST).write_text(json.dumps(hashes), encoding="utf-8")
         _publish(draft, folder)
     except OSError as error:
         if error.errno not in (*FULL, *CLOSED):
@@ -65,12 +75,31 @@ def is_cached(group: str, key: str) -> bool:
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether every file of a cached folder is there with the size it was written with."""
+    """Whether a cached folder holds the files that it was built with, each with the sha256 of its manifest, and no others.
+
+    It is hashed once a process, and again when a file has changed by its size or times. A folder of an earlier version, whose manifest
+    holds no hashes, is not intact.
+    """
     try:
-        sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+        stamps = _read_stamps(folder)
+        if _verified.get(folder) == stamps:
+            return True
+        hashes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if not isinstance(hashes, dict) or {*hashes, MANIFEST} != {*stamps}:
+            return False
+        if any(hash_file(folder / name) != sha256 for name, sha256 in hashes.items()):
+            return False
+    except (OSError, ValueError):
         return False
+    if time.time_ns() - max(changed for *_, changed in stamps.values()) > SETTLED:
+        _verified[folder] = stamps
+    return True
+
+
+def _read_stamps(folder: Path) -> Stamps:
+    """Read the inode, size and times of every file."""
+    states = {file.name: file.stat() for file in folder.iterdir()}
+    return {name: (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states.items()}
 
 
 def _publish(draft: Path, folder: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+BLOCK = 8192  # bytes that are read at once in search of a line's end
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
@@ -21,13 +23,49 @@ def write_atomically(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def append_text(path: Path, text: str) -> None:
-    """Add text at the end of a file. An OSError names `path`."""
+def append_line(path: Path, line: str) -> None:
+    """Add a line at the end of a file, whole or not at all, in turn with other processes. An OSError names `path`.
+
+    A line that was cut off when a process died, or the power, is dropped: nobody could read what is written behind it.
+    """
+    content = f"{line}\n".encode()
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(handle)
+            end = _find_end(handle)
+            try:
+                written = os.pwrite(handle, content, end)
+                if written < len(content):
+                    written += os.pwrite(handle, content[written:], end + written)  # says why, where a disk is full
+            except OSError:
+                os.ftruncate(handle, end)
+                raise
+            os.ftruncate(handle, end + written)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise _with_path(error, path, path) from None
+
+
+def _lock(handle: int) -> None:
+    """Wait for the lock on an open file, where there are locks; closing the file releases it."""
+    with suppress(ImportError, OSError):
+        import fcntl  # noqa: PLC0415 (not every system has it)
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _find_end(handle: int) -> int:
+    """Find where the last whole line of an open file ends."""
+    end = os.fstat(handle).st_size
+    while end:
+        start = max(0, end - BLOCK)
+        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _with_path(error: OSError, path: Path, written: Path) -> OSError:

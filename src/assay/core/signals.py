@@ -1,24 +1,50 @@
-"""Temporarily install signal handlers."""
+"""The signals that stop a process, and how to handle them for a while."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone, as when ssh ends; there is none on Windows
+TIME_LIMIT = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
+STOP_SIGNALS: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, *filter(None, [HANGUP]))
 
 
 @contextmanager
 def handle_signals(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Call `handler` for these signals inside, and restore the earlier handlers afterwards.
 
-    Signals reach the main thread only, so in another thread this does nothing.
+    A hangup that is ignored, as under nohup, stays so. Signals reach the main thread only, so in another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.signal(number, handler) for number in numbers}
+    handlers = {number: signal.signal(number, handler) for number in numbers if not _is_ignored(number)}
     try:
         yield
     finally:
         for number, earlier in handlers.items():
-            signal.signal(number, earlier)
+            if earlier is not None:  # it was not set by Python, so it cannot be set again
+                signal.signal(number, earlier)
+
+
+def _is_ignored(number: int) -> bool:
+    return number == HANGUP and signal.getsignal(number) is signal.SIG_IGN
+
+
+def interrupt_when_stopped() -> AbstractContextManager[None]:
+    """Let signals that would end this process raise KeyboardInterrupt inside, as Ctrl-C does: what was begun is put in order first.
+
+    Only the first of a kind counts, unless it is Ctrl-C: when a terminal is closed, several may come.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, _ignore)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    return handle_signals(filter(None, (signal.SIGTERM, HANGUP, TIME_LIMIT)), interrupt)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Ignore a signal; unlike SIG_IGN, programs that this process starts do not inherit it."""

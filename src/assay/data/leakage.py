@@ -21,6 +21,7 @@ NGRAM_WORDS = 13  # words
 # one per cent, which is more than the standard error of most splits. A run of words recurs more easily than a whole document, by chance
 # and in formulas, and knowing one helps with its last words only: five per cent.
 DOCUMENT_LIMIT, NGRAM_LIMIT = 0.01, 0.05
+REMOVE = "remove repeated documents from the text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Leakage:
     training_documents: int
     training_exact_duplicates: int  # training documents that are equal to an earlier one
     training_near_duplicates: int  # training documents with the words of an earlier one, equal ones included
+    advice: str = ""  # on equal documents in several parts, of whoever knows the text
 
     def to_dict(self) -> Tree:
         """Write it as plain values."""
@@ -70,7 +72,8 @@ class Leakage:
 
     def warnings(self) -> list[str]:
         """Warn of what leaks beyond the limits: how much, and what to do."""
-        return [text for name, part in (("validation", self.validation), ("test", self.test)) for text in _warnings(name, part)]
+        parts = (("validation", self.validation), ("test", self.test))
+        return [text for name, part in parts for text in _warnings(name, part, self.advice or REMOVE)]
 
 
 def load_leakage(key: str, documents: Callable[[PartName], Iterable[bytes]]) -> Leakage:
@@ -115,20 +118,19 @@ def _hash_documents(documents: Sequence[bytes]) -> tuple[DocumentHashes, Hashes]
     return hashes, np.concatenate(ngrams) if ngrams else np.empty(0, np.uint64)
 
 
-def _warnings(name: str, part: Overlap) -> list[str]:
+def _warnings(name: str, part: Overlap, advice: str) -> list[str]:
     """Warn of each share of a part that is above its limit; equal documents are not reported again as near duplicates."""
     documents = f"of the {name} documents ({{:,}} of {part.documents:,}) are also training documents".format
     found = []
     if part.exact_duplicate_share > DOCUMENT_LIMIT:
         found.append(
             f"{100 * part.exact_duplicate_share:.1f} % {documents(part.exact_duplicates)}, byte for byte, and a model that recites them "
-            "scores too well; use split=hash or split=shuffle, which keep equal documents in one part, or remove repeated documents from "
-            "the text"
+            f"scores too well; {advice}"
         )
     elif part.near_duplicate_share > DOCUMENT_LIMIT:
         found.append(
             f"{100 * part.near_duplicate_share:.1f} % {documents(part.near_duplicates)} but for case, punctuation and spacing, and a model "
-            "that recites them scores too well; remove repeated documents from the text"
+            f"that recites them scores too well; {REMOVE}"
         )
     if part.ngram_share > NGRAM_LIMIT:
         found.append(

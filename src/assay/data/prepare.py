@@ -11,11 +11,12 @@ from assay.core.cache import get_or_build
 from assay.core.config import Tree, digest
 from assay.data.leakage import Leakage, load_leakage
 from assay.data.split import PARTS, PartName, SplitConfig
+from assay.data.split_advice import advise_on_repeats
 from assay.text.corpus import Corpus, CorpusConfig
 from assay.text.token_files import TokenizedPart, read_part, write_part
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
 
-FORMAT = 2  # raised when the files, or the rules that fill them, change
+FORMAT = 3  # raised when the files, or the rules that fill them, change
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,18 @@ class PreparedText:
     parts: dict[PartName, TokenizedPart]
     split_sha256: str  # of which document is in which part
     leakage: Leakage | None = None  # None where the text was not split
+    split_warnings: tuple[str, ...] = ()  # of parts whose bytes are far from their shares
+    repeats_advice: str = ""  # what to do with equal documents in several parts, where there are many
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the text, the assignment of its documents and the tokenizer."""
         return digest([self.corpus.sha256, self.split_sha256, self.tokenizer.digest])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of its scores must know: shares that do not hold, and what leaks."""
+        return (*self.split_warnings, *(() if self.leakage is None else self.leakage.warnings()))
 
     def raw_text(self, part: PartName) -> bytes:
         """Decode the raw text of a part: its documents, each followed by the newline that its end token, if any, stands for."""
@@ -68,7 +76,8 @@ def prepare_text(corpus: CorpusConfig, split: SplitConfig, tokenizer: TokenizerC
     prepared = _read_prepared(
         get_or_build("prepared", key, lambda folder: _write_prepared(folder, corpus.load(data_dir), split, tokenizer))
     )
-    return replace(prepared, leakage=load_leakage(digest([FORMAT, corpus.to_dict(), version, split.to_dict()]), prepared.documents))
+    leakage = load_leakage(digest([FORMAT, corpus.to_dict(), version, split.to_dict()]), prepared.documents)
+    return replace(prepared, leakage=replace(leakage, advice=prepared.repeats_advice))
 
 
 def _write_prepared(folder: Path, corpus: Corpus, split_config: SplitConfig, tokenizer_config: TokenizerConfig) -> None:
@@ -84,7 +93,8 @@ def _write_prepared(folder: Path, corpus: Corpus, split_config: SplitConfig, tok
         parts[part] = write_part(folder, part, split.documents[part], groups, tokenizer, corpus.separator)
     sizes = len(corpus.documents), corpus.byte_count
     facts = CorpusInfo(corpus.name, corpus.licence, corpus.source, corpus.sha256, *sizes, names, corpus.notes)
-    meta = {"corpus": asdict(facts), "split_sha256": split.sha256(), "parts": parts}
+    meta = {"corpus": asdict(facts), "split_sha256": split.sha256(), "split_warnings": split.warnings, "parts": parts}
+    meta["repeats_advice"] = advise_on_repeats(split_config, split, corpus.documents)
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
@@ -96,4 +106,6 @@ def _read_prepared(folder: Path) -> PreparedText:
         tokenizer=load_tokenizer(folder / "tokenizer.json"),
         parts={part: read_part(folder, part, meta["parts"][part]) for part in PARTS},
         split_sha256=meta["split_sha256"],
+        split_warnings=tuple(meta["split_warnings"]),
+        repeats_advice=meta["repeats_advice"],
     )

@@ -7,7 +7,7 @@ import hashlib
 from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple, Self, get_args
 
@@ -16,6 +16,7 @@ from pydantic import model_validator
 
 from assay.core.config import Config, digest, setting
 from assay.core.seeds import numpy_generator
+from assay.data.split_advice import check_shares, describe_empty_part
 from assay.errors import ConfigError, DataError
 from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.utf8 import character_start
@@ -40,6 +41,11 @@ class Split:
     documents: dict[PartName, list[bytes]]
     indices: dict[PartName, list[int]]
     separator: bytes  # after each document of the raw text
+    warnings: tuple[str, ...] = ()  # of parts whose bytes are far from their shares
+
+    def byte_counts(self) -> dict[PartName, int]:
+        """Count the bytes of the raw text of each part."""
+        return {part: sum(map(len, documents)) + len(self.separator) * len(documents) for part, documents in self.documents.items()}
 
     def sha256(self) -> str:
         """Compute the sha256 of which document is in which part."""
@@ -70,24 +76,30 @@ class SplitConfig(Config, family="split", package="assay.data"):
     def assign(self, documents: Sequence[bytes], separator: bytes) -> Iterator[PlacedDocument]:
         """Assign every document, or every piece of it, to a part, in the order of the corpus."""
 
+    @property
+    def shares(self) -> dict[PartName, float]:
+        """The share of each part."""
+        return {"train": 1 - self.validation - self.test, "validation": self.validation, "test": self.test}
+
     def apply(self, documents: Sequence[bytes], separator: bytes = SEPARATOR) -> Split:
-        """Split the documents. Raises DataError when a part with a share above 0 would be empty."""
+        """Split the documents. Raises DataError when a part with a share above 0 would be empty; warns where its bytes are far from it."""
+        split = self.place(documents, separator)
+        for part, share in self.shares.items():
+            if share > 0 and not split.documents[part]:
+                raise DataError(describe_empty_part(self, documents, separator, part))
+        return replace(split, warnings=check_shares(self, split, documents))
+
+    def place(self, documents: Sequence[bytes], separator: bytes) -> Split:
+        """Put every document, or every piece of it, into its part, whatever comes of it."""
         split = Split({part: [] for part in PARTS}, {part: [] for part in PARTS}, separator)
         for part, index, text in self.assign(documents, separator):
             split.documents[part].append(text)
             split.indices[part].append(index)
-        shares = {"train": 1.0, "validation": self.validation, "test": self.test}
-        for part in PARTS:
-            if shares[part] > 0 and not split.documents[part]:
-                raise DataError(
-                    f"split: {len(documents)} documents leave the {part} part empty; use a longer text, "
-                    "change split.validation or split.test, or cut inside documents with split=contiguous"
-                )
         return split
 
 
 class HashConfig(SplitConfig):
-    """Split by content: the hash of a document decides its part, and the shares hold on average.
+    """Split by content: the hash of a document decides its part, and the shares hold on average, of the number of different documents.
 
     `u = sha256(salt, document) / 2^256` is in [0, 1): validation below `validation`, test below `validation + test`, else
     training. A document keeps its part whatever is added to the corpus or taken from it, and equal documents share one.
@@ -110,9 +122,10 @@ class HashConfig(SplitConfig):
 
 
 class ShuffleConfig(SplitConfig):
-    """Shuffle the different documents and cut them by their number: exact shares, at least one document for each share above 0.
+    """Shuffle the different documents and count them off: exact shares of their number, at least one for each share above 0.
 
-    Equal documents stay together. A changed corpus gives another split.
+    Equal documents stay together, so the shares of the bytes are exact only where documents are equally long and none is repeated; what
+    is far from its share is told. A changed corpus gives another split.
     """
 
     kind: Literal["shuffle"] = "shuffle"

@@ -1,7 +1,6 @@
 """Load the tokens of an experiment, and the config and the model of a run."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +8,8 @@ import numpy as np
 import torch
 
 from assay.core.devices import resolve_device
+from assay.core.files import write_text
 from assay.core.recipe import to_toml
-from assay.core.renames import update
 from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError
 from assay.experiment.assemble import build_model
@@ -35,18 +34,16 @@ def load_data(config: ExperimentConfig, data_dir: Path | None) -> PreparedText:
 
 def read_config(run: RunDirectory) -> ExperimentConfig:
     """Read the config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
-    path = run.path / CONFIG
+    tree = run.config_tree()
     try:
-        return ExperimentConfig.make(update(tomllib.loads(run.config_text())))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
+        return ExperimentConfig.make(tree)
     except ConfigError as wrong:
-        raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
+        raise ConfigError(f"{run.path / CONFIG}: {wrong.path}", wrong.reason) from None
 
 
 def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
     """Write the config of a run."""
-    (run.path / CONFIG).write_text(to_toml(config.to_dict()), encoding="utf-8")
+    write_text(run.path / CONFIG, to_toml(config.to_dict()))
 
 
 def load_model(

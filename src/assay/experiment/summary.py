@@ -164,12 +164,11 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
     corpus, batches, kind = prepared.corpus, setup.batches, config.tokenizer.to_dict()["kind"]
     count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
     parts = ", ".join(f"{name} {part.document_count:,}" for name, part in prepared.parts.items())
-    leaks = [] if prepared.leakage is None else prepared.leakage.warnings()
     unused = _unused_settings(experiment)
     return {
         "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
         **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
-        **({"warning": "; ".join(leaks)} if leaks else {}),
+        **({"warning": "; ".join(prepared.warnings)} if prepared.warnings else {}),
         "tokens": f"{kind}, vocabulary {prepared.tokenizer.vocab_size:,}; "
         f"{batches.targets_per_epoch:,} an epoch, {batches.steps_per_epoch:,} steps",
         **({"unused": "; ".join(unused)} if unused else {}),

@@ -10,6 +10,7 @@ workers.log     what the workers of pools printed
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -18,9 +19,10 @@ from assay.core import recipe
 from assay.core.config import Tree
 from assay.core.files import write_text
 from assay.core.recipe import read_toml
+from assay.errors import ConfigError, RunError
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
-from assay.runs.lock import is_locked
+from assay.runs.lock import RUN_LOCK, is_locked
 from assay.tracking.monitor import FINAL_STATES, read_last_line
 
 JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
@@ -41,7 +43,7 @@ JobType = TypeVar("JobType", bound=Job)
 
 @dataclass(frozen=True, slots=True)
 class JobStatus(Generic[JobType]):
-    """How far the run of a job is. `running` means that a process holds its lock; one that was killed holds none."""
+    """How far the run of a job is. `running` means that a process holds its lock, a worker or `assay resume`; one that was killed holds none."""
 
     job: JobType
     state: JobState
@@ -72,15 +74,24 @@ class JobFolder:
         return self.path / job.run / LOG
 
     def read_config(self, run: str) -> Tree:
-        """Read the config of a run from its file, in today's words."""
-        return read_toml(self.path / JOBS / f"{run}.toml")
+        """Read the config of a run from its file, in today's words. Raises RunError."""
+        file = self.path / JOBS / f"{run}.toml"
+        try:
+            return read_toml(file)
+        except FileNotFoundError:
+            raise RunError(f"{file}: is missing; run the study or the search again, which writes what a study's plan holds") from None
+        except (ValueError, RecursionError) as broken:
+            raise RunError(f"{file}: is damaged ({broken}); run the study again, which writes it anew, or restore it from a copy") from None
 
     def write_config(self, job: Job) -> None:
-        """Write the config of a run, unless it is there: its name holds the digest of what is in it."""
+        """Write the config of a run, unless it is there, undamaged: its name holds the digest of what is in it."""
         file = self.path / JOBS / f"{job.run}.toml"
-        if not file.is_file():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_text(file, recipe.to_toml(job.config))
+        if file.is_file():
+            with suppress(RunError, ConfigError):
+                self.read_config(job.run)
+                return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, recipe.to_toml(job.config))
 
     def ended(self, job: Job) -> bool:
         """Whether a run is finished or has failed."""
@@ -91,7 +102,7 @@ class JobFolder:
         status = self.run(job).status()
         if status["state"] in FINAL_STATES:
             return JobStatus(job, status["state"], status)
-        if is_locked(self.lock(job.run)):
+        if is_locked(self.lock(job.run)) or is_locked(self.run(job).path / RUN_LOCK):
             made = read_last_line(self.run(job).path / TIMINGS) or {}  # the status is of the last checkpoint, which may be long ago
             return JobStatus(job, "running", {**status, "step": max(status.get("step", 0), made.get("step", 0))})
         saved = (self.run(job).path / CONFIG).is_file() and list_steps(self.run(job).checkpoints)

@@ -18,7 +18,7 @@ from types import FrameType
 import torch
 
 from assay.core.machine import cpu_count, cpu_quota
-from assay.core.signals import handle_signals
+from assay.core.signals import HANGUP, STOP_SIGNALS, handle_signals
 from assay.core.words import Notify
 from assay.errors import AssayError, Interrupted
 from assay.jobs.folder import WORKERS_LOG
@@ -88,7 +88,7 @@ class Pool:
 
         Raises Interrupted when a signal asked to stop, after the runs were saved, and AssayError where workers die for no run's fault.
         """
-        with handle_signals((signal.SIGINT, signal.SIGTERM), self._count_stop_request):
+        with handle_signals(STOP_SIGNALS, self._count_stop_request):
             try:
                 self._run_until_done()
             finally:
@@ -162,4 +162,5 @@ class Pool:
         return f"{next(filter(None, map(str.strip, reversed(lines))), 'without output')} (all in {self.folder / WORKERS_LOG})"
 
     def _count_stop_request(self, number: int, frame: FrameType | None) -> None:
-        self.stop_requests += 1
+        if number != HANGUP or not self.stop_requests:  # a terminal that is closed may send several
+            self.stop_requests += 1

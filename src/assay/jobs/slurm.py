@@ -21,6 +21,7 @@ from typing import Any
 
 from assay.errors import AssayError, ConfigError, Interrupted, UserError, explain_failure, is_out_of_memory
 from assay.jobs.launch import LaunchConfig
+from assay.terminal.streams import secure_output
 
 FIRST_PORT, PORTS = 10_000, 20_000  # where the processes of a job meet: below the ports that systems hand out by themselves
 
@@ -110,6 +111,7 @@ class SlurmTask:
         self.function = function
 
     def __call__(self, *arguments: Any) -> Any:
+        secure_output()
         rank = _join_processes()
         try:
             made = self.function(*arguments)

@@ -16,10 +16,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Literal, TextIO
+from typing import Literal, NamedTuple, TextIO
 
 import torch
 from rich.console import Console
@@ -35,7 +35,8 @@ from assay.experiment.load import load_data
 from assay.jobs.folder import LOG, Job, JobFolder, JobType
 from assay.runs.checkpoint_ref import format_step, list_steps
 from assay.runs.directory import CONFIG, RunDirectory
-from assay.runs.lock import Lock, acquire_lock
+from assay.runs.lock import RUN_LOCK, Lock, RunBusyError, acquire_lock, lock_run
+from assay.terminal.streams import open_log
 from assay.tracking.combined import combine_trackers
 from assay.tracking.console import ConsoleTracker
 from assay.trainer.train_run import start_or_resume
@@ -89,10 +90,13 @@ def retry_failed(folder: JobFolder, jobs: Iterable[Job]) -> int:
     """Let the failed runs be made again, each from its last checkpoint; count them."""
     count = 0
     for job in jobs:
+        if folder.run(job).status()["state"] != "failed":
+            continue
         lock = acquire_lock(folder.lock(job.run))
-        with lock or nullcontext():
-            if lock is not None and folder.run(job).status()["state"] == "failed":
-                folder.run(job).update_status(state="interrupted", failure=None, error=None)
+        with lock or nullcontext(), suppress(RunBusyError):
+            if lock is not None:
+                with lock_run(folder.run(job).path):
+                    folder.run(job).update_status(state="interrupted", failure=None, error=None)
                 lock.write_note({})
                 count += 1
     return count
@@ -128,16 +132,25 @@ def _make_next_run(folder: JobFolder, jobs: Iterable[Job], data_dir: Path | None
         if folder.ended(job):
             continue
         lock = acquire_lock(folder.lock(job.run))
-        with lock or nullcontext():
-            if lock is not None and not folder.ended(job):  # it may have been finished between the two looks
-                return make_run(folder, job, lock, data_dir, notify)
+        with lock or nullcontext(), suppress(RunBusyError):  # somebody resumes it by hand; its result is taken when it has one
+            if lock is not None:
+                run_lock = lock_run(folder.run(job).path)
+                with run_lock:
+                    if not folder.ended(job):  # it may have been finished between the two looks
+                        return make_run(folder, job, JobLocks(lock, run_lock), data_dir, notify)
     return None
 
 
-def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
-    """Train a run, whose lock is held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
-    run = folder.run(job)
-    run.path.mkdir(exist_ok=True)
+class JobLocks(NamedTuple):
+    """What the worker that makes a run holds: the job, with a note of how often it was tried, and the directory of its run."""
+
+    job: Lock
+    run: Lock
+
+
+def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
+    """Train a run, whose locks are held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
+    run, lock = folder.run(job), locks.job
     step = _find_last_usable_step(run)
     note = lock.read_note()
     died = note.get("died", 0) if note.get("step") == step else 0
@@ -148,9 +161,9 @@ def make_run(folder: JobFolder, job: Job, lock: Lock, data_dir: Path | None, not
         return "failed"
     lock.write_note({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
     notify(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
-    with folder.log(job).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with open_log(folder.log(job)) as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            figures = _start_or_resume(folder, job, step, data_dir, log, hooks).run()
+            figures = _start_or_resume(folder, job, step, data_dir, log, locks.run, hooks).run()
             result = f"{figures['bits_per_byte']:.4f} bits per byte on validation"
         except (Interrupted, KeyboardInterrupt, SystemExit):
             lock.write_note({})
@@ -174,7 +187,9 @@ def _record_failure(run: RunDirectory, error: Exception, log: TextIO) -> str:
     return reason
 
 
-def _start_or_resume(folder: JobFolder, job: Job, step: int, data_dir: Path | None, log: TextIO, hooks: Sequence[Hook]) -> Trainer:
+def _start_or_resume(
+    folder: JobFolder, job: Job, step: int, data_dir: Path | None, log: TextIO, lock: Lock, hooks: Sequence[Hook]
+) -> Trainer:
     """Prepare the run of a job to train from the checkpoint of a step; from its beginning at step 0."""
     _free_memory()
     run = folder.run(job)
@@ -184,7 +199,7 @@ def _start_or_resume(folder: JobFolder, job: Job, step: int, data_dir: Path | No
         torch.set_num_threads(run.provenance().get("threads") or torch.get_num_threads())  # on others, sums round differently
     else:
         _remove_leftovers(run)
-    trainer = start_or_resume(run, ExperimentConfig.make(job.config), data_dir, Parallel(), tracker, hooks)
+    trainer = start_or_resume(run, ExperimentConfig.make(job.config), data_dir, Parallel(), tracker, lock, hooks)
     threads = str(torch.get_num_threads())
     tracker.start(f"{run.name}, from step {step}" if step else run.name, {"run": str(run.path)} | ({} if step else {"threads": threads}))
     return trainer
@@ -206,7 +221,7 @@ def _remove_leftovers(run: RunDirectory) -> None:
     for item in run.path.iterdir():
         if item.is_dir():
             shutil.rmtree(item)
-        elif item.name != LOG:
+        elif item.name not in (LOG, RUN_LOCK):
             item.unlink()
 
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from statistics import fmean
 
 import numpy as np
 
+from assay.errors import RunError
 from assay.evaluation.breakdown import longest_context
 from assay.reports.axes import AxisSettings
 from assay.reports.charts import LegendEntry, Line, plot_curves
@@ -94,10 +96,11 @@ def _read_positions(arm: ArmOutcome, unit: str) -> Iterator[tuple[float, float]]
 def _read_gradient_norms(arm: ArmOutcome) -> Iterator[tuple[float, float]]:
     """Yield each recorded gradient norm of a layer, layers counted from 1."""
     for run in arm.scored_runs:
-        for record in run.run.read_lines(METRICS):
-            for layer, norm in record.get("gradient_norms", {}).items():
-                if layer.startswith("blocks."):
-                    yield float(layer.partition(".")[2]) + 1, norm
+        with suppress(RunError):  # a damaged file, which a warning names
+            for record in run.run.read_lines(METRICS):
+                for layer, norm in record.get("gradient_norms", {}).items():
+                    if layer.startswith("blocks.") and norm is not None:
+                        yield float(layer.partition(".")[2]) + 1, norm
 
 
 def _average_by_x(points: Iterable[tuple[float, float]], least: int = 1) -> list[tuple[float, float]]:

@@ -5,20 +5,38 @@ tokenizer.json     bytes <-> ids                status.json      its state and p
 metrics.jsonl      losses and scores            timings.jsonl    how fast it was
 checkpoints/       weights and training state   samples/  scores/  generated texts, stored scores
 test_uses.jsonl    when the test split was scored
+notes.jsonl        what people should know of how it went, such as that its output could no longer be printed
 """
 
 import contextlib
 import json
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_text, write_atomically, write_text
-from assay.core.renames import FILES, update_protocol
-from assay.errors import RunError, UserError, suggest
+from assay.core.files import append_line, write_atomically, write_text
+from assay.core.renames import FILES, update, update_protocol
+from assay.errors import ConfigError, RunError, UserError, suggest
+from assay.runs.checkpoint_ref import CheckpointRef
+from assay.runs.json_files import (
+    METRICS_SHAPE,
+    OBJECT,
+    PLAN_SHAPE,
+    PROVENANCE_SHAPE,
+    SCORE_SHAPE,
+    STATUS_SHAPE,
+    TEST_USE_SHAPE,
+    TIMINGS_SHAPE,
+    parse_object,
+    read_file,
+    read_object,
+    short_path,
+)
 from assay.runs.status import earlier_failure
 
 if TYPE_CHECKING:
@@ -27,13 +45,16 @@ if TYPE_CHECKING:
 CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "metrics.jsonl", "timings.jsonl", "provenance.json"
 BASELINES = "baselines.json"  # bits per byte that simpler models reach on the validation text
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
+NOTES = "notes.jsonl"
 PLAN = "plan.json"  # of a study, in its folder of runs
+LINE_SHAPES = {METRICS: METRICS_SHAPE, TIMINGS: TIMINGS_SHAPE, TEST_USES: TEST_USE_SHAPE}
+TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"train"}  # by which a run's config is told from other programs'
 
 
 def resolve_runs_folder(given: Path | None) -> Path:
     """Choose the folder of runs: as given, else ASSAY_RUNS, else ./runs. Raises UserError for a file."""
     folder = given or Path(os.environ.get("ASSAY_RUNS") or "runs")
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, and runs are kept in a folder; name a folder, not a file, with --runs-dir or ASSAY_RUNS")
     return folder
 
@@ -54,17 +75,33 @@ class RunDirectory:
         """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
-    def config_text(self) -> str:
-        """Read config.toml. Raises RunError where it cannot be read."""
+    def config_tree(self) -> dict[str, Any]:
+        """Read config.toml, in today's words. Raises RunError where it cannot be read, and ConfigError, naming it, where it is damaged."""
         path = self.path / CONFIG
         try:
-            return path.read_text(encoding="utf-8")
+            tree: dict[str, Any] = update(tomllib.loads(read_file(path).decode("utf-8")))
         except OSError as error:
             raise RunError(f"{path}: cannot be read ({error.strerror}); give the directory of a run") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as broken:
+            raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
+        except ConfigError as wrong:
+            raise ConfigError(f"{path}: {wrong.path}", wrong.reason) from None
+        return tree
 
     def provenance(self) -> dict[str, Any]:
-        """Read with which code, versions and machine the run was made; empty where the file is missing or damaged."""
-        return self._read_object(PROVENANCE)
+        """Read with which code, versions and machine the run was made; empty where that was not noted. Raises RunError."""
+        try:
+            return read_object(self.path / PROVENANCE, PROVENANCE_SHAPE, "restore it from a copy, or delete it and know less of the run")
+        except FileNotFoundError:
+            return {}
+
+    def begun(self) -> datetime:
+        """When the run was begun: as it noted itself or, in a run before 0.8 or one whose note is damaged, by its oldest file."""
+        with contextlib.suppress(RunError, ValueError, KeyError):
+            noted = datetime.fromisoformat(self.provenance()["begun"])
+            return noted if noted.tzinfo is not None else noted.replace(tzinfo=UTC)
+        times = [path.stat().st_mtime for path in self.path.iterdir() if path.is_file()]
+        return datetime.fromtimestamp(min(times, default=0.0), UTC)
 
     def text_part(self, split: str) -> dict[str, Any]:
         """Read the documents, bytes, tokens and sha256 of a part of the run's text; empty where they are not known."""
@@ -72,25 +109,36 @@ class RunDirectory:
         return part
 
     def status(self) -> dict[str, Any]:
-        """Read the status as last written; `failure` is None unless the run stopped before its end."""
-        status = {"state": "unknown", **self._read_object(STATUS)}
+        """Read the status as last written; `failure` is None unless the run stopped before its end.
+
+        The state is `unknown` where there is none, or a damaged one, which `error` then says.
+        """
+        try:
+            status = {"state": "unknown", **self._read_status()}
+        except RunError as damaged:
+            status = {"state": "unknown", "error": str(damaged)}
         return status if "failure" in status else {**status, "failure": earlier_failure(status)}
 
+    def _read_status(self) -> dict[str, Any]:
+        """Read what is in status.json; empty where it is missing. Raises RunError."""
+        try:
+            return read_object(self.path / STATUS, STATUS_SHAPE, "`assay resume` writes it anew")
+        except FileNotFoundError:
+            return {}
+
     def update_status(self, **values: Any) -> None:
-        """Change some values of the status."""
-        self.write_json(STATUS, {**self.status(), **values})
+        """Change some values of the status; a damaged one is replaced."""
+        stored: dict[str, Any] = {}
+        with contextlib.suppress(RunError):
+            stored = self._read_status()
+        self.write_json(STATUS, {"state": "unknown", "failure": earlier_failure(stored), **stored, **values})
 
     def read_json(self, name: str) -> Any:
         """Read the value in a JSON file; None where it is missing or damaged. A file may have its name of an earlier version."""
         for file in filter(None, (name, FILES.get(name))):
-            with contextlib.suppress(OSError, ValueError):
-                return json.loads((self.path / file).read_text(encoding="utf-8"))
+            with contextlib.suppress(OSError, ValueError, RunError, RecursionError):
+                return json.loads(read_file(self.path / file).decode("utf-8"))
         return None
-
-    def _read_object(self, name: str) -> dict[str, Any]:
-        """Read the object in a JSON file; empty where it is missing or damaged."""
-        value = self.read_json(name)
-        return value if isinstance(value, dict) else {}
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a JSON file atomically."""
@@ -111,20 +159,21 @@ class RunDirectory:
 
     def append_line(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a .jsonl file."""
-        append_text(self.path / name, json.dumps(line) + "\n")
+        append_line(self.path / name, json.dumps(line))
 
     def read_lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Read the lines of a .jsonl file; a last line that was cut off is left out. Raises RunError for a damaged line."""
         path = self.path / name
-        if not path.is_file():
+        try:
+            lines = read_file(path).split(b"\n")[:-1]
+        except FileNotFoundError:
             return
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.endswith(b"\n"):
-                    value = parse_json_object(line)
-                    if value is None:
-                        raise RunError(f"{short_path(path)}, line {number}: is damaged; restore it from a copy, or delete the line")
-                    yield value
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield parse_object(line, LINE_SHAPES.get(name, OBJECT))
+            except ValueError as fault:
+                place = f"{short_path(path)}, line {number}"
+                raise RunError(f"{place}: is damaged ({fault}); restore it from a copy, or delete the line") from None
 
     def rewind(self, step: int) -> None:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
@@ -136,33 +185,27 @@ class RunDirectory:
         """List every use of the test split, oldest first: after repeated use, its text is no longer unseen."""
         return list(self.read_lines(TEST_USES))
 
+    def score_files(self) -> list[Path]:
+        """List the files of stored scores, by the step that was scored and then by name. A damaged one comes first."""
+        return [file for *_, file in sorted((_scored_step(file), file.name, file) for file in (self.path / "scores").glob("*.json"))]
+
     def scores_by_file(self) -> dict[str, dict[str, Any]]:
-        """Read the stored scores by the names of their files, oldest first. Raises RunError for a damaged one."""
-        files = sorted((self.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return {file.stem: read_score(file) for file in files}
+        """Read the stored scores by the names of their files, those of the earliest weights first. Raises RunError for a damaged one."""
+        return {file.stem: read_score(file) for file in self.score_files()}
+
+
+def _scored_step(file: Path) -> int:
+    try:
+        checkpoint = CheckpointRef.parse(read_score(file)["protocol"].get("checkpoint"))
+    except RunError:
+        return -1
+    return -1 if checkpoint is None else checkpoint.step
 
 
 def read_score(file: Path) -> dict[str, Any]:
     """Read a stored score. Raises RunError where it is damaged."""
-    value = parse_json_object(file.read_bytes())
-    if value is None:
-        raise RunError(f"{short_path(file)}: is damaged; delete it, and score again with `assay score`")
-    return {**value, "protocol": update_protocol(value["protocol"])} if isinstance(value.get("protocol"), dict) else value
-
-
-def parse_json_object(text: bytes) -> dict[str, Any] | None:
-    """Parse a JSON object in UTF-8; None where it is none."""
-    try:
-        value = json.loads(text.decode("utf-8"))
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def short_path(path: Path) -> Path:
-    """Shorten a path inside the working directory to a relative one."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    score = read_object(file, SCORE_SHAPE, "delete it, and score again with `assay score`")
+    return {**score, "protocol": update_protocol(score["protocol"])}
 
 
 def create_run(folder: Path, name: str, digest: str, seed: int) -> RunDirectory:
@@ -186,14 +229,46 @@ def strip_run_suffix(name: str) -> str:
 
 
 def list_runs(folder: Path) -> list[RunDirectory]:
-    """List the runs in a folder, in the order in which they began."""
-    paths = [path.parent for path in folder.glob(f"*/{CONFIG}") if path.is_file()]
-    return [RunDirectory(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime_ns)]
+    """List the runs in a folder, in the order in which they began. A config.toml of another program makes no run."""
+    runs = [RunDirectory(path) for path in _list_folders(folder) if is_run(path)]
+    return sorted(runs, key=lambda run: (run.begun(), run.name))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run's: by what its config sets or, where that is damaged, by the files beside it."""
+    if not (path / CONFIG).is_file():
+        return False
+    text = b""
+    with contextlib.suppress(OSError, RunError):
+        text = read_file(path / CONFIG)
+    return set(TABLE.findall(text)) >= OWN_TABLES or any((path / name).exists() for name in (STATUS, PROVENANCE))
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    """List what is in a folder, by name; nothing where there is no such folder. Raises OSError where it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def list_study_folders(folder: Path) -> list[Path]:
     """List the folders of studies in a folder of runs, by name."""
-    return [path.parent for path in sorted(folder.glob(f"*/{PLAN}"))]
+    return [path for path in _list_folders(folder) if (path / PLAN).is_file()]
+
+
+def find_beginning(study: Path) -> datetime:
+    """Find when a study was begun: with its first run or, before there is one, when its plan was written."""
+    runs = list_runs(study)
+    return runs[0].begun() if runs else datetime.fromtimestamp((study / PLAN).stat().st_mtime, UTC)
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Read the plan in a study's folder as plain values. Raises RunError where there is none, or it is damaged."""
+    try:
+        return read_object(folder / PLAN, PLAN_SHAPE, "run the study again, which writes it anew and keeps its runs")
+    except FileNotFoundError as missing:
+        raise RunError(f"{folder} is not a study's folder: {missing.filename} is missing; run the study with `assay study run`") from None
 
 
 def find_run(reference: str, folder: Path) -> RunDirectory:

@@ -1,12 +1,17 @@
-"""Lock a run for the one process that trains it; the kernel releases the lock when that process ends, for whatever reason.
+"""Lock a run for the one process that writes it; the kernel releases the lock when that process ends, for whatever reason.
 
 It is flock(2) on a file that is never deleted, so no stale lock has to be removed and no process number can be reused. The note in the file
-outlives the lock: how often the run was started since it last made progress.
+outlives the lock: who trains the run; in a job's lock, how often the run was started since it last made progress.
 """
 
+import errno
 import json
 import os
+import platform
+import sys
+import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,19 +19,30 @@ from typing import Any, Self
 from assay.errors import RunError
 
 RUN_LOCK = ".training.lock"  # in a run's directory
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of a file system that has none
+TRIES, PAUSE = 5, 0.02  # one that only looks whether a lock is held (`is_locked`) has it for a moment
+MAX_COMMAND = 200  # characters
+
+
+class RunBusyError(RunError):
+    """Another process trains the run."""
 
 
 class Lock:
-    """A lock that this process holds. Leaving its `with` block releases it."""
+    """A lock that this process holds, or stands for where the file system has none. Leaving its `with` block releases it."""
 
-    def __init__(self, handle: int) -> None:
-        self._handle: int | None = handle
+    def __init__(self, handle: int | None) -> None:
+        self._handle, self.is_real = handle, handle is not None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.release()
+
+    def share(self) -> "Lock":
+        """Return the same lock once more: it is held until both are released."""
+        return Lock(None if self._handle is None else os.dup(self._handle))
 
     def release(self) -> None:
         """Release the lock; again has no effect."""
@@ -40,11 +56,7 @@ class Lock:
     def read_note(self) -> dict[str, Any]:
         """Read the note in the file; empty where it was cut off."""
         handle = self._open_handle()
-        with suppress(ValueError):
-            note = json.loads(os.pread(handle, os.fstat(handle).st_size, 0))
-            if isinstance(note, dict):
-                return note
-        return {}
+        return _parse_note(os.pread(handle, os.fstat(handle).st_size, 0))
 
     def write_note(self, note: dict[str, Any]) -> None:
         """Replace the note in the file."""
@@ -59,7 +71,7 @@ class Lock:
 
 def acquire_lock(path: Path, *, wait: bool = False) -> Lock | None:
     """Lock a file, which is made if it is missing; None where another process holds it, unless `wait`."""
-    import fcntl  # noqa: PLC0415 (only where a study runs: not every system has it)
+    import fcntl  # noqa: PLC0415 (only where a run is trained: not every system has it)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # not passed on to programs that this process starts
@@ -81,26 +93,67 @@ def wait_for_lock(path: Path) -> Lock:
     return lock
 
 
-def lock_run(path: Path, holder: str) -> Lock | None:
-    """Lock the directory of a run for training; None where the system or the file system has no locks.
+def lock_run(run: Path, *, wait: bool = False) -> Lock:
+    """Lock the directory of a run for the one that trains it, or writes over what training wrote; without effect where there are no locks.
 
-    Raises RunError, which names the `holder`, where another process trains there.
+    Raises RunBusyError, which says who trains there, unless `wait`.
     """
+    path = run / RUN_LOCK
     try:
-        lock = acquire_lock(path / RUN_LOCK)
-    except (ImportError, OSError):
-        return None
+        lock = acquire_lock(path, wait=wait)
+        for _ in range(TRIES):
+            if lock is None:
+                time.sleep(PAUSE)
+                lock = acquire_lock(path)
+    except ImportError:
+        return Lock(None)
+    except OSError as refused:
+        if refused.errno in NO_LOCKS:
+            return Lock(None)
+        raise
     if lock is None:
-        raise RunError(f"{path}: is being trained by {holder}; wait until it ends, or stop it")
+        raise RunBusyError(f"{run}: is being trained by {read_holder(path)}; wait until it ends, or stop it")
+    with suppress(OSError):  # on a full disk the lock holds without its note
+        lock.write_note(_describe_process())
     return lock
 
 
+def read_holder(path: Path) -> str:
+    """Write who holds the lock on a file, by the note that it wrote."""
+    note: dict[str, Any] = {}
+    with suppress(OSError):
+        note = _parse_note(path.read_bytes())
+    if "pid" not in note:
+        return "another process"
+    return f"process {note['pid']} on {note.get('host', '?')} (`{note.get('command', '?')}`, since {note.get('since', '?')})"
+
+
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock now."""
-    if not path.is_file():
+    """Whether a process holds the lock now; False where that cannot be known. Needs no right to write."""
+    try:
+        import fcntl  # noqa: PLC0415
+
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (ImportError, OSError):
         return False
-    lock = acquire_lock(path)
-    if lock is None:
-        return True
-    lock.release()
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as held:
+        return isinstance(held, BlockingIOError)
+    finally:
+        os.close(handle)
     return False
+
+
+def _describe_process() -> dict[str, Any]:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:MAX_COMMAND]
+    since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+    return {"pid": os.getpid(), "host": platform.node(), "command": command, "since": since}
+
+
+def _parse_note(text: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        note = json.loads(text)
+        if isinstance(note, dict):
+            return note
+    return {}

@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,11 @@ def code_hash() -> str:
 def code_version() -> str:
     """Write the package's version and the first digits of its code hash."""
     return f"{version('assay')}+{code_hash()[:8]}"
+
+
+def current_time() -> str:
+    """Write the time now, as a run notes when it was begun."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def collect_provenance() -> dict[str, Any]:

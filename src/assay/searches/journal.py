@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from assay.core.renames import restore, restore_key, update_key
-from assay.errors import ConfigError, UserError
+from assay.errors import ConfigError, RunError, UserError
+from assay.runs.json_files import TEXT, WHOLE, parse_object, read_file, record
 from assay.searches.dimension import Categorical, Dimension, IntegerRange, LogUniform, Scalar, Uniform
 from assay.searches.file import SearchConfig
 from assay.searches.space import Space
 from assay.searches.trial import State, Trial
 
 JOURNAL = "journal.log"
+LINE_SHAPE = record("op_code worker_id", op_code=WHOLE, worker_id=TEXT)
+REMEDY = "restore it from a copy, or delete the line, and the trial that it is of"
 MIN_TRIALS = 10  # complete trials below which nothing is said of importance
 STATES: dict[str, State] = {
     "WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
@@ -36,10 +39,11 @@ class Journal:
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         optuna = import_optuna()
         self.config, self.space = config, Space(config.space)
-        path = folder / JOURNAL
+        self.path = path = folder / JOURNAL
         lock = optuna.storages.journal.JournalFileOpenLock(str(path))
-        with _suppress_warnings():
+        with _suppress_warnings(), self._explain_damage():
             _drop_partial_line(path, lock)
+            _check_lines(path)
             self.storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path), lock_obj=lock))
             direction = "maximize" if config.target_metric.higher_is_better else "minimize"
             self.study = optuna.create_study(storage=self.storage, study_name=folder.name, direction=direction, load_if_exists=True)
@@ -47,8 +51,17 @@ class Journal:
                 self.study.set_metric_names([config.target_metric.label])
 
     def trials(self) -> list[Trial]:
-        """Read every trial, in the order of their numbers."""
-        return [_read_trial(frozen, self.space) for frozen in self.study.get_trials(deepcopy=False)]
+        """Read every trial, in the order of their numbers. Raises RunError for a damaged journal."""
+        with self._explain_damage():
+            return [_read_trial(frozen, self.space) for frozen in self.study.get_trials(deepcopy=False)]
+
+    @contextmanager
+    def _explain_damage(self) -> Iterator[None]:
+        """Raise RunError where Optuna, or this class, finds something in the journal that nobody wrote."""
+        try:
+            yield
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError) as fault:
+            raise RunError(f"{self.path}: is damaged ({type(fault).__name__}: {fault}); {REMEDY}") from fault
 
     def ask(self) -> Trial | None:
         """Ask Optuna for a new trial, now running; None where a grid has no point left. To be called under the lock of the search."""
@@ -139,6 +152,19 @@ def make_sampler(config: SearchConfig, number: int) -> Any:
             raise ConfigError("sampler", "cma needs the package cmaes; install it with: pip install cmaes, or write tpe") from None
         return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     return samplers.RandomSampler(seed=seed)  # of a grid too, whose points are queued
+
+
+def _check_lines(path: Path) -> None:
+    """Raise RunError for a line that is none of a journal: Optuna would stop at it, without its number."""
+    try:
+        lines = read_file(path).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(lines, start=1):
+        try:
+            parse_object(line, LINE_SHAPE)
+        except ValueError as fault:
+            raise RunError(f"{path}, line {number}: is damaged ({fault}); {REMEDY}") from None
 
 
 def _drop_partial_line(path: Path, lock: Any) -> None:

@@ -17,8 +17,8 @@ from assay.core.words import Notify
 from assay.errors import AssayError, ConfigError, Failure, RunError, StoppedEarly
 from assay.evaluation.stored import read_final_score
 from assay.jobs.pool import Pool, Workload
-from assay.jobs.worker import interrupt_on_signals, make_run, prepare_base, print_line
-from assay.runs.lock import Lock, acquire_lock, wait_for_lock
+from assay.jobs.worker import JobLocks, interrupt_on_signals, make_run, prepare_base, print_line
+from assay.runs.lock import Lock, acquire_lock, lock_run, wait_for_lock
 from assay.searches.folder import SearchFolder
 from assay.searches.results import SearchResults, describe_trial, read_results
 from assay.searches.rungs import TrialMonitor
@@ -134,7 +134,8 @@ def _make_trial(search: SearchFolder, trial: Trial, data_dir: Path | None) -> Tr
                 return _record_failure(search, trial, status["failure"], status["error"])
         value = _read_value(search, trial)
     except StoppedEarly as stopped:
-        search.runs(trial)[0].update_status(state="pruned", failure=None, error=None)
+        with lock_run(search.runs(trial)[0].path, wait=True):
+            search.runs(trial)[0].update_status(state="pruned", failure=None, error=None)
         search.journal.prune(trial.number, reason=stopped.reason)
         return "pruned"
     except RunError as unusable:
@@ -152,8 +153,10 @@ def _make_run(search: SearchFolder, trial: Trial, index: int, data_dir: Path | N
         return
     if "stopped" in trial.notes:
         raise StoppedEarly(f"{job.run}: {trial.notes['stopped']}", str(trial.notes["stopped"]))
-    with wait_for_lock(search.lock(job.run)) as lock:
-        make_run(search, job, lock, data_dir, lambda text: None, [TrialMonitor(search, trial)] if index == 0 else ())
+    with wait_for_lock(search.lock(job.run)) as lock, lock_run(search.run(job).path, wait=True) as run_lock:
+        if not search.ended(job):  # somebody may have resumed it by hand meanwhile, and its result is taken
+            hooks = [TrialMonitor(search, trial)] if index == 0 else ()
+            make_run(search, job, JobLocks(lock, run_lock), data_dir, lambda text: None, hooks)
 
 
 def _read_value(search: SearchFolder, trial: Trial) -> float:

@@ -22,7 +22,7 @@ from assay.errors import ConfigError, RunError
 from assay.evaluation.stored import read_final_score
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.folder import Job, JobFolder
-from assay.runs.directory import PLAN, RunDirectory
+from assay.runs.directory import PLAN, RunDirectory, read_plan
 from assay.studies.file import StudyConfig
 from assay.variation.axes import LABEL
 from assay.variation.names import run_name
@@ -195,19 +195,19 @@ class StudyPlan:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the plan of a study's folder. Raises RunError where there is none."""
+        tree = read_plan(folder)
         try:
-            tree = json.loads((folder / PLAN).read_text(encoding="utf-8"))
             study = StudyConfig.make(read_toml(folder / STUDY))
             jobs = tuple(PlannedJob(**entry, config=JobFolder(folder).read_config(entry["run"])) for entry in tree["jobs"])
             arms = tuple(PlannedArm.from_dict(arm) for arm in tree["arms"])
+            refused = tuple(RefusedArm(**entry) for entry in tree["refused"])
+            return cls(tree["name"], tree["scale"], study, arms, jobs, refused, tree["chosen"], tree["code"])
         except FileNotFoundError as missing:
             remedy = "run the study with `assay study run`"
             raise RunError(f"{folder} is not a study's folder: {missing.filename} is missing; {remedy}") from None
-        except (ValueError, KeyError, TypeError, ConfigError) as broken:
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as broken:
             remedy = "run the study again, which writes it anew and keeps its runs"
             raise RunError(f"{folder} holds a damaged plan ({broken}); {remedy}") from None
-        refused = tuple(RefusedArm(**entry) for entry in tree["refused"])
-        return cls(tree["name"], tree["scale"], study, arms, jobs, refused, tree["chosen"], tree["code"])
 
 
 def make_jobs(arm: PlannedArm, seeds: Iterable[int], factors: Iterable[float], *, tuning: bool) -> list[PlannedJob]:

@@ -15,6 +15,7 @@ from assay.core.cache import get_or_build
 from assay.core.config import digest, setting
 from assay.core.words import format_count
 from assay.errors import DataError
+from assay.text.content_check import refuse_bytes
 from assay.text.corpus import Corpus, CorpusConfig
 from assay.text.decompression import COMPRESSIONS, FileContent, read_file, refuse_binary
 from assay.text.files import file_sha256, find_own_file
@@ -119,6 +120,7 @@ def read_titles(file: FileContent) -> Titles:
             f"with corpus=text (for .jsonl and .parquet with corpus.field={COLUMN})"
         )
     refuse_binary(file)
+    refuse_bytes(file, f"corpus=text corpus.path={file.path} corpus.format=text")
     lines = [line.removesuffix(b"\r") for line in file.data.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n").split(b"\n")]
     notes = ["a byte order mark before the first title is left out"] if file.data.startswith(BYTE_ORDER_MARK) else []
     if file.extension == ".tsv":

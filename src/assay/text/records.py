@@ -1,14 +1,19 @@
-"""Read records with a text in one of their fields: JSON Lines, and parquet files by `pyarrow` of the extra `hub`."""
+"""Read records with a text in one of their fields: JSON Lines, tables, and parquet files by `pyarrow` of the extra `hub`."""
 
+import csv
 import json
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from io import StringIO
 
 from assay.core.words import shorten
 from assay.errors import DataError
 from assay.text.decompression import FileContent
-from assay.text.utf8 import BYTE_ORDER_MARK
+from assay.text.utf8 import BYTE_ORDER_MARK, decode_text, encode_text
 
 INSTALL = "pip install 'assay[hub]'"
+AS_LINES = "or take the lines as they are with corpus.format=text"
 BATCH = 2**14  # rows of a parquet file in memory at once, besides the text they give
 
 
@@ -47,6 +52,41 @@ def _record_text(line: bytes, field: str, place: str) -> bytes | None:
         ) from None
 
 
+def read_table(file: FileContent, column: str, *, tabs: bool) -> Iterator[bytes | None]:
+    """Read the bytes of one column of a table whose first line names the columns; empty lines are no rows.
+
+    With `tabs`, fields are what stands between tabs. Else commas, or semicolons where the first line has no comma, are between fields,
+    and a field in double quotes may hold them, newlines, and quotes written twice. Raises DataError, with the line's number, for a row of
+    more or fewer fields than columns, and where the column is missing.
+    """
+    text = decode_text(file.data.removeprefix(BYTE_ORDER_MARK))
+    first = text.partition("\n")[0]
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the module's own limit of 2^17 is no limit of a table
+    if tabs:
+        rows = csv.reader(StringIO(text, newline="\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        rows = csv.reader(StringIO(text, newline=""), delimiter=";" if ";" in first and "," not in first else ",", strict=True)
+    try:
+        names = next(rows, [])
+        if names.count(column) != 1:
+            raise DataError(
+                f"corpus.field: the first line of {file.path} does not name one column '{column}' (it reads: {shorten(first)}); name the "
+                f"column that holds the text with corpus.field, {AS_LINES}"
+            )
+        for row in rows:
+            if len(row) not in (0, len(names)):
+                raise DataError(
+                    f"corpus.path: line {rows.line_num:,} of {file.path} ends a row of {len(row)} fields, not {len(names)}; "
+                    f"correct the line, {AS_LINES}"
+                )
+            if row:
+                yield encode_text(row[names.index(column)])
+    except csv.Error as error:
+        raise DataError(
+            f"corpus.path: line {rows.line_num:,} of {file.path} cannot be read as a table ({error}); correct the line, {AS_LINES}"
+        ) from None
+
+
 def read_parquet_column(file: FileContent, column: str) -> Iterator[bytes | None]:
     """Read the bytes of one column, row by row; None where a row has none.
 
@@ -76,4 +116,10 @@ def read_parquet_column(file: FileContent, column: str) -> Iterator[bytes | None
         raise DataError(f"corpus.path: {file.path} cannot be read as parquet ({shorten(str(error))}); get an undamaged copy") from None
 
 
-READERS: dict[str, Callable[[FileContent, str], Iterator[bytes | None]]] = {".jsonl": read_json_lines, ".parquet": read_parquet_column}
+READERS: dict[str, Callable[[FileContent, str], Iterator[bytes | None]]] = {
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".csv": partial(read_table, tabs=False),
+    ".tsv": partial(read_table, tabs=True),
+    ".parquet": read_parquet_column,
+}

@@ -16,6 +16,7 @@ class TextAudit:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.repeated: list[str] = []
+        self.remarks: list[str] = []  # notes of others on single files
         self.first_invalid_utf8 = 0  # number of the first document that is not UTF-8, from 1
         self._seen: dict[bytes, str] = {}
 
@@ -69,7 +70,7 @@ class TextAudit:
             "blank": f"{format_count(of['blank'], 'record')} without text left out",
             "empty_files": f"{format_count(of['empty_files'], 'empty file')} left out",
         }
-        notes = [clause for name, clause in clauses.items() if of[name]]
+        notes = [*self.remarks[:SHOWN], *(clause for name, clause in clauses.items() if of[name])]
         if self.repeated:
             notes.append(
                 f"{format_count(len(self.repeated), 'file')} with the content of another, all kept: {format_list(self.repeated, SHOWN)}"

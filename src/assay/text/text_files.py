@@ -11,6 +11,7 @@ from pydantic import model_validator
 from assay.core.config import digest, setting
 from assay.core.words import format_count, format_list
 from assay.errors import ConfigError, DataError
+from assay.text.content_check import check_plain_text
 from assay.text.corpus import Corpus, CorpusConfig
 from assay.text.decompression import FileContent, read_file, refuse_binary, strip_compression
 from assay.text.files import file_sha256, find_text, list_folder
@@ -18,6 +19,8 @@ from assay.text.records import READERS
 from assay.text.text_audit import SHOWN, TextAudit
 
 DocumentUnit = Literal["line", "paragraph", "file"]
+Format = Literal["text", "jsonl", "csv", "tsv", "parquet"]
+AS_IT_IS = "corpus.format=text"
 FIELD = "text"
 ENDINGS = (".txt", ".md", ".jsonl", ".parquet")
 ENDING = re.compile(r"\.[^./A-Z]+")
@@ -32,9 +35,12 @@ class TextConfig(CorpusConfig):
     A newline at the end of a file belongs to the last document's end. Every other byte is kept as it is: carriage returns,
     NUL, byte order marks and what is not UTF-8; the notes of the corpus report them.
 
-    In .jsonl and .parquet each record is a document, for which `document` must be `line`; a record whose `field` is empty or null is
-    left out. A file's name says its format, that of its compression aside; in a .zip it is the name of the one file inside. Of a
-    folder, hidden files and files with other `endings` are left out; an unreadable one is refused.
+    In .jsonl (or .ndjson), .csv, .tsv and .parquet each record is a document, for which `document` must be `line`; a record whose `field`
+    is empty or null is left out. A file's name says its format, that of its compression aside; in a .zip it is the name of the one file
+    inside. What is plain text by its name is judged by its content: bytes that are no text and JSON Lines are refused, and what is written
+    like a table is noted. `format` says the format instead of names and contents; with `text`, all bytes are taken unjudged.
+
+    Of a folder, hidden files and files with other `endings` are left out; an unreadable one is refused.
     """
 
     kind: Literal["text"] = "text"
@@ -45,9 +51,12 @@ class TextConfig(CorpusConfig):
         min_length=1,
     )
     document: DocumentUnit = setting("line", "what one document is", alternative="file", affects="data")
-    field: str = setting(FIELD, "which field of .jsonl and .parquet records holds the text", alternative="title", affects="data")
+    field: str = setting(FIELD, "which field of records, or column of a table, holds the text", alternative="title", affects="data")
     endings: tuple[str, ...] = setting(
         ENDINGS, "which files of a folder are read, packed or not", alternative=(".txt",), affects="data", min_length=1
+    )
+    format: Format | None = setting(
+        None, "what the files are, whatever their names and contents say (absent: as these say)", alternative="text", affects="data"
     )
     licence: str = setting("unknown", "the licence of the text, for the record", alternative="public domain", affects="report")
     sha256: str | None = setting(
@@ -109,13 +118,16 @@ class TextConfig(CorpusConfig):
 
     def _read_documents(self, file: FileContent, audit: TextAudit) -> Iterable[bytes]:
         """Read the documents of one file."""
-        if file.extension not in READERS:
-            refuse_binary(file)
+        reader = READERS.get(file.extension if self.format is None else f".{self.format}")
+        if reader is None:
+            if self.format is None:
+                refuse_binary(file)
+                audit.remarks += check_plain_text(file, AS_IT_IS)
             audit.add_plain_text(file.data)
             return split_documents(file.data, self.document)
         if self.document != "line":
             raise DataError(f"corpus.document: each record of {file.path} is a document; set corpus.document=line")
-        return audit.add_records(READERS[file.extension](file, self.field))
+        return audit.add_records(reader(file, self.field))
 
 
 def split_documents(data: bytes, document: DocumentUnit) -> list[bytes]:

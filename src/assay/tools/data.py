@@ -42,6 +42,7 @@ class PartSizes:
     split: Tree
     parts: dict[PartName, PartSize]
     bytes: int  # of the whole text
+    warnings: tuple[str, ...]  # of parts whose bytes are far from their shares
 
 
 TokenCounts = tuple[TokenizerStatistics, ...]  # of each kind of tokenizer, the fewest tokens first
@@ -78,7 +79,7 @@ class TextReport:
             "parts": {name: asdict(size) for name, size in self.parts.parts.items()},
             "tokenizers": [{**asdict(t), "tokens": t.total_tokens, "bytes_per_token": t.bytes_per_token(*PARTS)} for t in self.tokens],
             "leakage": {**leakage.to_dict(), "shares": shares},
-            "warnings": leakage.warnings(),
+            "warnings": [*self.parts.warnings, *leakage.warnings()],
             "baselines": self.baselines.bits_per_byte or None,
         }
 
@@ -108,7 +109,7 @@ def survey_text(
     parts = {part: PartSize(whole[part].document_count, whole[part].byte_count, whole[part].sha256) for part in PARTS}
     return TextReport(
         known(TextFacts(prepared.corpus, origin, survey)),
-        known(PartSizes(settings.split.to_dict(), parts, prepared.corpus.bytes)),
+        known(PartSizes(settings.split.to_dict(), parts, prepared.corpus.bytes, prepared.split_warnings)),
         known(tuple(sorted(_count_tokens(settings, prepared, progress), key=lambda one: one.bytes_per_token(*PARTS)))),
         known(prepared.leakage),
         known(measure_baselines(prepared, busy=waiting)),

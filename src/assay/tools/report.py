@@ -51,6 +51,8 @@ def write_report(
         if path is not None and path.is_dir():
             raise UserError(f"{path}: is a folder; give the name of a file in it")
     baselines = gather_baselines(outcome, data_dir)
+    if baselines is not None and baselines.skip_reason:
+        outcome = replace(outcome, warnings=(*outcome.warnings, f"The cheaper methods are left out: {baselines.skip_reason}."))
     if study is None and len(outcome.arms) == 1:
         outcome = replace(outcome, verdict=describe_single_arm(outcome, baselines))
     content = compose_report(outcome, _title(outcome, study), baselines, gather_token_losses(outcome, data_dir))
@@ -66,10 +68,12 @@ def write_report(
 
 
 def gather_baselines(outcome: StudyOutcome, data_dir: Path | None) -> Baselines | None:
-    """Read the baselines that a run keeps; where none does, measure those of a finished run if that is quick."""
+    """Read the baselines that a run keeps; where none does, or they do not hold, measure those of a finished run if that is quick."""
     kept = read_baselines(run.run for run in outcome.all_runs)
     finished = next((run.run for run in outcome.all_runs if run.finished), None)
-    return kept if kept is not None or finished is None else measure_if_quick(finished, data_dir)
+    if finished is None or (kept is not None and not kept.skip_reason):
+        return kept
+    return measure_if_quick(finished, data_dir) or kept
 
 
 def gather_token_losses(outcome: StudyOutcome, data_dir: Path | None) -> list[tuple[str, TokenLosses]]:

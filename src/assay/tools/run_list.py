@@ -1,12 +1,12 @@
 """List the runs in a folder with their states, and a study of many runs as one entry."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.core.renames import restore
-from assay.runs.directory import PLAN, RunDirectory, list_runs, list_study_folders
+from assay.errors import UserError
+from assay.runs.directory import RunDirectory, list_runs, list_study_folders, read_plan
 from assay.tracking.monitor import current_state
 
 
@@ -15,22 +15,25 @@ def list_entries(folder: Path) -> list[dict[str, Any]]:
     runs = []
     for run in list_runs(folder):
         status = run.status()
-        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": current_state(status)})
+        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": _list_state(status)})
     return [*runs, *map(read_study_entry, list_study_folders(folder))]
+
+
+def _list_state(status: dict[str, Any]) -> str:
+    """Return the state of a run, `damaged` where the status cannot be read; its `error` says why."""
+    return "damaged" if status["state"] == "unknown" and status.get("error") else current_state(status)
 
 
 def read_study_entry(folder: Path) -> dict[str, Any]:
     """Read a study: how many of its runs are finished, of those that are planned and those that follow from finished ones."""
     entry = {"run": folder.name, "path": str(folder.resolve())}
     try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        names = [job["run"] for job in plan["jobs"]]
-        finished = [_finished(folder / name) for name in names]
+        plan = read_plan(folder)
+        finished = [_finished(folder / job["run"]) for job in plan["jobs"]]
         for following in _following(folder, plan):
             finished.append(any(_finished(folder / name) for name in following))
-    except (OSError, ValueError, KeyError, TypeError) as broken:
-        error = f"{folder} holds a damaged plan ({broken}); run the study again, which writes it anew and keeps its runs"
-        return {**entry, "state": "damaged", "error": error}
+    except UserError as damaged:
+        return {**entry, "state": "damaged", "error": str(damaged)}
     return {**entry, "state": "study", "step": sum(finished), "steps": len(finished)}
 
 

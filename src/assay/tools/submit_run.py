@@ -9,19 +9,21 @@ from pathlib import Path
 from assay.core import parallel as processes
 from assay.core import recipe as recipes
 from assay.core.parallel import Parallel
+from assay.core.signals import TIME_LIMIT
 from assay.errors import Interrupted, UserError, classify_failure, explain_failure
 from assay.experiment.load import read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import log_path, require_slurm, submit
-from assay.runs.directory import RunDirectory, create_run, resolve_runs_folder
+from assay.runs.directory import PROVENANCE, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.lock import Lock
+from assay.runs.provenance import current_time
 from assay.terminal.console import make_console
 from assay.tracking.base import Tracker
 from assay.tracking.combined import combine_trackers
 from assay.tracking.console import ConsoleTracker
 from assay.trainer.baselines import measure_baselines
-from assay.trainer.train_run import make_config, make_run_label, start_or_resume
-from assay.training.hooks import TIME_LIMIT_SIGNAL
+from assay.trainer.train_run import lock_for_training, make_config, make_run_label, start_or_resume
 
 LOGS = "slurm"  # folder in a run: the scripts of its jobs and their output
 
@@ -65,6 +67,7 @@ def submit_run(
     logs = run.path / LOGS
     try:
         write_config(run, config)
+        run.write_json(PROVENANCE, {"begun": current_time()})
         run.update_status(state="queued", step=0)
         [job] = submit(train_in_job, [(run.path, data_dir, tuple(track), launch.requeues)], launch, logs, label)
     except Exception:
@@ -76,12 +79,12 @@ def submit_run(
 def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeues: int) -> None:
     """Train a run to its end in a job, also one that starts again, from where the run stands. Its status keeps the reason of a failure."""
     run = RunDirectory(path)
-    with processes.process_group() as parallel:
+    with processes.process_group() as parallel, lock_for_training(run, parallel, Tracker()) as lock:
         try:
-            _train_to_end(run, data_dir, track, parallel)
+            _train_to_end(run, data_dir, track, parallel, lock)
         except Interrupted as stopped:
             restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-            if parallel.is_main and stopped.signal == TIME_LIMIT_SIGNAL and restarts < requeues:
+            if parallel.is_main and stopped.signal == TIME_LIMIT and restarts < requeues:
                 run.update_status(state="queued", failure=None)
             raise
         except Exception as failed:
@@ -90,13 +93,13 @@ def train_in_job(path: Path, data_dir: Path | None, track: Sequence[str], requeu
             raise
 
 
-def _train_to_end(run: RunDirectory, data_dir: Path | None, track: Sequence[str], parallel: Parallel) -> None:
+def _train_to_end(run: RunDirectory, data_dir: Path | None, track: Sequence[str], parallel: Parallel, lock: Lock) -> None:
     if run.status()["state"] == "finished":  # the node failed after all was done
         return
     if parallel.is_main:
         run.update_status(job=os.environ.get("SLURM_JOB_ID"))
     tracker = combine_trackers(ConsoleTracker(make_console()), track) if parallel.is_main else Tracker()
-    trainer = start_or_resume(run, read_config(run), data_dir, parallel, tracker)
+    trainer = start_or_resume(run, read_config(run), data_dir, parallel, tracker, lock)
     tracker.start(f"{run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run))
     trainer.run()
     if parallel.is_main:

@@ -1,15 +1,19 @@
 """Combine the tracker that people read with external ones, each in a thread of its own."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
 from time import monotonic
 from typing import Any
 
-from assay.errors import UserError, suggest
+from assay.errors import Interrupted, UserError, suggest
+from assay.runs.directory import NOTES, RunDirectory
+from assay.terminal.streams import describe_loss, lost_output
 from assay.tracking.base import ExternalTracker, Pace, Tracker
 from assay.tracking.tensorboard import TensorBoard
 from assay.tracking.wandb import WeightsAndBiases
@@ -26,24 +30,44 @@ def combine_trackers(main: Tracker, names: Iterable[str] = ()) -> Tracker:
     for name in chosen:
         if name not in EXTERNAL_TRACKERS:
             raise UserError(f"--track: nothing is called '{name}'; {suggest(name, EXTERNAL_TRACKERS)}")
-    return CombinedTracker(main, [BackgroundTracker(name, EXTERNAL_TRACKERS[name]()) for name in chosen]) if chosen else main
+    return CombinedTracker(main, [BackgroundTracker(name, EXTERNAL_TRACKERS[name]()) for name in chosen])
 
 
 class CombinedTracker(Tracker):
-    """Calls the main tracker, and external ones in the background; messages of these are logged by the main one."""
+    """Calls the main tracker, and external ones in the background; messages of these are logged by the main one.
 
-    def __init__(self, main: Tracker, external: Sequence["BackgroundTracker"]) -> None:
+    None of them can end a run. One that raises is dropped; that, and output that can no longer be written, is noted once in the run.
+    """
+
+    def __init__(self, main: Tracker, external: Sequence["BackgroundTracker"] = ()) -> None:
         self.main, self.external = main, external
+        self.folder: Path | None = None  # of the run, once it is known
+        self.noted: set[str] = set()  # what was lost
+        self.unwritten: list[str] = []  # notes that no folder has yet
 
-    def show_busy(self, text: str) -> AbstractContextManager[object]:
-        return self.main.show_busy(text)
+    @contextmanager
+    def show_busy(self, text: str) -> Iterator[None]:
+        busy: AbstractContextManager[object] = nullcontext()
+
+        def show(main: Tracker) -> None:
+            nonlocal busy
+            shown = main.show_busy(text)
+            shown.__enter__()
+            busy = shown
+
+        self._call_main(show)
+        try:
+            yield
+        finally:
+            self._call_main(lambda _: busy.__exit__(None, None, None))
 
     def start(self, title: str, description: Mapping[str, str]) -> None:
-        self.main.start(title, description)
+        self._call_main(lambda main: main.start(title, description))
 
     def open_directory(self, folder: Path, step: int) -> None:
+        self.folder = folder
         for background in self.external:
-            self.main.log_message(background.tracker.describe_location(folder))
+            self.log_message(background.tracker.describe_location(folder))
         self._call(lambda tracker: tracker.open_directory(folder, step))
 
     def log_metrics(self, line: Mapping[str, Any], pace: Pace) -> None:
@@ -59,22 +83,53 @@ class CombinedTracker(Tracker):
         self._call(lambda tracker: tracker.log_final_scores(step, results))
 
     def log_message(self, text: str) -> None:
-        self.main.log_message(text)
+        self._call_main(lambda main: main.log_message(text))
 
     def close(self) -> None:
-        self.main.close()
+        self._call_main(lambda main: main.close())
         for background in self.external:
             self._log_messages(background.close())
 
     def _call(self, call: Callable[[Tracker], None]) -> None:
-        call(self.main)
+        self._call_main(call)
         for background in self.external:
             background.call(call)
             self._log_messages(background.take_failure_messages())
 
     def _log_messages(self, texts: Iterable[str]) -> None:
         for text in texts:
-            self.main.log_message(text)
+            self.log_message(text)
+
+    def _call_main(self, call: Callable[[Tracker], object]) -> None:
+        """Call the main tracker; where it raises, it is replaced by one that shows nothing. Raises Interrupted alone."""
+        try:
+            call(self.main)
+        except Interrupted:  # of a signal that arrived meanwhile
+            raise
+        except Exception as failed:  # any: whatever a terminal, an encoding or a tracker of the caller's own may come to
+            self.main = Tracker()
+            reason = " ".join(f"{type(failed).__name__}: {failed}".split())
+            text = f"what showed the run failed ({reason}), and the run goes on without it"
+            self._note("tracker", text)
+            with suppress(OSError, ValueError):  # nobody may see it
+                print(f"assay: {text}", file=sys.stderr)  # noqa: T201
+        for name, error in lost_output().items():
+            self._note(name, describe_loss(name, error))
+        self._write_notes()
+
+    def _note(self, what: str, text: str) -> None:
+        """Keep a note, the first on each thing that was lost."""
+        if what not in self.noted:
+            self.noted.add(what)
+            self.unwritten.append(text)
+
+    def _write_notes(self) -> None:
+        """Write the notes into the run's directory, once that is known."""
+        if self.folder is not None and self.unwritten:
+            with suppress(OSError):
+                for note in self.unwritten:
+                    RunDirectory(self.folder).append_line(NOTES, {"time": datetime.now(UTC).isoformat(timespec="seconds"), "note": note})
+            self.unwritten = []
 
 
 class BackgroundTracker:

@@ -3,10 +3,12 @@
 import os
 import platform
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.runs.directory import METRICS, STATUS, TIMINGS, RunDirectory, parse_json_object
+from assay.runs.directory import LINE_SHAPES, METRICS, STATUS, TIMINGS, RunDirectory
+from assay.runs.json_files import parse_object
 
 TAIL = 8192  # bytes: several lines of timings
 FINAL_STATES = ("finished", "failed")  # states after which nothing is written any more
@@ -27,8 +29,10 @@ class JsonlReader:
         self.inode = self.offset = 0
 
     def read_new(self) -> NewLines:
-        """Read the lines since the last call. A last line is read when it is whole; lines that are no JSON are skipped."""
+        """Read the lines since the last call. A last line is read when it is whole; damaged lines are skipped."""
         try:
+            if not self.path.is_file():  # a pipe would be waited for
+                return NewLines([], False)
             with self.path.open("rb") as file:
                 info = os.fstat(file.fileno())
                 rewritten = info.st_ino != self.inode or info.st_size < self.offset
@@ -39,11 +43,15 @@ class JsonlReader:
             return NewLines([], False)
         whole = read[: read.rfind(b"\n") + 1]
         self.offset += len(whole)
-        return NewLines(_parse_lines(whole.splitlines()), rewritten)
+        return NewLines(_parse_lines(whole.split(b"\n")[:-1], self.path.name), rewritten)
 
 
-def _parse_lines(lines: list[bytes]) -> list[dict[str, Any]]:
-    return [value for line in lines if (value := parse_json_object(line)) is not None]
+def _parse_lines(lines: list[bytes], file: str) -> list[dict[str, Any]]:
+    parsed = []
+    for line in lines:
+        with suppress(ValueError):
+            parsed.append(parse_object(line, LINE_SHAPES[file]))
+    return parsed
 
 
 class RunMonitor:
@@ -123,12 +131,14 @@ class RunMonitor:
 def read_last_line(path: Path) -> dict[str, Any] | None:
     """Read the last whole line of a .jsonl file; None where there is none."""
     try:
+        if not path.is_file():
+            return None
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
             lines = file.read().split(b"\n")[:-1]
     except OSError:
         return None
-    parsed = _parse_lines(lines[-2:])
+    parsed = _parse_lines(lines[-2:], path.name)
     return parsed[-1] if parsed else None
 
 
@@ -145,8 +155,8 @@ def current_state(status: dict[str, Any]) -> str:
     if status["state"] != "running" or status.get("host") != platform.node():
         return str(status["state"])
     try:
-        os.kill(status["pid"], 0)
-    except ProcessLookupError:
+        os.kill(int(status.get("pid") or 0), 0)
+    except (ProcessLookupError, OverflowError):
         return "killed"
     except PermissionError:
         pass

@@ -1,6 +1,7 @@
 """Compare runs: find or compute their scores, and test their differences."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,9 @@ def find_arm(runs: Any, folder: Path, *, with_seeds: bool) -> list[Member]:
     config = flatten_without_seed(read_config(first).to_dict())
     by_seed: dict[Any, RunDirectory] = {read_config(run).train.seed: run for run in members if isinstance(run, RunDirectory)}
     for run in list_runs(first.path.parent):
-        if run.status().get("state") == "finished" and flatten_without_seed(read_config(run).to_dict()) == config:
-            by_seed.setdefault(read_config(run).train.seed, run)
+        with suppress(UserError):  # a run with a damaged config, which is no seed of this one
+            if run.status().get("state") == "finished" and flatten_without_seed(read_config(run).to_dict()) == config:
+                by_seed.setdefault(read_config(run).train.seed, run)
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import explain_file_errors
-from assay.runs.directory import BASELINES, METRICS, RunDirectory, short_path
+from assay.runs.directory import METRICS, RunDirectory, short_path
 from assay.runs.status import Status
 
 if TYPE_CHECKING:
@@ -81,13 +81,15 @@ class Run:
 
     @property
     def baselines(self) -> dict[str, float] | None:
-        """Cheaper methods on the same validation text, in bits per byte by name; None where they were not measured.
+        """Cheaper methods on the same validation text, in bits per byte by name; None where they were not measured or do not hold.
 
         >>> "uniform" in run.baselines
         True
         """
-        baselines: dict[str, float] | None = self.directory.read_json(BASELINES)
-        return baselines
+        from assay.trainer.baselines import read_baselines
+
+        baselines = read_baselines([self.directory])
+        return dict(baselines.bits_per_byte) or None if baselines else None
 
     @explain_file_errors()
     def measure_baselines(self, busy: "BusyIndicator" = nullcontext) -> "Baselines":

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from assay.experiment.config import ExperimentConfig, Override, apply_overrides
 from assay.experiment.load import load_data, read_config, write_config
 from assay.experiment.summary import describe_start
 from assay.runs.checkpoint_ref import list_steps
-from assay.runs.directory import CONFIG, METRICS, RunDirectory, create_run, resolve_runs_folder
-from assay.runs.provenance import collect_provenance
+from assay.runs.directory import CONFIG, METRICS, PROVENANCE, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.lock import Lock, lock_run
+from assay.runs.provenance import collect_provenance, current_time
 from assay.terminal.console import make_console
 from assay.tracking.base import Tracker
 from assay.tracking.combined import combine_trackers
@@ -52,19 +54,31 @@ def train_run(
         experiment = prepare_experiment(config, data_dir, parallel, tracker)
         path = create_run(resolve_runs_folder(folder), label, config.digest(), config.train.seed).path if parallel.is_main else Path()
         run = RunDirectory(Path(parallel.broadcast(str(path))))
-        if parallel.is_main:
-            write_run_files(run, config, experiment.prepared)
-        tracker.start(f"assay train {label}", describe_start(experiment, run))
-        return _finish(Trainer(run, experiment, tracker, added), data_dir)
+        with lock_for_training(run, parallel, tracker) as lock:
+            if parallel.is_main:
+                write_run_files(run, config, experiment.prepared)
+            tracker.start(f"assay train {label}", describe_start(experiment, run))
+            return _finish(Trainer(run, experiment, tracker, added, lock.share()), data_dir)
 
 
 def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike], tracker: Tracker) -> Run:
     """Resume a run and train it to its end, or until a hook asks it to stop. Raises RunError for a change that a run cannot take."""
     with processes.process_group() as parallel:
         tracker = tracker if parallel.is_main else Tracker()
-        trainer = resume(run.directory, overrides, run.data_dir, parallel, tracker, as_hooks(hooks))
-        tracker.start(f"assay resume {run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run.directory))
-        return _finish(trainer, run.data_dir)
+        with lock_for_training(run.directory, parallel, tracker) as lock:
+            trainer = resume(run.directory, overrides, run.data_dir, parallel, tracker, as_hooks(hooks), lock)
+            tracker.start(f"assay resume {run.name}, from step {trainer.state.step}", describe_start(trainer.experiment, run.directory))
+            return _finish(trainer, run.data_dir)
+
+
+def lock_for_training(run: RunDirectory, parallel: Parallel, tracker: Tracker) -> Lock:
+    """Lock a run before anything of it is read, in the main process. Raises RunBusyError where another process trains it."""
+    if not parallel.is_main:
+        return Lock(None)
+    lock = lock_run(run.path)
+    if not lock.is_real:
+        tracker.log_message("locks do not work on this file system or system: make sure that no other process trains this run")
+    return lock
 
 
 def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
@@ -78,9 +92,9 @@ def _finish(trainer: Trainer, data_dir: Path | None) -> Run:
 
 def resume(
     run: RunDirectory, overrides: Sequence[Override], data_dir: Path | None, parallel: Parallel, tracker: Tracker,
-    hooks: Sequence[Hook] = (),
+    hooks: Sequence[Hook], lock: Lock,
 ) -> Trainer:  # fmt: skip
-    """Return the trainer of a run at its last checkpoint.
+    """Return the trainer of a run, whose lock is held, at its last checkpoint.
 
     Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
     """
@@ -90,7 +104,7 @@ def resume(
     if fixed := [key for key in changed if key not in CHANGEABLE]:
         known = ", ".join(CHANGEABLE)
         raise RunError(f"{fixed[0]}: cannot change in a run that has begun; start a new one with `assay train`, or change one of: {known}")
-    trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
+    trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks, lock.share())
     trainer.load_checkpoint()
     if changed and parallel.is_main:
         run.append_line("changes.jsonl", {"step": trainer.state.step, "changes": changed})
@@ -100,20 +114,23 @@ def resume(
 
 
 def start_or_resume(
-    run: RunDirectory, config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, tracker: Tracker, hooks: Sequence[Hook] = ()
-) -> Trainer:
-    """Return the trainer of a run at its last checkpoint or, where none is saved yet, at its first step, in a directory that exists."""
+    run: RunDirectory, config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, tracker: Tracker, lock: Lock,
+    hooks: Sequence[Hook] = (),
+) -> Trainer:  # fmt: skip
+    """Return the trainer of a run at its last checkpoint or, where none is saved yet, at its first step, in a directory that exists.
+
+    The `lock` of the run is the caller's; the trainer shares it until it has trained.
+    """
     if list_steps(run.checkpoints):
-        return resume(run, [], data_dir, parallel, tracker, hooks)
+        return resume(run, [], data_dir, parallel, tracker, hooks, lock)
     if parallel.is_main and not (run.path / CONFIG).is_file():  # so that the run is listed even if it cannot be built
         write_config(run, config)
-    trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks)
-    trainer.lock()  # before anything is written over
+    experiment = prepare_experiment(config, data_dir, parallel, tracker)
     if parallel.is_main:
         if (run.path / METRICS).is_file():
             run.rewind(0)
-        write_run_files(run, config, trainer.experiment.prepared)
-    return trainer
+        write_run_files(run, config, experiment.prepared)
+    return Trainer(run, experiment, tracker, hooks, lock.share())
 
 
 def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel: Parallel, tracker: Tracker) -> Experiment:
@@ -129,8 +146,11 @@ def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel
 
 
 def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: PreparedText) -> None:
-    """Write the config, the provenance and the tokenizer of a new run into its directory."""
+    """Write the config, the provenance and the tokenizer of a new run; it keeps when it was begun, if it has noted that."""
     write_config(run, config)
+    begun = current_time()
+    with suppress(RunError):
+        begun = run.provenance().get("begun", begun)
     data = {
         "corpus": prepared.corpus.__dict__,
         "fingerprint": prepared.fingerprint,
@@ -141,8 +161,9 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
         },
         "tokenizer": prepared.tokenizer.digest,
         "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
+        "warnings": prepared.warnings,
     }
-    run.write_json("provenance.json", {**collect_provenance(), "config": config.digest(), "data": data})
+    run.write_json(PROVENANCE, {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data})
     prepared.tokenizer.save(run.path / "tokenizer.json")
     run.update_status(state="created", step=0)
 

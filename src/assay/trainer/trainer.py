@@ -27,14 +27,16 @@ SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
 
 
 class Trainer:
-    """Trains one run. `hooks` are the caller's, called after the run's own."""
+    """Trains one run. `hooks` are the caller's, called after the run's own; `lock` is the run's, where the caller has taken it."""
 
-    def __init__(self, run: RunDirectory, experiment: Experiment, tracker: Tracker, hooks: Sequence[Hook] = ()) -> None:
+    def __init__(
+        self, run: RunDirectory, experiment: Experiment, tracker: Tracker, hooks: Sequence[Hook] = (), lock: Lock | None = None
+    ) -> None:
         self.directory, self.experiment, self.tracker, self.clock = run, experiment, tracker, Clock()
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
         self._added = tuple(hooks)
-        self._lock: Lock | None = None  # while it resumes and trains
+        self._lock = lock  # while it resumes and trains
         self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
         self.hooks: tuple[Hook, ...] = self._make_hooks()
 
@@ -105,8 +107,7 @@ class Trainer:
     def lock(self) -> None:
         """Lock the run's directory for this process. Raises RunError where another one trains in it."""
         if self.parallel.is_main and self._lock is None:
-            status = self.directory.status()
-            self._lock = lock_run(self.directory.path, f"process {status.get('pid', '?')} on {status.get('host', 'another machine')}")
+            self._lock = lock_run(self.directory.path)
 
     def _release(self) -> None:
         if self._lock is not None:

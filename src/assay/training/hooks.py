@@ -10,14 +10,13 @@ from typing import Any
 import torch
 
 from assay.core.parallel import Parallel
-from assay.core.signals import handle_signals
+from assay.core.signals import STOP_SIGNALS, TIME_LIMIT, handle_signals
 from assay.core.types import Mean, Term, add_means
 from assay.errors import Interrupted, NonFiniteLoss, StoppedEarly
 from assay.training.hook import Hook, Metrics, StepInterval
 from assay.training.loop import add_terms, refuse_non_finite
 from assay.training.state import StepResult, TrainState
 
-TIME_LIMIT_SIGNAL = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
 ValidationListener = Callable[[int, Metrics], None]  # the step and its metrics
 StopListener = Callable[[int, str], None]  # the step and the reason
 Rates = Callable[[TrainState], Mapping[str, float]]  # the learning rates of the step that was just made
@@ -159,13 +158,13 @@ class CheckpointHook(Hook):
 
 
 class StopHook(Hook):
-    """Saves and stops after the step: on Ctrl-C, SIGTERM or SIGUSR1, or when a hook requests it. A second Ctrl-C stops at once.
+    """Saves and stops after the step: on Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, or when a hook asks. A second Ctrl-C stops at once.
 
     SIGUSR1 comes from a cluster, so it also stops a run that has made its last step: scoring may take longer than there is time.
     """
 
     name = "stop"
-    signals = (*filter(None, [TIME_LIMIT_SIGNAL]), signal.SIGINT, signal.SIGTERM)  # of several the first is reported
+    signals = (*filter(None, [TIME_LIMIT]), *STOP_SIGNALS)  # of several the first is reported
 
     def __init__(self, save: Callable[[], None], parallel: Parallel, resume_command: str, listeners: Sequence[StopListener] = ()) -> None:
         self.save, self.parallel, self.resume_command, self.listeners = save, parallel, resume_command, listeners
@@ -188,7 +187,7 @@ class StopHook(Hook):
     def after_step(self, state: TrainState, result: StepResult) -> None:
         """Save and raise Interrupted where a signal arrived, StoppedEarly where a hook asked."""
         received, reason = self._agree(result.norms.device)
-        if received and (not state.finished or received[0] == TIME_LIMIT_SIGNAL):
+        if received and (not state.finished or received[0] == TIME_LIMIT):
             self._end(state.step, signal.Signals(received[0]).name)
             raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.resume_command}", received[0])
         if reason is not None and not state.finished:

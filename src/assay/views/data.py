@@ -81,6 +81,8 @@ def _print_parts(out: Console, section: PartSizes) -> None:
     parts, whole = section.parts, section.bytes
     rows = [(part, f"{size.documents:,}", f"{size.bytes:,}", f"{100 * size.bytes / whole:.1f} %") for part, size in parts.items()]
     print_table(out, ("", "documents", "bytes", "share"), rows)
+    for text in section.warnings:
+        _print_sentence(out, f"warning: {text}", "yellow")
 
 
 def _print_tokens(out: Console, counts: TokenCounts) -> None:

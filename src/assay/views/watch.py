@@ -13,7 +13,7 @@ from rich.text import Text
 
 from assay.core.words import format_duration, format_steps
 from assay.errors import RunError, suggest
-from assay.runs.directory import CONFIG, PLAN, find_run, list_runs, list_study_folders
+from assay.runs.directory import CONFIG, PLAN, find_beginning, find_run, list_runs, list_study_folders
 from assay.terminal.charts import MAX_WIDTH, draw_chart, draw_progress_bar
 from assay.terminal.console import print_sentences, single_line
 from assay.terminal.tables import print_table
@@ -29,6 +29,7 @@ def print_runs(out: Console, folder: Path, entries: Sequence[Mapping[str, Any]])
     """Print a line for each run and each study; where there is none, how to make one."""
     if entries:
         print_table(out, ("run", "state", "step", "bits/byte", "+-"), [_entry_cells(entry) for entry in entries], text_columns=2)
+        print_sentences(out, *(single_line(entry["error"]) for entry in entries if entry["state"] == "damaged"))
     else:
         print_sentences(out, f"no runs in {folder.resolve()}; train one with: assay train bible")
 
@@ -64,7 +65,7 @@ def find_view(reference: str | None, folder: Path) -> View:
             return RunView(place.resolve())
         if (place / PLAN).is_file() or any(place.glob(f"*/{CONFIG}")):
             return StudyView(place.resolve())
-    studies = sorted(list_study_folders(folder), key=lambda path: (path / PLAN).stat().st_mtime_ns)
+    studies = sorted(list_study_folders(folder), key=find_beginning)
     if reference is None and studies:
         return StudyView(studies[-1].resolve())
     if reference is None or reference == "last" or not studies:

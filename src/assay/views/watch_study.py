@@ -1,6 +1,5 @@
 """Show a study being made, an arm in each row, or a plain folder of runs, a run in each row: `assay watch`."""
 
-import json
 import math
 import statistics
 import textwrap
@@ -13,7 +12,8 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from assay.core.words import format_duration, format_steps
-from assay.runs.directory import PLAN, list_runs
+from assay.errors import RunError
+from assay.runs.directory import list_runs, read_plan
 from assay.terminal.charts import MAX_WIDTH, draw_progress_bar, draw_sparkline
 from assay.terminal.console import single_line
 from assay.tracking.monitor import FINAL_STATES, RunMonitor, current_state
@@ -90,7 +90,7 @@ class StudyView:
 
     def refresh(self) -> None:
         """Read what is new."""
-        self.plan = _read_plan(self.folder / PLAN) or self.plan
+        self.plan = _read_plan(self.folder) or self.plan
         names = [job["run"] for job in self.plan["jobs"]] if self.plan else [run.name for run in list_runs(self.folder)]
         self.monitors = {name: self.monitors.get(name) or RunMonitor(self.folder / name) for name in names}
         for run in self.monitors.values():
@@ -197,7 +197,6 @@ def _best_factor(runs: Iterable[tuple[float, RunMonitor]]) -> float | None:
 def _read_plan(path: Path) -> Mapping[str, Any] | None:
     """Read a study's plan as plain values; None where there is none, or only a part of it."""
     try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_plan(path)
+    except RunError:
         return None
-    return plan if isinstance(plan, dict) and {"arms", "jobs", "seeds", "lr_factors"} <= plan.keys() else None

@@ -159,7 +159,7 @@ def test_runs_of_one_arm_at_unlike_speeds(tmp_path: Path) -> None:
 def test_curves_that_still_fall_at_the_end(tmp_path: Path) -> None:
     assert not [one for one in told(tmp_path) if "falling" in one]  # 0.4 % in the last fifth
     run = read_study(tmp_path).arm("depth=2").runs[0].run
-    run.append_line("metrics.jsonl", {"step": 70, "validation": {"bits_per_byte": 1.0}})
+    run.append_line("metrics.jsonl", {"step": 70, "validation": {"bits_per_byte": 1.0, "standard_error": 0.01}})
     said = the(list(read_study(tmp_path).warnings), "falling steeply")
     assert "in 1 of 2 arms" in said
     assert said.endswith("(depth=2): with a larger budget the order may change.")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from assay.core.config import Tree
-from assay.errors import RunError
+from assay.errors import RunError, UserError
 from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
 from assay.jobs.folder import JobFolder
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.directory import METRICS, TIMINGS, RunDirectory, read_score
+from assay.runs.directory import METRICS, TEST_USES, TIMINGS, RunDirectory, read_score
 from assay.studies.analysis.comparisons import compare_to_base
 from assay.studies.analysis.effects import measure_effects, measure_interactions, measure_sensitivities
 from assay.studies.analysis.pareto import find_fronts
@@ -20,6 +20,7 @@ from assay.studies.analysis.verdict import write_verdict
 from assay.studies.analysis.warnings import collect_warnings
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
+from assay.tracking.monitor import FINAL_STATES
 from assay.training.clock import training_seconds
 
 LAST = "scores/end-last.json"  # the score that ends every run, read as the text was read in training
@@ -75,16 +76,35 @@ def read_run(folder: JobFolder, job: PlannedJob, checkpoint: str, flops_per_toke
     if state == "finished":
         try:
             scores = {split: _read_score(run, status, split, checkpoint) for split in scores}
-        except RunError as broken:
+        except UserError as broken:
             reason = str(broken)
         if scores["validation"] is None:
             state, reason = "failed", reason or f"finished without a stored score of its {checkpoint} checkpoint"
-    lines, timings = list(run.read_lines(METRICS)), list(run.read_lines(TIMINGS))
-    resource_use = _read_resource_use(run, status, lines, timings, flops_per_token)
+    damage = [status["error"]] if state not in FINAL_STATES and status["state"] == "unknown" and status.get("error") else []
+    lines, timings, uses = (_read_lines(run, name, damage) for name in (METRICS, TIMINGS, TEST_USES))
+    provenance = _read_provenance(run, damage)
+    resource_use = _read_resource_use(provenance, status, lines, timings, flops_per_token)
     return RunOutcome(
         job, run, state, reason, int(status.get("step", 0)), status.get("steps"), scores["validation"], scores["test"],
-        read_curve(lines, timings), resource_use, len(run.test_uses()), run.provenance(),
+        read_curve(lines, timings), resource_use, len(uses), provenance, tuple(damage),
     )  # fmt: skip
+
+
+def _read_lines(run: RunDirectory, name: str, damage: list[str]) -> list[Tree]:
+    """Read the lines of a file; none where it is damaged, and a sentence more in `damage`."""
+    try:
+        return list(run.read_lines(name))
+    except RunError as damaged:
+        damage.append(str(damaged))
+        return []
+
+
+def _read_provenance(run: RunDirectory, damage: list[str]) -> Tree:
+    try:
+        return run.provenance()
+    except RunError as damaged:
+        damage.append(str(damaged))
+        return {}
 
 
 def _read_score(run: RunDirectory, status: Tree, split: str, checkpoint: str) -> StoredScore | None:
@@ -119,15 +139,13 @@ def _interpolate(steps: Sequence[int], known: Sequence[tuple[int, float]]) -> li
     return [float(value) for value in np.interp(steps, at, values)] if known else [float("nan")] * len(steps)
 
 
-def _read_resource_use(
-    run: RunDirectory, status: Tree, lines: Sequence[Tree], timings: Sequence[Tree], flops_per_token: int
-) -> ResourceUse:
-    part = run.text_part("train")
+def _read_resource_use(provenance: Tree, status: Tree, lines: Sequence[Tree], timings: Sequence[Tree], flops_per_token: int) -> ResourceUse:
+    part = provenance.get("data", {}).get("parts", {}).get("train", {})
     tokens = next((line["targets"] for line in reversed(lines) if "targets" in line), None)
     clock = status.get("seconds") or (timings[-1].get("spent") if timings else None)
     return ResourceUse(
         tokens=tokens,
-        bytes=round(tokens * part["bytes"] / part["tokens"]) if tokens is not None and part.get("tokens") else None,
+        bytes=round(tokens * part["bytes"] / part["tokens"]) if tokens is not None and part.get("tokens") and "bytes" in part else None,
         flops=None if tokens is None else tokens * flops_per_token,
         seconds=None if clock is None else training_seconds(clock),
         tokens_per_second=timings[-1].get("tokens_per_second") if timings else None,

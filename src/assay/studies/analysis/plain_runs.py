@@ -7,6 +7,7 @@ from statistics import fmean
 
 from assay.core.config import Tree, find_changes
 from assay.core.words import format_count
+from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
@@ -14,7 +15,7 @@ from assay.jobs.folder import Job, JobFolder, JobStatus, JobType
 from assay.runs.directory import RunDirectory, strip_run_suffix
 from assay.studies.analysis.outcome import read_outcome
 from assay.studies.analysis.results import StudyOutcome
-from assay.studies.analysis.warnings import check_convergence, check_figures, check_selection, check_unfinished_runs
+from assay.studies.analysis.warnings import check_convergence, check_damaged_files, check_figures, check_selection, check_unfinished_runs
 from assay.studies.file import StudyConfig
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
@@ -34,7 +35,7 @@ class RunCollection(StudyFolder):
         return self.runs[job.run]
 
     def read_status(self, job: JobType) -> JobStatus[JobType]:
-        """Read how far a run is. Nobody holds a lock of it, so it is running if its process is there."""
+        """Read how far a run is: also running, where there are no locks, if its process is there."""
         read = JobFolder.read_status(self, job)
         return read if read.ended or current_state(read.status) != "running" else replace(read, state="running")
 
@@ -44,11 +45,18 @@ class RunCollection(StudyFolder):
 
 
 def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
-    """Read runs as the arms of a study. Raises ConfigError where the config of one was damaged."""
+    """Read runs as the arms of a study; one whose config cannot be read is left out, with a warning. Raises UserError where none is left."""
     groups: dict[str, list[tuple[RunDirectory, ExperimentConfig]]] = {}
+    unreadable: list[UserError] = []
     for run in dict.fromkeys(runs):
-        config = read_config(run)
-        groups.setdefault(config.with_seed(0).digest(), []).append((run, config))
+        try:
+            config = read_config(run)
+        except UserError as damaged:
+            unreadable.append(damaged)
+        else:
+            groups.setdefault(config.with_seed(0).digest(), []).append((run, config))
+    if not groups:
+        raise unreadable[0]
     arms, jobs, places = [], [], {}
     base = next(iter(groups.values()))[0][1]
     for name, members in zip(_name_groups(groups), groups.values(), strict=True):
@@ -62,11 +70,12 @@ def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
     study = StudyConfig(question=title, base="", match=(), seeds=tuple(sorted({job.seed for job in jobs})), report_on="validation")
     plan = StudyPlan("runs", None, study, tuple(arms), tuple(jobs), (), {arm.name: 1.0 for arm in arms})
     outcome = read_outcome(RunCollection(Path(), places), plan)
+    left_out = tuple(f"Left out: {damaged}." for damaged in unreadable)
     if len(arms) > 1:
         which = f"The base is {outcome.base.name}, as it was named first; each difference is from it."
-        return replace(outcome, verdict=(outcome.verdict[0], which, *outcome.verdict[1:]))
-    checks = (check_unfinished_runs, check_selection, check_figures, check_convergence)
-    warnings = tuple(warning for check in checks for warning in check(outcome))
+        return replace(outcome, verdict=(outcome.verdict[0], which, *outcome.verdict[1:]), warnings=(*left_out, *outcome.warnings))
+    checks = (check_damaged_files, check_unfinished_runs, check_selection, check_figures, check_convergence)
+    warnings = (*left_out, *(warning for check in checks for warning in check(outcome)))
     return replace(outcome, verdict=describe_single_arm(outcome, read_baselines(run.run for run in outcome.all_runs)), warnings=warnings)
 
 
@@ -81,6 +90,8 @@ def describe_single_arm(outcome: StudyOutcome, baselines: Baselines | None) -> t
     over = f", the mean of {len(arm.scores)} seeds" if len(arm.scores) > 1 else ""
     size, half = format_estimate(arm.mean, 2 * error), format_estimate(error, 2 * error)
     first = f"{arm.name} needs {size} bits for a byte of the {outcome.split} text{over} (± {half} over the text)."
+    if baselines is not None and baselines.skip_reason:
+        return (first, f"The cheaper methods are left out: {baselines.skip_reason}.")
     figures = {} if baselines is None else baselines.by_label()
     if not figures:
         return (first, "No cheaper method was measured beside it: `assay score RUN` measures them.")

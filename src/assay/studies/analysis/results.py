@@ -69,6 +69,7 @@ class RunOutcome:
     resource_use: ResourceUse
     test_uses: int
     provenance: dict[str, Any]
+    damage: tuple[str, ...] = ()  # a sentence for each of its files that cannot be read
 
     @property
     def finished(self) -> bool:

@@ -39,6 +39,12 @@ def check_unfinished_runs(outcome: StudyOutcome) -> Iterator[str]:
         yield "All figures are of validation for now: the test split is scored once, when every run is done."
 
 
+def check_damaged_files(outcome: StudyOutcome) -> Iterator[str]:
+    """Warn of files of runs that cannot be read, and whose figures are missing."""
+    for run in outcome.all_runs:
+        yield from (f"{sentence}." for sentence in run.damage)
+
+
 def check_left_out(outcome: StudyOutcome) -> Iterator[str]:
     """Warn of arms that cannot be compared or built, and runs that belong to no arm."""
     for reason in outcome.left_out:
@@ -190,8 +196,8 @@ def check_inert_settings(outcome: StudyOutcome) -> Iterator[str]:
 
 
 CHECKS = (
-    check_unfinished_runs, check_left_out, check_seeds, check_inert_settings, check_selection, check_matching, check_tuning,
-    check_figures, check_data_order, check_environments, check_convergence,
+    check_damaged_files, check_unfinished_runs, check_left_out, check_seeds, check_inert_settings, check_selection, check_matching,
+    check_tuning, check_figures, check_data_order, check_environments, check_convergence,
 )  # fmt: skip
 
 
