@@ -79,7 +79,12 @@ static int visit(int kind, const char *path, const char *other) {
     hit = call == at || (action == ONWARDS && at > 0 && call > at);
   }
   if (record >= 0 && (kind < OPEN || counts)) {
-    char line[3 * PATH_MAX];
+    char line[3 * PATH_MAX], size[32];
+    struct stat file;
+    if (kind == SYNC && stat(path, &file) == 0) {
+      snprintf(size, sizeof size, "%lld", (long long)file.st_size);
+      other = size; /* what is safe from now on */
+    }
     int length = snprintf(line, sizeof line, "%s\t%s\t%s\t%s\n", names[kind], path, other ? other : "", hit ? "fault" : "");
     if (REAL(write)(record, line, length) < 0) abort();
   }

@@ -1,7 +1,7 @@
 """What must hold after a fault: nothing false is stored, and what is done again gives the undisturbed run bit for bit."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,11 +101,12 @@ class Recovery:
         shutil.rmtree(home, ignore_errors=True)
         return Path(shutil.copytree(self.template, home))
 
-    def find_faults(self, fault: Fault) -> list[str]:
-        """Train with a fault, look, take the fault away, go on, and compare with the undisturbed run."""
+    def find_faults(self, fault: Fault, ruin: Callable[[Ending], None] = lambda ending: None) -> list[str]:
+        """Train with a fault, `ruin` what it left, look, take the fault away, go on, and compare with the undisturbed run."""
         home = self._make_home()
         try:
             ending = self.warm.run(train_command(home, fault))
+            ruin(ending)
             problems = [*find_bad_words(ending, home), *self._look(home, ending), *self._go_on(home, ending)]
         except Exception as error:
             raise AssertionError(f"{fault}: the case itself broke") from error

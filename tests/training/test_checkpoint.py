@@ -151,9 +151,9 @@ def raising(error: BaseException) -> Callable[..., Any]:
         (checkpoint, "save_file", 1),
         (torch, "save", 1),
         (checkpoint, "hash_file", 1),
-        (checkpoint, "_flush", 1),
+        (checkpoint, "flush", 1),
         (Path, "rename", 1),
-        (checkpoint, "write_text", 2),
+        (checkpoint, "write_durably", 2),
         (checkpoint, "_prune", 2),
     ],
 )
@@ -232,7 +232,7 @@ def full_disk(kind: str) -> Exception:
         (checkpoint, "save_file", "safetensors"),
         (torch, "save", "torch"),
         (checkpoint, "save_file", "python"),
-        (checkpoint, "_flush", "python"),
+        (checkpoint, "flush", "python"),
     ],
 )
 def test_a_full_disk_is_an_error_for_people_and_costs_nothing_that_was_saved(

@@ -81,6 +81,23 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_durably(path: Path, text: str) -> None:
+    """Write a text file atomically, so that it is there after a power cut too: for what nothing else could give back."""
+    with write_atomically(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+        flush(partial)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until what was written to a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def hash_file(path: Path) -> str:
     """Compute the sha256 of a file."""
     with path.open("rb") as file:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
+from assay.core.files import write_durably
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
@@ -130,10 +131,13 @@ class Trainer:
                 "fingerprint": self.setup.batches.fingerprint,
                 "config": self.experiment.config.digest(),
             }
+            self.directory.flush_lines()
             checkpoint.save(self.directory.checkpoints, self.state, extra)
-            best = None if self.state.best is None else self.state.best._asdict()
-            self._update_status(step=self.state.step, best=best)
+            self._update_status(step=self.state.step, **self._best())
         self.parallel.barrier()
+
+    def _best(self) -> dict[str, Any]:
+        return {"best": None if self.state.best is None else self.state.best._asdict()}
 
     def load_checkpoint(self) -> None:
         """Restore everything from the last checkpoint. Raises RunError if the data is not the same or the budget too small."""
@@ -167,6 +171,8 @@ class Trainer:
             raise RunError(f"train.budget: {text} is {self.state.steps} steps, and {self.state.step} are made; give a larger total")
         if self.parallel.is_main:
             self.directory.rewind(self.state.step)
+            checkpoint.settle(self.directory.checkpoints, self.state)
+            self._update_status(step=self.state.step, **self._best())
 
     def _set_budget(self, budget: int | None) -> None:
         """Set the steps of the whole run: as configured, or, for minutes, as measured before or (extended) from the pace so far."""
@@ -240,5 +246,5 @@ class Trainer:
             texts = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in decoded]
         folder = self.directory.path / "samples"
         folder.mkdir(exist_ok=True)
-        (folder / f"{format_step(step)}.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+        write_durably(folder / f"{format_step(step)}.txt", "\n".join(texts) + "\n")
         self.tracker.log_samples(step, texts)
