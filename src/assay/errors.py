@@ -13,15 +13,15 @@ AssayError                 the work failed                                  exit
 
 import errno
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Literal
 
 Failure = Literal["diverged", "out_of_memory", "interrupted", "error"]  # why a run stopped before its end, as its status says
 OUT_OF_MEMORY = (
-    "out of memory: lower batches.size or batches.window, raise train.accumulation (the same update from smaller micro-batches), or take a "
-    "smaller model.width; what was saved is kept"
+    "out of memory: raise train.accumulation (the same update from smaller micro-batches) or set train.activation_checkpointing=true, as "
+    "`assay resume` can, too; a new run may lower batches.size or batches.window, or take a smaller model.width; what was saved is kept"
 )
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # torch's allocators raise a plain RuntimeError on a CPU
 DISK_WORDS = "No space left"  # safetensors and torch raise errors of their own without the system's error number
@@ -142,6 +142,15 @@ def explain_file_errors() -> Iterator[None]:
         if sentence is None:
             raise
         raise UserError(sentence) from error
+
+
+def try_to_store(write: Callable[[], object]) -> str | None:
+    """Write what was computed; where the system refuses, return the sentence why, so that the result is shown all the same."""
+    try:
+        write()
+    except OSError as refused:
+        return explain_os_error(refused) or f"{refused.filename or 'a file'}: {(refused.strerror or str(refused)).lower()}"
+    return None
 
 
 def is_disk_full(error: BaseException) -> bool:

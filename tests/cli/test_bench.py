@@ -149,7 +149,7 @@ def test_a_wrong_argument_is_one_line_with_the_remedy(machine: Machine, argument
 
 def test_no_gpu_names_the_option(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "--device: no CUDA device is visible to torch; use cpu" in call("bench", "--device", "cuda").err
+    assert "--device: no device 'cuda' here; this machine has cpu" in call("bench", "--device", "cuda").err
 
 
 @pytest.mark.parametrize("width", [60, 200])

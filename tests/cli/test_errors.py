@@ -49,7 +49,7 @@ def test_a_command_of_earlier_versions_says_where_it_went() -> None:
         ("corpus.path=missing.txt", ("corpus.path", "missing.txt", "--data-dir")),
         ("model.width", ("'model.width'", "key=value")),
         ("model.pattern=[1", ("model.pattern", "cannot read")),
-        ("train.device=cuda", ("train.device", "no CUDA device", "use cpu")),
+        ("train.device=cuda", ("train.device", "no device 'cuda' here", "this machine has cpu")),
     ],
     ids=str,
 )
@@ -182,14 +182,20 @@ def damage_the_tokenizer(run: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (damage_weights, ("model.safetensors is damaged or missing", "delete this folder")),
-        (lose_the_state, ("state.pt is damaged or missing", "delete this folder")),
+        (damage_weights, ("model.safetensors is damaged or missing", "no checkpoint of this run is whole")),
         (lose_the_checkpoints, ("holds no checkpoint yet", "save_every")),
     ],
 )
 def test_an_unreadable_checkpoint(copied: Path, command: tuple[str, ...], harm: Callable[[Path], None], words: tuple[str, ...]) -> None:
     harm(copied)
     refused(call(*command, copied), str(copied), *words)
+
+
+def test_a_run_that_lost_its_training_state_is_still_sampled_and_scored(copied: Path) -> None:
+    lose_the_state(copied)
+    refused(call("resume", copied), "state.pt is damaged or missing", "--checkpoint 8 reads them to sample and to score")
+    for command in ("sample", "score"):
+        assert call(command, copied, "--checkpoint", "8").code == 0
 
 
 def test_a_damaged_tokenizer(copied: Path) -> None:
@@ -221,7 +227,7 @@ def test_a_runs_folder_that_cannot_be_one(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        (MemoryError(), 1, "error: out of memory: lower batches.size"),
+        (MemoryError(), 1, "error: out of memory: raise train.accumulation"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
             1,

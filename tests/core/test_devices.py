@@ -8,7 +8,19 @@ import pytest
 import torch
 
 from assay.core import devices
-from assay.core.devices import SMALLEST, MemoryPeak, measure_matmul_speed, peak_memory, release_freed_memory, reset_peak_memory
+from assay.core.devices import (
+    SMALLEST,
+    MemoryPeak,
+    choose_device,
+    list_devices,
+    measure_matmul_speed,
+    peak_memory,
+    refuse_missing_format,
+    release_freed_memory,
+    reset_peak_memory,
+    resolve_device,
+)
+from assay.errors import ConfigError
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own files")
 CPU = torch.device("cpu")
@@ -85,3 +97,25 @@ def test_the_peak_holds_what_is_gone_by_then_and_nothing_from_before() -> None:
     above = first.bytes_above_start()
     assert above is not None
     assert 60 * 2**20 < above < 256 * 2**20
+
+
+@pytest.mark.parametrize("name", ["", "CUDA", "cuda:x", "cuda:99", "cpu:1", "meta", "xpu", "mps:3", "gpu", "cpu ", "nul\0"])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"this machine has cpu.*write one of them, or auto") as refused:
+        resolve_device(name)
+    assert refused.value.path == "train.device"
+    with pytest.raises(ConfigError, match=r"^device: no device"):
+        choose_device(name, "cpu", "float32")
+
+
+def test_every_device_that_is_listed_is_one() -> None:
+    assert [str(resolve_device(name)) for name in list_devices()] == list_devices()
+    assert str(resolve_device("auto")) in list_devices()
+    assert choose_device(None, "cpu", "float64") == CPU
+
+
+@pytest.mark.parametrize("precision", ["float64", "fp16"])
+def test_formats_that_apples_gpus_lack_are_refused_there(precision: str) -> None:
+    with pytest.raises(ConfigError, match=f"{precision} is not computed on mps"):
+        refuse_missing_format(precision, torch.device("mps"))
+    refuse_missing_format(precision, CPU)

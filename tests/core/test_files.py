@@ -2,12 +2,14 @@
 
 import errno
 import hashlib
+import json
+import math
 import os
 from pathlib import Path
 
 import pytest
 
-from assay.core.files import append_line, hash_file, write_atomically, write_text
+from assay.core.files import append_line, encode_json, find_write_problem, hash_file, write_atomically, write_text
 from assay.errors import explain_os_error
 
 
@@ -80,3 +82,19 @@ def test_a_line_that_a_full_disk_cuts_off_is_taken_back(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="No space left"):
         append_line(tmp_path / "a.txt", "line two")
     assert (tmp_path / "a.txt").read_text() == "one\n"
+
+
+def test_json_that_is_written_knows_no_nan_and_no_infinity() -> None:
+    value = {"a": math.nan, "b": [1.5, -math.inf, {"c": (math.inf, "x", None, True)}]}
+    assert json.loads(encode_json(value)) == {"a": None, "b": [1.5, None, {"c": [None, "x", None, True]}]}
+    assert encode_json({"a": [1, 2.5]}, indent=1) == json.dumps({"a": [1, 2.5]}, indent=1)
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert find_write_problem(tmp_path / "new") is None
+    assert find_write_problem(tmp_path / "file") is None
+    assert "is a folder" in str(find_write_problem(tmp_path))
+    assert "is no folder; make it" in str(find_write_problem(tmp_path / "none" / "new"))
+    assert find_write_problem(tmp_path / "none" / "new", makes_folders=True) is None
+    assert "is no folder" in str(find_write_problem(tmp_path / "file" / "new", makes_folders=True))

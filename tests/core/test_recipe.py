@@ -126,10 +126,10 @@ def test_a_missing_recipe_is_refused_with_what_there_is(folder: Path) -> None:
 
 def test_a_broken_file_is_refused_with_its_path(folder: Path) -> None:
     (folder / "base.toml").write_bytes(b"seed = \n")
-    with pytest.raises(ConfigError, match=r"base\.toml is not valid TOML"):
+    with pytest.raises(ConfigError, match=r"base\.toml: is not valid TOML"):
         load_recipe(str(folder / "base.toml"))
     (folder / "base.toml").write_bytes(b"seed = '\xff'\n")
-    with pytest.raises(ConfigError, match=r"base\.toml is not valid TOML"):
+    with pytest.raises(ConfigError, match=r"base\.toml: is not valid TOML"):
         load_recipe(str(folder / "base.toml"))
 
 

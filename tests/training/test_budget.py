@@ -6,6 +6,7 @@ import pytest
 
 from assay.errors import ConfigError
 from assay.training.budget import Budget
+from assay.training.config import TrainConfig
 
 STEPS, TARGETS, BATCH = 10, 597, 64  # 9 batches of 64 targets and one of 21
 
@@ -35,6 +36,13 @@ STEPS, TARGETS, BATCH = 10, 597, 64  # 9 batches of 64 targets and one of 21
         ("5min", 5, "minutes"),
         ("0.5minutes", 0.5, "minutes"),
         (" 1 minute ", 1, "minutes"),
+        ("1.5min", 1.5, "minutes"),
+        ("90s", 1.5, "minutes"),
+        ("30 seconds", 0.5, "minutes"),
+        ("1h", 60, "minutes"),
+        ("0.5hours", 30, "minutes"),
+        ("1000000000000steps", 1e12, "steps"),
+        ("5e-1epochs", 0.5, "epochs"),
     ],
 )
 def test_every_unit_is_read(text: str, amount: float, unit: str) -> None:
@@ -42,7 +50,23 @@ def test_every_unit_is_read(text: str, amount: float, unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "300", "steps", "-3steps", "3 parsecs", "3Xsteps", "3Flops", "1.2.3steps", "_steps", "0epochs", "nansteps", "1e999steps"]
+    "text",
+    [
+        "",
+        "steps",
+        "5m",
+        "3 h min",
+        "٣steps",
+        "-3steps",
+        "3 parsecs",
+        "3Xsteps",
+        "3Flops",
+        "1.2.3steps",
+        "_steps",
+        "0epochs",
+        "nansteps",
+        "1e999steps",
+    ],
 )
 def test_what_is_no_amount_of_training_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"'{text}'") + r".*(write it like 300steps|give a positive amount)"):
@@ -93,3 +117,17 @@ def test_minutes_become_the_steps_that_fit_into_what_is_left() -> None:
 @pytest.mark.parametrize(("amount", "steps"), [(1, 1), (100, 1), (101, 2), (1e15, 10**13), (1e15 + 1, 10**13 + 1)])
 def test_flops_become_the_fewest_steps_that_cost_as_much(amount: float, steps: int) -> None:
     assert Budget(amount, "flops").steps_from_flops(100) == steps
+
+
+@pytest.mark.parametrize("value", [20, "20", " 20 ", 20.0, 0.5, "1e3"])
+def test_a_number_without_a_unit_is_asked_whether_it_is_steps(value: object) -> None:
+    for setting in ("budget", "log_every", "validate_every", "sample_every", "save_every"):
+        with pytest.raises(ConfigError, match=rf"^{setting}: .* has no unit; did you mean [\d.e]+steps\?"):
+            TrainConfig.make({setting: value})
+
+
+def test_an_interval_is_no_time_and_names_its_setting() -> None:
+    for text in ("1h", "5min", "90s", "2Pflops"):
+        assert TrainConfig.make({"budget": text}).budget == text  # as it was written: the digest of a run is of the text
+        with pytest.raises(ConfigError, match=f"^save_every: cannot be {text}"):
+            TrainConfig.make({"save_every": text})

@@ -14,6 +14,7 @@ import torch
 
 from assay.errors import RunError, UserError
 from assay.experiment.assemble import Experiment
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.tools.verify_resume import equal_bits
 from assay.training import checkpoint
 from assay.training.loop import train_step
@@ -199,13 +200,49 @@ def test_a_damaged_file_is_named_and_nothing_is_loaded(tmp_path: Path, experimen
         middle = len(content) // 2
         (path / file).write_bytes(content[:middle] + (bytes([content[middle] ^ 1]) + content[middle + 1 :] if damage == "flip" else b""))
     advanced = {name: tensor.clone() for name, tensor in experiment.state.learner.state_dict().items()}
-    for read in (checkpoint.read_values, lambda path: checkpoint.load(path, experiment.state)):
-        with pytest.raises(RunError, match=r"step-00000001: .* is damaged or missing; delete this folder") as refused:
-            read(path)
-        assert file in str(refused.value) or file == checkpoint.MANIFEST
+    with pytest.raises(RunError, match=r"step-00000001: .* is damaged or missing; no checkpoint ") as refused:
+        checkpoint.load(path, experiment.state)
+    assert file in str(refused.value) or file == checkpoint.MANIFEST
     assert equal_bits(dict(experiment.state.learner.state_dict()), advanced)
     assert not equal_bits(before, advanced)
     assert experiment.state.step == 2
+
+
+def test_only_what_is_read_must_be_whole(tmp_path: Path, experiment: Experiment) -> None:
+    path = save(tmp_path, experiment)
+    (path / checkpoint.STATE).unlink()
+    assert checkpoint.load_chosen_weights(tmp_path, "last", experiment.state.learner.model) == CheckpointRef("last", 1)
+    with pytest.raises(
+        RunError, match=r"state\.pt is damaged or missing; no checkpoint is whole that training could go on from; the weights of step 1"
+    ):
+        checkpoint.load(path, experiment.state)
+
+
+def test_advice_on_a_damaged_checkpoint_is_about_those_that_are_whole(tmp_path: Path, experiment: Experiment) -> None:
+    best = save(tmp_path, experiment, best=1.0)
+    last = save(tmp_path, experiment)
+    (last / checkpoint.WEIGHTS).write_bytes(b"rotten")
+    with pytest.raises(
+        RunError, match=r"model\.safetensors is damaged or missing; the weights of step 1 are whole, and --checkpoint 1 reads them"
+    ):
+        checkpoint.load_chosen_weights(tmp_path, "last", experiment.state.learner.model)
+    checkpoint.load_chosen_weights(tmp_path, 1, experiment.state.learner.model)
+    with pytest.raises(RunError, match="delete this folder, and `assay resume` goes on from step 1, whose checkpoint is whole"):
+        checkpoint.load(last, experiment.state)
+    shutil.rmtree(last)
+    assert checkpoint.load(checkpoint.find_folder(tmp_path, "last"), experiment.state) == {"note": "kept"}
+    (best / checkpoint.WEIGHTS).write_bytes(b"rotten")
+    with pytest.raises(RunError, match="no checkpoint of this run is whole; restore this one from a copy, or train the run anew"):
+        checkpoint.load(best, experiment.state)
+
+
+def test_a_note_of_the_best_that_is_damaged_is_named(tmp_path: Path, experiment: Experiment) -> None:
+    save(tmp_path, experiment, best=1.0)
+    (tmp_path / checkpoint.BEST).write_text("{")
+    with pytest.raises(RunError, match=r"best\.json: is damaged, so the best checkpoint is not known; choose --checkpoint last"):
+        checkpoint.find_folder(tmp_path, "best")
+    save(tmp_path, experiment)
+    assert checkpoint.find_folder(tmp_path, "last").name == "step-00000002"
 
 
 @pytest.mark.parametrize("change", ["model.width=32", "model.depth=2", "model.head.tied=false"])

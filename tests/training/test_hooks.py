@@ -190,6 +190,38 @@ def test_patience_is_remembered_across_a_resume(experiment: Experiment) -> None:
     assert len(said) == 1
 
 
+@pytest.mark.parametrize(("patience", "steps", "ends"), [(2, 12, True), (3, 12, False), (2, 15, False)])
+def test_a_run_that_patience_ended_stays_ended_unless_patience_or_budget_grow(
+    experiment: Experiment, patience: int, steps: int, ends: bool
+) -> None:
+    state = experiment.state
+    state.set_budget(12)
+    before, validate, said = impatient(experiment, [5.0, 6.0, 7.0], patience=2)
+    while not state.finished:
+        result = step(experiment)
+        validate.after_step(state, result)
+        before.after_step(state, result)
+    after = EarlyStopping(patience, validate.interval, said.append)
+    after.load_state_dict(before.state_dict())
+    state.set_budget(steps)  # as the config says
+    after.resume(state)
+    assert state.finished == ends
+    assert (len(said) == 2 and "ended this run at step 6 of 12" in said[-1]) == ends
+    assert after.waited == (0 if steps == 15 else 2)
+
+
+def test_a_run_that_patience_ends_writes_its_last_line_of_metrics(experiment: Experiment) -> None:
+    lines: list[Line] = []
+    log = log_of(experiment, lines)
+    validate, _ = validated(experiment, [5.0, 6.0, 7.0])
+    patience = EarlyStopping(2, validate.interval, lambda _: None, log.write_line)
+    while not experiment.state.finished:
+        result = step(experiment)
+        for hook in (log, validate, patience):
+            hook.after_step(experiment.state, result)
+    assert [line["step"] for line in lines] == [4, 6]
+
+
 def test_a_sample_is_taken_on_its_rhythm(experiment: Experiment) -> None:
     taken: list[int] = []
     sample = SampleHook(StepInterval(3, experiment.state, at_end=False), taken.append)

@@ -32,7 +32,7 @@ Launch = Annotated[
 ]
 RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or auto (absent: as trained).")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N, mps or auto (absent: as trained).")]
 Policy = Literal["disjoint", "strided", "streams", "documents"]  # that of `data.batches`, without what it imports
 CompressionPolicy = Literal["disjoint", "strided", "streams"]
 Stride = Annotated[int | None, typer.Option(min=1, help="New targets a window; alone it means --policy strided.")]

@@ -51,10 +51,12 @@ def score(
     out, runs = make_console(as_json=as_json), resolve_runs_folder(runs_dir)
 
     def show(saved: SavedScore) -> None:  # at once: the other figures may take long
-        if picture is not None:
-            plots.draw_reliability(saved.stored, f"{saved.file.parent.parent.name}: {saved.score.protocol.describe()}", picture)
         if not as_json:
             print_score(out, saved, detail=detail)
+        if saved.not_stored is not None:
+            print_sentences(out, f"this score is not kept ({saved.not_stored})")
+        if picture is not None:
+            plots.draw_reliability(saved.stored, f"{saved.file.parent.parent.name}: {saved.score.protocol.describe()}", picture)
 
     if hf is not None:
         unused = {"RUN": run, "--checkpoint": checkpoint != "best", "--policy": policy, "--minimum-context": minimum_context}
@@ -64,7 +66,7 @@ def score(
         show(saved)
         if as_json:
             print_json(saved.to_dict())
-        else:
+        elif saved.not_stored is None:
             print_sentences(out, f"kept: {saved.file} (`assay compare RUN FILE` compares it with a run)")
         return
     refuse_unused({"--text": text, "--corpus": corpus, "--context": context}, "is for --hf FOLDER; a run has its own text and window")

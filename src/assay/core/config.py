@@ -8,6 +8,7 @@ A *preset* is a named, complete config of a family and is written where a kind's
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
@@ -15,9 +16,11 @@ from pydantic.fields import FieldInfo
 
 from assay.core.catalogue import import_package, import_plugins
 from assay.core.renames import SINCE, new_name, restore
-from assay.errors import ConfigError, UnknownKeyError, suggest
+from assay.errors import ConfigError, UnknownKeyError, prefix_errors, suggest
 
 Tree = dict[str, Any]
+MAX_INTEGER = 2**63 - 1  # TOML's
+MAX_NUMBER = 1e38  # more has no float32
 Affected = Literal["output", "training", "cost", "data", "report"]
 
 
@@ -71,6 +74,15 @@ class Family:
         import_package(self.package)
         import_plugins()
 
+    def _explain_unknown_kind(self, word: str) -> str:
+        """Say why a kind is refused, with the kind that others call so."""
+        others = {name: kind for kind, leaf in self.kinds.items() for name in leaf.also_called}
+        known = [*self.kinds, *self.presets]
+        close = get_close_matches(word, [*known, *others], n=1)
+        if close and close[0] in others:
+            return f"unknown kind '{word}'; did you mean '{others[close[0]]}'?"
+        return _explain_unknown("kind", word, known)
+
     def make(self, value: Any) -> "Config":
         """Make the config that a kind's name, a preset's name or a mapping with `kind` stands for."""
         tree: Tree = {"kind": value} if isinstance(value, str) else dict(value)
@@ -81,7 +93,7 @@ class Family:
             base = self.presets[kind]()
             return self.make(merge(base.to_dict(), {**tree, "kind": base.to_dict()["kind"]}))
         if kind not in self.kinds:
-            raise ConfigError("", _explain_unknown("kind", str(kind), [*self.kinds, *self.presets]))
+            raise ConfigError("", self._explain_unknown_kind(str(kind)))
         return self.kinds[kind].make(tree)
 
 
@@ -91,8 +103,9 @@ FAMILIES: dict[str, Family] = {}
 class Config(BaseModel):
     """A frozen part of an experiment. Unknown keys are refused; every error has the path of its key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
     family: ClassVar[Family | None] = None
+    also_called: ClassVar[tuple[str, ...]] = ()  # what others call this kind; never accepted, only understood in a refusal
 
     def __init_subclass__(cls, family: str | None = None, package: str | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
@@ -137,6 +150,7 @@ class Config(BaseModel):
             if field is None:
                 raise UnknownKeyError(str(key), _explain_unknown("key", str(key), cls.model_fields))
             try:
+                check_plain(value)
                 resolved[key] = _resolve_value(value, field.annotation, field)
             except ConfigError as error:
                 raise error.with_prefix(key) from None
@@ -158,6 +172,24 @@ class Config(BaseModel):
 def digest(value: Any) -> str:
     """Compute the sha256 of the canonical JSON of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_plain(value: Any) -> None:
+    """Raise ConfigError for a number, at any depth, that has no place in a file or in float32, and for text that is not Unicode."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            with prefix_errors(str(key)):
+                check_plain(item)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            with prefix_errors(str(index)):
+                check_plain(item)
+    elif isinstance(value, float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
+        raise ConfigError("", f"{value:g} is no number to compute with; give one from {-MAX_NUMBER:g} to {MAX_NUMBER:g}")
+    elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise ConfigError("", f"a number of {value.bit_length()} bits is too large for a file; give a smaller one")
+    elif isinstance(value, str) and ("\0" in value or any("\ud800" <= letter < "\ue000" for letter in value)):
+        raise ConfigError("", f"{value!a} holds what is no text; leave it out")
 
 
 def _explain_unknown(what: Literal["key", "kind"], word: str, known: Iterable[str]) -> str:
@@ -196,6 +228,8 @@ def _resolve_value(value: Any, annotation: Any, field: FieldInfo) -> Any:
         if isinstance(value, str):
             raise ConfigError("", f"expects a table of keys, not '{value}'")
         return target.make(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_INTEGER and annotation in (int, int | None):
+        return int(value)  # 1e3 is how TOML's and Python's users write a whole number
     return tuple(value) if isinstance(value, list) else value
 
 

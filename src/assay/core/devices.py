@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from assay.core.machine import read_lines
+from assay.core.words import format_list
 from assay.errors import ConfigError
 
 MATMUL_DTYPES = {  # of matrices, by the names of train.precision
@@ -19,16 +20,44 @@ SMALLEST, LARGEST = 256, {"cpu": 2048, "cuda": 8192}  # rows of the square matri
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
 
 
+def list_devices() -> list[str]:
+    """List the devices of this machine that Assay computes on."""
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *(["cuda", *gpus] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
 def resolve_device(name: str, setting: str = "train.device") -> torch.device:
-    """Find the device called `name`; `auto` takes a GPU where there is one. Raises ConfigError, which names the `setting`."""
+    """Find the device called `name`; `auto` takes one of NVIDIA's GPUs where there is one.
+
+    Raises ConfigError, which names the `setting` and what this machine has.
+    """
+    known = list_devices()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(setting, "no CUDA device is visible to torch; use cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise ConfigError(setting, f"no device '{name}'; use auto, cpu, cuda or cuda:N") from None
+        return torch.device("cuda" if "cuda" in known else "cpu")
+    if name not in known:
+        raise ConfigError(setting, f"no device '{name}' here; this machine has {format_list(known)}: write one of them, or auto")
+    return torch.device(name)
+
+
+def choose_device(given: str | None, trained: str, precision: str) -> torch.device:
+    """Find the device that was `given` for one command, or else the one of a run, for weights of the run's format. Raises ConfigError."""
+    known = list_devices()
+    if given is None and trained not in (*known, "auto"):
+        raise ConfigError("device", f"the run was trained on {trained}, and this machine has {format_list(known)}; choose one of them")
+    device = resolve_device(trained) if given is None else resolve_device(given, "device")
+    refuse_missing_format(precision, device)
+    return device
+
+
+def refuse_missing_format(precision: str, device: torch.device) -> None:
+    """Raise ConfigError for the formats that Apple's GPUs do not have."""
+    if device.type == "mps" and precision in ("float64", "fp16"):
+        raise ConfigError("train.precision", f"{precision} is not computed on {device}; use float32 or bf16, or train.device=cpu")
+
+
+def to_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """Convert to float64: on the CPU where the tensor's own device, as Apple's GPUs, has no such numbers."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def keep_freed_memory() -> None:
@@ -46,6 +75,8 @@ def synchronize(device: torch.device) -> None:
     """Wait until all work queued on `device` is done; needed before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def release_freed_memory() -> None:
@@ -70,7 +101,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Return the most bytes that tensors took on a GPU since `reset_peak_memory`; None on a CPU, whose peak is of the whole process."""
+    """Return the most bytes that tensors took on one of NVIDIA's GPUs since `reset_peak_memory`; None where no such figure is kept."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 

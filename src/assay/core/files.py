@@ -1,10 +1,13 @@
 """Write files atomically, so that a reader sees the old one or the new one, append to them, and hash them."""
 
 import hashlib
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 BLOCK = 8192  # bytes that are read at once in search of a line's end
 
@@ -96,6 +99,34 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def find_write_problem(path: Path, *, makes_folders: bool = False) -> str | None:
+    """Say why no file can be written at `path`, before the work whose result it is to hold; None where nothing speaks against it."""
+    if path.is_dir():
+        return f"{path}: is a folder; give the name of a file in it"
+    folder = next(parent for parent in path.absolute().parents if parent.exists()) if makes_folders else path.parent
+    if not folder.is_dir():
+        return f"{folder}: is no folder; make it, or name another place"
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        return f"{path}: may not be written; change the permissions, or name another place"
+    return None
+
+
+def encode_json(value: Any, **options: Any) -> str:
+    """Write a value as JSON, which knows neither NaN nor infinities: they become null."""
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_drop_non_finite(value), allow_nan=False, **options)
+
+
+def _drop_non_finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _drop_non_finite(child) for key, child in value.items()}
+    return [_drop_non_finite(child) for child in value] if isinstance(value, list | tuple) else value
 
 
 def hash_file(path: Path) -> str:

@@ -79,10 +79,7 @@ def _merge_parents(recipe: str, beside: Path | None = None, chain: tuple[Path, .
     path = find_recipe(recipe, beside).resolve()
     if path in chain:
         raise ConfigError("extends", f"goes in a circle: {' -> '.join(item.stem for item in (*chain, path))}")
-    try:
-        tree = read_toml(path)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise ConfigError("", f"{path} is not valid TOML: {broken}") from None
+    tree = read_toml(path)
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
@@ -90,8 +87,14 @@ def _merge_parents(recipe: str, beside: Path | None = None, chain: tuple[Path, .
 
 
 def read_toml(path: Path) -> Tree:
-    """Read a TOML file; what an earlier version or its user wrote comes back in today's words."""
-    tree: Tree = update(tomllib.loads(path.read_text(encoding="utf-8")))
+    """Read a TOML file; what an earlier version or its user wrote comes back in today's words. Raises ConfigError, naming the file."""
+    text = path.read_bytes()
+    try:
+        tree: Tree = update(tomllib.loads(text.decode("utf-8")))
+    except RecursionError:
+        raise ConfigError(str(path), "is nested too deeply; write fewer brackets") from None
+    except ValueError as broken:  # of the bytes, of the syntax, or of a number too long to read
+        raise ConfigError(str(path), f"is not valid TOML: {broken}") from None
     return tree
 
 
@@ -109,9 +112,9 @@ def parse_value(text: str) -> Any:
     for attempt in (text, quoted):
         try:
             return tomllib.loads(f"value = {attempt}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             continue
-    if text[:1] in "[{":
+    if text.startswith(("[", "{")):
         raise ConfigError("", f"cannot read '{text}'; lists are [a, b] and tables {{key = value}}")
     return text
 

@@ -42,5 +42,10 @@ def torch_generator(seed: int, stream: RandomStream, *counters: int, device: tor
 def preserve_rng_state() -> Iterator[None]:
     """Restore torch's default generators afterwards, whatever was drawn inside."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices=devices):
-        yield
+        try:
+            yield
+        finally:
+            if apple is not None:
+                torch.mps.set_rng_state(apple)

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from assay.core.devices import to_float64
+
 State = Any  # a pytree of tensors; None = start at position 0 and keep nothing
 
 
@@ -61,7 +63,7 @@ class Batch:
     @property
     def targets(self) -> float:
         """The sum of the weights: the divisor of a mean over targets."""
-        return float(self.weight.sum(dtype=torch.float64))
+        return float(to_float64(self.weight).sum())
 
     @property
     def row_count(self) -> int:

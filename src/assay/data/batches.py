@@ -24,8 +24,8 @@ class BatchesConfig(Config, family="batches", package="assay.data"):
     carries_state: ClassVar[bool] = False  # whether row b of a step continues row b of the step before, unless it resets the state
     policy: ClassVar[Policy] = "disjoint"  # the default one for scoring a model that was trained on such rows: that of its training
 
-    window: int = setting(128, "targets in a row", alternative=64, affects="training", ge=1)
-    size: int = setting(16, "rows in the batch of one step, over all processes", alternative=8, affects="training", ge=1)
+    window: int = setting(128, "targets in a row", alternative=64, affects="training", ge=1, le=2**24)
+    size: int = setting(16, "rows in the batch of one step, over all processes", alternative=8, affects="training", ge=1, le=2**24)
 
     @property
     def masks_documents(self) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from assay.core.devices import to_float64
 from assay.core.torch_internals import tree_map_only
 from assay.core.types import State
 from assay.evaluation.measure import TokenMetrics, TokenRecord, measure_tokens, read_batch
@@ -79,7 +80,7 @@ def measure_gradient_scales(model: Model, training: TextReader, device: torch.de
             square.addcmul_(gradient, gradient)
         count += 1
     roots = [(square / count).sqrt() for square in squares]
-    mean = sum(float(root.double().sum()) for root in roots) / sum(root.numel() for root in roots)
+    mean = sum(float(to_float64(root).sum()) for root in roots) / sum(root.numel() for root in roots)
     mean = mean or 1.0  # without any gradient the model stays as it is
     return GradientScales([root + EPSILON * mean for root in roots], [root / mean for root in roots])
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from assay.core.devices import to_float64
 from assay.errors import UserError
 from assay.evaluation.measure import measure_tokens
 from assay.evaluation.targets import count_characters
@@ -125,5 +126,5 @@ def _sum_nats(model: Model, tokens: np.ndarray[Any, Any], targets: np.ndarray[An
             chunk = targets[start : start + rows]
             row = torch.from_numpy(tokens[np.concatenate([chunk[:, :1] - 1, chunk], axis=1)].astype(np.int64)).to(device)
             output = model(row[:, :-1])
-            total += float(measure_tokens(output.readout, output.hidden, row[:, 1:], model.vocabulary).nats.double().sum())
+            total += float(to_float64(measure_tokens(output.readout, output.hidden, row[:, 1:], model.vocabulary).nats).sum())
     return total

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from assay.core.parallel import Parallel
-from assay.errors import AssayError
+from assay.errors import AssayError, NonFiniteLoss
 from assay.evaluation.breakdown import break_down, break_down_by_class, break_down_by_position, find_extreme_documents
 from assay.evaluation.measure import TokenRecord, measure_tokens, read_batch
 from assay.evaluation.metrics import compute_metrics, exponentiate, make_reliability_table, ratio_standard_error
@@ -92,12 +92,16 @@ class Scorer:
     group_names: tuple[str, ...] = ()  # of the part's groups
 
     def score(self, model: Model) -> Score:
-        """Score `model` in evaluation mode, and leave it in the mode it was in. Raises AssayError if anything was left out."""
+        """Score `model` in evaluation mode, and leave it in the mode it was in. Raises AssayError, as `make_score` does."""
         with evaluation_mode(model):
             return self.make_score(self._measure(model))
 
     def make_score(self, record: TokenRecord) -> Score:
-        """Make a score of what was measured of each target. Raises AssayError unless it covers the part as it is to be covered."""
+        """Make a score of what was measured of each target.
+
+        Raises NonFiniteLoss where a loss is not finite, AssayError unless it covers the part as it is to be covered.
+        """
+        self._refuse_non_finite(record)
         targets = ScoredTargets(self.reader, self.tokenizer, record, self.group_names)
         part, sizes = targets.part, targets.sizes
         bytes_scored = int(sizes.sum())
@@ -118,6 +122,17 @@ class Scorer:
             targets=targets,
             unit_of_target=unit,
         )
+
+    def _refuse_non_finite(self, record: TokenRecord) -> None:
+        """Raise NonFiniteLoss for a model that gives some of the text no probability, or none that is a number."""
+        if broken := int(np.count_nonzero(~np.isfinite(record.nats))):
+            ref, scored = self.protocol.checkpoint, int(record.times_scored.sum())
+            whose = "model" if ref is None else f"checkpoint {ref}"
+            remedy = "check its weights and number format" if ref is None else "choose another one, or train with a lower learning rate"
+            raise NonFiniteLoss(
+                f"{self.protocol.split}: the loss of the {whose} is not finite for {broken:,} of {scored:,} tokens, so there is no score; "
+                f"{remedy}"
+            )
 
     @torch.inference_mode()
     def _measure(self, model: Model) -> TokenRecord:
@@ -162,9 +177,12 @@ def make_score_tree(score: Score) -> dict[str, Any]:
     }
 
 
-def store_score(run: RunDirectory, name: str, score: Score) -> dict[str, Any]:
-    """Write a score into a run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz; return what the former holds."""
-    stored = make_score_tree(score)
+def store_score(run: RunDirectory, name: str, score: Score, tree: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write a score into a run as scores/NAME.json and, where it is complete, by unit as scores/NAME.npz; return what the former holds.
+
+    `tree` is that, where it is made already.
+    """
+    stored = make_score_tree(score) if tree is None else tree
     if stored["units"] is not None:
         run.write_arrays(f"scores/{name}.npz", measure_units(score.targets))
     else:

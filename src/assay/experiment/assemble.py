@@ -1,12 +1,18 @@
 """Build what an experiment's config describes: model, training setup and scorers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from assay.core.devices import keep_freed_memory, resolve_device
+from assay.core.machine import read_memory
 from assay.core.parallel import Parallel
 from assay.core.seeds import preserve_rng_state, torch_generator
+from assay.core.words import format_bytes
 from assay.data.batches import Batches, BatchesConfig, Policy
 from assay.data.prepare import PreparedText
 from assay.errors import ConfigError
@@ -77,6 +83,9 @@ def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Paralle
     device = resolve_device(train.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", parallel.local_rank)
+    precision = choose_precision(train.precision, device)
+    if train.compile and device.type == "mps":
+        raise ConfigError("train.compile", "is not for Apple's GPUs; set it to false")
     model = build_model(config, prepared.tokenizer.vocab_size).to(device)
     learner = Learner(model, config.objective, torch_generator(train.seed, "init", 1))  # not the stream of the model's weights
     optimizer = config.optimizer.build(list(parameters_by_role(learner)))
@@ -89,7 +98,7 @@ def assemble(config: ExperimentConfig, prepared: PreparedText, parallel: Paralle
         wrapped_learner=wrap_learner(learner, device, parallel, compiled=train.compile, checkpointed=train.activation_checkpointing),
         device=device,
         parallel=parallel,
-        precision=choose_precision(train.precision, device),
+        precision=precision,
     )
     state = TrainState(
         learner,
@@ -127,10 +136,32 @@ def interval_in_steps(text: str, batches: Batches, config: BatchesConfig) -> int
 def build_model(config: ExperimentConfig, vocabulary: int) -> Model:
     """Build the model of an experiment with its initial weights. Raises ConfigError where batches and model do not fit."""
     keep_freed_memory()
-    with preserve_rng_state():  # torch's layers draw weights when they are made, which the init then replaces
+    with preserve_rng_state(), refuse_weights_beyond(read_memory().available):  # torch's layers draw weights, which the init then replaces
         model = config.model.build(vocabulary, torch_generator(config.train.seed, "init"))
     refuse_mismatch(config, model)
     return model.to(weight_dtype(config.train.precision))
+
+
+@contextmanager
+def refuse_weights_beyond(available: int | None) -> Iterator[None]:
+    """Raise ConfigError as soon as the weights that are made inside take more bytes than there are, before they are filled."""
+    seen: set[int] = set()
+    total = 0
+
+    def add(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        if parameter is not None and id(parameter) not in seen:
+            seen.add(id(parameter))
+            total += parameter.nbytes
+        if available is not None and total > available:
+            free = format_bytes(available)
+            raise ConfigError("model", f"has weights of more than the {free} of memory that are free; lower model.width or model.depth")
+
+    hook = register_module_parameter_registration_hook(add)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def refuse_mismatch(config: ExperimentConfig, model: Model) -> None:

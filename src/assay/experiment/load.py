@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.devices import resolve_device
+from assay.core.devices import choose_device
 from assay.core.files import write_durably
 from assay.core.recipe import to_toml
 from assay.data.prepare import PreparedText, prepare_text
@@ -60,7 +60,7 @@ def load_model(
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
     model = build_model(config, tokenizer.vocab_size)
     checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
-    return TrainedModel(model.to(resolve_device(device or config.train.device)), tokenizer)
+    return TrainedModel(model.to(choose_device(device, config.train.device, config.train.precision)), tokenizer)
 
 
 def accept_any_ids(model: Model) -> Model:

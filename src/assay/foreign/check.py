@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from assay.core.devices import to_float64
 from assay.errors import AssayError, UserError
 from assay.foreign.adapter import ForeignCall, LastPositionOnlyError, ModelFunction, choose_device, find_module
 from assay.foreign.findings import Finding, Findings, ModelKind, make_model_finding
@@ -35,7 +36,7 @@ class Probe:
     def logits(self, ids: Tensor, seed: int = 0) -> Tensor:
         """Return logits [B, T, V] in float64; calls with the same `seed` draw the same random numbers."""
         torch.manual_seed(self.seed + seed)
-        return self.call.logits(ids).double()
+        return to_float64(self.call.logits(ids))
 
 
 def check_model(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from assay.core.devices import to_float64
 from assay.core.seeds import torch_generator
 from assay.errors import UserError, check_range
 from assay.models.base import Model, evaluation_mode
@@ -52,9 +53,9 @@ class Sampling(NamedTuple):
 
     def sample(self, logits: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Draw tokens [B] from logits [B, V] by inverting the cumulative distribution: one uniform number from each row's generator."""
-        mass = self.probabilities(logits.double()).cumsum(-1)
+        mass = self.probabilities(to_float64(logits)).cumsum(-1)
         uniform = torch.stack([torch.rand(1, dtype=torch.float64, generator=generator) for generator in generators])
-        return (mass <= uniform.to(logits.device) * mass[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
+        return (mass <= uniform.to(mass.device) * mass[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1).to(logits.device)
 
 
 @torch.inference_mode()

@@ -43,7 +43,7 @@ JobType = TypeVar("JobType", bound=Job)
 
 @dataclass(frozen=True, slots=True)
 class JobStatus(Generic[JobType]):
-    """How far the run of a job is. `running` means that a process holds its lock, a worker or `assay resume`; one that was killed holds none."""
+    """How far the run of a job is. `running`: a process holds its lock, a worker or `assay resume`; one that was killed holds none."""
 
     job: JobType
     state: JobState

@@ -149,7 +149,7 @@ class JobLocks(NamedTuple):
 
 
 def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
-    """Train a run, whose locks are held, to its end or to its failure. Raises Interrupted, after it was saved, where it was asked to stop."""
+    """Train a run, whose locks are held, to its end or to its failure. Raises Interrupted, once it is saved, where it was asked to stop."""
     run, lock = folder.run(job), locks.job
     step = _find_last_usable_step(run)
     note = lock.read_note()

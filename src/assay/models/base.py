@@ -6,9 +6,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from assay.core.config import Config
+from assay.core.config import Config, Tree, flatten
 from assay.core.types import Output, State
 from assay.errors import ConfigError
+
+LARGEST_SIZE = 2**16  # of a setting, up to which a model that cannot be built is no matter of the setting
 
 
 class Model(nn.Module):
@@ -92,13 +94,25 @@ def evaluation_mode(module: nn.Module | None) -> Iterator[None]:
             part.training = training
 
 
+def _list_sizes(tree: Tree) -> Iterator[tuple[str, int]]:
+    """List the whole numbers in a config with their keys."""
+    for key, value in flatten(tree):
+        yield from ((key, item) for item in (value if isinstance(value, list) else [value]) if isinstance(item, int))
+
+
 class ModelConfig(Config, family="model", package="assay.models"):
     """The architecture of a model: how its layers are connected."""
 
     def build(self, vocabulary: int, generator: torch.Generator) -> Model:
-        """Build the model and draw its first weights from `generator`."""
-        model = self.build_module(vocabulary)
-        model.init_weights(model, generator)
+        """Build the model and draw its first weights from `generator`. Raises ConfigError for a size that no tensor can have."""
+        try:
+            model = self.build_module(vocabulary)
+            model.init_weights(model, generator)
+        except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+            key, size = max(_list_sizes(self.to_dict()), key=lambda entry: entry[1], default=("", 0))
+            if size <= LARGEST_SIZE:
+                raise
+            raise ConfigError(f"model.{key}", f"{size:,} is more than a model here can have; lower it") from error
         return model
 
     def build_module(self, vocabulary: int) -> Model:

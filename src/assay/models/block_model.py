@@ -50,6 +50,8 @@ class BlockModelConfig(ModelConfig):
     def override_block(self, change: Any, place: str) -> BlockConfig:
         """Override settings of the block; a bare word is a mixer. Raises ConfigError with the place."""
         with prefix_errors(place):
+            if not isinstance(change, str | Mapping):
+                raise ConfigError("", f"expects a mixer's name or a table of the block's settings, not {change!r}")
             return BlockConfig.make(merge(self.block.to_dict(), {"mixer": change} if isinstance(change, str) else change))
 
     def check_block(self, layer: BlockConfig, width: int) -> None:

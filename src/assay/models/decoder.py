@@ -19,7 +19,7 @@ from assay.nn.linear import Linear
 class StackConfig(BlockModelConfig):
     """A stack of blocks. `block` is the template of every layer, `pattern` cycles overrides of it over the layers."""
 
-    depth: int = setting(4, "layers L", alternative=3, affects="cost", ge=0)
+    depth: int = setting(4, "layers L", alternative=3, affects="cost", ge=0, le=10_000)
     pattern: tuple[Any, ...] = setting(
         (), "overrides of the block, cycled over the layers; a bare word is a mixer", alternative=({"feedforward": "glu"},)
     )

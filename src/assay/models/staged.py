@@ -22,7 +22,7 @@ Widths = tuple[Annotated[int, Field(ge=1)], ...]
 class StagedConfig(StackConfig):
     """A stack of blocks in stages. `block` is the template of every layer, `pattern` cycles overrides of it over the layers."""
 
-    depth: int = setting(6, "layers L, a multiple of the number of widths", alternative=4, affects="cost", ge=1)
+    depth: int = setting(6, "layers L, a multiple of the number of widths", alternative=4, affects="cost", ge=1, le=10_000)
     widths: Widths = setting((), "width of the residual stream in each stage (absent: that of the embedding)", affects="cost")
 
     def layer_widths(self) -> tuple[int, ...]:

@@ -161,7 +161,7 @@ class LayerNormLstm(Lstm):
 class MogrifierSettings(Config):
     """The settings of a Mogrifier LSTM, as a cell and in the place of attention."""
 
-    rounds: int = setting(5, "rounds R in which input and hidden vector gate each other", alternative=2, ge=0)
+    rounds: int = setting(5, "rounds R in which input and hidden vector gate each other", alternative=2, ge=0, le=1000)
     rank: int | None = setting(None, "rank of the matrices of a round (absent: full)", alternative=3, ge=1)
     capped: bool = setting(True, "the input gate is at most 1 - f", alternative=False)
     forget_bias: float = setting(1.0, "added to the forget gate's logit", alternative=0.0)

@@ -19,7 +19,7 @@ from assay.objective.base import LossPart, Objective, ObjectiveConfig
 class AuxLossConfig(ObjectiveConfig):
     """The settings of objectives with several targets at each position."""
 
-    targets: int = setting(2, "tokens that each position predicts", alternative=3, affects="training", ge=1)
+    targets: int = setting(2, "tokens that each position predicts", alternative=3, affects="training", ge=1, le=1000)
     weight: float = setting(0.5, "weight of each token after the next", alternative=0.25, affects="training", ge=0)
 
     def model_post_init(self, context: Any) -> None:

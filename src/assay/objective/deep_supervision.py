@@ -31,7 +31,7 @@ class DeepSupervisionConfig(AuxLossConfig):
     """Intermediate layers predict the next token as well, each for part of the training."""
 
     kind: Literal["deep_supervision"] = "deep_supervision"
-    targets: int = setting(1, "tokens that each layer predicts", alternative=3, affects="training", ge=1)
+    targets: int = setting(1, "tokens that each layer predicts", alternative=3, affects="training", ge=1, le=1000)
     until: float = setting(0.5, "share of training in which layers stop, the lowest first", alternative=0.2, affects="training", gt=0, le=1)
     reduce: Literal["sum", "mean"] = setting("sum", "losses of active layers are added or averaged", alternative="mean", affects="training")
     heads: Literal["own", "shared"] = setting(

@@ -98,7 +98,7 @@ class SequentialMultiTokenConfig(ObjectiveConfig):
     """The next tokens one after the other, each module reading the one before it and the token between."""
 
     kind: Literal["sequential_multi_token"] = "sequential_multi_token"
-    depth: int = setting(1, "tokens after the next", alternative=2, affects="training", ge=1)
+    depth: int = setting(1, "tokens after the next", alternative=2, affects="training", ge=1, le=1000)
     weight: float = setting(0.3, "weight lambda of their mean loss", alternative=0.1, affects="training", ge=0)
     later_weight: float | None = setting(None, "the weight from `switch` on (absent: the same)", alternative=0.2, affects="training", ge=0)
     switch: float | None = setting(

@@ -45,7 +45,7 @@ class MuonConfig(OptimizerConfig):
     kind: Literal["muon"] = "muon"
     lr: float = setting(0.02, "learning rate of the hidden matrices", alternative=0.05, affects="training", gt=0)
     momentum: float = setting(0.95, "decay b of the mean gradient", alternative=0.5, affects="training", ge=0, lt=1)
-    iterations: int = setting(5, "steps of the orthogonalising iteration", alternative=2, affects="training", ge=1)
+    iterations: int = setting(5, "steps of the orthogonalising iteration", alternative=2, affects="training", ge=1, le=100)
     weight_decay: float = setting(0.0, "decoupled decay of the hidden matrices", alternative=0.5, affects="training", ge=0)
     precision: Literal["bf16", "float32"] = setting("bf16", "arithmetic of the iteration", alternative="float32", affects="training")
     rest: AdamwConfig = setting(AdamwConfig(), "the optimiser of all other parameters", alternative={"lr": 3e-3}, affects="training")

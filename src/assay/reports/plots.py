@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from assay.core.files import find_write_problem
 from assay.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def find_plot_problem(path: Path) -> str | None:
         import matplotlib  # noqa: F401, PLC0415 (optional and slow to import)
     except ImportError:
         return f"pictures need matplotlib; run: {INSTALL}"
-    return None
+    return find_write_problem(path)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_line, flush, write_atomically, write_durably, write_text
+from assay.core.files import append_line, encode_json, flush, write_atomically, write_durably, write_text
 from assay.core.renames import FILES, update, update_protocol
 from assay.errors import ConfigError, RunError, UserError, suggest
 from assay.runs.checkpoint_ref import CheckpointRef
@@ -144,7 +144,7 @@ class RunDirectory:
         """Write a JSON file atomically."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(value, indent=1) + "\n")
+        write_text(path, encode_json(value, indent=1) + "\n")
         return path
 
     def write_arrays(self, name: str, arrays: "Mapping[str, npt.NDArray[Any]]") -> Path:
@@ -159,7 +159,7 @@ class RunDirectory:
 
     def append_line(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a .jsonl file."""
-        append_line(self.path / name, json.dumps(line))
+        append_line(self.path / name, encode_json(line))
 
     def read_lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Read the lines of a .jsonl file; a last line that was cut off is left out. Raises RunError for a damaged line."""
@@ -179,7 +179,7 @@ class RunDirectory:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
         for name in (METRICS, TIMINGS):
             kept = [line for line in self.read_lines(name) if line["step"] <= step]
-            write_durably(self.path / name, "".join(json.dumps(line) + "\n" for line in kept))
+            write_durably(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
 
     def flush_lines(self) -> None:
         """Wait until the lines of metrics and timings are on the disk: a checkpoint is worth no more than they are."""

@@ -105,9 +105,9 @@ PROVENANCE_SHAPE = record(
 )  # fmt: skip
 SCORE_SHAPE = record(
     "bits_per_byte bytes_scored bytes_in_split tokens_scored protocol",
-    bits_per_byte=NUMBER, standard_error=NUMBER.or_null(), standard_error_over=UNITS, bytes_scored=WHOLE, bytes_in_split=WHOLE, tokens_scored=WHOLE,
-    standard_errors=mapping_of(NUMBER.or_null()), units=record("kind", kind=TEXT).or_null(), by_position=list_of(OBJECT),
-    by_class=list_of(OBJECT), by_group=list_of(OBJECT), reliability=list_of(OBJECT),
+    bits_per_byte=NUMBER, standard_error=NUMBER.or_null(), standard_error_over=UNITS, bytes_scored=WHOLE, bytes_in_split=WHOLE,
+    tokens_scored=WHOLE, standard_errors=mapping_of(NUMBER.or_null()), units=record("kind", kind=TEXT).or_null(),
+    by_position=list_of(OBJECT), by_class=list_of(OBJECT), by_group=list_of(OBJECT), reliability=list_of(OBJECT),
     protocol=record(
         "split policy context", split=TEXT, policy=TEXT, context=WHOLE, stride=WHOLE.or_null(), text_sha256=TEXT, tokenizer=TEXT,
         checkpoint=CHECKPOINT,

@@ -6,7 +6,6 @@ jobs/<run>.toml   the whole config of each run      locks/       held by the wor
 <run>/            trial-0007-<digest>-s<seed>
 """
 
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +50,7 @@ class SearchFolder(JobFolder):
             base = ExperimentConfig.make(read_toml(path / BASE))
         except FileNotFoundError as missing:
             raise RunError(f"{path} is not a search's folder: {missing.filename} is missing; start it with `assay search FILE`") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as broken:
+        except ConfigError as broken:
             raise RunError(f"{path} holds a damaged search ({broken}); write back what was changed") from None
         return cls(path, config, base)
 

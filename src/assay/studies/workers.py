@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assay.core.words import Notify
+from assay.errors import UserError
 from assay.jobs.folder import JobStatus, count_states
 from assay.jobs.pool import Pool, Workload
 from assay.jobs.worker import JobOutcome, interrupt_on_signals, make_runs, prepare_base, print_line
@@ -82,7 +83,8 @@ def score_chosen_runs(study: StudyFolder, data_dir: Path | None, notify: Notify)
         if unscored:
             notify(f"scoring {len(unscored)} runs on the test split, once")
         for run in unscored:
-            score_run(run, request)
+            if refused := score_run(run, request).not_stored:
+                raise UserError(f"{run.name}: the score on the test split is not kept ({refused})")
         for run in finished:
             if not run.test_uses():  # its process died after the score was kept, and before its use was noted
                 record_test_use(run, request.find_or_compute(run, notify).values)

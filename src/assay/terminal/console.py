@@ -1,6 +1,5 @@
 """Print for people and, as JSON, for programs; show in a terminal what is going on."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from assay.core.files import encode_json
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them
 UNLIMITED_WIDTH = 200  # columns in a file or a pipe, where no window limits them
@@ -26,7 +27,7 @@ def make_console(*, as_json: bool = False) -> Console:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
-    print(json.dumps(value, indent=1, default=str))
+    print(encode_json(value, indent=1, default=str))
 
 
 class JsonResult(Protocol):

@@ -138,8 +138,13 @@ class BpeConfig(TokenizerConfig):
         """Learn the merges on the UTF-8 parts of the documents; a pair must occur twice to become a token."""
         allow_threads()
         learner = make_library_tokenizer([], [])
+        most = 256 + sum(map(len, documents))  # each merge needs a pair of its own; the library reserves memory for all that are asked
         trainer = tokenizers.trainers.BpeTrainer(
-            vocab_size=self.vocabulary - 1, min_frequency=2, initial_alphabet=byte_alphabet(), special_tokens=[], show_progress=False
+            vocab_size=min(self.vocabulary - 1, most),
+            min_frequency=2,
+            initial_alphabet=byte_alphabet(),
+            special_tokens=[],
+            show_progress=False,
         )
         learner.train_from_iterator(split_training_texts(documents), trainer)
         model = json.loads(learner.to_str())["model"]

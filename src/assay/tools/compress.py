@@ -14,7 +14,7 @@ import torch
 from assay.compression.codec import Codec, measure_other_compressors, measure_rank_coding
 from assay.compression.header import HEADER_BYTES, ModelIdentity
 from assay.core.config import Tree, digest
-from assay.core.files import hash_file, write_atomically
+from assay.core.files import find_write_problem, hash_file, write_atomically
 from assay.data.batches import Policy
 from assay.errors import AssayError, DataError, UserError
 from assay.experiment.assemble import build_model, refuse_gaps, refuse_unbounded_state
@@ -193,6 +193,8 @@ def _refuse_output(file: Path, output: Path, *, force: bool) -> None:
         raise UserError(f"{output} is the file that is read; name another one with -o")
     if output.exists() and not force:
         raise UserError(f"{output} exists; name another file with -o, or overwrite it with --force")
+    if problem := find_write_problem(output):
+        raise UserError(problem)
 
 
 def _write(output: Path, data: bytes) -> None:

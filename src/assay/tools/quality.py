@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.config import Tree
-from assay.errors import UserError
+from assay.errors import UserError, try_to_store
 from assay.experiment.load import load_data, load_model, read_config
 from assay.generation.decode import Sampling
 from assay.generation.quality import SampleQuality, assess_quality, draw_held_out, generate_samples, longest_document_tokens
@@ -28,16 +28,18 @@ DEFAULT_OPTIONS = SampleOptions()
 
 @dataclass(frozen=True, slots=True)
 class RunQuality:
-    """The figures of a run's samples, and the file in which they are kept."""
+    """The figures of a run's samples, and the file in which they are kept, if it can be written."""
 
     quality: SampleQuality
     checkpoint: CheckpointRef
     options: SampleOptions
     path: Path
+    not_stored: str | None = None  # why they could not be written
 
     def to_dict(self) -> Tree:
         """Return it as plain values."""
-        return {**_figures(self.quality, self.checkpoint, self.options), "stored": str(self.path)}
+        place = {"stored": str(self.path)} if self.not_stored is None else {"stored": None, "not_stored": self.not_stored}
+        return {**_figures(self.quality, self.checkpoint, self.options), **place}
 
 
 def measure_quality(
@@ -59,7 +61,8 @@ def measure_quality(
     written = generate_samples(model, prepared, count, limit, Sampling(options.temperature), seed)
     quality = assess_quality(written, draw_held_out(prepared, count, limit, seed), prepared, limit)
     name = f"quality/{checkpoint}-step{ref.step}-t{options.temperature:g}-n{count}-s{seed}.json"
-    return RunQuality(quality, ref, options, directory.write_json(name, _figures(quality, ref, options)))
+    refused = try_to_store(lambda: directory.write_json(name, _figures(quality, ref, options)))
+    return RunQuality(quality, ref, options, directory.path / name, refused)
 
 
 def _figures(quality: SampleQuality, checkpoint: CheckpointRef, options: SampleOptions) -> Tree:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from assay.core.files import find_write_problem
 from assay.errors import UserError
 from assay.reports.content import compose_report
 from assay.reports.page import render_page
@@ -48,8 +49,8 @@ def write_report(
     study = _find_study(names, folder)
     outcome = read_study(study) if study is not None else read_runs(_find_runs(names, folder))
     for path in (output, csv, markdown):
-        if path is not None and path.is_dir():
-            raise UserError(f"{path}: is a folder; give the name of a file in it")
+        if path is not None and (problem := find_write_problem(path, makes_folders=True)):
+            raise UserError(problem)
     baselines = gather_baselines(outcome, data_dir)
     if baselines is not None and baselines.skip_reason:
         outcome = replace(outcome, warnings=(*outcome.warnings, f"The cheaper methods are left out: {baselines.skip_reason}."))

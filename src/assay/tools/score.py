@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assay.data.split import PartName
-from assay.errors import AssayError, UserError
+from assay.errors import AssayError, UserError, try_to_store
 from assay.evaluation.dynamic import Adaptation, evaluate_dynamically, measure_gradient_scales
 from assay.evaluation.legacy import LEGACY_LABEL, HarnessShape, parse_shapes, reproduce_legacy_figure
 from assay.evaluation.metrics import estimate_ratio
@@ -86,7 +86,7 @@ def score_dynamically(run: RunDirectory, name: str, model: Model, scorer: Scorer
     result = replace(scorer, protocol=scorer.protocol._replace(dynamic=f"rate {adaptation.rate:g}, decay {adaptation.decay:g}")).make_score(
         record
     )
-    store_score(run, f"{name}-dynamic", result)
+    try_to_store(lambda: store_score(run, f"{name}-dynamic", result))  # where the score beside it is not kept either, which is told
     return result
 
 
@@ -116,5 +116,5 @@ def score_legacy(run: RunDirectory, name: str, model: Model, scorer: Scorer, sha
     part, tokenizer = scorer.reader.part, scorer.tokenizer
     figures = [reproduce_legacy_figure(model, part, tokenizer, shape, scorer.device).to_dict() for shape in shapes]
     stored = {"harness": "mainrun", "label": LEGACY_LABEL, "figures": figures, "protocol": scorer.protocol.to_dict()}
-    run.write_json(f"legacy/{name}.json", stored)
+    try_to_store(lambda: run.write_json(f"legacy/{name}.json", stored))
     return figures

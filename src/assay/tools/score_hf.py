@@ -49,7 +49,7 @@ def score_hf(request: HfRequest, data_dir: Path | None, runs: Path) -> SavedScor
         raise UserError("--hf: give --text FILE or --corpus RECIPE, so that there is something to score")
     if request.text is not None and request.split != "validation":
         raise UserError("--split: a file has no parts; leave it out, or give --corpus RECIPE")
-    device = resolve_device(request.device or "auto")
+    device = resolve_device("auto" if request.device is None else request.device, "device")
     model, tokenizer = load_hf_model(request.folder)
     context, stride = _choose_window(request, model.max_length)
     if request.text is not None:

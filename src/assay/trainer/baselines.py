@@ -15,9 +15,10 @@ from assay.core.config import digest
 from assay.data.baselines import compute_baselines, estimate_seconds, label_baselines
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName
-from assay.errors import AssayError, DataError
+from assay.errors import AssayError, DataError, try_to_store
 from assay.experiment.load import load_data, read_config
-from assay.runs.directory import BASELINES, RunDirectory, short_path
+from assay.runs.directory import BASELINES, RunDirectory
+from assay.runs.json_files import short_path
 
 QUICK_SECONDS = 60  # seconds that measuring takes at most unless it was asked for
 
@@ -54,7 +55,7 @@ def measure_baselines(
         why = {KeyboardInterrupt: "interrupted", MemoryError: "out of memory"}.get(type(stopped), str(stopped))
         return Baselines({}, training_bytes, skip_reason=why)
     if run is not None and part == "validation":
-        _store_baselines(run, prepared, bits_per_byte)
+        try_to_store(lambda: _store_baselines(run, prepared, bits_per_byte))  # they are in the cache, too
     return Baselines(bits_per_byte, training_bytes)
 
 

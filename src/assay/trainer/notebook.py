@@ -5,7 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
-from assay.runs.directory import short_path
+from assay.runs.json_files import short_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,5 +1,6 @@
 """The class `Run`: a view of a run's directory, cheap to make, and the same in another process next year."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import explain_file_errors
-from assay.runs.directory import METRICS, RunDirectory, short_path
+from assay.runs.directory import METRICS, RunDirectory
+from assay.runs.json_files import short_path
 from assay.runs.status import Status
 
 if TYPE_CHECKING:
@@ -202,7 +204,10 @@ class Run:
         from assay.trainer.scoring import ScoreRequest, score_run
 
         request = ScoreRequest(split, checkpoint, policy, stride, self.data_dir, batch_size, device)
-        return score_run(self.directory, request).score
+        saved = score_run(self.directory, request)
+        if saved.not_stored is not None:
+            warnings.warn(f"the score is not kept ({saved.not_stored})", stacklevel=3)
+        return saved.score
 
     @explain_file_errors()
     def resume(

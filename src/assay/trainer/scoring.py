@@ -3,19 +3,20 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from assay.core.devices import resolve_device
+from assay.core.devices import choose_device
 from assay.core.renames import SINCE, new_name
 from assay.core.seeds import numpy_generator
 from assay.core.words import Notify
 from assay.data.batches import Policy
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName
-from assay.errors import UserError, check_range, suggest
-from assay.evaluation.score import Score, Scorer, store_score
+from assay.errors import UserError, check_range, suggest, try_to_store
+from assay.evaluation.score import Score, Scorer, make_score_tree, store_score
 from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
 from assay.evaluation.targets import MIN_DOCUMENTS
 from assay.experiment.assemble import Experiment, ScoreTarget, build_model, make_scorer, refuse_unbounded_state
@@ -62,11 +63,15 @@ def load_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Pat
     return LoadedRun(run, config, prepared, model, ref, split)
 
 
-def record_test_use(run: RunDirectory, stored: dict[str, Any]) -> list[dict[str, Any]]:
-    """Record a use of the test split, and return all uses, this one last."""
+def record_test_use(run: RunDirectory, stored: dict[str, Any]) -> None:
+    """Record a use of the test split."""
+    run.append_line(TEST_USES, make_test_use(stored))
+
+
+def make_test_use(stored: dict[str, Any]) -> dict[str, Any]:
+    """Make the line that says when the test split was used, and for what."""
     use = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "checkpoint": stored["protocol"]["checkpoint"]}
-    run.append_line(TEST_USES, use | {name: stored[name] for name in ("bits_per_byte", "standard_error", "protocol")})
-    return run.test_uses()
+    return use | {name: stored[name] for name in ("bits_per_byte", "standard_error", "protocol")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class ScoreRequest:
         file = self.find_stored_file(member)
         if file is None:
             notify(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
-            file = score_run(member, self).file
+            return score_run(member, self).read_back(member, notify)
         return read_stored_score(file, member, self.find_checkpoint(member))
 
     def find_checkpoint(self, run: RunDirectory) -> CheckpointRef:
@@ -111,17 +116,31 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class SavedScore:
-    """A score that was just computed, and as it is stored in the run."""
+    """A score that was just computed, and as it is stored in the run, if that can be written."""
 
     score: Score
     name: str  # of its file among the scores
     stored: dict[str, Any]
     file: Path
     test_uses: list[dict[str, Any]]  # of the test split, this one last; empty for another split
+    not_stored: str | None = None  # why it could not be written
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, with the file it is in."""
-        return {**self.stored, "stored": str(self.file), **({"test_uses": self.test_uses} if self.test_uses else {})}
+        place: dict[str, Any] = {"stored": str(self.file)}
+        if self.not_stored is not None:
+            place = {"stored": None, "not_stored": self.not_stored}
+        return {**self.stored, **place, **({"test_uses": self.test_uses} if self.test_uses else {})}
+
+    def read_back(self, run: RunDirectory, notify: Notify) -> StoredScore:
+        """Read the score as it is stored, or as it would be, which `notify` is told."""
+        checkpoint = self.score.protocol.checkpoint
+        if self.not_stored is None:
+            return read_stored_score(self.file, run, checkpoint)
+        notify(f"the score is not kept ({self.not_stored})")
+        with TemporaryDirectory() as folder:
+            store_score(RunDirectory(Path(folder)), self.name, self.score)
+            return read_stored_score(Path(folder) / "scores" / f"{self.name}.json", run, checkpoint)
 
 
 def score_run(run: RunDirectory, request: ScoreRequest) -> SavedScore:
@@ -134,7 +153,7 @@ def make_run_scorer(loaded: LoadedRun, request: ScoreRequest) -> Scorer:
     """Make the scorer for a request, and move the model of the run to its device. Raises UserError."""
     if request.policy == "streams":
         refuse_unbounded_state(loaded.model, "--policy")
-    device = resolve_device(request.device or loaded.config.train.device)
+    device = choose_device(request.device, loaded.config.train.device, loaded.config.train.precision)
     loaded.model.to(device)
     target = ScoreTarget(loaded.prepared.parts[loaded.split], loaded.split, loaded.checkpoint)
     scorer = make_scorer(loaded.config, loaded.prepared, target, device, request.policy, request.stride)
@@ -152,10 +171,13 @@ def score_and_save(loaded: LoadedRun, scorer: Scorer) -> SavedScore:
 
 
 def save_score(run: RunDirectory, name: str, score: Score, *, uses_test: bool) -> SavedScore:
-    """Store a score in a run, and record the use of the test split where it was scored."""
-    stored = store_score(run, name, score)
-    test_uses = record_test_use(run, stored) if uses_test else []
-    return SavedScore(score, name, stored, run.path / "scores" / f"{name}.json", test_uses)
+    """Store a score in a run, and record the use of the test split where it was scored; what cannot be written is returned all the same."""
+    stored = make_score_tree(score)
+    uses = [*run.test_uses(), make_test_use(stored)] if uses_test else []
+    refused = try_to_store(lambda: store_score(run, name, score, stored))
+    if uses and (unrecorded := try_to_store(lambda: run.append_line(TEST_USES, uses[-1]))):
+        refused = f"{refused or unrecorded}; nor is this use of the test split recorded"
+    return SavedScore(score, name, stored, run.path / "scores" / f"{name}.json", uses, refused)
 
 
 def compute_final_scores(run: RunDirectory, experiment: Experiment, clock: Clock) -> dict[str, Any]:

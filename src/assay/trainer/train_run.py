@@ -33,8 +33,9 @@ from assay.trainer.trainer import Trainer
 from assay.training.hook import Hook
 
 HookLike = Hook | Callable[[Event], object]
-CHANGEABLE = (  # what may change when a run is resumed: how long, where, and what merely observes
-    "train.budget", "train.device", "train.compile", "train.log_every", "train.validate_every", "train.validation_bytes",
+COSTS = ("train.accumulation", "train.activation_checkpointing")  # memory for time: the same update but for its rounding
+CHANGEABLE = (  # what may change when a run is resumed: how long, where, at what cost, and what merely observes
+    "train.budget", "train.device", "train.compile", *COSTS, "train.log_every", "train.validate_every", "train.validation_bytes",
     "train.sample_every", "train.samples", "train.save_every", "train.patience",
 )  # fmt: skip
 
@@ -96,7 +97,7 @@ def resume(
 ) -> Trainer:  # fmt: skip
     """Return the trainer of a run, whose lock is held, at its last checkpoint.
 
-    Of the config only `train.budget` and what merely observes may change; changes are recorded. Raises RunError for any other.
+    Of the config only the settings in CHANGEABLE may change; changes are recorded. Raises RunError for any other.
     """
     old = read_config(run)
     config = ExperimentConfig.make(apply_overrides(old.to_dict(), overrides))
@@ -110,6 +111,8 @@ def resume(
         run.append_line("changes.jsonl", {"step": trainer.state.step, "changes": changed})
         write_config(run, config)
         tracker.log_message("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
+        if "train.accumulation" in changed:
+            tracker.log_message("with other micro-batches: the same batches and updates, other rounding; dropout is drawn for each of them")
     return trainer
 
 

@@ -8,15 +8,16 @@ from typing import Any
 from assay.core.devices import peak_memory, reset_peak_memory
 from assay.core.files import write_durably
 from assay.core.parallel import Parallel
-from assay.errors import Interrupted, RunError, StoppedEarly, classify_failure, explain_failure
+from assay.errors import Interrupted, NonFiniteLoss, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
 from assay.generation.decode import Sampling, decode_texts, generate
-from assay.runs.checkpoint_ref import CheckpointRef, format_step
+from assay.runs.checkpoint_ref import CheckpointRef, format_step, list_steps
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.runs.lock import Lock, lock_run
 from assay.tracking.base import Pace, Tracker
 from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
+from assay.trainer.soundness import find_fault, refuse_unsound_state
 from assay.training import checkpoint
 from assay.training.clock import Clock, training_seconds
 from assay.training.hook import Hook, Metrics, StepInterval
@@ -39,6 +40,7 @@ class Trainer:
         self._added = tuple(hooks)
         self._lock = lock  # while it resumes and trains
         self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
+        self._patience: EarlyStopping | None = None
         self.hooks: tuple[Hook, ...] = self._make_hooks()
 
     def _make_hooks(self) -> tuple[Hook, ...]:
@@ -50,11 +52,13 @@ class Trainer:
         validations = every(config.validate_every)
         samples = [SampleHook(every(config.sample_every), self._sample)] if config.samples else []
         listeners = [self._record_validation, *(hook.after_validation for hook in self._added)]
-        patience = [] if config.patience is None else [EarlyStopping(config.patience, validations, self.tracker.log_message)]
+        log = LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates)
+        if config.patience is not None:
+            self._patience = EarlyStopping(config.patience, validations, self.tracker.log_message, log.write_line)
         return (
-            LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates),
+            log,
             ValidationHook(validations, lambda: summarize_score(self._score_now()), listeners),
-            *patience,
+            *filter(None, [self._patience]),
             *samples,
             CheckpointHook(every(config.save_every), validations, self.save),
             *self._added,
@@ -94,8 +98,12 @@ class Trainer:
             reason = stopped.reason if isinstance(stopped, StoppedEarly) else None
             self._update_status(state="interrupted", failure="interrupted", step=self.state.step, error=reason)
             raise
+        except NonFiniteLoss as diverged:
+            failed = NonFiniteLoss(f"{diverged}; {self._describe_last_checkpoint()}")
+            self._update_failed(failed)
+            raise failed from None
         except Exception as failed:
-            self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=explain_failure(failed))
+            self._update_failed(failed)
             raise
         else:
             self._update_status(state="finished", step=self.state.step, **memory, **scores)
@@ -115,12 +123,26 @@ class Trainer:
             self._lock.release()
             self._lock = None
 
+    def _update_failed(self, failed: Exception) -> None:
+        self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=explain_failure(failed))
+
+    def _describe_last_checkpoint(self) -> str:
+        """Say which checkpoint is left of a run that diverged; each was found to be sound before it was saved."""
+        steps = list_steps(self.directory.checkpoints)
+        if not steps:
+            return "no checkpoint was saved before"
+        return f"the last good checkpoint is {checkpoint.find_folder(self.directory.checkpoints, 'last')}"
+
     def save(self) -> None:
-        """Save a checkpoint: all processes gather the states of their hooks, the main one writes."""
+        """Save a checkpoint: all processes gather the states of their hooks, the main one writes.
+
+        Raises NonFiniteLoss for a state that could be neither scored nor resumed.
+        """
         hooks = {hook.name: hook.state_dict() for hook in self.hooks}
         for hook in self._added:
             checkpoint.refuse_unsavable(hook.name, hooks[hook.name])
         carried_state = self.state.carried_state.gather_leaves(self.parallel)
+        refuse_unsound_state(self.experiment, {"loss": hooks[LogHook.name], "carried": carried_state})
         if self.parallel.is_main:
             extra = {
                 "hooks": hooks,
@@ -163,16 +185,28 @@ class Trainer:
             )
         self.state.carried_state.load_leaves(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
-        for hook in self.hooks:
-            hook.load_state_dict(extra["hooks"].get(hook.name, {}))
+        self._load_hooks(extra["hooks"])
+        if fault := find_fault(self.experiment, {"loss": extra["hooks"].get(LogHook.name), "carried": extra["carry"]}):
+            raise RunError(f"{path}: {fault}, so training cannot go on from it; train the run anew with a lower learning rate")
         self._set_budget(budget)
         if self.state.steps is not None and self.state.steps < self.state.step:
             text = self.experiment.config.train.budget
             raise RunError(f"train.budget: {text} is {self.state.steps} steps, and {self.state.step} are made; give a larger total")
+        if self._patience is not None:
+            self._patience.resume(self.state)
         if self.parallel.is_main:
             self.directory.rewind(self.state.step)
             checkpoint.settle(self.directory.checkpoints, self.state)
             self._update_status(step=self.state.step, **self._best())
+
+    def _load_hooks(self, saved: Mapping[str, Any]) -> None:
+        """Restore the hooks that were there when the checkpoint was saved; what is new begins anew."""
+        for hook in self.hooks:
+            if hook.name in saved:
+                hook.load_state_dict(saved[hook.name])
+        names = {hook.name for hook in self.hooks} | {EarlyStopping.name}
+        if missing := sorted(name for name, state in saved.items() if state and name not in names):
+            self.tracker.log_message(f"resuming without the hooks {', '.join(missing)}, and without what they remembered")
 
     def _set_budget(self, budget: int | None) -> None:
         """Set the steps of the whole run: as configured, or, for minutes, as measured before or (extended) from the pace so far."""
@@ -189,7 +223,8 @@ class Trainer:
         """Update the status by these values and the number of steps in all."""
         if self.parallel.is_main:
             if self.state.steps is not None and self.setup.budget.unit == "minutes":
-                values |= {"budget_minutes": self.setup.budget.amount, "budget_steps": self.state.steps}
+                whole = self._patience and self._patience.ended_budget
+                values |= {"budget_minutes": self.setup.budget.amount, "budget_steps": whole or self.state.steps}
             self.directory.update_status(steps=self.state.steps, **values)
 
     def _learning_rates(self, state: TrainState) -> Mapping[str, float]:

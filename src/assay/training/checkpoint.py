@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.core.files import flush, hash_file, write_durably
+from assay.core.files import encode_json, flush, hash_file, write_durably
 from assay.core.renames import update_weights
 from assay.errors import RunError, UserError, is_disk_full
-from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps
+from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps, parse_step
 from assay.training.state import BestCheckpoint, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
@@ -51,7 +51,7 @@ def settle(folder: Path, state: TrainState) -> None:
     Called after loading as well, as a process may have died, or found the disk full, between the two.
     """
     if state.best is not None:
-        write_durably(folder / BEST, json.dumps(state.best._asdict()))
+        write_durably(folder / BEST, encode_json(state.best._asdict()))
     _prune(folder)
 
 
@@ -119,7 +119,12 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
 
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
     """Load the weights of a checkpoint into `model`; every name and shape must fit. Raises RunError."""
-    verify(path)
+    verify(path, file)
+    _fill(model, path, file)
+
+
+def _fill(model: nn.Module, path: Path, file: str) -> None:
+    """Load weights that were verified into `model`."""
     try:
         model.load_state_dict(update_weights(load_file(path / file)))
     except (RuntimeError, SafetensorError, OSError) as broken:
@@ -129,9 +134,11 @@ def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
 
 def load(path: Path, state: TrainState) -> dict[str, Any]:
     """Restore `state` from a checkpoint, and return the rest of what was saved. Raises RunError."""
-    load_weights(path, state.learner.model)
-    if state.learner.objective.state_dict():
-        load_weights(path, state.learner.objective, OBJECTIVE)
+    trained = bool(state.learner.objective.state_dict())
+    verify(path, WEIGHTS, STATE, *([OBJECTIVE] if trained else []), *([] if state.weight_average is None else [AVERAGE]))
+    _fill(state.learner.model, path, WEIGHTS)
+    if trained:
+        _fill(state.learner.objective, path, OBJECTIVE)
     if state.weight_average is not None:
         state.weight_average.load_state_dict(update_weights(load_file(path / AVERAGE)))
     values = _read_state(path)
@@ -142,7 +149,7 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
 
 def read_values(path: Path) -> dict[str, Any]:
     """Read the saved values of a checkpoint without a model. Raises RunError."""
-    verify(path)
+    verify(path, STATE)
     return _read_state(path)
 
 
@@ -155,21 +162,43 @@ def _read_state(path: Path) -> dict[str, Any]:
     return values
 
 
-def verify(path: Path) -> None:
-    """Raise RunError unless every file of a checkpoint is as it was written."""
-    if broken := find_damaged(path):
-        raise RunError(f"{path}: {broken[0]} is damaged or missing; delete this folder to fall back to the checkpoint before it")
+def verify(path: Path, *files: str) -> None:
+    """Raise RunError unless these files of a checkpoint, absent: all of them, are as they were written."""
+    if broken := find_damaged(path, *files):
+        raise RunError(f"{path}: {broken[0]} is damaged or missing; {_advise(path, resumes=not files or STATE in files)}")
 
 
-def find_damaged(path: Path) -> list[str]:
-    """List the files of a checkpoint that are not as they were written."""
+def find_damaged(path: Path, *files: str) -> list[str]:
+    """List those of these files of a checkpoint, absent: of all, that are not as they were written."""
     try:
-        manifest: dict[str, str] = json.loads((path / MANIFEST).read_text())
-        if not {WEIGHTS, STATE} <= manifest.keys():
+        manifest: dict[str, str] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if not {WEIGHTS, STATE, *files} <= manifest.keys():
             return [MANIFEST]
-        return [name for name, digest in manifest.items() if not (path / name).is_file() or hash_file(path / name) != digest]
     except (OSError, ValueError, AttributeError):
         return [MANIFEST]
+    return [name for name in files or manifest if not _has_hash(path / name, manifest[name])]
+
+
+def _has_hash(path: Path, digest: str) -> bool:
+    try:
+        return hash_file(path) == digest
+    except OSError:
+        return False
+
+
+def _advise(path: Path, *, resumes: bool) -> str:
+    """Say what can still be done where a checkpoint is damaged, having looked."""
+    folder, step = path.parent, parse_step(path)
+    others = [other for other in reversed(list_steps(folder)) if other != step]
+    if resumes:
+        whole = next((other for other in others if other < step and not find_damaged(folder / format_step(other))), None)
+        if whole is not None:
+            return f"delete this folder, and `assay resume` goes on from step {whole}, whose checkpoint is whole"
+    readable = next((other for other in (step, *others) if not find_damaged(folder / format_step(other), WEIGHTS)), None)
+    if readable is None:
+        return "no checkpoint of this run is whole; restore this one from a copy, or train the run anew"
+    way = f"the weights of step {readable} are whole, and --checkpoint {readable} reads them to sample and to score"
+    return f"no checkpoint is whole that training could go on from; {way}" if resumes else way
 
 
 def refuse_unsavable(owner: str, state: Mapping[str, Any]) -> None:
@@ -187,17 +216,22 @@ def refuse_unsavable(owner: str, state: Mapping[str, Any]) -> None:
 
 
 def read_best(folder: Path) -> BestCheckpoint | None:
-    """Read which checkpoint is the best; None if none was noted, or it is gone."""
+    """Read which checkpoint is the best; None if none was noted, or it is gone. Raises RunError where the note is damaged."""
     try:
-        best = BestCheckpoint(**json.loads((folder / BEST).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        best = BestCheckpoint(**json.loads((folder / BEST).read_text(encoding="utf-8")))
+    except FileNotFoundError:
         return None
+    except (ValueError, TypeError):
+        raise RunError(f"{folder / BEST}: is damaged, so the best checkpoint is not known; choose --checkpoint last, or a step") from None
     return best if best.step in list_steps(folder) else None
 
 
 def _prune(folder: Path) -> None:
     *earlier, _ = list_steps(folder)
-    best = read_best(folder)
+    try:
+        best = read_best(folder)
+    except RunError:  # which one to keep is not known: all of them
+        earlier, best = [], None
     for step in earlier:
         if best is None or step != best.step:
             (folder / format_step(step)).rename(folder / f"{PARTIAL}{os.getpid()}-{step}")  # gone at once, whatever happens next

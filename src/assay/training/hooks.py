@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from assay.core.devices import to_float64
 from assay.core.parallel import Parallel
 from assay.core.signals import STOP_SIGNALS, TIME_LIMIT, handle_signals
 from assay.core.types import Mean, Term, add_means
@@ -19,6 +20,7 @@ from assay.training.state import StepResult, TrainState
 
 ValidationListener = Callable[[int, Metrics], None]  # the step and its metrics
 StopListener = Callable[[int, str], None]  # the step and the reason
+LastLine = Callable[[TrainState, StepResult], None]  # after this step
 Rates = Callable[[TrainState], Mapping[str, float]]  # the learning rates of the step that was just made
 
 
@@ -35,7 +37,12 @@ class LogHook(Hook):
     def after_step(self, state: TrainState, result: StepResult) -> None:
         self.terms = add_terms(self.terms, result.terms) if self.terms else dict(result.terms)
         self.stats = add_means(self.stats, result.stats)
-        if not self.is_due(state.step):
+        if self.is_due(state.step):
+            self.write_line(state, result)
+
+    def write_line(self, state: TrainState, result: StepResult) -> None:
+        """Write what was added up since the last line, if there is any."""
+        if not self.terms:
             return
         refuse_non_finite(state, result.norms)
         means = {name: term.mean for name, term in self.terms.items()} | self.stats
@@ -51,7 +58,7 @@ class LogHook(Hook):
 
     def _global(self, mean: Mean) -> float | None:
         """Compute the mean over all processes; None where nothing was counted."""
-        total, count = self.parallel.all_reduce(torch.stack([mean.total.double(), mean.count.double()])).tolist()
+        total, count = self.parallel.all_reduce(torch.stack([to_float64(mean.total), to_float64(mean.count)])).tolist()
         return None if count == 0 else total / count
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,29 +106,54 @@ class ValidationHook(Hook):
 
 
 class EarlyStopping(Hook):
-    """Ends a run after `patience` validations in a row without a better score. The best checkpoint is kept in any case."""
+    """Ends a run after `patience` validations in a row without a better score. The best checkpoint is kept in any case.
+
+    A run that it ended is ended when it is resumed, too, unless patience or budget are larger by then. `write_line` writes the last line
+    of metrics, at a step that is no end of an interval.
+    """
 
     name = "patience"
 
-    def __init__(self, patience: int, validations: StepInterval, notify: Callable[[str], None]) -> None:
-        self.patience, self.validations, self.notify = patience, validations, notify
+    def __init__(self, patience: int, validations: StepInterval, notify: Callable[[str], None], write_line: LastLine | None = None) -> None:
+        self.patience, self.validations, self.notify, self.write_line = patience, validations, notify, write_line
         self.waited = 0
+        self.ended_budget: int | None = None  # the steps of the whole budget of a run that it ended
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
         if not self.validations.is_due(state.step):
             return
         self.waited = 0 if state.improved else self.waited + 1
         if self.waited >= self.patience and not state.finished:
-            state.set_budget(state.step)
+            self._end(state)
             self.notify(f"no better validation in {self.waited}: the run ends at step {state.step}, early (train.patience)")
+            if self.write_line is not None:
+                self.write_line(state, result)
+
+    def _end(self, state: TrainState) -> None:
+        self.ended_budget = state.steps
+        state.set_budget(state.step)
+
+    def resume(self, state: TrainState) -> None:
+        """End a run again that it ended, unless it has become more patient or the budget, which is set by now, is another one."""
+        ended, self.ended_budget = self.ended_budget, None
+        if ended is None or self.waited < self.patience:
+            return
+        if state.steps != ended:
+            self.waited = 0  # whoever gives more time wants to see some of it used
+            return
+        self._end(state)
+        self.notify(
+            f"train.patience ended this run at step {state.step} of {ended}, so that only its final scores are left to compute; a larger "
+            "train.patience or train.budget trains it on"
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how many validations were no better."""
-        return {"waited": self.waited}
+        """Return how many validations were no better, and the budget of a run that it ended."""
+        return {"waited": self.waited, "ended_budget": self.ended_budget}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the saved count."""
-        self.waited = state["waited"]
+        self.waited, self.ended_budget = state["waited"], state.get("ended_budget")
 
 
 class SampleHook(Hook):

@@ -174,5 +174,5 @@ def refuse_non_finite(state: TrainState, norms: Tensor) -> None:
         place += ": the loss itself is not finite"
     raise NonFiniteLoss(
         f"step {state.step}: the gradient is not finite, {place}; lower the learning rate, lengthen the warm-up or use "
-        "train.precision=float32; the last checkpoint is kept"
+        "train.precision=float32"
     )

@@ -27,6 +27,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from assay.core.devices import refuse_missing_format
 from assay.core.types import Batch, Mean, State, TrainingProgress
 from assay.errors import ConfigError
 from assay.models.readout import Readout
@@ -44,6 +45,7 @@ def choose_precision(requested: str, device: torch.device) -> Precision:
 
     `auto` is bf16 if the device multiplies bfloat16 matrices in hardware, else float32.
     """
+    refuse_missing_format(requested, device)
     modern_gpu = device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE
     if requested == "auto":
         return "bf16" if modern_gpu or (device.type == "cpu" and cpu_supports_bf16()) else "float32"

@@ -1,6 +1,5 @@
 """What study files and search files share: the base, what is varied around it, and what every run is given equally."""
 
-import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from assay.core.config import Config
 from assay.errors import ConfigError, suggest
 from assay.experiment.config import ExperimentConfig
 from assay.jobs.launch import LaunchConfig
+from assay.training.budget import Amount
 from assay.variation.metric import METRICS, Metric
 
 MatchedQuantity = Literal["tokens", "text", "flops", "minutes", "parameters"]
@@ -29,7 +29,7 @@ class VariationConfig(Config):
     match: tuple[MatchedQuantity, ...] = Field(
         ("tokens",), description="what every run is given equally: one of tokens, text, flops, minutes; and parameters, by model.width"
     )
-    budget: str | None = Field(None, description="of the base, such as 300steps (absent: the recipe's)")
+    budget: Amount | None = Field(None, description="of the base, such as 300steps (absent: the recipe's)")
     metric: str = Field("bits_per_byte", description="the figure that is compared")
     checkpoint: Literal["best", "last"] = Field("best", description="which weights of a run are scored")
     launch: LaunchConfig = Field(LaunchConfig(), description="what a job asks of a cluster")
@@ -83,7 +83,7 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
     """Put the file's name before what is wrong in it. Raises ConfigError."""
     try:
         yield
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise ConfigError("", f"{path} is not valid TOML: {broken}") from None
     except ConfigError as wrong:
+        if wrong.path == str(path):
+            raise
         raise ConfigError(f"{path}: {wrong.path}" if wrong.path else str(path), wrong.reason) from None

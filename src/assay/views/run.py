@@ -7,7 +7,7 @@ from rich.console import Console
 
 from assay.core.words import format_duration
 from assay.jobs.slurm import SubmittedWorkers
-from assay.runs.directory import short_path
+from assay.runs.json_files import short_path
 from assay.terminal.console import print_json, print_sentences
 from assay.terminal.tables import make_pair_table, print_table
 from assay.tools.dry_run import MEASURED_STEPS, RunEstimate

@@ -196,6 +196,8 @@ def print_quality(out: Console, run: RunQuality) -> None:
     if quality.longest_copy is not None:
         print_sentences(out, _describe_copy(quality.longest_copy))
     print_sentences(out, quality.verdict)
+    if run.not_stored is not None:
+        print_sentences(out, f"these figures are not kept ({run.not_stored})")
 
 
 def _describe_copy(copy: CopiedSpan) -> str:

@@ -14,6 +14,7 @@ class MlpConfig(FeedforwardConfig):
     """y = W_2 f(W_1 x): the two-layer perceptron of the Transformer (Vaswani et al., arXiv 1706.03762, section 3.3)."""
 
     kind: Literal["mlp"] = "mlp"
+    also_called: ClassVar[tuple[str, ...]] = ("ffn", "dense", "feedforward")
     hidden: int | None = setting(None, "inner width F (absent: four times the width)", alternative=24, affects="cost", ge=1)
     activation: SerializeAsAny[ActivationConfig] = setting(GeluConfig(), "the function f", alternative="relu2")
     bias: bool = setting(True, "biases in both maps", alternative=False, affects="cost")
@@ -29,6 +30,7 @@ class GluConfig(FeedforwardConfig):
     """
 
     kind: Literal["glu"] = "glu"
+    also_called: ClassVar[tuple[str, ...]] = ("gated",)
     hidden: int | None = setting(None, "inner width F (absent: 8/3 of the width, a multiple of 8)", alternative=24, affects="cost", ge=1)
     activation: SerializeAsAny[ActivationConfig] = setting(SiluConfig(), "the function f of the gate", alternative="gelu")
     bias: bool = setting(False, "biases in the three maps", alternative=True, affects="cost")

@@ -25,6 +25,7 @@ class FullConfig(AttentionConfig):
     """
 
     kind: Literal["full"] = "full"
+    also_called: ClassVar[tuple[str, ...]] = ("attention", "self_attention", "softmax", "mha", "multi_head")
     soft_cap: float | None = setting(None, "s in s tanh(z / s), which bounds the logits (absent: unbounded)", alternative=0.1, gt=0)
     temperature: bool = setting(False, "a learned factor on the logits of each head", alternative=True, affects="cost")
     value_residual: bool = setting(False, "the first layer's values are mixed into those of the others", alternative=True)

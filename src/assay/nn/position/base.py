@@ -1,5 +1,6 @@
 """Interface of positional encodings, by which the order of the tokens enters a model."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.config import Config
+from assay.core.devices import to_float64
 from assay.errors import ConfigError
 
 PositionMethod = Literal["embed", "block_input", "rotation", "bias", "relative"]
@@ -103,9 +105,21 @@ class NoPositionConfig(PositionConfig):
 
 
 def wave_angles(position: Tensor, size: int, base: float) -> Tensor:
-    """Compute the angles t base^(-2 m / size) of `size` / 2 waves, [..] -> [.., size / 2], in float64."""
-    exponent = torch.arange(0, size, 2, device=position.device, dtype=torch.float64) / size
-    return position.to(torch.float64).unsqueeze(-1) * base**-exponent
+    """Compute the angles t base^(-2 m / size) of `size` / 2 waves, [..] -> [.., size / 2], in float64.
+
+    On a device without such numbers they are of one turn, in float32.
+    """
+    exact = to_float64(position)
+    exponent = torch.arange(0, size, 2, device=exact.device, dtype=torch.float64) / size
+    angle = exact.unsqueeze(-1) * base**-exponent
+    return angle if exact.device == position.device else angle.remainder(math.tau).float().to(position.device)
+
+
+def explain_missing_queries(sizes: ModelSizes) -> str:
+    """Say why a model has no queries, and what to do."""
+    if sizes.depth == 0:
+        return "model.depth is 0, so there is no mixer; raise it, or set model.position=none"
+    return "no mixer of this model has any; choose another position"
 
 
 def check_even_width(width: int) -> None:

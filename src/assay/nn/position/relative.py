@@ -10,7 +10,16 @@ from assay.core.config import setting
 from assay.errors import ConfigError
 from assay.nn.dropout import Dropout
 from assay.nn.linear import Linear, Multiplier, Role
-from assay.nn.position.base import ModelSizes, PositionalEncoding, PositionConfig, PositionMethod, Rotation, check_even_width, wave_angles
+from assay.nn.position.base import (
+    ModelSizes,
+    PositionalEncoding,
+    PositionConfig,
+    PositionMethod,
+    Rotation,
+    check_even_width,
+    explain_missing_queries,
+    wave_angles,
+)
 
 
 class RopeConfig(PositionConfig):
@@ -33,7 +42,7 @@ class RopeConfig(PositionConfig):
 
     def build(self, sizes: ModelSizes) -> PositionalEncoding:
         if not sizes.head_sizes:
-            raise ConfigError("", "rotates queries and keys, and no mixer of this model has any; choose another position")
+            raise ConfigError("", f"rotates queries and keys, and {explain_missing_queries(sizes)}")
         return Rope(sizes.head_sizes, self.fraction, self.base)
 
 
@@ -110,7 +119,7 @@ class RelativeConfig(PositionConfig):
 
     def build(self, sizes: ModelSizes) -> PositionalEncoding:
         if not sizes.head_sizes or not sizes.heads:
-            raise ConfigError("", "needs queries, and no mixer of this model has any; choose another position")
+            raise ConfigError("", f"needs queries, and {explain_missing_queries(sizes)}")
         for name, values in (("size", sizes.head_sizes), ("number", sizes.heads)):
             if len(values) > 1:
                 raise ConfigError("", f"is for heads of one {name}, and the layers have {', '.join(map(str, values))}; make them equal")

@@ -45,7 +45,7 @@ class RunCollection(StudyFolder):
 
 
 def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
-    """Read runs as the arms of a study; one whose config cannot be read is left out, with a warning. Raises UserError where none is left."""
+    """Read runs as the arms of a study; one with an unreadable config is left out, with a warning. Raises UserError where none is left."""
     groups: dict[str, list[tuple[RunDirectory, ExperimentConfig]]] = {}
     unreadable: list[UserError] = []
     for run in dict.fromkeys(runs):
