@@ -6,12 +6,14 @@ A case is named by its calls, the number of the one that fails, and how. It runs
 """
 
 import os
+from dataclasses import replace
 from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
+from pathlib import Path
 
 import pytest
 
 from faults.injection import CHANGES, Action, Fault
-from faults.recovery import Recovery
+from faults.recovery import Recovery, train_command
 
 ROOM = ("create", "write", "mkdir")  # the calls that need room on a disk
 FAULTS = {
@@ -26,13 +28,13 @@ FAULTS = {
     "short-read": Fault(("read",), action=Action.SHORT),
 }
 SAMPLED = ("full", "hardware", "killed")  # of these, some cases at every `make test`
-EVERY = 23  # calls between two of them: no divisor of the calls of a step, so that the moments differ
+EVERY = 61  # calls between two of them: no divisor of the calls of a step, so that the moments differ
 
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_some_moments(cached: Recovery, name: str) -> None:
     fault = FAULTS[name]
-    assert cached.find_faults_at(fault, cached.choose_calls(fault)[5 + 7 * SAMPLED.index(name) :: EVERY]) == []
+    assert cached.find_faults_at(fault, cached.choose_calls(fault)[11 * SAMPLED.index(name) :: EVERY]) == []
 
 
 @pytest.mark.slow
@@ -55,3 +57,9 @@ def test_one_named_moment(cached: Recovery, cold: Recovery) -> None:
     if not name:
         pytest.skip("FAULT names no case")
     assert [*cached.find_faults(Fault.parse(name)), *cold.find_faults(Fault.parse(name))] == []
+
+
+def test_where_a_checkpoint_finds_the_disk_full_the_sentence_names_it_and_not_what_failed_after_it(cached: Recovery, home: Path) -> None:
+    first = next(n for n, call in enumerate(cached.list_calls(FAULTS["full"]), 1) if "/checkpoints/" in call[1])
+    ending = cached.warm.run(train_command(home, replace(FAULTS["full"], at=first)))
+    assert "checkpoints/step-00000002: cannot be written because the disk is full; make room" in ending.err

@@ -314,3 +314,36 @@ def test_what_a_checkpoint_could_not_give_back_is_refused_with_the_hook(value: A
     checkpoint.refuse_unsavable("fine", {"seen": [1, 2.0, "x", None, {"a": torch.ones(2)}]})
     with pytest.raises(UserError, match="hooks: 'mine' remembers more than numbers"):
         checkpoint.refuse_unsavable("mine", {"x": value})
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path, experiment: Experiment) -> None:
+    folders = [save(tmp_path / str(number), experiment, steps=0) for number in range(6)]  # a hash map orders anew each time
+    assert len({(folder / checkpoint.WEIGHTS).read_bytes() for folder in folders}) == 1
+
+
+def test_a_process_that_died_between_a_checkpoint_and_its_note_is_made_good(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, experiment, best=3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "settle", raising(CrashError()))
+        with pytest.raises(CrashError):
+            save(tmp_path, experiment, best=2.0)
+    assert checkpoint.read_best(tmp_path) == BestCheckpoint(1, 3.0)
+    checkpoint.load(checkpoint.find_folder(tmp_path, "last"), experiment.state)
+    checkpoint.settle(tmp_path, experiment.state)
+    assert checkpoint.read_best(tmp_path) == BestCheckpoint(2, 2.0)
+    assert names(tmp_path) == ["best.json", "step-00000002"]
+
+
+def test_a_process_that_dies_while_it_prunes_leaves_no_half_checkpoint(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, experiment, best=3.0)
+    save(tmp_path, experiment, best=2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.shutil, "rmtree", raising(CrashError()))
+        patch.setattr(checkpoint, "_write", lambda *_: (tmp_path / "step-00000003").mkdir())
+        with pytest.raises(CrashError):
+            save(tmp_path, experiment, best=1.0)
+    assert checkpoint.list_steps(tmp_path) == [3]

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
@@ -96,7 +97,7 @@ class Trainer:
             scores = compute_final_scores(self.directory, self.experiment, self.clock)
         except (Interrupted, KeyboardInterrupt) as stopped:
             reason = stopped.reason if isinstance(stopped, StoppedEarly) else None
-            self._update_status(state="interrupted", failure="interrupted", step=self.state.step, error=reason)
+            self._note_end(state="interrupted", failure="interrupted", error=reason)
             raise
         except NonFiniteLoss as diverged:
             failed = NonFiniteLoss(f"{diverged}; {self._describe_last_checkpoint()}")
@@ -124,7 +125,12 @@ class Trainer:
             self._lock = None
 
     def _update_failed(self, failed: Exception) -> None:
-        self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=explain_failure(failed))
+        self._note_end(state="failed", failure=classify_failure(failed), error=explain_failure(failed))
+
+    def _note_end(self, **values: Any) -> None:
+        """Note in the status why the run ended early; on a disk that cannot be written, only the first error explains."""
+        with suppress(OSError):
+            self._update_status(step=self.state.step, **values)
 
     def _describe_last_checkpoint(self) -> str:
         """Say which checkpoint is left of a run that diverged; each was found to be sound before it was saved."""
