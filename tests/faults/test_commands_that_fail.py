@@ -48,6 +48,14 @@ TASKS = {
 KINDS_OF_FAULT = ("full", "hardware", "short", "unreadable", "short-read")
 
 
+def drop_places(printed: str) -> Any:
+    """What a command prints, but for where it is stored, which a note says where it could not be."""
+    try:
+        return {key: value for key, value in json.loads(printed).items() if key not in ("stored", "not_stored")}
+    except ValueError:
+        return printed
+
+
 def find_faults(cached: Recovery, template: Path, task: Task, fault: Fault, calls: Callable[[int], range]) -> Iterator[str]:
     """Run the command with a fault at these of its calls, and once more without, and tell what is not as it is undisturbed."""
 
@@ -65,7 +73,7 @@ def find_faults(cached: Recovery, template: Path, task: Task, fault: Fault, call
         ending = cached.warm.run(Command(task.arguments, home, replace(fault, at=at)))
         case = f"{replace(fault, at=at)} {'' if ending.hit is None else ending.hit[0] + ' ' + ending.hit[1].removeprefix(str(home))}"
         yield from (f"{case}: {words}" for words in find_bad_words(ending, home))
-        if ending.out not in ("", lines) and not (ending.code == 0 and "note" in ending.err):
+        if ending.out and drop_places(ending.out) != drop_places(lines):
             yield f"{case}: prints {ending.out[-200:]}"
         if task.read(home) not in (None, expected):
             yield f"{case}: stores something else"
@@ -85,4 +93,4 @@ def test_a_command_tells_of_a_call_that_fails_and_is_right_the_next_time(cached:
 
 def test_a_score_is_stored_whole_or_not_at_all(cached: Recovery, finished: Path) -> None:
     assert json.loads(cached.warm.run(Command(TASKS["score"].arguments, finished)).out)["bits_per_byte"] > 0
-    assert list(find_faults(cached, finished, TASKS["score"], FAULTS["full"], lambda calls: range(1, calls + 1, 5))) == []
+    assert list(find_faults(cached, finished, TASKS["score"], FAULTS["full"], lambda calls: range(1, calls + 1, 9))) == []

@@ -93,10 +93,12 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until what was written to a file, or the names in a folder, are on the disk."""
+    """Wait until what was written to a file, or the names in a folder, are on the disk. An OSError names `path`."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        raise _with_path(error, path, path) from None
     finally:
         os.close(handle)
 
