@@ -27,6 +27,8 @@ CHANGES: Where = {
     ("optim/library.py", "tensor.grad"): "torch's: so gradients are given",
     ("searches/journal.py", "self.study.sampler"): "Optuna's: so a study is given another sampler",
     ("terminal/console.py", "out.width"): "rich's: the width is known once the console is made",
+    ("terminal/streams.py", "sys.stderr"): "Python's: so output cannot end the program",
+    ("terminal/streams.py", "sys.stdout"): "Python's: so output cannot end the program",
     ("terminal/tables.py", "out.options.update"): "rich's: it gives other options, and changes none",
     ("text/bpe.py", "tokenizer.pre_tokenizer"): "a setting of Hugging Face's tokenizers",
     ("text/bpe.py", "os.environ.setdefault"): "the process's own",

@@ -12,7 +12,7 @@ from support.forked import CLOSED, FULL, Server, Streams
 from support.small_search import lay_search
 from support.small_study import lay_study
 
-TEXT = "".join(f"line {number} — naïve 😀😀: {number * number}\n" for number in range(120))
+TEXT = "".join(f"line {number} — naïve 😀😀: {number * number}\n" for number in range(400))
 RUN = "runs/first"
 COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {  # of each command, ways to call it that end with the exit code 0
     "train": (("tiny.toml", "--name", "again"), ("tiny.toml", "--dry-run"), ("tiny.toml", "--json")),

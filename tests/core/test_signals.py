@@ -1,21 +1,35 @@
-"""A signal is heeded inside, and whoever had it before has it again afterwards, whatever happened."""
+"""Signals stop a process as Ctrl-C does; a hangup that is ignored, as under nohup, stays ignored."""
 
+import os
 import signal
 
 import pytest
 
-from assay.core.signals import handle_signals
+from assay.core.signals import STOP_SIGNALS, handle_signals, interrupt_when_stopped
+from assay.training.hooks import StopHook
 
 
-def test_handlers_are_called_inside_and_given_back_also_after_an_error() -> None:
-    before = signal.getsignal(signal.SIGUSR1)
-    heard: list[int] = []
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_interrupts_once_and_the_earlier_handler_comes_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with interrupt_when_stopped():
+        with pytest.raises(KeyboardInterrupt, match=number.name):
+            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # a second one, as a terminal that is closed may send
+    assert signal.getsignal(number) is before
 
-    def fail(number: int, frame: object) -> None:
-        heard.append(number)
-        raise RuntimeError
 
-    with pytest.raises(RuntimeError), handle_signals([signal.SIGUSR1], fail):
-        signal.raise_signal(signal.SIGUSR1)
-    assert heard == [signal.SIGUSR1]
-    assert signal.getsignal(signal.SIGUSR1) == before
+def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    received: list[int] = []
+    try:
+        with handle_signals(STOP_SIGNALS, lambda number, _: received.append(number)):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert received == [signal.SIGTERM]
+
+
+def test_a_run_saves_itself_on_a_hangup() -> None:
+    assert signal.SIGHUP in StopHook.signals

@@ -40,6 +40,7 @@ class Ended:
     code: int
     out: str
     err: str
+    seconds: float
 
 
 class Server:
@@ -77,8 +78,11 @@ class Server:
             file.write_bytes(b"")
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+        started = time.monotonic()
         code = json.loads(self.process.stdout.readline())
-        return Ended(code, *(file.read_text(encoding=streams.encoding, errors="replace") for file in (out, err)))
+        seconds = time.monotonic() - started
+        printed, told = (file.read_text(encoding=streams.encoding, errors="replace") for file in (out, err))
+        return Ended(code, printed, told, seconds)
 
 
 def serve() -> None:

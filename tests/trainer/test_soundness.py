@@ -48,6 +48,9 @@ def break_part(state: Any, part: str) -> None:
     elif part == "logits":  # finite weights, products that are not
         for each in state.learner.model.parameters():
             each.fill_(3e38)
+    elif part == "averaged logits":
+        for each in state.weight_average.weights.values():
+            each.fill_(3e38)
     elif part == "average":
         next(iter(state.weight_average.weights.values())).fill_(torch.inf)
     else:
@@ -66,6 +69,7 @@ def run_of(tmp_path: Path) -> assay.Run:
         ("optimizer", "1 of the tensors to be saved are not finite, first optimizer.adamw."),
         ("average", "1 of the tensors to be saved are not finite, first average."),
         ("logits", "the weights are finite, but not the losses"),
+        ("averaged logits", "the average of the weights is finite, but not the losses"),
     ],
 )
 def test_every_part_of_a_state_is_looked_at(text: Path, part: str, said: str) -> None:
@@ -113,3 +117,8 @@ def test_a_broken_checkpoint_of_an_earlier_version_is_neither_scored_nor_resumed
         RunError, match=r"the weights are finite, but not the losses .*, so training cannot go on from it; train the run anew"
     ):
         run.resume("train.budget=4steps")
+
+
+def test_infinities_that_mean_something_in_a_carried_state_are_no_fault(text: Path, tmp_path: Path) -> None:
+    streams = ("model.block.mixer=sparsek", "model.position=none", "batches=streams", "batches.window=16", "batches.size=4")
+    assert assay.train(write_recipe(tmp_path, text, *streams, "train.budget=3steps")).status.state == "finished"

@@ -19,7 +19,7 @@ def page_width() -> int:
     return max(MIN_COLUMNS, min(shutil.get_terminal_size().columns, MAX_COLUMNS) - 2)
 
 
-class HelpFormatter(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # typer's own, of which some versions take click's
+class HelpFormatter(typer.Context.formatter_class):  # type: ignore[misc, valid-type]  # typer's own, or click's
     """Lays out a help page."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:

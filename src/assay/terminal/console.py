@@ -67,7 +67,8 @@ def show_measuring(out: Console, text: str) -> Iterator[None]:
 
 def show_spinner(out: Console, text: str) -> AbstractContextManager[object]:
     """Show in a terminal what is being done, beside a spinner."""
-    return out.status(text) if out.is_terminal else nullcontext()
+    spinner = "dots" if out.encoding.lower().startswith("utf") else "line"
+    return out.status(text, spinner=spinner) if out.is_terminal else nullcontext()
 
 
 @contextmanager

@@ -9,10 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, TextIO
 
 STANDARD_OUTPUT, STANDARD_ERROR = "standard output", "standard error"
 PLAIN = "assay.plain"  # the name of the error handler
@@ -42,7 +39,7 @@ class DroppedWhenLost(io.RawIOBase):
     def __init__(self, file: io.RawIOBase, name: str) -> None:
         self.file, self.name = file, name
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         """Write all of the data, or drop it; never raises."""
         left = memoryview(data).cast("B")
         total = len(left)

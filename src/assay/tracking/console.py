@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.core.words import format_duration
-from assay.terminal.console import escape_control_characters
+from assay.terminal.console import escape_control_characters, show_spinner
 from assay.terminal.tables import print_table
 from assay.tracking.base import Pace, Tracker
 from assay.training.clock import training_seconds
@@ -78,7 +78,7 @@ class ConsoleTracker(Tracker):
         self.bar = LiveProgressBar(console) if console.is_terminal and not (console.is_dumb_terminal or console.quiet) else None
 
     def show_busy(self, text: str) -> AbstractContextManager[object]:
-        return self.console.status(text) if self.console.is_terminal else nullcontext()
+        return show_spinner(self.console, text)
 
     def start(self, title: str, description: Mapping[str, str]) -> None:
         self._print(title, "bold")

@@ -1,5 +1,6 @@
 """Score runs: at the end of training, and any checkpoint later, on any part of the text. Scores are stored in the run."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from assay.core.words import Notify
 from assay.data.batches import Policy
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName
-from assay.errors import UserError, check_range, suggest, try_to_store
+from assay.errors import RunError, UserError, check_range, suggest, try_to_store
 from assay.evaluation.score import Score, Scorer, make_score_tree, store_score
 from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
 from assay.evaluation.targets import MIN_DOCUMENTS
@@ -173,7 +174,11 @@ def score_and_save(loaded: LoadedRun, scorer: Scorer) -> SavedScore:
 def save_score(run: RunDirectory, name: str, score: Score, *, uses_test: bool) -> SavedScore:
     """Store a score in a run, and record the use of the test split where it was scored; what cannot be written is returned all the same."""
     stored = make_score_tree(score)
-    uses = [*run.test_uses(), make_test_use(stored)] if uses_test else []
+    uses: list[dict[str, Any]] = []
+    if uses_test:
+        with suppress(RunError):  # the score is worth more than the count of those before it; the readers of a run say what is damaged
+            uses = run.test_uses()
+        uses.append(make_test_use(stored))
     refused = try_to_store(lambda: store_score(run, name, score, stored))
     if uses and (unrecorded := try_to_store(lambda: run.append_line(TEST_USES, uses[-1]))):
         refused = f"{refused or unrecorded}; nor is this use of the test split recorded"

@@ -1,7 +1,8 @@
 """Check a training state before it is saved, so that every checkpoint that is there can be scored, sampled and resumed.
 
 All that would be saved must be finite, and so must the losses that the model gives with it: weights may be finite and too large to compute
-with. The model reads a few windows in evaluation mode, which draws nothing at random.
+with. The model reads a few windows in evaluation mode, which draws nothing at random. A state that is carried from step to step is not
+looked at, as infinities may mean something in it; where it is wrong, so is the loss that came with it.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ WINDOWS = 2  # one alone would have torch.compile make another version of each b
 
 
 def refuse_unsound_state(experiment: Experiment, sums: Any) -> None:
-    """Raise NonFiniteLoss where the state of a run cannot be used, in all processes alike; `sums` are what it has counted so far."""
+    """Raise NonFiniteLoss where the state of a run cannot be used, in all processes alike; `sums` are those of its losses so far."""
     parallel = experiment.setup.parallel
     fault = find_fault(experiment, sums)
     found = parallel.all_reduce(torch.tensor(float(fault is not None), device=experiment.setup.device)).item()

@@ -148,7 +148,7 @@ class Trainer:
         for hook in self._added:
             checkpoint.refuse_unsavable(hook.name, hooks[hook.name])
         carried_state = self.state.carried_state.gather_leaves(self.parallel)
-        refuse_unsound_state(self.experiment, {"loss": hooks[LogHook.name], "carried": carried_state})
+        refuse_unsound_state(self.experiment, hooks[LogHook.name])
         if self.parallel.is_main:
             extra = {
                 "hooks": hooks,
@@ -192,7 +192,7 @@ class Trainer:
         self.state.carried_state.load_leaves(extra["carry"])
         self.clock.load_state_dict(extra["clock"])
         self._load_hooks(extra["hooks"])
-        if fault := find_fault(self.experiment, {"loss": extra["hooks"].get(LogHook.name), "carried": extra["carry"]}):
+        if fault := find_fault(self.experiment, extra["hooks"].get(LogHook.name)):
             raise RunError(f"{path}: {fault}, so training cannot go on from it; train the run anew with a lower learning rate")
         self._set_budget(budget)
         if self.state.steps is not None and self.state.steps < self.state.step:
