@@ -25,7 +25,7 @@ OUT_OF_MEMORY = (
 )
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # torch's allocators raise a plain RuntimeError on a CPU
 DISK_WORDS = "No space left"  # safetensors and torch raise errors of their own without the system's error number
-ROOM = "make room, then go on with `assay resume`"
+ROOM = "make room, then go on with `assay resume`, or train again where nothing was saved"
 PERMISSIONS = "change its permissions, or name another place with --runs-dir or --data-dir"
 FOLDER = "name a folder, not a file"
 REMEDIES = {

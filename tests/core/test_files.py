@@ -43,7 +43,10 @@ def test_an_error_names_the_file_and_none_that_stands_for_it(tmp_path: Path, nam
     with pytest.raises(OSError, match="No space left") as raised, write_atomically(file) as partial:
         raise OSError(errno.ENOSPC, "No space left on device", None if name is None else str(partial))
     assert raised.value.filename == str(file)
-    assert explain_os_error(raised.value) == f"{file}: no space left on device; make room, then go on with `assay resume`"
+    assert (
+        explain_os_error(raised.value)
+        == f"{file}: no space left on device; make room, then go on with `assay resume`, or train again where nothing was saved"
+    )
 
 
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:

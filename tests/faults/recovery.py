@@ -123,7 +123,7 @@ class Recovery:
             made, expected = ({k: v for k, v in each.items() if k not in late} for each in (read_outcome(runs[-1]), self.expected))
             yield from (f"is finished, but {one}" for one in find_differences(made, expected))
         saved = bool(runs) and bool(list_steps(runs[-1].checkpoints))
-        if "`assay resume`" in ending.err and not saved:
+        if "`assay resume`" in ending.err and "nothing was saved" not in ending.err and not saved:
             yield f"advises to resume what saved nothing: {ending.err.strip()}"
         if runs:
             listed = self.warm.run(Command(("runs", "--json"), home))

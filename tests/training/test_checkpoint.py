@@ -347,3 +347,15 @@ def test_a_process_that_dies_while_it_prunes_leaves_no_half_checkpoint(
         with pytest.raises(CrashError):
             save(tmp_path, experiment, best=1.0)
     assert checkpoint.list_steps(tmp_path) == [3]
+
+
+def test_what_to_do_about_a_checkpoint_that_cannot_be_written_depends_on_the_cause_and_on_what_was_saved(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = OSError(errno.EIO, "Input/output error")
+    for then in ("mend that, then train again, as nothing was saved before", "mend that, then go on with `assay resume`"):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "flush", raising(fault))
+            with pytest.raises(RunError, match=f"cannot be written because of this: input/output error; {then}"):
+                save(tmp_path, experiment)
+        save(tmp_path, experiment)

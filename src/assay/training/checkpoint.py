@@ -40,9 +40,16 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
         settle(folder, state)
     except (OSError, SafetensorError, RuntimeError) as failed:
         shutil.rmtree(partial, ignore_errors=True)
-        cause = "the disk is full" if is_disk_full(failed) else str(failed)
-        raise RunError(f"{target}: cannot be written because {cause}; make room, then go on with `assay resume`") from None
+        raise RunError(_explain_unwritten(target, failed)) from None
     return target
+
+
+def _explain_unwritten(target: Path, failed: Exception) -> str:
+    """Write why a checkpoint could not be saved, and what to do: that depends on the cause, and on what was saved before."""
+    cause = failed.strerror or str(failed) if isinstance(failed, OSError) else str(failed)
+    cause, first = ("the disk is full", "make room") if is_disk_full(failed) else (f"of this: {cause.lower()}", "mend that")
+    then = "go on with `assay resume`" if list_steps(target.parent) else "train again, as nothing was saved before"
+    return f"{target}: cannot be written because {cause}; {first}, then {then}"
 
 
 def settle(folder: Path, state: TrainState) -> None:
