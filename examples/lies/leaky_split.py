@@ -39,7 +39,7 @@ class Arm(NamedTuple):
     training: float
     validation: float
     unseen: float  # of the test part
-    known: float  # share of the runs of 13 words in validation text that occur in training text
+    known: float | None  # share of the runs of 13 words in validation text that occur in training text; None where there are none
 
 
 class LittleTextConfig(WindowsConfig):
@@ -103,7 +103,10 @@ def show(settings: Settings) -> Shown:
 
     names = ("windows at stride 1, divided at random", "whole documents, divided before any window is cut")
     figures = ([f"{figure:.3f}" for figure in (arm.training, arm.validation, arm.unseen)] for arm in (bad, good))
-    rows = [(name, *row, f"{100 * arm.known:.1f} %") for name, row, arm in zip(names, figures, (bad, good), strict=True)]
+    rows = [
+        (name, *row, "-" if arm.known is None else f"{100 * arm.known:.1f} %")
+        for name, row, arm in zip(names, figures, (bad, good), strict=True)
+    ]
     return Shown(
         claim=f"My model reaches {bad.validation:.2f} bits per byte on validation text, and it does not overfit: the validation loss is "
         f"{'below' if bad.validation < bad.training else 'close to'} the training loss, {bad.training:.2f}.",

@@ -15,11 +15,15 @@ import pytest
 from rich.cells import cell_len
 
 from assay.runs.directory import RunDirectory
+from assay.studies.plan import StudyPlan
 from assay.terminal.charts import draw_chart, draw_progress_bar, draw_sparkline
 from assay.tracking.monitor import JsonlReader, RunMonitor
 from assay.views.watch import RunView, find_view
 from assay.views.watch_study import ARMS, StudyView, fit_columns
 from support.lab import Lab
+from support.made_study import made
+from support.reported import ARMS as REPORTED
+from support.reported import rate
 from support.trained import call
 
 PROGRAM = "; ".join(  # `assay watch`, without loading what other commands need; Ctrl-C is heard as from a terminal, also in the background
@@ -92,7 +96,7 @@ def test_the_last_run_and_a_folder_of_runs_are_found(lab: Lab) -> None:
     assert lab.run.name in call("watch", "last", "--once").out
     for arguments in ((), (lab.folder / "runs",)):
         answer = call("watch", *arguments)
-        assert row(answer.out, lab.run.name)[3] == "finished"
+        assert "finished" in row(answer.out, lab.run.name)
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_run_or_study(lab: Lab, tmp_path: Path) -> None:
@@ -236,7 +240,7 @@ def test_a_study_has_a_row_an_arm_sorted_by_figure_with_failures_and_reasons(tmp
     assert "study  2 of 6 runs finished, 1 failed, 1 killed, 1 running, 1 waiting" in text
     assert "Which is best?" in text
     assert [line.split()[0] for line in text.splitlines() if line.startswith(("base", "wide", "deep"))] == ["wide", "base", "deep"]
-    assert row(text, "base")[1:6] == ["2.1000", "0.1000", "2/2", "0", "0"]
+    assert row(text, "base")[1:8] == ["2.1000", "0.1000", "(2", "seeds)", "2/2", "0", "0"]
     assert row(text, "wide")[1:] == ["1.5000", "so", "far", "0.0100", "0/2", "1", "0", "4/8", "1:05", "█▁"]
     assert row(text, "deep")[4:7] == ["0.0100", "0/2", "0"]
     assert row(text, "deep")[7] == "2"
@@ -270,7 +274,20 @@ def test_of_several_learning_rates_the_best_is_shown_and_seeds_to_come_are_count
     assert not view.finished
     make_study(study, {**jobs, "base-lr2-s1": "base"}, lr_factors=[1.0, 2.0], chosen={"base": 2.0})
     make_run(study / "base-lr2-s1", "finished", 1.6)
-    assert row(seen(view), "base")[1:4] == ["1.7000", "0.1000", "3/3"]
+    assert row(seen(view), "base")[1:4] == ["1.7000", "0.1000", "(2"]
+    assert view.finished
+
+
+def test_runs_that_follow_from_tried_learning_rates_are_shown_though_the_plan_was_written_before_them(tmp_path: Path) -> None:
+    made(tmp_path / "made", REPORTED[:2], rate, lr_factors=[0.5, 1.0], tuning_seeds=[0])
+    plan = StudyPlan.read(tmp_path / "made").extend(tmp_path / "made")
+    named = {job.run for job in plan.jobs if job.tuning}
+    laid = json.loads((tmp_path / "made" / "plan.json").read_text())
+    before = {**laid, "chosen": {}, "jobs": [job for job in laid["jobs"] if job["run"] in named]}
+    (tmp_path / "made" / "plan.json").write_text(json.dumps(before))
+    view = StudyView(tmp_path / "made")
+    assert (len(named), len(plan.jobs)) == (4, 8)
+    assert "made  8 of 8 runs finished" in seen(view)
     assert view.finished
 
 

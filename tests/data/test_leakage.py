@@ -66,7 +66,7 @@ def test_shares_are_those_of_a_slow_look() -> None:
 
 def test_nothing_held_out_is_no_leak() -> None:
     found = of([b"a"], [], [])
-    assert found.validation.exact_duplicate_share == found.validation.ngram_share == 0
+    assert found.validation.exact_duplicate_share is found.validation.near_duplicate_share is found.validation.ngram_share is None
     assert found.warnings() == []
 
 

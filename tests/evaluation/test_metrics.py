@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from assay.errors import UserError
 from assay.evaluation.metrics import (
     BINS,
     calibration_gaps,
@@ -113,7 +114,11 @@ def test_a_calibrated_model_expects_what_it_pays() -> None:
 
 
 def test_a_text_without_words_has_no_perplexity_per_word() -> None:
-    assert math.isnan(estimate_ratio(np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 1])).value)
+    assert estimate_ratio(np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 1])) == (None, None)
+    score = scorer(part_of(["   ", " "]), 16).score(same())
+    assert compute_metrics(score.targets, score.unit_of_target)["perplexity_per_word"] == (None, None)
+    with pytest.raises(UserError, match="perplexity_per_word: the validation text has none, as it has no words"):
+        score.metric("perplexity_per_word")
 
 
 def test_a_text_twice_over_has_nearly_the_same_figures() -> None:

@@ -207,6 +207,43 @@ def test_the_context_of_a_target_is_between_the_two_that_the_protocol_states(sha
             assert min(int(index[t]) + 1, context - stride + 1) <= t + 1 <= context
 
 
+@given(geometry())
+@example((23, 8, 8))  # 7 targets are left for the last window, which sees 2 to 8 tokens
+@example((16, 8, 8))
+@example((5, 8, 8))
+def test_each_target_has_exactly_the_context_that_is_stated(shape: tuple[int, int, int]) -> None:
+    count, context, stride = shape
+    seen = {int(index[t]): t + 1 for _, mask, index in rows_of(count, context, stride) for t in np.nonzero(mask)[0]}
+    for target, length in seen.items():
+        assert length == target + 1 - max(0, min((target // stride + 1) * stride, count) - context)
+    if stride == context:
+        left = count % context or context  # targets of the last window
+        for target, length in seen.items():
+            last = target >= count - left and count > context
+            assert length == (target - (count - context) + 1 if last else target % context + 1)
+    reader = WindowReader(numbered([count]), -1, context, stride, False)
+    assert reader.context_lengths(np.arange(count)).tolist() == [seen[target] for target in range(count)]
+
+
+def roll_windows(count: int, length: int) -> list[tuple[list[int], list[int]]]:
+    """Context and targets of each window, as lm-evaluation-harness rolls them (`get_rolling_token_windows`); -1: the prefix."""
+    tokens, first = list(range(count)), min(length, count)
+    windows, done = [([-1, *tokens[: first - 1]], tokens[:first])], first
+    while done < count:
+        end = done + min(count - done, length)
+        windows.append((tokens[end - length - 1 : end - 1], tokens[done:end]))
+        done = end
+    return windows
+
+
+@given(st.integers(1, 90), st.integers(1, 40))
+def test_disjoint_windows_are_those_of_lm_evaluation_harness(count: int, length: int) -> None:
+    ours = [
+        (tokens[:-1][: mask.nonzero()[0][-1] + 1].tolist(), index[mask].tolist()) for tokens, mask, index in rows_of(count, length, length)
+    ]
+    assert ours == roll_windows(count, length)
+
+
 def test_documents_number_each_target_and_the_end_token_closes_its_own() -> None:
     part = part_of(LINES)
     windows = WindowReader(part, END, 11, 4, True)

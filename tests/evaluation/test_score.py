@@ -1,5 +1,6 @@
 """Bits per byte: equal to the obvious loop, independent of everything but text, tokenizer, weights and context."""
 
+import json
 import math
 import threading
 from dataclasses import replace
@@ -11,7 +12,7 @@ import torch
 from assay.errors import AssayError
 from assay.evaluation.metrics import ratio_standard_error
 from assay.evaluation.readers import WindowReader, find_documents
-from assay.evaluation.score import Score
+from assay.evaluation.score import Score, make_score_tree
 from assay.evaluation.targets import count_characters
 from assay.models.base import Model
 from assay.text.bpe import BpeConfig
@@ -126,8 +127,19 @@ def test_padding_adds_nothing() -> None:
 def test_the_standard_error_by_hand() -> None:
     # R = 40/20 = 2; residuals 10-2*6, 14-2*8, 16-2*6 = -2, -2, 4; sqrt(3/2 * 24) / 20
     assert ratio_standard_error(np.array([10.0, 14.0, 16.0]), np.array([6, 8, 6])) == pytest.approx(6 / 20)
-    assert ratio_standard_error(np.array([3.0]), np.array([2])) == 0.0
+    assert ratio_standard_error(np.array([3.0]), np.array([2])) is None  # one unit has no spread
     assert ratio_standard_error(np.array([2.0, 4.0, 6.0]), np.array([1, 2, 3])) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("lines", "units"), [(LINES[:1], 1), (LINES, 1), (["a line of forty bytes, with its newline."] * 3, 1)])
+def test_a_score_over_one_unit_has_no_standard_error(lines: list[str], units: int) -> None:
+    score = scorer(part_of(lines), 16, 16).score(decoder())
+    stored = make_score_tree(score)
+    assert (score.units, score.standard_error) == (units, None)
+    assert stored["standard_error"] is None
+    assert set(stored["standard_errors"].values()) == {None}
+    assert all(row["standard_error"] is None for row in (*stored["by_position"], *stored["by_class"]))
+    assert "NaN" not in json.dumps(stored)
 
 
 def test_the_standard_error_of_a_score_is_over_documents() -> None:
@@ -254,5 +266,6 @@ def test_scoring_leaves_weights_and_random_numbers_alone() -> None:
 
 def test_the_protocol_says_what_a_target_sees() -> None:
     assert "stride 4 (a target sees 13 to 16 tokens)" in scorer(PART, 16, 4).protocol.describe()
-    assert "disjoint (a target sees 1 to 16 tokens), documents isolated" in scorer(PART, 16, mask=True).protocol.describe()
+    described = "disjoint (a target sees 1 to 16 tokens), the last moved back to be full, documents isolated"
+    assert described in scorer(PART, 16, mask=True).protocol.describe()
     assert scorer(PART, 16, 4).score(decoder()).to_dict()["protocol"]["stride"] == 4

@@ -81,6 +81,17 @@ def test_a_model_that_repeats_itself_is_told(prepared: PreparedText) -> None:
     assert judged(prepared, [b"balo kero nuxi molo"] * 60).startswith("It repeats itself: ")
 
 
+def test_samples_that_are_empty_are_told_and_give_no_shares(prepared: PreparedText) -> None:
+    found = assess_quality(texts([b""] * 3), draw_held_out(prepared, 3, 1000, 0), prepared, 1000)
+    assert found.verdict.startswith("At least half of its samples are empty, so there is little to compare")
+    assert found.samples.passages_in_training is None
+    assert found.samples.distinct_words == found.held_out.distinct_words == (None,) * 4
+
+
+def test_samples_that_share_nothing_with_training_are_not_said_to_share_0_bytes(prepared: PreparedText) -> None:
+    assert "half its samples share nothing with training, half the held-out documents " in judged(prepared, [b"\x01\x02\x03"] * 3)
+
+
 def test_the_longest_copy_says_where_it_stands(prepared: PreparedText) -> None:
     training = list(prepared.documents("train"))
     copied = training[17][5:60]
@@ -134,7 +145,7 @@ def test_a_contiguous_text_has_pieces_and_no_figures_of_documents(tmp_path: Path
 def test_distinct_by_hand() -> None:
     assert measure_distinct_n([[1, 2, 1, 2], [1, 2]], 1) == 2 / 6
     assert measure_distinct_n([[1, 2, 1, 2], [1, 2]], 2) == 2 / 4  # (1 2), (2 1), (1 2) and (1 2)
-    assert measure_distinct_n([[1], []], 2) == 0
+    assert measure_distinct_n([[1], []], 2) is None
 
 
 def test_distinct_is_over_equally_many_items() -> None:

@@ -96,6 +96,15 @@ def test_an_archive_of_several_files_is_refused_and_folders_are_no_files(tmp_pat
     assert (one.data, one.extension) == (b"{}", ".jsonl"), "the file inside tells the format"
 
 
+def test_an_archive_whose_file_has_no_name_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.zip"
+    whole = zip_one(b"a")
+    end = whole.index(b"PK\x01\x02")
+    file.write_bytes(whole[:end] + whole[end : end + 28] + b"\0\0" + whole[end + 30 :])  # the length of the name
+    with pytest.raises(DataError, match=r"mine\.zip cannot be unpacked"):
+        read_file(file)
+
+
 def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
     locked = bytearray(zip_one(b"secret"))
     for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -38,6 +38,7 @@ def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_no_records() -> 
         (b'["a"]', "is not an object"),
         (b'"a"', "is not an object"),
         (b'{"title": "a"}', r"has no field 'text' \(its fields: title\).*corpus\.field"),
+        (b'{"a\\nb": "c"}', r"\(its fields: a b\)"),
         (b"{}", r"has no field 'text' \(its fields: none\)"),
         (b'{"text": 3}', "a JSON int"),
         (b'{"text": ["a"]}', "a JSON list"),

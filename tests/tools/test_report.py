@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from assay.errors import UserError
 from assay.runs.directory import list_runs
-from assay.tools.report import gather_baselines, gather_token_losses, write_report
+from assay.tools.report import choose_runs, gather_baselines, gather_token_losses, write_report
 from support.made_study import made
 from support.reported import ARMS, rate, study
 
@@ -51,6 +52,27 @@ def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> No
     assert written.files == {path: path.stat().st_size for path in (output, csv)}
     assert "depth=2 is better" in written.verdict[0]
     assert write_report(["made"], output, runs_dir=tmp_path).verdict == written.verdict
+
+
+@pytest.mark.parametrize("name", ["r.pdf", "r.md", "r", "r.html.gz"])
+def test_a_page_has_the_name_of_a_page(tmp_path: Path, name: str) -> None:
+    made(tmp_path / "made", ARMS[:1], rate)
+    with pytest.raises(UserError, match=r"a report is a page, so its file ends in \.html or \.htm"):
+        write_report(tmp_path / "made", tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_without_names_the_newest_finished_run_is_the_base_and_others_are_left_out(tmp_path: Path) -> None:
+    made(tmp_path / "made", ARMS[:4], rate, seeds=[0])
+    runs = list_runs(tmp_path / "made")
+    runs[0].update_status(state="failed", failure="diverged", error="the loss became infinite")
+    runs[-1].update_status(state="interrupted")
+    chosen = choose_runs((), tmp_path / "made")
+    assert (chosen.runs, chosen.base_is) == ([runs[2], runs[1]], "the newest finished run")
+    left_out = f"Left out, as not finished: {runs[0].name} (failed) and {runs[3].name} (interrupted)."
+    assert chosen.describe_left_out() == (left_out,)
+    named = choose_runs([runs[0].name], tmp_path / "made")
+    assert (named.runs, named.describe_left_out()) == ([runs[0]], ())
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ def test_a_file_gets_plain_lines() -> None:
     assert f"  text       {FACTS['text']}" in lines
 
 
+def test_a_validation_without_spread_has_no_standard_error_and_one_over_few_units_is_marked() -> None:
+    out = io.StringIO()
+    tracker = ConsoleTracker(Console(width=80, file=out))
+    for error, count in ((None, 1), (0.0067, 3)):
+        over = {"standard_error": error, "standard_error_over": {"count": count, "unit": "documents"}}
+        tracker.log_validation({"step": 5, "validation": {**SCORE, **over}}, False)
+    assert [line.partition(" bits per byte")[0] for line in out.getvalue().splitlines()] == [
+        "step 5  validation 1.2345 +- -", "step 5  validation 1.2345 +- 0.0067 (3 units)"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("steps", [20_000, None])
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_a_terminal_shows_every_figure_at_any_width(width: int, steps: int | None) -> None:

@@ -288,7 +288,7 @@ def test_a_folder_that_may_not_be_written_is_named_with_the_cause(
     tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "mkdir", raising(PermissionError(errno.EACCES, "Permission denied")))
-    with pytest.raises(RunError, match=r"cannot be written because .*Permission denied"):
+    with pytest.raises(RunError, match=r"cannot be written because .*permission denied"):
         save(tmp_path, experiment)
 
 

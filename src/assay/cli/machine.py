@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.options import AsJson, DataDir, Overrides, Picture, Recipe, RunsDir, Scale
+from assay.core.words import format_count
 from assay.errors import AssayError, refuse_unused
 from assay.terminal.console import make_console, print_json, print_result, show_measuring, show_spinner
 
@@ -151,4 +152,5 @@ def verify_resume(
     if result.differences:
         raise AssayError(f"resume is not exact; different: {', '.join(result.differences)}")
     if not as_json:
-        report(f"identical: weights, optimiser and metrics of {result.steps} steps, killed {result.kills} times")
+        kills = format_count(result.kills, "time")
+        report(f"identical: weights, optimiser and metrics of {format_count(result.steps, 'step')}, killed {kills}")

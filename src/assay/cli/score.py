@@ -125,9 +125,12 @@ def compare(
 def report(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="A study's folder or name, or runs, the first of which is the base (absent: all runs).", metavar="STUDY|RUN"),
+        typer.Argument(
+            help="A study's folder or name, or runs, the first of which is the base (absent: all finished runs, the newest as base).",
+            metavar="STUDY|RUN",
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page, .html.")] = Path("report.html"),
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the figures too, a line a run.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the page's words and tables too, as Markdown.")] = None,
     runs_dir: RunsDir = None, data_dir: DataDir = None, as_json: AsJson = False,

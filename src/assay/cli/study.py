@@ -11,6 +11,7 @@ import typer
 from assay.cli.completion import add_completion
 from assay.cli.help_page import HelpCommand, HelpGroup
 from assay.cli.options import AsJson, DataDir, Launch, Launcher, RunsDir, Scale, uses_slurm
+from assay.core.words import format_count
 from assay.errors import AssayError
 from assay.terminal.console import make_console, print_json, print_result, print_sentences
 
@@ -53,7 +54,7 @@ def run(
     if as_json:
         print_json(summary)
     if summary.get("failures"):
-        count = f"{len(summary['failures'])} of {sum(summary['runs'].values())} runs failed"
+        count = f"{len(summary['failures'])} of {format_count(sum(summary['runs'].values()), 'run')} failed"
         raise AssayError(f"{count}; the others are kept, --retry makes the failed ones again")
 
 
@@ -88,7 +89,7 @@ def work_on(
     if not pooled:
         print_sentences(out, f"finished {counts['finished']}, failed {counts['failed']}; no run is left to start")
         if counts["failed"]:
-            raise AssayError(f"{counts['failed']} runs failed; see why with `assay study show {study.path}`")
+            raise AssayError(f"{format_count(counts['failed'], 'run')} failed; see why with `assay study show {study.path}`")
 
 
 def list_studies(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence, Sized
 
 Notify = Callable[[str], object]  # shows a person what is going on, in a line
+LARGEST_RATIO = 10  # of a value to what it is compared with, as a share in per cent
 MOST = 6  # names in a list before the rest is only counted
 
 
@@ -17,6 +18,13 @@ def format_list(names: Sequence[str], most: int = MOST) -> str:
 def format_count(count: int, noun: str) -> str:
     """Write `1 run`, `3 runs`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def format_excess(value: float, reference: float, unit: str) -> str:
+    """Write how far a value is above a reference, `+3.7 %`; `+2.1 UNIT` where the reference is so near 0 that a share says nothing."""
+    if reference > 0 and value < LARGEST_RATIO * reference:
+        return f"{100 * (value / reference - 1):+.1f} %"
+    return f"{value - reference:+.4f} {unit}"
 
 
 def format_steps(step: int, steps: int | None) -> str:

@@ -35,19 +35,19 @@ class Overlap:
     leaked_ngrams: int  # runs that occur in training
 
     @property
-    def exact_duplicate_share(self) -> float:
-        """Of the documents."""
-        return self.exact_duplicates / max(self.documents, 1)
+    def exact_duplicate_share(self) -> float | None:
+        """Of the documents; None where there are none."""
+        return _share(self.exact_duplicates, self.documents)
 
     @property
-    def near_duplicate_share(self) -> float:
-        """Of the documents."""
-        return self.near_duplicates / max(self.documents, 1)
+    def near_duplicate_share(self) -> float | None:
+        """Of the documents; None where there are none."""
+        return _share(self.near_duplicates, self.documents)
 
     @property
-    def ngram_share(self) -> float:
-        """Of the runs of 13 words."""
-        return self.leaked_ngrams / max(self.ngrams, 1)
+    def ngram_share(self) -> float | None:
+        """Of the runs of 13 words; None where there are none."""
+        return _share(self.leaked_ngrams, self.ngrams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +118,28 @@ def _hash_documents(documents: Sequence[bytes]) -> tuple[DocumentHashes, Hashes]
     return hashes, np.concatenate(ngrams) if ngrams else np.empty(0, np.uint64)
 
 
+def _share(count: int, whole: int) -> float | None:
+    return count / whole if whole else None
+
+
 def _warnings(name: str, part: Overlap, advice: str) -> list[str]:
     """Warn of each share of a part that is above its limit; equal documents are not reported again as near duplicates."""
     documents = f"of the {name} documents ({{:,}} of {part.documents:,}) are also training documents".format
+    exact, near, ngrams = part.exact_duplicate_share, part.near_duplicate_share, part.ngram_share
     found = []
-    if part.exact_duplicate_share > DOCUMENT_LIMIT:
+    if exact is not None and exact > DOCUMENT_LIMIT:
         found.append(
-            f"{100 * part.exact_duplicate_share:.1f} % {documents(part.exact_duplicates)}, byte for byte, and a model that recites them "
+            f"{100 * exact:.1f} % {documents(part.exact_duplicates)}, byte for byte, and a model that recites them "
             f"scores too well; {advice}"
         )
-    elif part.near_duplicate_share > DOCUMENT_LIMIT:
+    elif near is not None and near > DOCUMENT_LIMIT:
         found.append(
-            f"{100 * part.near_duplicate_share:.1f} % {documents(part.near_duplicates)} but for case, punctuation and spacing, and a model "
+            f"{100 * near:.1f} % {documents(part.near_duplicates)} but for case, punctuation and spacing, and a model "
             f"that recites them scores too well; {REMOVE}"
         )
-    if part.ngram_share > NGRAM_LIMIT:
+    if ngrams is not None and ngrams > NGRAM_LIMIT:
         found.append(
-            f"{100 * part.ngram_share:.1f} % of the runs of {NGRAM_WORDS} words in {name} ({part.leaked_ngrams:,} of {part.ngrams:,}) "
+            f"{100 * ngrams:.1f} % of the runs of {NGRAM_WORDS} words in {name} ({part.leaked_ngrams:,} of {part.ngrams:,}) "
             "occur in training, so part of the score is memorised text; remove repeated passages from the text, or give this share "
             "beside the number"
         )

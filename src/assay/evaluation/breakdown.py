@@ -9,9 +9,9 @@ import numpy as np
 from assay.evaluation.metrics import estimate_ratio
 from assay.evaluation.readers import Ints
 from assay.evaluation.targets import WHITE_SPACE, ScoredTargets
+from assay.runs.standard_error import FEW_UNITS
 from assay.text.tokenizer import Tokenizer
 
-MIN_UNITS = 5  # a standard error over fewer says nothing
 CLASSES = ("letters", "digits", "punctuation", "not ASCII", "white space", "end token")
 LETTERS, DIGITS, PUNCTUATION, NOT_ASCII, SPACE, END = range(len(CLASSES))
 EXTREMES = 5  # documents
@@ -35,10 +35,10 @@ def break_down(targets: ScoredTargets, unit: Ints, label: Ints, names: Sequence[
                 "tokens": len(bits),
                 "bytes": int(sizes.sum()),
                 "bits_per_byte": per_byte.value,
-                "standard_error": per_byte.standard_error if len(np.unique(unit[chosen])) >= MIN_UNITS else None,
+                "standard_error": per_byte.standard_error if len(np.unique(unit[chosen])) >= FEW_UNITS else None,
                 "bits_per_token": float(bits.mean()),
                 "top1_accuracy": float(targets.in_top_k(1)[chosen].mean()),
-                "share_of_bits": float(bits.sum()) / total if total else 0.0,
+                "share_of_bits": float(bits.sum()) / total if total else None,
             }
         )
     return rows

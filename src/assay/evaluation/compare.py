@@ -150,13 +150,13 @@ def _compare_over_text(units: Units, pairs: Sequence[tuple[int, int]]) -> list[T
     sizes, count, effective = units.sizes, len(units.sizes), effective_units(units.sizes)
     values = np.stack([units.bits[:, a] - units.bits[:, b] for a, b in pairs], axis=1)  # [U, C]
     differences = values.sum(axis=0) / sizes.sum()
-    errors = [ratio_standard_error(column, sizes) for column in values.T]
+    errors = [_measure_spread(column, sizes) for column in values.T]
     if count < MIN_UNITS:
         intervals = [t_interval(difference, error, effective - 1) for difference, error in zip(differences, errors, strict=True)]
     else:
         ratios = resample_ratios(values, sizes, count_draws(pairs), numpy_generator(0, "bootstrap"))
         intervals = [percentile_interval(column, effective) for column in ratios.T]
-    alone = [ratio_standard_error(column, sizes) for column in units.bits.T]
+    alone = [_measure_spread(column, sizes) for column in units.bits.T]
     return [
         TextDifference(
             difference=float(differences[index]),
@@ -169,6 +169,13 @@ def _compare_over_text(units: Units, pairs: Sequence[tuple[int, int]]) -> list[T
         )
         for index, ((a, b), adjusted) in enumerate(zip(pairs, holm([interval.p_value for interval in intervals]), strict=True))
     ]
+
+
+def _measure_spread(parts: Floats, sizes: Floats) -> float:
+    """Measure a standard error, which `make_units` saw to that there is."""
+    error = ratio_standard_error(parts, sizes)
+    assert error is not None
+    return error
 
 
 def compare_over_seeds(

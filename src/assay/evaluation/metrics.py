@@ -16,10 +16,10 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class MetricValue(NamedTuple):
-    """A number and its standard error."""
+    """A number and its standard error; None where the text has none: no word, or one unit, which has no spread."""
 
-    value: float
-    standard_error: float
+    value: float | None
+    standard_error: float | None
 
 
 def compute_metrics(targets: ScoredTargets, unit: Ints) -> dict[str, MetricValue]:
@@ -41,18 +41,18 @@ def compute_metrics(targets: ScoredTargets, unit: Ints) -> dict[str, MetricValue
 
 
 def estimate_ratio(parts: npt.NDArray[Any], sizes: npt.NDArray[Any], unit: Ints) -> MetricValue:
-    """Compute R = sum b / sum n over targets, b and n summed by unit for its standard error; not a number where n is 0 throughout."""
+    """Compute R = sum b / sum n over targets, b and n summed by unit for its standard error; None where n is 0 throughout."""
     total = math.fsum(sizes)
     if total == 0:
-        return MetricValue(math.nan, math.nan)
+        return MetricValue(None, None)
     return MetricValue(math.fsum(parts) / total, ratio_standard_error(np.bincount(unit, parts), np.bincount(unit, sizes)))
 
 
-def ratio_standard_error(parts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> float:
-    """Compute the standard error of R = sum b / sum n over K units: sqrt(K / (K - 1) sum (b_u - R n_u)^2) / sum n; 0 for one unit."""
+def ratio_standard_error(parts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> float | None:
+    """Compute the standard error of R = sum b / sum n over K units: sqrt(K / (K - 1) sum (b_u - R n_u)^2) / sum n; None for one unit."""
     units = int((sizes > 0).sum())
     if units < 2:
-        return 0.0
+        return None
     residual = parts - parts.sum() / sizes.sum() * sizes
     return float(np.sqrt(units / (units - 1) * np.square(residual).sum()) / sizes.sum())
 
@@ -64,10 +64,10 @@ def exponentiate(rate: float) -> float:
 
 def _exponentiate(rate: MetricValue) -> MetricValue:
     """Compute e^R; its standard error is e^R times that of R, to first order."""
-    if math.isnan(rate.value):
+    if rate.value is None:
         return rate
     value = exponentiate(rate.value)
-    return MetricValue(value, value * rate.standard_error)
+    return MetricValue(value, None if rate.standard_error is None else value * rate.standard_error)
 
 
 def measure_calibration_error(targets: ScoredTargets, unit: Ints) -> MetricValue:

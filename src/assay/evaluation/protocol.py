@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from assay.core.words import format_count
 from assay.evaluation.readers import WindowReader
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.provenance import code_version
@@ -17,7 +18,7 @@ class Protocol(NamedTuple):
     text_sha256: str  # of the part's raw text
     split_sha256: str  # of which document went where
     tokenizer: str  # digest
-    policy: str  # disjoint or strided windows, streams with carried state, or documents alone
+    policy: str  # disjoint or strided windows, the last of which begins earlier to be full; streams with carried state; documents alone
     context: int  # targets in a row: the longest context a target sees, in tokens, unless state is carried
     stride: int  # new targets a window
     streams: int  # with carried state; 0 without
@@ -58,11 +59,12 @@ class Protocol(NamedTuple):
 
     def _describe_context(self) -> str:
         if self.policy == "streams":
-            return f"state carried through {self.streams} stream{'s' * (self.streams > 1)} (a target sees all of its stream before it)"
+            return f"state carried through {format_count(self.streams, 'stream')} (a target sees all of its stream before it)"
         if self.policy == "documents":
-            return f"each document alone (a target sees its document, at most {self.context} tokens)"
+            return f"each document alone (a target sees its document, at most {format_count(self.context, 'token')})"
         how = "disjoint" if self.policy == "disjoint" else f"stride {self.stride}"
-        return f"windows of {self.context} tokens, {how} (a target sees {self.minimum_context} to {self.context} tokens)"
+        sees = f"a target sees {self.minimum_context} to {self.context} tokens"
+        return f"windows of {self.context} tokens, {how} ({sees}), the last moved back to be full"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

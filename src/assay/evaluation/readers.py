@@ -69,8 +69,11 @@ class TextReader(ABC):
 class WindowReader(TextReader):
     """Windows over a part's tokens: window i scores targets [i s, i s + s) and reads at most T tokens before the last of them.
 
-    The tokens are preceded by the end token, so that token 0 has something before it and is scored too. Source of the
-    arithmetic: the sliding window of arXiv 1808.04444, section 3.2, with any stride.
+    The tokens are preceded by the end token, so that token 0 has something before it and is scored too. Target t of N sees
+    t + 1 - max(0, min((i + 1) s, N) - T) tokens, i = t // s. So the last window, which scores what is left, begins earlier, in order to be
+    full: with s = T its r targets see T - r + 1 to T tokens, of which it reads some again and scores none again; every other window's
+    see 1 to T. The rolling windows of EleutherAI's lm-evaluation-harness are the same. Source of the arithmetic: the sliding window of
+    arXiv 1808.04444, section 3.2, with any stride.
     """
 
     stride: int  # s

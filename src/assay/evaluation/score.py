@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from assay.core.parallel import Parallel
-from assay.errors import AssayError, NonFiniteLoss
+from assay.errors import AssayError, NonFiniteLoss, UserError
 from assay.evaluation.breakdown import break_down, break_down_by_class, break_down_by_position, find_extreme_documents
 from assay.evaluation.measure import TokenRecord, measure_tokens, read_batch
 from assay.evaluation.metrics import compute_metrics, exponentiate, make_reliability_table, ratio_standard_error
@@ -36,7 +36,7 @@ class Score:
     bytes_scored: int
     bytes_in_split: int
     characters: int
-    standard_error: float  # of bits per byte, over documents or blocks of text
+    standard_error: float | None  # of bits per byte, over documents or blocks of text; None for one of them, which has no spread
     units: int  # how many independent pieces the standard error is over
     unit_name: str  # what such a piece is
     protocol: Protocol
@@ -54,9 +54,15 @@ class Score:
         return self.bytes_scored == self.bytes_in_split
 
     def metric(self, name: str) -> float:
-        """Return a metric by its name, of those in `to_dict()` and of those that are computed from every target."""
+        """Return a metric by its name, of those in `to_dict()` and of those that are computed from every target.
+
+        Raises UserError where the text has none, as one without words has no perplexity per word.
+        """
         tree = self.to_dict()
-        return float(tree[name] if name in tree else compute_metrics(self.targets, self.unit_of_target)[name].value)
+        value = tree[name] if name in tree else compute_metrics(self.targets, self.unit_of_target)[name].value
+        if value is None:
+            raise UserError(f"{name}: the {self.protocol.split} text has none, as it has no words; choose another metric")
+        return float(value)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with all that follows from the totals."""
@@ -165,8 +171,8 @@ def make_score_tree(score: Score) -> dict[str, Any]:
     groups = targets.part.groups if targets.group_names else None
     return {
         **totals,
-        **{name: _drop_nan(metric.value) for name, metric in metrics.items() if name not in totals},
-        "standard_errors": {name: _drop_nan(metric.standard_error) for name, metric in metrics.items()},
+        **{name: metric.value for name, metric in metrics.items() if name not in totals},
+        "standard_errors": {name: metric.standard_error for name, metric in metrics.items()},
         "words_scored": int(targets.words.sum()),
         "reliability": make_reliability_table(targets),
         "by_position": break_down_by_position(targets, unit),
@@ -189,8 +195,3 @@ def store_score(run: RunDirectory, name: str, score: Score, tree: dict[str, Any]
         (run.path / f"scores/{name}.npz").unlink(missing_ok=True)
     run.write_json(f"scores/{name}.json", stored)
     return stored
-
-
-def _drop_nan(value: float) -> float | None:
-    """Return None for what is not a number, which JSON does not know: a text without words has no perplexity per word."""
-    return None if math.isnan(value) else value

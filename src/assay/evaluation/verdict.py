@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from assay.evaluation.comparability import find_unequal_conditions
 from assay.evaluation.compare import MIN_UNITS, Arm, ArmComparison, SeedComparison, TextDifference, Units, count_draws
+from assay.runs.standard_error import read_standard_error
 from assay.statistics.interval import LEVEL
 
 ARM_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -95,7 +96,8 @@ def _arm_tree(arm: Arm) -> dict[str, Any]:
     return {
         "name": arm.name,
         "bits_per_byte": arm.mean,
-        "standard_error": arm.median_run.values["standard_error"],
+        "standard_error": read_standard_error(arm.median_run.values),
+        "standard_error_over": arm.median_run.values.get("standard_error_over"),
         "seeds": len(arm.runs),
         "deviation_over_seeds": arm.deviation,
         "median_run": arm.median_run.name,

@@ -10,6 +10,7 @@ import torch
 from assay.core import recipe
 from assay.core.config import Tree, flatten
 from assay.core.torch_internals import FakeTensorMode, tree_leaves
+from assay.core.words import format_count
 from assay.errors import ConfigError, RunError, suggest
 from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
@@ -170,7 +171,7 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
         **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
         **({"warning": "; ".join(prepared.warnings)} if prepared.warnings else {}),
         "tokens": f"{kind}, vocabulary {prepared.tokenizer.vocab_size:,}; "
-        f"{batches.targets_per_epoch:,} an epoch, {batches.steps_per_epoch:,} steps",
+        f"{batches.targets_per_epoch:,} an epoch, {format_count(batches.steps_per_epoch, 'step')}",
         **({"unused": "; ".join(unused)} if unused else {}),
         "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
         + (f", {setup.parallel.world_size} processes" if setup.parallel.world_size > 1 else ""),

@@ -10,13 +10,13 @@ from assay.data.word_hashes import hash_words
 ORDERS = (1, 2, 3, 4)  # of distinct-n
 
 
-def measure_distinct_n(texts: Iterable[Sequence[int]], n: int) -> float:
-    """Measure distinct-n, the share of distinct n-grams among all in some texts; 0 where there is none (Li et al., arXiv 1510.03055)."""
+def measure_distinct_n(texts: Iterable[Sequence[int]], n: int) -> float | None:
+    """Measure distinct-n, the share of distinct n-grams among all in some texts; None where there is none (Li et al., arXiv 1510.03055)."""
     grams = [tuple(text[start : start + n]) for text in texts for start in range(len(text) - n + 1)]
-    return len(set(grams)) / max(1, len(grams))
+    return len(set(grams)) / len(grams) if grams else None
 
 
-def measure_distinct_shares(sides: Sequence[Sequence[Sequence[int]]]) -> list[tuple[float, ...]]:
+def measure_distinct_shares(sides: Sequence[Sequence[Sequence[int]]]) -> list[tuple[float | None, ...]]:
     """Measure distinct-1 to distinct-4 of each side's texts.
 
     The share falls with the amount of text, so each side's is over its first M items, M as many as the shortest side has.

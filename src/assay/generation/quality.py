@@ -40,19 +40,22 @@ class TextSample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SampleStatistics:
-    """Statistics of some texts. Shares are of the texts unless said otherwise; None where the corpus has hardly any documents."""
+    """Statistics of some texts. Shares are of the texts unless said otherwise; None where the corpus has hardly any documents.
+
+    Quantiles are those of QUANTILES.
+    """
 
     texts: int
     ended: float | None
-    distinct_tokens: tuple[float, ...]  # distinct n-grams among all n-grams, n = 1 to 4; over equally many tokens on both sides
-    distinct_words: tuple[float, ...]  # the same of words, in lower case
+    distinct_tokens: tuple[float | None, ...]  # distinct n-grams among all n-grams, n = 1 to 4; over equally many tokens on both sides
+    distinct_words: tuple[float | None, ...]  # the same of words, in lower case
     verbatim: float | None  # equal to a training document, byte for byte
     near_verbatim: float | None  # of the words of a training document, the verbatim ones included
     passages: int  # spans of 13 words
-    passages_in_training: float  # of which this share occurs in training
-    copied_bytes_quantiles: tuple[float, ...]  # quantiles of the longest span of each text that occurs in training
+    passages_in_training: float | None  # of which this share occurs in training; None where there is none
+    copied_bytes_quantiles: tuple[float, ...]  # of the longest span of each text that occurs in training
     longest_copied_bytes: int
-    length_bytes_quantiles: tuple[float, ...]  # quantiles
+    length_bytes_quantiles: tuple[float, ...]
     length_distance: float | None  # Kolmogorov and Smirnov's D between these lengths and the training documents'
 
 
@@ -90,20 +93,33 @@ class SampleQuality:
                 f"It memorised: {ours.near_verbatim:.1%} of its samples are training documents, "
                 f"against {theirs.near_verbatim:.1%} of held-out documents."
             )
-        if ours.passages and _exceeds(ours.passages_in_training, theirs.passages_in_training, NGRAM_LIMIT, both):
+        if (
+            ours.passages_in_training is not None
+            and theirs.passages_in_training is not None
+            and _exceeds(ours.passages_in_training, theirs.passages_in_training, NGRAM_LIMIT, both)
+        ):
             return (
                 f"It memorised passages: {ours.passages_in_training:.1%} of its spans of {NGRAM_WORDS} words occur in training, "
                 f"against {theirs.passages_in_training:.1%} of those in held-out documents."
             )
-        spans = f"half its samples share {ours.copied_bytes_quantiles[1]:,.0f} bytes or more with training, half the held-out documents "
-        spans += f"{theirs.copied_bytes_quantiles[1]:,.0f}"
-        if ours.copied_bytes_quantiles[1] > LONGER * theirs.copied_bytes_quantiles[1]:
+        return self._judge_spans_and_words()
+
+    def _judge_spans_and_words(self) -> str:
+        """Say whether samples of which few are memorised copy long spans, or repeat themselves."""
+        ours, theirs = self.samples, self.held_out
+        if not ours.length_bytes_quantiles[1]:
+            return "At least half of its samples are empty, so there is little to compare; train it longer, or set another --temperature."
+        if not theirs.length_bytes_quantiles[1]:
+            return "At least half of the held-out documents are empty, so there is little to compare its samples with."
+        copied, usual = ours.copied_bytes_quantiles[1], theirs.copied_bytes_quantiles[1]
+        spans = _describe_spans(copied, usual)
+        if copied > LONGER * usual:
             return f"It copies longer spans than this kind of text repeats: {spans}."
-        if ours.distinct_words[1] < LESS_VARIED * theirs.distinct_words[1]:
-            return (
-                f"It repeats itself: {ours.distinct_words[1]:.1%} of its pairs of words differ, "
-                f"against {theirs.distinct_words[1]:.1%} in held-out documents."
-            )
+        pairs, usual_pairs = ours.distinct_words[1], theirs.distinct_words[1]
+        if pairs is None or usual_pairs is None:
+            return f"No sign of memorising: {spans}; there are too few words to say how they vary."
+        if pairs < LESS_VARIED * usual_pairs:
+            return f"It repeats itself: {pairs:.1%} of its pairs of words differ, against {usual_pairs:.1%} in held-out documents."
         return f"No sign of memorising: {spans}, and its words vary as theirs do; how well it writes is what bits per byte says."
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,8 +189,8 @@ def _make_sample(tokens: list[int], prepared: PreparedText) -> TextSample:
 
 
 def _compute_statistics(
-    texts: Sequence[TextSample], overlap: Overlap, spans: Sequence[SharedSpan], distinct_tokens: tuple[float, ...],
-    distinct_words: tuple[float, ...], lengths: npt.NDArray[np.int64] | None,
+    texts: Sequence[TextSample], overlap: Overlap, spans: Sequence[SharedSpan], distinct_tokens: tuple[float | None, ...],
+    distinct_words: tuple[float | None, ...], lengths: npt.NDArray[np.int64] | None,
 ) -> SampleStatistics:  # fmt: skip
     """Compute the statistics of one side; `lengths` are those of the training documents, None where the text has none."""
     own = np.array([len(text.bytes) for text in texts])
@@ -209,6 +225,13 @@ def _exceeds(ours: float, theirs: float, limit: float, counts: tuple[int, int]) 
     pooled = (ours * counts[0] + theirs * counts[1]) / sum(counts)
     error = math.sqrt(pooled * (1 - pooled) * (1 / counts[0] + 1 / counts[1]))
     return ours - theirs > max(limit, 2 * error)
+
+
+def _describe_spans(copied: float, usual: float) -> str:
+    """Say how many bytes half the samples, and half the held-out documents, share with training at least."""
+    ours = f"{copied:,.0f} bytes or more" if copied else "nothing"
+    theirs = "nothing" if not usual else f"{usual:,.0f}" if copied else f"{usual:,.0f} bytes or more"
+    return f"half its samples share {ours} with training, half the held-out documents {theirs}"
 
 
 def _quantiles(values: npt.ArrayLike) -> tuple[float, ...]:

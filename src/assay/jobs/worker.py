@@ -27,7 +27,7 @@ from rich.console import Console
 from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
 from assay.core.signals import handle_signals
-from assay.core.words import Notify
+from assay.core.words import Notify, format_count
 from assay.data.prepare import PreparedText
 from assay.errors import AssayError, Interrupted, classify_failure, explain_failure, is_out_of_memory
 from assay.experiment.config import ExperimentConfig
@@ -155,7 +155,7 @@ def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None
     note = lock.read_note()
     died = note.get("died", 0) if note.get("step") == step else 0
     if died >= MAX_DEATHS:
-        reason = f"its process died {died} times without getting beyond step {step} (out of memory, or killed?)"
+        reason = f"its process died {format_count(died, 'time')} without getting beyond step {step} (out of memory, or killed?)"
         run.update_status(state="failed", failure="error", error=reason)
         notify(f"{job.run}: failed: {reason}")
         return "failed"

@@ -90,16 +90,16 @@ def _describe_test_uses(outcome: StudyOutcome) -> str:
 
 
 def _describe_part(part: Mapping[str, Any]) -> str:
-    size = f"{part['documents']:,} documents, {part['bytes']:,} bytes, {part['tokens']:,} tokens of the base"
-    return f"{size}; sha256 {str(part['sha256'])[:16]}"
+    documents, size, tokens = (format_count(part[f"{noun}s"], noun) for noun in ("document", "byte", "token"))
+    return f"{documents}, {size}, {tokens} of the base; sha256 {str(part['sha256'])[:16]}"
 
 
 def _describe_reading(protocol: Mapping[str, Any]) -> str:
     how = {
-        "streams": f"state carried through {protocol['streams']} streams",
+        "streams": f"state carried through {format_count(protocol['streams'], 'stream')}",
         "documents": f"each document alone, at most {protocol['context']} tokens",
-        "strided": f"windows of {protocol['context']} tokens, {protocol['stride']} new ones each",
-    }.get(protocol["policy"], f"disjoint windows of {protocol['context']} tokens")
+        "strided": f"windows of {protocol['context']} tokens, {protocol['stride']} new ones each, the last moved back to be full",
+    }.get(protocol["policy"], f"disjoint windows of {protocol['context']} tokens, the last moved back to be full")
     masked = ", documents isolated" if protocol["document_mask"] else ""
     return f"{how}{masked}, {protocol['dtype']}"
 
@@ -132,7 +132,7 @@ def list_unfinished_runs(outcome: StudyOutcome) -> tuple[UnfinishedRun, ...]:
 
 
 def _describe_progress(run: RunOutcome) -> str:
-    return UNKNOWN if run.state == "waiting" else f"{run.step:,} of {'?' if run.steps is None else f'{run.steps:,}'} steps"
+    return UNKNOWN if run.state == "waiting" else f"{run.step:,} of {'? steps' if run.steps is None else format_count(run.steps, 'step')}"
 
 
 def list_unequal_conditions(outcome: StudyOutcome) -> tuple[RowGroup, ...]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from assay.evaluation.compare import Arm
 from assay.reports.number_format import UNKNOWN, format_amount, format_difference, format_interval, format_quality, format_seconds
+from assay.runs.standard_error import read_standard_error
 from assay.statistics.interval import Interval
 from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, StudyOutcome
 from assay.trainer.baselines import Baselines
@@ -145,7 +146,7 @@ COST_COLUMNS = (
 
 def _text_error(arm: ArmOutcome) -> float | None:
     """Return the standard error over the text of the median seed."""
-    return float(Arm(arm.name, arm.scores).median_run.values["standard_error"]) if arm.scores else None
+    return read_standard_error(Arm(arm.name, arm.scores).median_run.values) if arm.scores else None
 
 
 def choose_interval(comparison: ComparisonToBase) -> Interval | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from assay.reports.content import ReportContent
 from assay.reports.results_table import ResultsTable, choose_interval
+from assay.runs.standard_error import read_standard_error
 from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, RunOutcome, StudyOutcome
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # beginnings that a spreadsheet takes for a formula
@@ -41,7 +42,7 @@ def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, compariso
         "split": outcome.split,  # of the figure: test or validation
         "figure": None if score is None else metric.value(score),
         "validation": None if run.validation is None else metric.value(run.validation),
-        "standard_error": None if score is None or metric.name != "bits_per_byte" else score.values["standard_error"],  # over the text
+        "standard_error": None if score is None or metric.name != "bits_per_byte" else read_standard_error(score.values),  # over the text
         "arm_mean": arm.mean,  # over the arm's seeds
         "arm_deviation": arm.deviation,
         "difference": None if comparison is None else comparison.difference,  # of the arm from the base; below 0 is better
@@ -97,7 +98,7 @@ def to_markdown(content: ReportContent) -> str:
         "## Protocol",
         _write_table(["", ""], [*content.protocol.items()]),
         "## Machine and versions",
-        _write_table(["", ""], [*content.machine.items()]),
+        _write_table(["", ""], [*content.machine.items()]) if content.machine else "No run has recorded what it was made with.",
     ]
     parts += ["## Runs", content.runs_summary]
     if content.unfinished:

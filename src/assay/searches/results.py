@@ -9,6 +9,7 @@ from assay.core import recipe
 from assay.core.config import Tree
 from assay.core.files import write_text
 from assay.core.recipe import get_value
+from assay.core.words import format_count
 from assay.runs.lock import is_locked, wait_for_lock
 from assay.searches.folder import BASE, BEST, SearchFolder
 from assay.searches.trial import MAX_FRUITLESS, Trial, count_fruitless, count_trials, trial_name
@@ -55,7 +56,7 @@ class SearchResults:
         counts = Counter(map(self.state, self.trials))
         parts = [f"{count} {state}" for state in STATES if (count := counts[state])]
         parts += [f"{self.remaining_trials} not begun"] if self.remaining_trials else []
-        return f"{count_trials(self.trials)} of {self.search.config.trial_count} trials: {', '.join(parts) or 'none begun'}"
+        return f"{count_trials(self.trials)} of {format_count(self.search.config.trial_count, 'trial')}: {', '.join(parts) or 'none begun'}"
 
     def state(self, trial: Trial) -> str:
         """Find the state of a trial in a word; `stopped` where its worker is gone."""

@@ -110,6 +110,11 @@ class Estimate:
             return actual / work
         return fmean(self.rates.values()) if self.rates else 0.0
 
+    @property
+    def has_basis(self) -> bool:
+        """Whether anything is known of how long a run takes."""
+        return bool(self.finished_seconds or self.rates)
+
     def _counted_seconds(self, arm: str) -> float:
         """Sum the seconds of the finished runs of an arm, without the minutes of their budgets."""
         return sum(self.finished_seconds[arm]) - 60 * len(self.finished_seconds[arm]) * self._run_cost(arm).minutes

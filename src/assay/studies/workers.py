@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from assay.core.words import Notify
+from assay.core.words import Notify, format_count
 from assay.errors import UserError
 from assay.jobs.folder import JobStatus, count_states
 from assay.jobs.pool import Pool, Workload
@@ -81,7 +81,7 @@ def score_chosen_runs(study: StudyFolder, data_dir: Path | None, notify: Notify)
         request = ScoreRequest("test", plan.study.checkpoint, data_dir=data_dir)
         unscored = [run for run in finished if request.find_stored_file(run) is None]
         if unscored:
-            notify(f"scoring {len(unscored)} runs on the test split, once")
+            notify(f"scoring {format_count(len(unscored), 'run')} on the test split, once")
         for run in unscored:
             if refused := score_run(run, request).not_stored:
                 raise UserError(f"{run.name}: the score on the test split is not kept ({refused})")

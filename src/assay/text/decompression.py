@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from assay.text.utf8 import is_utf8
 
 COMPRESSIONS = ("", ".xz", ".gz", ".zst", ".zip")
 LARGEST_WINDOW = 2**31  # bytes: what `zstd --long=31` needs
+FED = 2**12  # packed bytes that are unpacked at once: 4 bytes of Zstandard may stand for 2^17
+# A text is packed to a fifth, a log to a fiftieth: what unpacks to more than 200 times its size, and is large, was made to fill a memory.
+SUSPICIOUS, RATIO = 2**28, 200
 
 HEAD = 1024  # bytes in which the format of a file is looked for
 FORMATS: dict[tuple[bytes, ...], str] = {  # by their first bytes: what they are, and what to do with them
@@ -95,21 +99,31 @@ def read_file(file: Path) -> FileContent:
         return FileContent(str(file), strip_compression(file.name), decompress(data, streams[packing]))
     except (lzma.LZMAError, zlib.error, zstandard.ZstdError, EOFError) as error:
         raise _damaged(file, str(error)) from None
+    except OverflowError:
+        raise _suspicious(file) from None
 
 
 def decompress(compressed: bytes, make_stream: Callable[[], Decompressor]) -> bytes:
     """Decompress streams one after another, zero bytes between them allowed.
 
-    Raises EOFError when the last one ends too early, and the library's error for other bytes. The libraries' own one-call functions
-    ignore what follows the first stream, or that the last one is cut off.
+    Raises EOFError when the last one ends too early, OverflowError when they give far more bytes than a text does, and the library's error
+    for other bytes. The libraries' own one-call functions ignore what follows the first stream, or that the last one is cut off.
     """
     pieces: list[bytes] = []
-    while compressed or not pieces:
+    place, size = 0, 0
+    while place < len(compressed) or not pieces:
         stream = make_stream()
-        pieces.append(stream.decompress(compressed))
-        if not stream.eof:
-            raise EOFError("it ends too early")
-        compressed = stream.unused_data.lstrip(b"\0")
+        while not stream.eof:
+            fed = compressed[place : place + FED]
+            if not fed:
+                raise EOFError("it ends too early")
+            pieces.append(stream.decompress(fed))
+            place, size = place + len(fed), size + len(pieces[-1])
+            if _is_suspicious(size, len(compressed)):
+                raise OverflowError
+        place -= len(stream.unused_data)
+        while compressed[place : place + 1] == b"\0":
+            place += 1
     return b"".join(pieces)
 
 
@@ -136,8 +150,10 @@ def _read_zip(file: Path, data: bytes) -> FileContent:
             members = [member for member in archive.infolist() if not member.is_dir() and not member.filename.startswith("__MACOSX/")]
             if len(members) != 1:
                 raise DataError(f"corpus.path: {file} holds {len(members)} files; unpack it and name the folder or one file")
+            if _is_suspicious(members[0].file_size, len(data)):
+                raise _suspicious(file)
             return FileContent(str(file), Path(members[0].filename).name, archive.read(members[0]))
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError, IndexError) as error:
         raise _damaged(file, str(error)) from None
     except (RuntimeError, NotImplementedError) as error:  # a password, or a method that Python does not know
         raise DataError(f"corpus.path: {file} cannot be unpacked ({error}); unpack it yourself and name the text file") from None
@@ -145,3 +161,11 @@ def _read_zip(file: Path, data: bytes) -> FileContent:
 
 def _damaged(file: Path, cause: str) -> DataError:
     return DataError(f"corpus.path: {file} cannot be unpacked ({cause or 'it is damaged'}); get an undamaged copy")
+
+
+def _is_suspicious(unpacked: int, packed: int) -> bool:
+    return unpacked > max(SUSPICIOUS, RATIO * packed)
+
+
+def _suspicious(file: Path) -> DataError:
+    return DataError(f"corpus.path: {file} unpacks to more than {RATIO} times its size; if it is a text all the same, unpack it yourself")

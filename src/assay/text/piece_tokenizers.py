@@ -67,6 +67,8 @@ class PieceTokenizer(Tokenizer):
     boundary: ClassVar[re.Pattern[bytes]]  # where a long document may be cut, see `chunks.py`
 
     def __init__(self, pieces: Sequence[str]) -> None:
+        if not all(isinstance(piece, str) and piece for piece in pieces) or len(set(pieces)) < len(pieces):
+            raise ValueError("the pieces are not texts, each once")
         super().__init__([*BYTES, *map(encode_text, pieces)])
         self.pieces = list(pieces)
 
@@ -106,6 +108,11 @@ class CharTokenizer(PieceTokenizer):
 
     kind = "char"
     boundary = CHARACTER
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        super().__init__(pieces)
+        if any(len(piece) != 1 for piece in pieces):
+            raise ValueError("the pieces are not single characters")
 
     def cut(self, texts: Sequence[str]) -> tuple[Sequence[str], Sequence[int]]:
         """Cut into single characters."""

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from io import StringIO
 
@@ -37,7 +37,7 @@ def _record_text(line: bytes, field: str, place: str) -> bytes | None:
     if not isinstance(record, dict):
         raise DataError(f'{place} is not an object such as {{"{field}": "..."}}; correct the line, or take it out')
     if field not in record:
-        known = ", ".join(sorted(record)) or "none"
+        known = _list_names(sorted(record))
         raise DataError(f"{place} has no field '{field}' (its fields: {known}); name the field that holds the text with corpus.field")
     text = record[field]
     if text is None:
@@ -50,6 +50,11 @@ def _record_text(line: bytes, field: str, place: str) -> bytes | None:
         raise DataError(
             f"{place} has half of a surrogate pair in '{field}', which is no character; correct the line, or take it out"
         ) from None
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """List names in one line, which is cut where it is long."""
+    return shorten(" ".join((", ".join(names) or "none").split()))
 
 
 def read_table(file: FileContent, column: str, *, tabs: bool) -> Iterator[bytes | None]:
@@ -102,7 +107,7 @@ def read_parquet_column(file: FileContent, column: str) -> Iterator[bytes | None
         schema = opened.schema_arrow
         if column not in schema.names:
             raise DataError(
-                f"corpus.field: {file.path} has no column '{column}' (its columns: {', '.join(schema.names)}); "
+                f"corpus.field: {file.path} has no column '{column}' (its columns: {_list_names(schema.names)}); "
                 "name the column that holds the text with corpus.field"
             )
         kind = schema.field(column).type

@@ -44,6 +44,10 @@ class TextAudit:
         self.counts["returns"] += returns
         self.counts["old_lines"] += not newlines and b"\r" in data
 
+    def add_remarks(self, remarks: Iterable[str]) -> None:
+        """Add what was found in a file by others."""
+        self.remarks += remarks
+
     def add_documents(self, documents: Iterable[bytes]) -> None:
         """Count the documents, in the order of the corpus."""
         for document in documents:

@@ -122,7 +122,7 @@ class TextConfig(CorpusConfig):
         if reader is None:
             if self.format is None:
                 refuse_binary(file)
-                audit.remarks += check_plain_text(file, AS_IT_IS)
+                audit.add_remarks(check_plain_text(file, AS_IT_IS))
             audit.add_plain_text(file.data)
             return split_documents(file.data, self.document)
         if self.document != "line":

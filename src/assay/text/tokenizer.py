@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from assay.core.config import Config, Tree, digest
 from assay.core.files import write_durably
+from assay.core.words import shorten
 from assay.errors import DataError, suggest
 from assay.text.corpus import SEPARATOR
 
@@ -122,7 +123,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         kind = str(tree["kind"])
     except OSError as error:
         raise DataError(f"the tokenizer {path} cannot be read ({error.strerror}); {remedy}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DataError(f"{path} is not a tokenizer that Assay saved; {remedy}") from None
     assert TokenizerConfig.family is not None
     kinds = TokenizerConfig.family.kinds
@@ -133,8 +134,8 @@ def load_tokenizer(path: Path) -> Tokenizer:
     lengths = tree.pop("byte_lengths", None)
     try:
         restored = config.restore(tree)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} holds a damaged {kind} tokenizer ({error!r}); {remedy}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} holds a damaged {kind} tokenizer ({shorten(repr(error))}); {remedy}") from None
     if lengths is not None and lengths != restored.byte_lengths.tolist():
         raise DataError(f"{path} holds a damaged {kind} tokenizer (its byte_lengths are not those of its tokens); {remedy}")
     return restored

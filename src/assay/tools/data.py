@@ -67,7 +67,7 @@ class TextReport:
             name: {
                 "exact_duplicates": part.exact_duplicate_share,
                 "near_duplicates": part.near_duplicate_share,
-                "ngrams": part.ngram_share if part.ngrams else None,
+                "ngrams": part.ngram_share,
             }
             for name, part in (("validation", leakage.validation), ("test", leakage.test))
         }

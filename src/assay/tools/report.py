@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.core.files import find_write_problem
+from assay.core.words import format_count, format_list
 from assay.errors import UserError
 from assay.reports.content import compose_report
 from assay.reports.page import render_page
@@ -19,6 +20,8 @@ from assay.studies.analysis.results import StudyOutcome
 from assay.studies.folder import is_study
 from assay.trainer.baselines import Baselines, measure_if_quick, read_baselines
 from assay.trainer.token_losses import TokenLosses, measure_token_losses
+
+PAGE_ENDINGS = (".html", ".htm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +37,37 @@ class WrittenReport:
         return {"files": [str(path) for path in self.files], "verdict": self.verdict, "warnings": self.warnings}
 
 
+class ChosenRuns(NamedTuple):
+    """The runs of a report, the base first."""
+
+    runs: list[RunDirectory]
+    base_is: str  # why the first is the base
+    left_out: list[RunDirectory]
+
+    def describe_left_out(self) -> tuple[str, ...]:
+        """Say in a sentence which runs were left out; nothing where none was."""
+        names = [f"{run.name} ({run.status()['state']})" for run in self.left_out]
+        return (f"Left out, as not finished: {format_list(names)}.",) if names else ()
+
+
 def write_report(
     what: str | Path | Sequence[str | Path], output: Path, csv: Path | None = None, markdown: Path | None = None,
     *, runs_dir: Path | None = None, data_dir: Path | None = None,
 ) -> WrittenReport:  # fmt: skip
-    """Write the page of a study or of some runs, by folder or name, the first of which is the base; all runs where none is named.
+    """Write the page of a study or of some runs, by folder or name, the first of which is the base.
 
-    `csv` and `markdown` are written too where they are given. Raises UserError where nothing is found, a library is missing or a file
-    cannot be written.
+    Where none is named, it is of all finished runs, and the newest is the base.
+
+    `csv` and `markdown` are written too where they are given. Raises UserError where nothing is found, a library is missing, or a file
+    cannot be written or is no page by its name.
     """
+    _refuse_other_endings(output)
     refuse_missing_libraries()
     names = [str(what)] if isinstance(what, str | Path) else [str(name) for name in what]
     folder = resolve_runs_folder(runs_dir)
     study = _find_study(names, folder)
-    outcome = read_study(study) if study is not None else read_runs(_find_runs(names, folder))
+    chosen = ChosenRuns([], "", []) if study is not None else choose_runs(names, folder)
+    outcome = read_study(study) if study is not None else read_runs(chosen.runs, chosen.base_is)
     for path in (output, csv, markdown):
         if path is not None and (problem := find_write_problem(path, makes_folders=True)):
             raise UserError(problem)
@@ -56,6 +76,7 @@ def write_report(
         outcome = replace(outcome, warnings=(*outcome.warnings, f"The cheaper methods are left out: {baselines.skip_reason}."))
     if study is None and len(outcome.arms) == 1:
         outcome = replace(outcome, verdict=describe_single_arm(outcome, baselines))
+    outcome = replace(outcome, verdict=(*outcome.verdict, *chosen.describe_left_out()))
     content = compose_report(outcome, _title(outcome, study), baselines, gather_token_losses(outcome, data_dir))
     texts = {output: render_page(content)}
     if csv is not None:
@@ -91,12 +112,26 @@ def _find_study(names: Sequence[str], folder: Path) -> Path | None:
     return places[0] if places else None
 
 
-def _find_runs(names: Sequence[str], folder: Path) -> list[RunDirectory]:
-    """Find the runs that are named, each by any of its names or as one of a folder of runs. Raises UserError where there are none."""
+def _refuse_other_endings(output: Path) -> None:
+    """Raise UserError for the name of a file that no page has, as somebody would open it with another program."""
+    if output.suffix.lower() not in PAGE_ENDINGS and not output.is_dir():
+        others = "print the page to PDF in a browser; --markdown and --csv write the figures in these forms"
+        raise UserError(f"{output}: a report is a page, so its file ends in {' or '.join(PAGE_ENDINGS)}; {others}")
+
+
+def choose_runs(names: Sequence[str], folder: Path) -> ChosenRuns:
+    """Find the runs that are named, each by any of its names or as one of a folder of runs; without names, all finished ones.
+
+    Raises UserError where there are none.
+    """
     runs = [run for name in names for run in _runs_of(name, folder)] if names else list_runs(folder)
     if not runs:
         raise UserError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
-    return runs
+    finished = [] if names else [run for run in runs if run.status()["state"] == "finished"]
+    if not finished:
+        return ChosenRuns(runs, "as it was named first" if names else "as it is the oldest; no run is finished", [])
+    left_out = [run for run in runs if run not in finished]
+    return ChosenRuns([finished[-1], *finished[:-1]], "the newest finished run", left_out)
 
 
 def _runs_of(name: str, folder: Path) -> list[RunDirectory]:
@@ -107,5 +142,5 @@ def _runs_of(name: str, folder: Path) -> list[RunDirectory]:
 def _title(outcome: StudyOutcome, study: Path | None) -> str:
     """Name what is reported, for the head of the page."""
     if study is None:
-        return "Run" if len(outcome.all_runs) == 1 else f"{len(outcome.all_runs)} runs"
+        return "Run" if len(outcome.all_runs) == 1 else format_count(len(outcome.all_runs), "run")
     return f"Study {outcome.plan.name}{f', scale {outcome.plan.scale}' if outcome.plan.scale else ''}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.core.renames import restore
 from assay.errors import UserError
@@ -30,8 +30,8 @@ def read_study_entry(folder: Path) -> dict[str, Any]:
     try:
         plan = read_plan(folder)
         finished = [_finished(folder / job["run"]) for job in plan["jobs"]]
-        for following in _following(folder, plan):
-            finished.append(any(_finished(folder / name) for name in following))
+        for following in list_following_runs(folder, plan):
+            finished.append(any(_finished(folder / name) for name in following.names.values()))
     except UserError as damaged:
         return {**entry, "state": "damaged", "error": str(damaged)}
     return {**entry, "state": "study", "step": sum(finished), "steps": len(finished)}
@@ -41,15 +41,23 @@ def _finished(path: Path) -> bool:
     return bool(RunDirectory(path).status()["state"] == "finished")
 
 
-def _following(folder: Path, plan: Mapping[str, Any]) -> Iterator[list[str]]:
-    """List, for each run that follows once an arm's learning rate is chosen, its names under the factors, one of which is chosen."""
+class FollowingRun(NamedTuple):
+    """A run that follows once an arm's learning rate is chosen; the plan in the folder does not name it."""
+
+    arm: str
+    seed: int
+    names: dict[float, str]  # by factor, one of which is the chosen one
+
+
+def list_following_runs(folder: Path, plan: Mapping[str, Any]) -> Iterator[FollowingRun]:
+    """List the runs that follow from those that have tried learning rates, as far as these have ended."""
     for arm in plan["arms"] if len(plan["lr_factors"]) > 1 else ():
         tried = [job for job in plan["jobs"] if job["arm"] == arm["name"]]
         status = [RunDirectory(folder / job["run"]).status() for job in tried if job["tuning"]]
         ended = all(one["state"] == "finished" or one["failure"] == "diverged" for one in status)
         if ended and any(one["state"] == "finished" for one in status):
             for seed in sorted({*plan["seeds"]} - {job["seed"] for job in tried}):
-                yield [_name(arm, factor, seed) for factor in plan["lr_factors"]]
+                yield FollowingRun(arm["name"], seed, {factor: _name(arm, factor, seed) for factor in plan["lr_factors"]})
 
 
 def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:

@@ -113,7 +113,8 @@ def dry_run_study(request: StudyRequest, watcher: StudyWatcher) -> dict[str, Any
     """Estimate the runs of a study, as plain values; nothing is written."""
     state, workers = prepare_study(request, watcher, write=False), _count_workers(request)
     estimate = estimate_study(state, request.data_dir, workers, watcher)
-    return {**state.count_runs(), "seconds": estimate.seconds_left(state.statuses, workers)}
+    known = estimate.has_basis or all(one.ended for one in state.statuses)
+    return {**state.count_runs(), "seconds": estimate.seconds_left(state.statuses, workers) if known else None}
 
 
 def submit_study(request: StudyRequest, assignments: Sequence[str], watcher: StudyWatcher, *, dry_run: bool) -> SubmittedWorkers:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from assay.core.words import format_count
 from assay.jobs.folder import JobState, JobStatus, count_states
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.results import ArmOutcome, ComparisonToBase, StudyOutcome
@@ -175,7 +176,7 @@ class Study:
     def __repr__(self) -> str:
         """Write one line: its folder, and how many runs are finished."""
         count = count_states(self.state.statuses)
-        return f"Study({str(self.path)!r}, {count['finished']} of {sum(count.values())} runs finished)"
+        return f"Study({str(self.path)!r}, {count['finished']} of {format_count(sum(count.values()), 'run')} finished)"
 
 
 def _difference(comparison: ComparisonToBase | None) -> ArmDifference | None:

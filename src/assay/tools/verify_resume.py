@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from assay.core.config import Tree
+from assay.core.words import format_count
 from assay.errors import AssayError, ConfigError
 from assay.experiment.config import ExperimentConfig
 from assay.runs.checkpoint_ref import list_steps
@@ -60,7 +61,7 @@ def verify_resume(
         _finish(_start(["train", *arguments, *straight]))
         whole = list_runs(Path(straight[1]))[0]
         steps = int(whole.status()["step"])
-        report(f"{config.digest()[:8]}: {steps} steps went straight through")
+        report(f"{config.digest()[:8]}: {format_count(steps, 'step')} went straight through")
         every = max(1, steps // (2 * (kills + 1)))
         process = _start(["train", *arguments, f"train.save_every={every}steps", *killed])
         passed = 0

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.runs.standard_error import read_standard_error
+
 SCORE_FIELDS = ("bits_per_byte", "standard_error", "nats_per_token", "coverage")  # of a validation and of a final score
 
 
@@ -76,7 +78,7 @@ class ExternalTracker(Tracker, ABC):
         self.log_scalars(training_scalars(line, pace), line["step"])
 
     def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
-        self.log_scalars({f"validation/{name}": line["validation"][name] for name in SCORE_FIELDS}, line["step"])
+        self.log_scalars(_known_figures("validation", line["validation"]), line["step"])
 
 
 def training_scalars(line: Mapping[str, Any], pace: Pace) -> dict[str, float]:
@@ -94,5 +96,13 @@ def training_scalars(line: Mapping[str, Any], pace: Pace) -> dict[str, float]:
 
 def score_scalars(results: Mapping[str, Any]) -> dict[str, float]:
     """Return the scalars of the final scores (last, best, average, training), and the seconds that each kind of work took."""
-    scalars = {f"final/{which}/{name}": score[name] for which, score in results["scores"].items() for name in SCORE_FIELDS}
+    scalars: dict[str, float] = {}
+    for which, score in results["scores"].items():
+        scalars |= _known_figures(f"final/{which}", score)
     return scalars | {f"final/seconds/{kind}": seconds for kind, seconds in results["seconds"].items()}
+
+
+def _known_figures(group: str, score: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of a score that it has: of one document there is no standard error, and nothing is sent in its place."""
+    figures = {**score, "standard_error": read_standard_error(score)}
+    return {f"{group}/{name}": figures[name] for name in SCORE_FIELDS if figures[name] is not None}

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.core.words import format_duration
+from assay.runs.standard_error import describe_standard_error
 from assay.terminal.console import escape_control_characters, show_spinner
 from assay.terminal.tables import print_table
 from assay.tracking.base import Pace, Tracker
@@ -104,7 +105,7 @@ class ConsoleTracker(Tracker):
         metrics = line["validation"]
         share = "" if metrics["coverage"] == 1 else f" (sample {100 * metrics['coverage']:.2g} %)"
         self._print(
-            f"step {line['step']}  validation{share} {metrics['bits_per_byte']:.4f} +- {metrics['standard_error']:.4f} bits per byte"
+            f"step {line['step']}  validation{share} {metrics['bits_per_byte']:.4f} +- {describe_standard_error(metrics)} bits per byte"
             f"  {metrics['nats_per_token']:.4f} nats/token{'  best so far' if best else ''}",
             "green" if best else "yellow",
         )
@@ -137,8 +138,8 @@ def print_final_scores(console: Console, results: Mapping[str, Any]) -> None:
         if key not in scores:
             continue
         score = scores[key]
-        values = (f"{score[name]:.4f}" for name in ("bits_per_byte", "standard_error", "nats_per_token"))
-        rows.append((label, *values, f"{score['bytes_scored']:,}"))
+        bits, nats = (f"{score[name]:.4f}" for name in ("bits_per_byte", "nats_per_token"))
+        rows.append((label, bits, describe_standard_error(score), nats, f"{score['bytes_scored']:,}"))
     console.print("\neach byte of the split scored once, without dropout:", markup=False)
     print_table(console, ("", "bits/byte", "+-", "nats/token", "bytes"), rows)
     gap = scores["last"]["bits_per_byte"] - scores["training"]["bits_per_byte"]

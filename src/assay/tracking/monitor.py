@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,11 +114,11 @@ class RunMonitor:
         return sum(spent.values()) if spent else self.timing.get("elapsed")
 
     @property
-    def best(self) -> tuple[float, float] | None:
-        """Bits per byte of the best checkpoint and the standard error: the final score, else the best validation so far."""
+    def best(self) -> Mapping[str, Any] | None:
+        """The figures of the best checkpoint, `bits_per_byte` among them: the final score, else the best validation so far."""
         final = (self.status.get("scores") or {}).get("best")
         scores = [final] if final else [validation for _, validation in self.validations]
-        return min(((score["bits_per_byte"], score["standard_error"]) for score in scores), default=None)
+        return min(scores, key=lambda score: score["bits_per_byte"], default=None)
 
     def read_last_sample(self) -> str | None:
         """Read the last sample of the model; None where there is none."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
 from assay.runs.json_files import short_path
+from assay.runs.standard_error import describe_standard_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +70,7 @@ def render_run(run: "Run") -> str:
     rows = {"run": str(short_path(run.path)), "state": f"{status.state}, step {status.step} of {status.steps or '?'}"}
     rows |= {"why": status.error} if status.error else {}
     if best is not None:
-        rows["validation"] = f"{best['bits_per_byte']:.4f} ± {best['standard_error']:.4f} bits per byte, every byte once"
+        rows["validation"] = f"{best['bits_per_byte']:.4f} ± {describe_standard_error(best)} bits per byte, every byte once"
     baselines = read_baselines([run.directory])
     rows |= {label: f"{bits:.4f} bits per byte" for label, bits in (baselines.by_label() if baselines else {}).items()}
     return render_table(rows) + _render_curve(run)

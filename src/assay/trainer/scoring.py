@@ -32,7 +32,9 @@ from assay.training import checkpoint as checkpoints
 from assay.training.clock import Clock
 
 FINAL_SCORES = 3  # last, best and training text, each about as long as a validation
-SUMMARY = ("bits_per_byte", "standard_error", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage")  # in a line of metrics
+SUMMARY = (  # in a line of metrics
+    "bits_per_byte", "standard_error", "standard_error_over", "nats_per_token", "bytes_scored", "bytes_in_split", "coverage",
+)  # fmt: skip
 
 
 class LoadedRun(NamedTuple):

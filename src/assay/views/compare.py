@@ -6,7 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from assay.core.words import format_count
 from assay.evaluation.verdict import format_estimate, format_p_value
+from assay.runs.standard_error import describe_standard_error
 from assay.terminal.console import print_sentences
 from assay.terminal.tables import print_table
 from assay.tools.report import WrittenReport
@@ -24,7 +26,7 @@ def print_comparison(out: Console, result: dict[str, Any]) -> None:
     for comparison in result["comparisons"]:
         out.print()
         _print_difference(out, comparison, family=len(result["comparisons"]))
-    used = [f"{arm['test_uses']} time{'s' * (arm['test_uses'] != 1)} by {letter}" for letter, arm in arms.items() if "test_uses" in arm]
+    used = [f"{format_count(arm['test_uses'], 'time')} by {letter}" for letter, arm in arms.items() if "test_uses" in arm]
     if used:
         out.print()
         _print_paragraph(out, f"the test split was used {', '.join(used)}; a text that is looked at often is no longer unseen")
@@ -39,7 +41,7 @@ def _arm_table(arms: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
     rows = []
     for letter, arm in arms.items():
         over = () if not spread else (str(arm["seeds"]), "-" if arm["seeds"] == 1 else f"{arm['deviation_over_seeds']:.4f}")
-        rows.append((f"{letter}  {arm['name']}", f"{arm['bits_per_byte']:.4f}", f"{arm['standard_error']:.4f}", *over))
+        rows.append((f"{letter}  {arm['name']}", f"{arm['bits_per_byte']:.4f}", describe_standard_error(arm), *over))
     return ("", "bits/byte", "+- text", *(("seeds", "sd") if spread else ())), rows
 
 

@@ -13,11 +13,15 @@ REAL_COMMANDS = {"xz": "xz -9e", "bz2": "bzip2 -9", "zstd": "zstd -19"}
 
 def print_compression(out: Console, result: Compression) -> None:
     """Print how the file was coded, and its size beside that of other compressors."""
-    policy = f"{result.stride} new tokens in windows of {result.context}" if result.stride else "the state carried from token to token"
+    policy = (
+        f"{format_count(result.stride, 'new token')} in windows of {result.context}"
+        if result.stride
+        else "the state carried from token to token"
+    )
     checked = "; decompressed and compared" if result.verified else ""
     facts = {
         "written": f"{result.bytes:,} bytes: {HEADER_BYTES} of header, {result.predicted_bits / 8:,.1f} predicted by the model",
-        "coded": f"{result.tokens:,} tokens in {format_count(result.streams, 'stream')}, {policy}",
+        "coded": f"{format_count(result.tokens, 'token')} in {format_count(result.streams, 'stream')}, {policy}",
         "took": f"{result.seconds:.1f} s, {result.tokens_per_second:,.0f} tokens/s{checked}",
     }
     sizes = {
@@ -39,4 +43,4 @@ def _size_row(result: Compression, name: str, size: int) -> tuple[str, str, str,
 
 def print_decompression(out: Console, result: Decompression) -> None:
     """Print the file that was written."""
-    print_sentences(out, f"{result.output}: {result.bytes:,} bytes, as they were")
+    print_sentences(out, f"{result.output}: {format_count(result.bytes, 'byte')}, as they were")

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from assay.core.words import format_count
 from assay.data.leakage import NGRAM_WORDS, Leakage, Overlap
 from assay.data.split import PARTS
 from assay.reports import byte_histogram, plots
@@ -63,7 +64,7 @@ def _facts(section: TextFacts) -> dict[str, str]:
         "licence": corpus.licence,
         "source": corpus.source,
         "sha256": corpus.sha256,
-        "bytes": f"{survey.bytes:,}, of {survey.distinct_bytes} values",
+        "bytes": f"{survey.bytes:,}, of {format_count(survey.distinct_bytes, 'value')}",
         "characters": f"{survey.characters:,}, {survey.distinct_characters:,} different ones; {encoding}",
         "documents": f"{survey.documents:,}; {lengths}",
     }
@@ -100,20 +101,23 @@ def _print_leakage(out: Console, leakage: Leakage) -> None:
     out.print("held-out text that is also training text:")
     parts = {"validation": leakage.validation, "test": leakage.test}
     rows = [(name, *_overlap_cells(part)) for name, part in parts.items() if part.documents]
-    print_table(out, ("", "documents", "same words", f"runs of {NGRAM_WORDS} words"), rows)
+    print_table(
+        out,
+        ("", "documents", "same words", f"runs of {NGRAM_WORDS} words"),
+        rows,
+        nothing="none: neither validation nor test has documents",
+    )
     exact, near = leakage.training_exact_duplicates, leakage.training_near_duplicates
-    _print_sentence(out, f"within training: {exact:,} documents repeat an earlier one, {near:,} repeat its words")
+    repeats = [f"{number} repeat{'s' * (count == 1)}" for number, count in ((format_count(exact, "document"), exact), (f"{near:,}", near))]
+    _print_sentence(out, f"within training: {repeats[0]} an earlier one, {repeats[1]} its words")
     for text in leakage.warnings():
         _print_sentence(out, f"warning: {text}", "yellow")
 
 
 def _overlap_cells(part: Overlap) -> tuple[str, ...]:
     """Make the cells of one part: shares, and their totals."""
-    return (
-        f"{100 * part.exact_duplicate_share:.2f} %",
-        f"{100 * part.near_duplicate_share:.2f} %",
-        f"{100 * part.ngram_share:.2f} % of {part.ngrams:,}" if part.ngrams else "none so long",
-    )
+    exact, near = ("-" if share is None else f"{100 * share:.2f} %" for share in (part.exact_duplicate_share, part.near_duplicate_share))
+    return exact, near, "none so long" if part.ngram_share is None else f"{100 * part.ngram_share:.2f} % of {part.ngrams:,}"
 
 
 def _print_sentence(out: Console, text: str, style: str = "") -> None:

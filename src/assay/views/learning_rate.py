@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assay.core.words import format_count
 from assay.reports.plots import PlotSettings, draw_curves
 from assay.terminal.charts import curve_width, print_curve, space_evenly
 from assay.terminal.console import print_sentences
@@ -25,7 +26,7 @@ def print_schedule(out: Console, curve: ScheduleCurve) -> None:
     top = max(curve.factor(step) for step in curve.key_steps())
     labels = (f"{top:.3g}", "0")
     steps = space_evenly(curve.steps, curve_width(out, labels))
-    last = f"{curve.steps:,} steps" if curve.steps_known else "the whole budget"
+    last = format_count(curve.steps, "step") if curve.steps_known else "the whole budget"
     print_curve(out, [curve.factor(step) / top for step in steps], labels, ("0", last))
     out.print()
     parts = list(curve.rates(1.0))
@@ -36,7 +37,7 @@ def print_schedule(out: Console, curve: ScheduleCurve) -> None:
 def draw_schedule(path: Path, name: str, curve: ScheduleCurve) -> None:
     """Write a picture of the factor, with the rates that it multiplies. Raises UserError where that cannot be."""
     rates = ", ".join(f"{part} {rate:g}" for part, rate in curve.rates(1.0).items())
-    across = f"share of the budget, {curve.budget}" + (f" ({curve.steps:,} steps)" if curve.steps_known else "")
+    across = f"share of the budget, {curve.budget}" + (f" ({format_count(curve.steps, 'step')})" if curve.steps_known else "")
     points = [(step / curve.steps, curve.factor(step)) for step in space_evenly(curve.steps, POINTS)]
     settings = PlotSettings(f"{name}: {curve.config['kind']}", across, "factor on the learning rates", y_min=0.0)
     draw_curves({f"learning rates at factor 1: {rates}": points}, settings, path)
@@ -49,7 +50,7 @@ def _describe_budget(curve: ScheduleCurve) -> dict[str, str]:
     facts = {"budget": f"{curve.budget}: " + (f"{steps} steps" if curve.steps_known else unknown)}
     rule, reference = curve.config["batch_rule"], curve.config.get("reference_batch")
     if reference is not None:
-        facts["batch"] = f"{curve.batch} rows for {reference}, {rule}: every rate times {curve.schedule.scale:.4g}"
+        facts["batch"] = f"{format_count(curve.batch, 'row')} for {reference}, {rule}: every rate times {curve.schedule.scale:.4g}"
     return facts
 
 

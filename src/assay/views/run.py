@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 
-from assay.core.words import format_duration
+from assay.core.words import format_count, format_duration, format_excess
 from assay.jobs.slurm import SubmittedWorkers
 from assay.runs.json_files import short_path
 from assay.terminal.console import print_json, print_sentences
@@ -21,7 +21,7 @@ PATIENCE = 5  # seconds of measuring that need no notice where no terminal shows
 def print_estimate(out: Console, estimate: RunEstimate) -> None:
     """Print the steps, speed, time and memory of a run that is only estimated."""
     facts = {
-        "steps": f"{estimate.steps:,} ({estimate.epochs:.2f} epochs of {estimate.steps_per_epoch:,} steps)",
+        "steps": f"{estimate.steps:,} ({estimate.epochs:.2f} epochs of {format_count(estimate.steps_per_epoch, 'step')})",
         "tokens an epoch": f"{estimate.tokens_per_epoch:,}",
         "speed": f"{estimate.tokens_per_second:,.0f} tokens/s, measured over {MEASURED_STEPS} steps",
         "training, about": f"{format_duration(estimate.training_seconds)} besides validation and samples",
@@ -44,10 +44,12 @@ def print_submitted_run(out: Console, run: SubmittedRun) -> None:
 def print_submitted_workers(out: Console, workers: SubmittedWorkers) -> None:
     """Print the jobs that were submitted to the cluster, or how many would be, and the commands that watch them."""
     if workers.job_ids:
-        print_sentences(out, f"sent {len(workers.job_ids)} jobs: {', '.join(workers.job_ids)}")
+        print_sentences(out, f"sent {format_count(len(workers.job_ids), 'job')}: {', '.join(workers.job_ids)}")
         print_sentences(out, f"watch them with: {'   '.join(('squeue --me', *workers.progress_commands))}")
     else:
-        print_sentences(out, f"{workers.count} jobs would be sent" if workers.count else "nothing is left to make, so nothing is sent")
+        print_sentences(
+            out, f"{format_count(workers.count, 'job')} would be sent" if workers.count else "nothing is left to make, so nothing is sent"
+        )
 
 
 def make_baseline_notice(out: Console) -> BusyIndicator:
@@ -91,7 +93,7 @@ def print_baselines(out: Console, baselines: Baselines, bits_per_byte: float | N
         return
     rows = []
     for label, bits in baselines.by_label().items():  # xz needs nothing for a tiny text that repeats the training text
-        far = [] if bits_per_byte is None else [f"{100 * (bits_per_byte / bits - 1):+.1f} %" if bits > 0 else "-"]
+        far = [] if bits_per_byte is None else [format_excess(bits_per_byte, bits, "bits")]
         rows.append((label, f"{bits:.4f}", *far))
     if bits_per_byte is not None:
         out.print("\nthe same text by cheaper methods, and how far the model is from each:", markup=False)

@@ -1,15 +1,17 @@
 """Show scores and sample quality in the terminal: `assay score` and `assay quality`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from assay.core.words import format_count
 from assay.data.leakage import NGRAM_WORDS
 from assay.evaluation.legacy import LEGACY_LABEL
 from assay.generation.diversity import ORDERS
 from assay.generation.quality import CopiedSpan
+from assay.runs.standard_error import FEW_UNITS, describe_standard_error
 from assay.terminal.console import escape_control_characters, print_sentences
 from assay.terminal.tables import make_pair_table, print_table
 from assay.tools.quality import RunQuality
@@ -37,22 +39,32 @@ FIGURES = {  # name in the stored score -> its name for people, factor, digits
 def print_score(out: Console, saved: SavedScore, *, detail: bool) -> None:
     """Print the figures, what they are over, and how they were measured; with `detail` also where the bits go."""
     stored = saved.stored
-    over = stored["standard_error_over"]
     top1, top5 = (_with_error(stored, name) for name in ("top1_accuracy", "top5_accuracy"))
     facts = {
-        "bits per byte": f"{stored['bits_per_byte']:.5f} +- {stored['standard_error']:.5f}",
+        "bits per byte": f"{stored['bits_per_byte']:.5f} +- {describe_standard_error(stored, 5)}",
         "bits per character": f"{stored['bits_per_character']:.5f} ({stored['nats_per_character']:.5f} nats)",
         "nats per token": f"{stored['nats_per_token']:.5f} (perplexity {stored['perplexity']:,.3f})",
         "likeliest token": f"right for {top1} % of the tokens, one of the five likeliest for {top5} %",
         "calibration error": f"{_with_error(stored, 'calibration_error')} %",
         "scored": f"{stored['bytes_scored']:,} of {stored['bytes_in_split']:,} bytes, {stored['tokens_scored']:,} tokens",
-        "standard error": f"over {over['count']:,} {over['unit']}; of the choice of text, not of the seed",
+        "standard error": describe_standard_error_units(stored["standard_error_over"]),
         "protocol": saved.score.protocol.describe(),
         **({"test split": describe_test_uses(saved.test_uses)} if saved.test_uses else {}),
     }
     out.print(make_pair_table(facts))
     if detail:
         print_detail(out, stored)
+
+
+def describe_standard_error_units(over: Mapping[str, Any]) -> str:
+    """Say what the standard errors of a score are over, and where that is too little."""
+    count, unit = over["count"], over["unit"]
+    if count < 2:
+        name, *size = unit.split(" ")
+        one = " ".join([f"{count} {name.removesuffix('s')}", *size])
+        return f"none: over {one}, which has no spread; score a longer text"
+    few = f"; fewer than {FEW_UNITS} say little" if count < FEW_UNITS else ""
+    return f"over {count:,} {unit}{few}; of the choice of text, not of the seed"
 
 
 def print_extras(out: Console, score: RunScore) -> None:
@@ -71,7 +83,7 @@ def describe_test_uses(uses: Sequence[dict[str, Any]]) -> str:
     if len(uses) == 1:
         return f"used for the first time with this run, {uses[0]['time']}; report this figure and do not choose by it"
     earlier = f"first {uses[0]['time']}, last before this {uses[-2]['time']}"
-    return f"used {len(uses)} times with this run, {earlier}; what is looked at again and again is no longer unseen"
+    return f"used {format_count(len(uses), 'time')} with this run, {earlier}; what is looked at again and again is no longer unseen"
 
 
 def print_detail(out: Console, stored: dict[str, Any]) -> None:
@@ -109,11 +121,11 @@ def _print_breakdown(out: Console, rows: Sequence[dict[str, Any]]) -> None:
     columns = {
         "": lambda row: str(row["name"]),
         "tokens": lambda row: f"{row['tokens']:,}",
-        "bits/byte": lambda row: f"{row['bits_per_byte']:.4f}",
+        "bits/byte": lambda row: "-" if row["bits_per_byte"] is None else f"{row['bits_per_byte']:.4f}",
         "+-": lambda row: "-" if row["standard_error"] is None else f"{row['standard_error']:.4f}",
         "bits/token": lambda row: f"{row['bits_per_token']:.3f}",
         "top-1 %": lambda row: f"{100 * row['top1_accuracy']:.1f}",
-        "bits %": lambda row: f"{100 * row['share_of_bits']:.1f}",
+        "bits %": lambda row: "-" if row["share_of_bits"] is None else f"{100 * row['share_of_bits']:.1f}",
     }
     shown = [name for name in columns if out.width >= NARROW or name in ("", "bits/byte", "bits %")]
     print_table(out, shown, [[columns[name](row) for name in shown] for row in rows])
@@ -132,22 +144,27 @@ def _heading(out: Console, text: str) -> None:
 
 
 def _with_error(stored: dict[str, Any], name: str) -> str:
-    return f"{_number(stored, name)} +- {_number(stored, name, 'standard_errors')}"
+    """Format a figure in a sentence, with its standard error if there is one."""
+    error = "" if stored["standard_errors"][name] is None else f" +- {_number(stored, name, 'standard_errors')}"
+    return f"{_number(stored, name)}{error}"
 
 
 def _number(stored: dict[str, Any], name: str, of: str = "") -> str:
-    """Format a figure, or its standard error."""
+    """Format a figure, or its standard error, which is marked where it rests on few units."""
     _, factor, digits = FIGURES[name]
     value = stored[of][name] if of else stored[name]
     if value is None:
         return "-"
-    return f"{value:.2e}" if value >= LARGE else f"{factor * value:,.{digits}f}"
+    count = stored["standard_error_over"]["count"]
+    few = f" ({format_count(count, 'unit')})" if of and count < FEW_UNITS else ""
+    return (f"{value:.2e}" if value >= LARGE else f"{factor * value:,.{digits}f}") + few
 
 
 def print_dynamic(out: Console, dynamic: dict[str, Any]) -> None:
     """Print the static and the dynamic figure and their difference."""
     static, adapted, difference = dynamic["static_bits_per_byte"], dynamic["bits_per_byte"], dynamic["difference"]
-    row = ("bits per byte", f"{static:.5f}", f"{adapted:.5f}", f"{difference:+.5f}", f"{dynamic['difference_standard_error']:.5f}")
+    error = dynamic["difference_standard_error"]
+    row = ("bits per byte", f"{static:.5f}", f"{adapted:.5f}", f"{difference:+.5f}", "-" if error is None else f"{error:.5f}")
     out.print(
         f"\ndynamic evaluation, {dynamic['protocol']['dynamic']}: each piece is scored before the weights learn from it", soft_wrap=True
     )
@@ -178,13 +195,16 @@ def print_quality(out: Console, run: RunQuality) -> None:
     quality = run.quality
     sides = (quality.samples, quality.held_out)
     rows = {
-        f"texts, at most {quality.token_limit} tokens each": [f"{side.texts:,}" for side in sides],
+        f"texts, at most {format_count(quality.token_limit, 'token')} each": [f"{side.texts:,}" for side in sides],
         "ended by themselves": [_share(side.ended) for side in sides],
         f"distinct-{ORDERS[0]} to -{ORDERS[-1]} of tokens": [_shares(side.distinct_tokens) for side in sides],
         f"distinct-{ORDERS[0]} to -{ORDERS[-1]} of words": [_shares(side.distinct_words) for side in sides],
         "in training, byte for byte": [_share(side.verbatim) for side in sides],
         "in training, but for case and marks": [_share(side.near_verbatim) for side in sides],
-        f"spans of {NGRAM_WORDS} words in training": [f"{side.passages_in_training:.1%} of {side.passages:,}" for side in sides],
+        f"spans of {NGRAM_WORDS} words in training": [
+            "none so long" if side.passages_in_training is None else f"{side.passages_in_training:.1%} of {side.passages:,}"
+            for side in sides
+        ],
         "longest span from training, bytes: 10, 50, 90 %": [_numbers(side.copied_bytes_quantiles) for side in sides],
         "the longest of all": [f"{side.longest_copied_bytes:,}" for side in sides],
         "length, bytes: 10, 50, 90 %": [_numbers(side.length_bytes_quantiles) for side in sides],
@@ -204,15 +224,15 @@ def _describe_copy(copy: CopiedSpan) -> str:
     group = "" if copy.group is None else f" ({copy.group})"
     span = escape_control_characters(copy.span[:SHOWN_CHARACTERS]) + (" ..." if len(copy.span) > SHOWN_CHARACTERS else "")
     place = f"from byte {copy.start_byte:,} of training document {copy.document:,}{group}"
-    return f'\nlongest copy: {copy.bytes} bytes {place}: "{span}"'
+    return f'\nlongest copy: {format_count(copy.bytes, "byte")} {place}: "{span}"'
 
 
 def _share(value: Any) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _shares(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.2f}" for value in values)
+def _shares(values: tuple[float | None, ...]) -> str:
+    return " ".join("-" if value is None else f"{value:.2f}" for value in values)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -5,6 +5,7 @@ from functools import partial
 
 from rich.console import Console
 
+from assay.core.words import format_count
 from assay.searches.folder import BEST, SearchFolder
 from assay.searches.journal import JOURNAL
 from assay.searches.results import read_results, table_rows
@@ -36,12 +37,12 @@ def print_search(out: Console, search: SearchFolder, ignored: Sequence[str]) -> 
     config, pruner = search.config, search.config.pruner
     early = "none end early"
     if pruner is not None:
-        early = f"asha: from {pruner.min_tokens:,} tokens on, one in {pruner.reduction} goes on at each rung"
+        early = f"asha: from {format_count(pruner.min_tokens, 'token')} on, one in {pruner.reduction} goes on at each rung"
     facts = {
         **({"question": config.question} if config.question else {}),
         "base": f"{config.base}, {search.base.train.budget}, matched on {' and '.join(config.match) or 'nothing'}",
         "varied": ", ".join(search.space.dimensions),
-        "searched": f"{config.trial_count} trials by {config.sampler}, {early}; seeds: {len(config.seeds)}",
+        "searched": f"{format_count(config.trial_count, 'trial')} by {config.sampler}, {early}; seeds: {len(config.seeds)}",
         "so far": read_results(search).summary(),
         "folder": str(search.path),
     }

@@ -36,15 +36,20 @@ def print_plan(out: Console, state: StudyState) -> None:
     parts = [f"{count['finished']} finished", *(f"{number} {text}" for text, number in numbers.items() if number)]
     facts = {
         "question": study.question,
-        "arms": f"{len(plan.arms)}: {', '.join(arm.name for arm in plan.arms)}",
+        "arms": f"{len(plan.arms)}: {_join_names([arm.name for arm in plan.arms])}",
         "matched": f"on {' and '.join(study.match) or 'nothing'}; seeds: {len(study.seeds)}; reported on {study.report_on}",
         "runs": f"{len(state.statuses)}: {', '.join(parts)}",
-        **({"earlier": f"{earlier} runs of an earlier form of this study are left alone"} if earlier else {}),
+        **({"earlier": f"{format_count(earlier, 'run')} of an earlier form of this study, left alone"} if earlier else {}),
         "folder": str(state.folder.path),
     }
     out.print(f"study {plan.folder_name}", style="bold", markup=False)
     out.print(make_pair_table(facts))
     print_sentences(out, *(f"refused {refused.name}: {refused.reason}" for refused in plan.refused))
+
+
+def _join_names(names: Sequence[str]) -> str:
+    """Write names with commas between them, or one a line where a name holds a comma itself."""
+    return "\n".join(["", *names]) if any("," in name for name in names) else ", ".join(names)
 
 
 def print_study(out: Console, state: StudyState) -> None:
@@ -89,7 +94,7 @@ class ConsoleStudyWatcher(StudyWatcher):
 
     def on_estimate(self, estimate: Estimate, state: StudyState, workers: int) -> None:
         """Print about how long it will take, and on what that is based."""
-        basis = [f"{sum(map(len, estimate.finished_seconds.values()))} finished runs"] if estimate.finished_seconds else []
+        basis = [format_count(sum(map(len, estimate.finished_seconds.values())), "finished run")] if estimate.finished_seconds else []
         if estimate.rates:
             basis.append("some steps of an arm" if len(estimate.rates) == 1 else f"some steps of each of {len(estimate.rates)} arms")
         duration = "a time that is not known, as no arm could take a step"

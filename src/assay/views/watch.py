@@ -14,6 +14,7 @@ from rich.text import Text
 from assay.core.words import format_duration, format_steps
 from assay.errors import RunError, suggest
 from assay.runs.directory import CONFIG, PLAN, find_beginning, find_run, list_runs, list_study_folders
+from assay.runs.standard_error import describe_standard_error
 from assay.terminal.charts import MAX_WIDTH, draw_chart, draw_progress_bar
 from assay.terminal.console import print_sentences, single_line
 from assay.terminal.tables import print_table
@@ -38,8 +39,8 @@ def _entry_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
     final = (entry.get("scores") or {}).get("best")
     so_far = entry.get("best")
     figure = f"{final['bits_per_byte']:.4f}" if final else f"{so_far['bits_per_byte']:.4f} so far" if so_far else "-"
-    error = f"{final['standard_error']:.4f}" if final else "-"
-    unit = " runs" if entry["state"] == "study" else ""
+    error = describe_standard_error(final) if final else "-"
+    unit = (" run" if entry.get("steps") == 1 else " runs") if entry["state"] == "study" else ""
     return entry["run"], entry["state"], f"{format_steps(entry.get('step', 0), entry.get('steps'))}{unit}", figure, error
 
 
@@ -130,11 +131,12 @@ class RunView(RunMonitor):
             draw_progress_bar(share, width, unicode=unicode),
         ]
         if self.state == "running":
-            head.append(f"left {format_duration(self.seconds_left)}   {self.timing.get('tokens_per_second', 0):,.0f} tokens/s")
+            speed = self.timing.get("tokens_per_second")
+            head.append(f"left {format_duration(self.seconds_left)}   {'?' if speed is None else f'{speed:,.0f}'} tokens/s")
         if self.best is not None:
-            bits, error = self.best
             scored = (self.status.get("scores") or {}).get("best")
-            head.append(f"{bits:.4f} +- {error:.4f} bits/byte, {'best checkpoint, whole split' if scored else 'best so far'}")
+            which = "best checkpoint, whole split" if scored else "best so far"
+            head.append(f"{self.best['bits_per_byte']:.4f} +- {describe_standard_error(self.best)} bits/byte, {which}")
         if self.state == "failed":
             head.append(f"failed: {single_line(self.status.get('error'))}")
         if self.state in ("interrupted", "killed"):
@@ -150,5 +152,6 @@ def format_metrics(line: dict[str, Any]) -> str:
     """Format a line of metrics."""
     if "validation" in line:
         figures = line["validation"]
-        return f"step {line['step']}  validation {figures['bits_per_byte']:.4f} +- {figures['standard_error']:.4f} bits per byte"
+        bits, error = figures["bits_per_byte"], describe_standard_error(figures)
+        return f"step {line['step']}  validation {bits:.4f} +- {error} bits per byte"
     return f"step {line.get('step')}  loss {line.get('loss', float('nan')):.4f} nats/token"

@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from assay.core.words import format_duration, format_steps
+from assay.core.words import format_count, format_duration, format_steps
 from assay.errors import RunError
 from assay.runs.directory import list_runs, read_plan
+from assay.runs.standard_error import describe_standard_error, format_standard_error
 from assay.terminal.charts import MAX_WIDTH, draw_progress_bar, draw_sparkline
 from assay.terminal.console import single_line
+from assay.tools.run_list import list_following_runs
 from assay.tracking.monitor import FINAL_STATES, RunMonitor, current_state
 
 ARMS = ("arm", "bits/byte", "+-", "done", "running", "failed", "step", "left", "validation")
@@ -23,6 +25,13 @@ RUNS = ("run", "bits/byte", "+-", "state", "step", "left", "validation")
 OPTIONAL = ("validation", "+-", "left", "step", "running", "failed", "done", "state")  # the first to go where a line is too narrow
 SPARKLINE = 16  # columns
 MIN_NAME = 8  # columns that a name keeps
+
+
+class ArmFigure(NamedTuple):
+    """What an arm reached, and the standard error as it is shown."""
+
+    bits_per_byte: float
+    standard_error: str
 
 
 @dataclass
@@ -44,13 +53,16 @@ class ArmRow:
         """Whether nothing is left to be made."""
         return not self.runs_to_come and all(run.status["state"] in FINAL_STATES for run in self.runs)
 
-    def figure(self) -> tuple[float, float] | None:
+    def figure(self) -> ArmFigure | None:
         """Find bits per byte and standard error: of the mean over finished seeds, or of one run; else of the best so far."""
         finished = [run.best for run in self.reported if run.status["state"] == "finished" and run.best is not None]
         if len(finished) > 1:
-            bits = [pair[0] for pair in finished]
-            return statistics.fmean(bits), statistics.stdev(bits) / math.sqrt(len(bits))
-        return finished[0] if finished else min((run.best for run in self.reported if run.best is not None), default=None)
+            bits, count = [best["bits_per_byte"] for best in finished], len(finished)
+            error = format_standard_error(statistics.stdev(bits) / math.sqrt(count), count, unit="seed")
+            return ArmFigure(statistics.fmean(bits), error)
+        known = finished or [run.best for run in self.reported if run.best is not None]
+        of_runs = [ArmFigure(best["bits_per_byte"], describe_standard_error(best)) for best in known]
+        return min(of_runs, key=lambda figure: figure.bits_per_byte, default=None)
 
     def cells(self, *, unicode: bool) -> tuple[str, ...]:
         """Make the cells of the columns `ARMS`; where a row is a run, of `RUNS`."""
@@ -65,8 +77,8 @@ class ArmRow:
         )
         return (
             single_line(self.name),
-            "-" if figure is None else f"{figure[0]:.4f}{'' if self.finished and states['finished'] else ' so far'}",
-            "-" if figure is None else f"{figure[1]:.4f}",
+            "-" if figure is None else f"{figure.bits_per_byte:.4f}{'' if self.finished and states['finished'] else ' so far'}",
+            "-" if figure is None else figure.standard_error,
             *((run_state(self.runs[0]),) if self.is_single_run else counts),
             "-" if running is None else format_steps(running.step, running.steps),
             "-" if running is None else format_duration(running.seconds_left),
@@ -86,26 +98,33 @@ class StudyView:
         self.folder = folder
         self.monitors: dict[str, RunMonitor] = {}
         self.plan: Mapping[str, Any] = {}
+        self.following: list[dict[str, Any]] = []  # jobs that the plan in the folder does not name: with the chosen learning rates
         self.rows: list[ArmRow] = []
 
     def refresh(self) -> None:
         """Read what is new."""
         self.plan = _read_plan(self.folder) or self.plan
-        names = [job["run"] for job in self.plan["jobs"]] if self.plan else [run.name for run in list_runs(self.folder)]
+        self.following = _find_following_jobs(self.folder, self.plan) if self.plan else []
+        names = [job["run"] for job in self._jobs()] if self.plan else [run.name for run in list_runs(self.folder)]
         self.monitors = {name: self.monitors.get(name) or RunMonitor(self.folder / name) for name in names}
         for run in self.monitors.values():
             run.refresh()
         self.rows = self._arms() if self.plan else [ArmRow(name, [run], [run], is_single_run=True) for name, run in self.monitors.items()]
 
+    def _jobs(self) -> list[dict[str, Any]]:
+        return [*self.plan["jobs"], *self.following]
+
     def _arms(self) -> list[ArmRow]:
         """Make a row for each arm of the plan."""
-        jobs, chosen = self.plan["jobs"], self.plan.get("chosen", {})
+        jobs, chosen = self._jobs(), {**self.plan.get("chosen", {}), **{job["arm"]: job["lr_factor"] for job in self.following}}
         rows = []
         for arm in self.plan["arms"]:
             name = arm["name"]
             own = [job for job in jobs if job["arm"] == name]
             runs = [self.monitors[job["run"]] for job in own]
-            to_come = 0 if len(self.plan["lr_factors"]) < 2 or name in chosen else len({*self.plan["seeds"]} - {job["seed"] for job in own})
+            decided = len(self.plan["lr_factors"]) < 2 or name in self.plan.get("chosen", {})
+            hopeless = all(run_state(run) == "failed" for run in runs)  # no learning rate can be chosen
+            to_come = 0 if decided or hopeless else len({*self.plan["seeds"]} - {job["seed"] for job in own})
             factor = chosen.get(name) if name in chosen else _best_factor(zip((job["lr_factor"] for job in own), runs, strict=True))
             reported = [run for job, run in zip(own, runs, strict=True) if factor in (None, job["lr_factor"])]
             rows.append(ArmRow(name, runs, reported, to_come))
@@ -120,7 +139,7 @@ class StudyView:
 
     def lines(self, width: int, height: int, *, unicode: bool) -> list[str]:
         """Draw as much as there is room for, the most important first."""
-        ordered = sorted(self.rows, key=lambda row: (row.figure() or (math.inf, 0.0))[0])
+        ordered = sorted(self.rows, key=_order_by_figure)
         head = self._head(min(width, MAX_WIDTH), unicode=unicode)
         failed = [line for text in self._failures() for line in textwrap.wrap(text, width, subsequent_indent="  ")][: max(1, height // 3)]
         room = max(1, height - len(head) - 1 - len(failed))
@@ -132,7 +151,10 @@ class StudyView:
     def _head(self, width: int, *, unicode: bool) -> list[str]:
         states = Counter(map(run_state, self.monitors.values()))
         total = len(self.monitors) + sum(row.runs_to_come for row in self.rows)
-        counted = [f"{states['finished']} of {total} runs finished", *(f"{n} {s}" for s, n in sorted(states.items()) if s != "finished")]
+        counted = [
+            f"{states['finished']} of {format_count(total, 'run')} finished",
+            *(f"{n} {s}" for s, n in sorted(states.items()) if s != "finished"),
+        ]
         made = sum(_finished_share(run) for run in self.monitors.values())
         head = [f"{self.folder.name}  {', '.join(counted)}", draw_progress_bar(made / max(1, total), width, unicode=unicode)]
         if not self.finished:
@@ -181,6 +203,11 @@ def _pad(cell: str, width: int, *, left: bool) -> str:
     return set_cell_size(cell, width) if left else " " * (width - cell_len(cell)) + cell
 
 
+def _order_by_figure(row: ArmRow) -> float:
+    figure = row.figure()
+    return math.inf if figure is None else figure.bits_per_byte
+
+
 def _finished_share(run: RunMonitor) -> float:
     """Compute the share of a run that is made; all of one that failed, as nothing more will come."""
     if not run.exists:
@@ -190,8 +217,18 @@ def _finished_share(run: RunMonitor) -> float:
 
 def _best_factor(runs: Iterable[tuple[float, RunMonitor]]) -> float | None:
     """Find the factor on the learning rates with the best figure so far."""
-    figures = [(run.best[0], factor) for factor, run in runs if run.best is not None]
+    figures = [(run.best["bits_per_byte"], factor) for factor, run in runs if run.best is not None]
     return min(figures)[1] if figures else None
+
+
+def _find_following_jobs(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Find the runs that were begun with the learning rates that were chosen; the plan was written before that."""
+    return [
+        {"run": name, "arm": following.arm, "seed": following.seed, "lr_factor": factor}
+        for following in list_following_runs(folder, plan)
+        for factor, name in following.names.items()
+        if (folder / name).is_dir()
+    ]
 
 
 def _read_plan(path: Path) -> Mapping[str, Any] | None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from statistics import fmean
 
 from assay.core.config import Tree, find_changes
-from assay.core.words import format_count
+from assay.core.words import format_count, format_excess
 from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
 from assay.jobs.folder import Job, JobFolder, JobStatus, JobType
 from assay.runs.directory import RunDirectory, strip_run_suffix
+from assay.runs.standard_error import FEW_UNITS, count_units, read_standard_error
 from assay.studies.analysis.outcome import read_outcome
 from assay.studies.analysis.results import StudyOutcome
 from assay.studies.analysis.warnings import check_convergence, check_damaged_files, check_figures, check_selection, check_unfinished_runs
@@ -44,8 +45,11 @@ class RunCollection(StudyFolder):
         return []
 
 
-def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
-    """Read runs as the arms of a study; one with an unreadable config is left out, with a warning. Raises UserError where none is left."""
+def read_runs(runs: Sequence[RunDirectory], base_is: str = "as it was named first") -> StudyOutcome:
+    """Read runs as the arms of a study, the base first; `base_is` says why it is.
+
+    One with an unreadable config is left out, with a warning. Raises UserError where none is left.
+    """
     groups: dict[str, list[tuple[RunDirectory, ExperimentConfig]]] = {}
     unreadable: list[UserError] = []
     for run in dict.fromkeys(runs):
@@ -72,7 +76,7 @@ def read_runs(runs: Sequence[RunDirectory]) -> StudyOutcome:
     outcome = read_outcome(RunCollection(Path(), places), plan)
     left_out = tuple(f"Left out: {damaged}." for damaged in unreadable)
     if len(arms) > 1:
-        which = f"The base is {outcome.base.name}, as it was named first; each difference is from it."
+        which = f"The base is {outcome.base.name}, {base_is}; each difference is from it."
         return replace(outcome, verdict=(outcome.verdict[0], which, *outcome.verdict[1:]), warnings=(*left_out, *outcome.warnings))
     checks = (check_damaged_files, check_unfinished_runs, check_selection, check_figures, check_convergence)
     warnings = (*left_out, *(warning for check in checks for warning in check(outcome)))
@@ -86,17 +90,22 @@ def describe_single_arm(outcome: StudyOutcome, baselines: Baselines | None) -> t
         reason = next((run.reason for run in outcome.all_runs if run.reason), None)
         why = "is not finished, so it has no figure yet" if reason is None else f"has no figure: {reason.rstrip('.')}"
         return (f"{arm.name} {why}.",)
-    error = fmean(score.values["standard_error"] for score in arm.scores)
     over = f", the mean of {len(arm.scores)} seeds" if len(arm.scores) > 1 else ""
-    size, half = format_estimate(arm.mean, 2 * error), format_estimate(error, 2 * error)
-    first = f"{arm.name} needs {size} bits for a byte of the {outcome.split} text{over} (± {half} over the text)."
+    errors = [error for score in arm.scores if (error := read_standard_error(score.values)) is not None]
+    half = 2 * fmean(errors) if errors else 0.0
+    spread = "one block, which has no spread"
+    if errors:
+        count = count_units(arm.scores[0].values)
+        few = "" if count is None or count >= FEW_UNITS else f", of only {format_count(count, 'unit')}"
+        spread = f"± {format_estimate(fmean(errors), half)} over the text{few}"
+    first = f"{arm.name} needs {format_estimate(arm.mean, half)} bits for a byte of the {outcome.split} text{over} ({spread})."
     if baselines is not None and baselines.skip_reason:
         return (first, f"The cheaper methods are left out: {baselines.skip_reason}.")
     figures = {} if baselines is None else baselines.by_label()
     if not figures:
         return (first, "No cheaper method was measured beside it: `assay score RUN` measures them.")
     label, bits = min(figures.items(), key=lambda each: each[1])
-    far = f"{abs(100 * (arm.mean / bits - 1)):.1f} % {'less' if arm.mean < bits else 'more'}"
+    far = f"{format_excess(arm.mean, bits, 'bits').lstrip('+-')} {'less' if arm.mean < bits else 'more'}"
     return (first, f"That is {far} than the best of the cheaper methods, {label} ({bits:.4f}).")
 
 

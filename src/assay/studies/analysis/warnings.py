@@ -123,7 +123,8 @@ def check_selection(outcome: StudyOutcome) -> Iterator[str]:
         yield f"{seeds} chosen the learning rates and {verb} reported too, with the luck that made the choice; tune on other seeds."
     uses = max((run.test_uses for run in outcome.all_runs), default=0)
     if uses > 1:
-        yield f"The test split was used {uses} times by one run: what was looked at and then changed is no longer a test on unseen text."
+        times = format_count(uses, "time")
+        yield f"The test split was used {times} by one run: what was looked at and then changed is no longer a test on unseen text."
 
 
 def check_figures(outcome: StudyOutcome) -> Iterator[str]:
