@@ -87,7 +87,7 @@ def write_text(path: Path, text: str) -> None:
 def write_durably(path: Path, text: str) -> None:
     """Write a text file atomically, so that it is there after a power cut too: for what nothing else could give back."""
     with write_atomically(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
         flush(partial)
     flush(path.parent)
 
