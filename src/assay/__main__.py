@@ -85,8 +85,7 @@ def _explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, AssayError):
         return f"error: {error}", error.exit_code
     if isinstance(error, OSError):
-        sentence = explain_os_error(error)
-        return None if sentence is None else (f"error: {sentence}", 2)
+        return f"error: {explain_os_error(error)}", 2
     if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding() != "utf-8":
         return f"error: {error.object!a}: is a name that files here cannot have ({error.encoding}); set LC_ALL=C.UTF-8", 2
     return (f"error: {OUT_OF_MEMORY}", 1) if is_out_of_memory(error) else None

@@ -78,6 +78,7 @@ def resume(
     return load(run, runs_dir, data_dir).resume(*overrides, hooks=hooks, progress=progress, track=track, tracker=tracker)
 
 
+@explain_file_errors()
 def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str | Path | None = None) -> Run:
     """Open a run by its directory, its name among the runs, or `last`. Raises RunError.
 
@@ -89,6 +90,7 @@ def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str
     return Run(runs.find_run(str(reference), runs.resolve_runs_folder(_path(runs_dir))).path, _path(data_dir))
 
 
+@explain_file_errors()
 def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
     """List the runs in a folder (absent: ASSAY_RUNS, else ./runs), oldest first: `assay runs`.
 

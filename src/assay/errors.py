@@ -13,6 +13,8 @@ AssayError                 the work failed                                  exit
 
 import errno
 import math
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -26,12 +28,23 @@ OUT_OF_MEMORY = (
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # torch's allocators raise a plain RuntimeError on a CPU
 DISK_WORDS = "No space left"  # safetensors and torch raise errors of their own without the system's error number
 ROOM = "make room, then go on with `assay resume`, or train again where nothing was saved"
-PERMISSIONS = "change its permissions, or name another place with --runs-dir or --data-dir"
-FOLDER = "name a folder, not a file"
+SYSTEM = "the disk or the network drive has a fault; see the system's log, then try again or name another place"
+PLACE = "name another place{}"  # the braces stand for the option or variable that named this one
 REMEDIES = {
-    errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EACCES: PERMISSIONS, errno.EPERM: PERMISSIONS,
-    errno.ENOTDIR: FOLDER, errno.EEXIST: FOLDER, errno.EROFS: "name another place with --runs-dir",
+    errno.ENOSPC: "make room, or " + PLACE, errno.EDQUOT: "make room, or " + PLACE,
+    errno.EFBIG: "raise the limit (`ulimit -f unlimited`), or " + PLACE,
+    errno.EACCES: "change its permissions, or " + PLACE, errno.EPERM: "change its permissions, or " + PLACE, errno.EROFS: PLACE,
+    errno.ENOTDIR: "name a folder{}, not a file", errno.EEXIST: "name a folder{}, not a file",
+    errno.EISDIR: "name a file{}, not a folder", errno.ENOTEMPTY: "empty it, or " + PLACE,
+    errno.ENOENT: "look for a mistake in the path, or " + PLACE, errno.ENAMETOOLONG: "give a shorter name{}",
+    errno.ELOOP: "a symbolic link leads back to itself: mend it, or " + PLACE, errno.ENOLCK: "locks do not work there: " + PLACE,
+    errno.EINVAL: "the name or the file system does not allow it: " + PLACE, errno.EILSEQ: "its name is not allowed there: " + PLACE,
+    errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`", errno.ENFILE: "close other programs, then try again",
+    errno.ENOMEM: "close other programs, then try again",
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO), SYSTEM),
 }  # fmt: skip
+RUNS = ("--runs-dir", "ASSAY_RUNS", "--runs-dir or ASSAY_RUNS")  # what names the folder of runs; the last one where nothing did
+VARIABLES = ("ASSAY_RUNS", "ASSAY_DATA", "ASSAY_CACHE", "TMPDIR", "HF_HOME", "XDG_CACHE_HOME")  # that name folders
 
 
 class AssayError(Exception):
@@ -83,7 +96,7 @@ class RunError(UserError):
 
 
 class NonFiniteLoss(AssayError):
-    """A loss, a gradient or a metric became NaN or infinite."""
+    """A loss, a gradient, a metric or a logit became NaN or infinite."""
 
 
 class Interrupted(AssayError):
@@ -105,8 +118,8 @@ class StoppedEarly(Interrupted):
 
 
 def check_range(name: str, value: float | None, least: float, most: float = math.inf) -> None:
-    """Raise UserError for a number outside a range; None is accepted."""
-    if value is not None and not least <= value <= most:
+    """Raise UserError for a number outside a range, or that is none or infinite; None is accepted."""
+    if value is not None and not (least <= value <= most and value != math.inf):
         bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
         raise UserError(f"{name}: {value} is out of range; give a number {bounds}")
 
@@ -125,23 +138,51 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS))
 
 
-def explain_os_error(error: OSError) -> str | None:
-    """Write the sentence for a file that the system refuses; None where no remedy is known."""
-    if error.errno not in REMEDIES:
-        return None
-    return f"{error.filename or 'a file'}: {(error.strerror or '').lower()}; {REMEDIES[error.errno]}"
+def explain_os_error(error: OSError) -> str:
+    """Write the sentence for what the system refuses: the file, the cause, and what to do, by the option or variable that led there."""
+    name = error.filename if error.filename is not None else ""
+    path = os.fsdecode(name) if isinstance(name, bytes | str | os.PathLike) else ""
+    if error.errno is None:  # of a library, which says no more than its message
+        return f"{' '.join(str(error).split()) or type(error).__name__}; try again, or {PLACE.format('')}"
+    chosen_by = _find_chooser(path) if path else None
+    remedy = REMEDIES.get(error.errno, "try again, or " + PLACE).format("" if chosen_by is None else f" with {chosen_by}")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and chosen_by in (None, *RUNS):  # a run stays where it is
+        remedy = ROOM
+    return f"{path or 'a file'}: {(error.strerror or os.strerror(error.errno)).lower()}; {remedy}"
+
+
+def _find_chooser(path: str) -> str | None:
+    """Find the option of this command, or the variable, whose folder or file this path is, is in, or leads to; the nearest of several."""
+    found: list[tuple[int, str]] = []
+    for name, value in _list_named_places():
+        place, target = os.path.abspath(value), os.path.abspath(path)
+        if os.path.commonpath((place, target)) in (place, target):
+            found.append((len(place), name))
+    return max(found)[1] if found else None
+
+
+def _list_named_places() -> Iterator[tuple[str, str]]:
+    """List the options and settings of this command that have a value, and the variables that name folders."""
+    yield from ((name, os.environ[name]) for name in VARIABLES if os.environ.get(name))
+    for before, argument in zip(sys.argv, sys.argv[1:], strict=False):
+        name, equals, value = argument.partition("=")
+        if equals and value:  # --runs-dir=DIR, or corpus.path=FILE
+            yield name, value
+        elif before.startswith("-") and not argument.startswith("-"):
+            yield before, argument
+    if not os.environ.get("ASSAY_RUNS"):
+        yield RUNS[-1], "runs"
 
 
 @contextmanager
 def explain_file_errors() -> Iterator[None]:
-    """Raise UserError where the system refuses a file for a reason with a remedy; also usable as a decorator."""
+    """Raise UserError where the system refuses a file; also usable as a decorator."""
     try:
         yield
+    except BrokenPipeError:  # the reader of the output has ended
+        raise
     except OSError as error:
-        sentence = explain_os_error(error)
-        if sentence is None:
-            raise
-        raise UserError(sentence) from error
+        raise UserError(explain_os_error(error)) from error
 
 
 def try_to_store(write: Callable[[], object]) -> str | None:
@@ -149,7 +190,7 @@ def try_to_store(write: Callable[[], object]) -> str | None:
     try:
         write()
     except OSError as refused:
-        return explain_os_error(refused) or f"{refused.filename or 'a file'}: {(refused.strerror or str(refused)).lower()}"
+        return explain_os_error(refused)
     return None
 
 

@@ -77,7 +77,7 @@ def test_their_score_is_the_one_that_was_stored(old: Path) -> None:
 def test_they_write_the_text_that_they_wrote(old: Path) -> None:
     answer = ANSWERS["sample"]
     assert assay.sample(FINISHED, "And ", 3, 3, tokens=40) == answer["samples"]
-    assert call("sample", FINISHED, "--prompt", "And ", "--count", 3, "--seed", 3, "--tokens", 40, "--json").json == answer
+    assert call("sample", FINISHED, "--prompt", "And ", "--count", 3, "--seed", 3, "--tokens", 40, "--json").json.items() >= answer.items()
 
 
 def test_their_comparison_is_the_same(old: Path) -> None:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from assay.core.seeds import torch_generator
-from assay.errors import UserError
-from assay.generation.decode import Sampling, decode_texts, generate, stream_text
+from assay.errors import NonFiniteLoss, UserError
+from assay.generation.decode import NO_TOKEN, Sampling, generate
 from assay.models.base import Model
-from support.texts import END, TOKENIZER, decoder
+from support.texts import END, decoder
 
 PROMPT = [*b"In the"]
 
@@ -78,8 +78,6 @@ def test_a_text_stops_at_the_end_token_and_all_stop_when_the_last_has() -> None:
     for row in rows:
         assert set(row[: row.index(END)]) <= {ord("a")}
         assert set(row[row.index(END) :]) == {END}
-    written = [text for text, _ in decode_texts(generate(eager(1), [], 20, 500, Sampling(), 0, end=END), TOKENIZER.decode, END)]
-    assert written == ["a" * row.index(END) for row in rows]
 
 
 def test_a_text_without_an_end_stops_at_the_limit() -> None:
@@ -89,7 +87,8 @@ def test_a_text_without_an_end_stops_at_the_limit() -> None:
 def test_a_text_is_never_longer_than_the_positions() -> None:
     for prompt in ([], PROMPT, [*PROMPT] * 2):
         model = eager(1_000_000, position={"kind": "learned", "length": 13})
-        assert len(list(generate(model, prompt, 1, 100, Sampling(), 0, end=END))) == 13 - len(prompt)
+        (text,) = columns(generate(model, prompt, 1, 100, Sampling(), 0, end=END))
+        assert text == [ord("a")] * (13 - len(prompt)) + [NO_TOKEN]
 
 
 def test_a_prompt_longer_than_the_positions_is_the_users_mistake() -> None:
@@ -105,23 +104,6 @@ def test_the_mode_of_the_model_is_as_before_also_when_one_stops_listening(traini
     next(steps)
     steps.close()
     assert model.training is training
-
-
-TEXT = "naïve — 言葉 🙂."
-
-
-def spelt(data: bytes) -> Iterator[torch.Tensor]:
-    yield from (torch.tensor([byte, 0]) for byte in data)
-
-
-def test_pieces_wait_until_a_character_is_complete() -> None:
-    assert list(stream_text(spelt(TEXT.encode()), TOKENIZER.decode, END)) == list(TEXT)
-
-
-def test_pieces_end_at_the_end_token_and_show_what_is_no_character() -> None:
-    data = iter([*spelt(b"a\xff\xe8\xa8"), torch.tensor([END, 0]), *spelt(b"never")])
-    assert "".join(stream_text(data, TOKENIZER.decode, END)) == "a\ufffd\ufffd"
-    assert "never" not in decode_texts(iter([*spelt(b"ab"), torch.tensor([END, 0]), *spelt(b"never")]), TOKENIZER.decode, END)[0][0]
 
 
 LOGITS = torch.tensor([0.5, 2.0, -1.0, 1.0, 0.0, -3.0], dtype=torch.float64)
@@ -140,6 +122,28 @@ def test_without_filters_it_is_the_softmax() -> None:
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 def test_temperature_divides_the_logits(temperature: float) -> None:
     assert torch.allclose(Sampling(temperature).probabilities(LOGITS), (LOGITS / temperature).softmax(-1))
+
+
+@pytest.mark.parametrize("temperature", [1e-320, 5e-324, 1e-300])
+def test_the_lowest_temperatures_are_the_likeliest_token(temperature: float) -> None:
+    huge = torch.tensor([-3e38, 0.0, 3e38], dtype=torch.float64)
+    assert Sampling(temperature).probabilities(huge).tolist() == [0, 0, 1]
+    assert support(Sampling(temperature)) == {1}
+
+
+@pytest.mark.parametrize("broken", [[0.0, float("nan")], [float("inf"), 0.0], [-float("inf")] * 2])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_distribution_are_an_error(broken: list[float], temperature: float) -> None:
+    with pytest.raises(NonFiniteLoss, match="NaN or infinite, so nothing can be drawn from them"):
+        Sampling(temperature).sample(torch.tensor([[0.0, 0.0], broken]), [torch.Generator()] * 2)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": float("inf")}, {"temperature": float("nan")}, {"top_k": 0}, {"top_p": 0.0}, {"min_p": 1.5}, {"min_p": -0.1}]
+)
+def test_a_setting_out_of_its_range_is_refused_with_the_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="is out of range; give a number"):
+        Sampling(**wrong).check()  # type: ignore[arg-type]
 
 
 def test_temperature_zero_is_the_likeliest_token_whatever_the_filters() -> None:

@@ -193,3 +193,32 @@ def test_the_model_has_no_dropout_and_its_logits_are_the_librarys(folders: dict[
         assert torch.equal(model(tokens).logits, model.network(input_ids=tokens).logits)
     assert not model.training
     assert np.isfinite(model(tokens).logits.detach().numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("config.json", {"bos_token_id": 50256}, "bos_token_id = 50256, and the model knows 300 tokens"),
+        ("config.json", {"bos_token_id": -1}, "bos_token_id = -1, and the model knows"),
+        ("config.json", {"bos_token_id": None, "eos_token_id": [999]}, "eos_token_id = 999"),
+        ("config.json", {"bos_token_id": "x"}, "cannot be read"),
+        ("config.json", {"vocab_size": "x"}, "cannot be read"),
+        ("config.json", {"n_layer": -1}, "n_layer = -1, which is not from 0"),
+        ("config.json", {"n_layer": 10**9}, "n_layer = 1000000000, which is not from 0 to 10,000"),
+        ("config.json", {"auto_map": {"AutoModelForCausalLM": "evil.Evil"}}, "code of its own .*never run"),
+        ("tokenizer.json", {"model": {"type": "BPE"}}, "is no tokenizer that can be read"),
+        ("tokenizer.json", {"model": None}, "is no tokenizer that can be read"),
+        ("tokenizer.json", {"added_tokens": [{}]}, "is no tokenizer that can be read"),
+    ],
+)
+def test_a_folder_that_contradicts_itself_is_refused_in_a_sentence(
+    folders: dict[str, Path], tmp_path: Path, name: str, values: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UserError, match=says) as refused:
+        load_hf_model(changed(folders["gpt2"], tmp_path, name, **values))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_first_of_several_end_tokens_begins_a_text(folders: dict[str, Path], tmp_path: Path) -> None:
+    _, tokenizer = load_hf_model(changed(folders["gpt2"], tmp_path, "config.json", bos_token_id=None, eos_token_id=[7, 0]))
+    assert tokenizer.start == 7

@@ -23,7 +23,7 @@ VALUES: tuple[Any, ...] = (
     0, -1, 1, 2**31, 2**40, 2**70, 0.0, -0.5, 1e-320, 1e20, 1e300, float("inf"), float("nan"), "", "é\0\ud800", [], [-1], [2**40], {},
     {"": 1}, True, None,
 )  # fmt: skip
-AT_ONCE = 3  # of these, in make test, each setting taking others
+AT_ONCE = 1  # of these, in make test, each setting taking others
 PLACES = {
     "mixer": "model.block.mixer", "feedforward": "model.block.feedforward", "norm": "model.block.norm", "residual": "model.block.residual",
     "position": "model.position", "activation": "model.block.feedforward.activation", "init": "model.init", "cell": "model.cell",

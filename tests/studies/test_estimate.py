@@ -7,7 +7,7 @@ import pytest
 from assay.experiment.load import load_data
 from assay.jobs.folder import JobState, JobStatus
 from assay.studies.estimate import Estimate, TextSizes, count_following_runs, estimate_run_cost
-from assay.studies.plan import PlannedJob, StudyPlan
+from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
 from assay.studies.planning import make_plan
 from support.small_study import at_home, lay_study
 
@@ -90,3 +90,13 @@ def test_runs_that_follow_from_the_choice_of_learning_rates_and_the_test_split_a
     estimate = Estimate(plan, SIZES, {"base": 1e-6})
     final = 3 * 1e-6 * 500 * plan.arms[0].flops_per_token / 3
     assert estimate.seconds_left(statuses(plan), 1) == pytest.approx(4 * estimate.run_seconds("base") + final)
+
+
+def test_sizes_are_those_of_the_vocabulary_that_the_text_gives(tmp_path: Path) -> None:
+    sizes = [{"kind": "bpe", "vocabulary": size} for size in (300, 50_000)]
+    plan = make_plan(str(lay_study(tmp_path, axes={"tokenizer": sizes}, match=[])))
+    _, small, large = plan.arms
+    assert large.vocabulary < 1_000
+    width = large.config.to_dict()["model"]["width"]
+    assert 0 < (large.parameters - small.parameters) <= 2 * width * (large.vocabulary - small.vocabulary)
+    assert PlannedArm.from_dict(large.to_dict()).vocabulary == large.vocabulary

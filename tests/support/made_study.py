@@ -37,7 +37,7 @@ def arm(name: str = BASE, values: Mapping[str, Any] | None = None, **known: Any)
     written = [f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}" for key, value in values.items()]
     config = ExperimentConfig.make(recipe.apply_overrides(tomllib.loads(RECIPE), written))
     axis = next(iter(values)) if len(values) == 1 else None
-    costs = {"parameters": 10_000, "flops_per_token": 60_000, "state_bytes": 2_048, **known}
+    costs = {"parameters": 10_000, "flops_per_token": 60_000, "state_bytes": 2_048, "vocabulary": 257, **known}
     return PlannedArm(name, axis, values, config, {}, **costs)
 
 

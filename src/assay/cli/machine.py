@@ -152,5 +152,5 @@ def verify_resume(
     if result.differences:
         raise AssayError(f"resume is not exact; different: {', '.join(result.differences)}")
     if not as_json:
-        kills = format_count(result.kills, "time")
-        report(f"identical: weights, optimiser and metrics of {format_count(result.steps, 'step')}, killed {kills}")
+        killed = format_count(result.kills, "time")
+        report(f"identical: weights, optimiser and metrics of {format_count(result.steps, 'step')}, killed {killed}")

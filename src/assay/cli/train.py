@@ -98,18 +98,22 @@ def sample(
 ) -> None:  # fmt: skip
     """Let a trained model write; each text ends where the model ends it."""
     from assay import api
+    from assay.views.run import print_sample_notes, tabulate_samples
 
     options: dict[str, Any] = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     options |= {"checkpoint": checkpoint, "device": device}
     loaded = api.load(run, runs_dir)
     if count == 1 and not as_json:  # shown while it is written
-        for piece in loaded.stream(prompt, seed, **options):
+        stream = loaded.stream(prompt, seed, **options)
+        for piece in stream:
             print(escape_control_characters(piece), end="", flush=True)
         print()
-        return
-    samples = loaded.sample(prompt, count, seed, **options)
-    if as_json:
-        print_json({"run": run, "prompt": prompt, "samples": samples})
-        return
-    for text in samples:
-        print(escape_control_characters(text))
+        written = [stream.result] if stream.result is not None else []
+    else:
+        written = loaded.generate(prompt, count, seed, **options)
+        if as_json:
+            print_json({"run": run, "prompt": prompt, **tabulate_samples(written)})
+        else:
+            for one in written:
+                print(escape_control_characters(one.text))
+    print_sample_notes(make_console(as_json=True), written)

@@ -15,6 +15,7 @@ from assay.errors import ConfigError
 from assay.experiment.assemble import build_model
 from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
+from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import CONFIG, RunDirectory, find_run, resolve_runs_folder
 from assay.text.tokenizer import Tokenizer, load_tokenizer
 from assay.training import checkpoint as checkpoints
@@ -25,6 +26,14 @@ class TrainedModel(NamedTuple):
 
     model: Model
     tokenizer: Tokenizer
+
+
+class LoadedCheckpoint(NamedTuple):
+    """The model of a run and its tokenizer, and which of its checkpoints it was loaded from."""
+
+    model: Model
+    tokenizer: Tokenizer
+    checkpoint: CheckpointRef
 
 
 def load_data(config: ExperimentConfig, data_dir: Path | None) -> PreparedText:
@@ -56,11 +65,17 @@ def load_model(
 
     >>> model, tokenizer = assay.load_model(run.path)
     """
-    run = find_run(os.fspath(reference), resolve_runs_folder(runs_dir))
+    loaded = load_checkpoint(find_run(os.fspath(reference), resolve_runs_folder(runs_dir)), checkpoint, device)
+    return TrainedModel(loaded.model, loaded.tokenizer)
+
+
+def load_checkpoint(run: RunDirectory, checkpoint: str | int, device: str | None = None) -> LoadedCheckpoint:
+    """Load the model of a run from a checkpoint, and say which it was: a run that trains may have saved another one since."""
     config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
     model = build_model(config, tokenizer.vocab_size)
-    checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
-    return TrainedModel(model.to(choose_device(device, config.train.device, config.train.precision)), tokenizer)
+    ref = checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
+    chosen = choose_device(device, config.train.device, config.train.precision)
+    return LoadedCheckpoint(model.to(chosen), tokenizer, ref)
 
 
 def accept_any_ids(model: Model) -> Model:

@@ -1,7 +1,7 @@
 """Summarize the model of a recipe, a preset or a run: its config, shapes, parameters by role, FLOPs and memory."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from assay.errors import ConfigError, RunError, suggest
 from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
+from assay.experiment.vocabulary import is_vocabulary_known, vocabulary_size
 from assay.models.base import ModelConfig
 from assay.models.recurrent import RecurrentConfig
 from assay.nn.feedforward.mixture import Experts
@@ -57,6 +58,7 @@ class ModelSummary:
     flops_per_token_training: int
     memory_bytes: dict[str, int]  # bytes, in training
     state_bytes: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
+    vocabulary_known: bool = True  # whether the text has so many tokens; else as many were asked for, and none was read
 
     @property
     def parameters_total(self) -> int:
@@ -103,10 +105,12 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
 
 
 def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> ModelSummary:
-    """Summarize an experiment; an unknown vocabulary has the size that its tokenizer is configured to."""
-    size = vocabulary or config.tokenizer.expected_vocab_size
+    """Summarize an experiment; the vocabulary of a text that was not read has the size that is asked for."""
+    size = vocabulary or vocabulary_size(config)
     rows = -(-config.batches.size // config.train.accumulation)
-    return summarize_model(config.model, config.objective, config.to_dict(), size, (rows, config.batches.window), config.optimizer)
+    shape = (rows, config.batches.window)
+    summary = summarize_model(config.model, config.objective, config.to_dict(), size, shape, config.optimizer)
+    return replace(summary, vocabulary_known=vocabulary is not None or is_vocabulary_known(config))
 
 
 def summarize_model(
@@ -170,7 +174,7 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
         "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
         **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
         **({"warning": "; ".join(prepared.warnings)} if prepared.warnings else {}),
-        "tokens": f"{kind}, vocabulary {prepared.tokenizer.vocab_size:,}; "
+        "tokens": f"{kind}, vocabulary {prepared.tokenizer.vocab_size:,}{_describe_fewer(experiment)}; "
         f"{batches.targets_per_epoch:,} an epoch, {format_count(batches.steps_per_epoch, 'step')}",
         **({"unused": "; ".join(unused)} if unused else {}),
         "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
@@ -178,6 +182,12 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
         "budget": config.train.budget,
         "run": str(run.path),
     }
+
+
+def _describe_fewer(experiment: Experiment) -> str:
+    """Say that the text gave fewer tokens than were asked for, where it did."""
+    asked, made = experiment.config.tokenizer.expected_vocab_size, experiment.prepared.tokenizer.vocab_size
+    return f" ({asked:,} were asked for, and the text gives no more)" if made < asked else ""
 
 
 def _unused_settings(experiment: Experiment) -> list[str]:

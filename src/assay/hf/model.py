@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import tokenizers
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from assay.core.config import Tree
 from assay.core.types import Output, State
+from assay.core.words import shorten
 from assay.errors import UserError
 from assay.models.base import Model
 from assay.text.bpe import BYTE_OF_LETTER, spell_byte_level
@@ -29,6 +29,9 @@ from assay.text.token_files import TokenizedPart, make_part
 from assay.text.tokenizer import Ids, Tokenizer
 
 FORMATS = ("gpt2", "llama")
+MAX_SIZE, MAX_LAYERS = 2**24, 10_000  # of a number in config.json
+HEADS = ("n_head", "num_attention_heads", "num_key_value_heads")
+LAYERS = ("n_layer", "num_hidden_layers")
 PROBE_LENGTH = 8  # tokens on which the logits are compared
 PROBE_TOLERANCE = 1e-4  # rounding only
 
@@ -62,10 +65,15 @@ class TransformersTokenizer(Tokenizer):
     """
 
     def __init__(self, file: Path, vocabulary: int, start: int) -> None:
-        tree = _remove_additions(json.loads(file.read_text(encoding="utf-8")))
         self.file, self.start = file, start
-        self.token_bytes = _spell_vocabulary(tree, vocabulary, file)
-        self._library = tokenizers.Tokenizer.from_str(json.dumps(tree))
+        try:
+            tree = _remove_additions(json.loads(file.read_text(encoding="utf-8")))
+            self.token_bytes = _spell_vocabulary(tree, vocabulary, file)
+            self._library = tokenizers.Tokenizer.from_str(json.dumps(tree))
+        except UserError:
+            raise
+        except Exception as broken:  # of any sort: the file is of another program, and so is the library
+            raise UserError(f"--hf: {file} is no tokenizer that can be read ({shorten(str(broken))}); save it there again") from None
         self._library.encode_special_tokens = True  # what spells a special token is text
 
     def encode(self, documents: Sequence[bytes]) -> list[Ids]:
@@ -86,9 +94,10 @@ class TransformersTokenizer(Tokenizer):
 def load_hf_model(folder: Path) -> tuple[TransformersModel, TransformersTokenizer]:
     """Load the model and the tokenizer in a folder. Raises UserError where there is none of a known format."""
     config = _read_config(folder)
-    length = int(config.get("n_positions") or config.get("max_position_embeddings") or 0)
     network = _load_network(folder)
-    vocabulary = int(config["vocab_size"])
+    length = _read_size(config, folder, ("n_positions", "max_position_embeddings"))
+    vocabulary = _read_size(config, folder, ("vocab_size",))
+    start = _find_start(config, vocabulary, folder)
     model = TransformersModel(network, vocabulary, length).eval()
     with torch.inference_mode():
         probe = torch.arange(min(PROBE_LENGTH, vocabulary, length)).unsqueeze(0)
@@ -97,7 +106,7 @@ def load_hf_model(folder: Path) -> tuple[TransformersModel, TransformersTokenize
         raise UserError(
             f"--hf: {folder}: its logits are not its output matrix times its hidden states (they differ by {apart:.3g}); not read"
         )
-    return model, TransformersTokenizer(folder / "tokenizer.json", vocabulary, _find_start(config, folder))
+    return model, TransformersTokenizer(folder / "tokenizer.json", vocabulary, start)
 
 
 def encode_documents(
@@ -114,11 +123,26 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = config["model_type"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"--hf: {folder / 'config.json'} is not a config of a transformers model") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"--hf: {folder / 'config.json'} is not a config of a transformers model; save the model there again") from None
     if kind not in FORMATS:
         raise UserError(f"--hf: {folder} holds a model of type '{kind}'; those of type {' and '.join(FORMATS)} are read")
+    if "auto_map" in config:
+        raise UserError(f"--hf: {folder} asks for code of its own (auto_map in config.json), which is never run; remove it there")
+    for key, value in config.items():  # before the library makes tensors or layers of that size
+        most = MAX_LAYERS if key in LAYERS else MAX_SIZE
+        least = 0 if key in (*LAYERS, *HEADS) else -most
+        if isinstance(value, int) and not least <= value <= most:
+            raise UserError(f"--hf: {folder / 'config.json'} says {key} = {value}, which is not from {least:,} to {most:,}; correct it")
     return config
+
+
+def _read_size(config: Mapping[str, Any], folder: Path, names: Sequence[str]) -> int:
+    """Read the first of these sizes that a config has. Raises UserError for none."""
+    for name in names:
+        if isinstance(value := config.get(name), int) and not isinstance(value, bool) and value > 0:
+            return value
+    raise UserError(f"--hf: {folder / 'config.json'} has no {' or '.join(names)} above 0; save the model there again")
 
 
 def _load_network(folder: Path) -> nn.Module:
@@ -128,21 +152,32 @@ def _load_network(folder: Path) -> nn.Module:
         raise UserError("--hf: needs transformers; install it with `pip install 'assay[huggingface]'`") from None
     transformers.utils.logging.disable_progress_bar()
     try:
-        loaded, info = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as broken:
-        raise UserError(f"--hf: the model in {folder} cannot be read: {str(broken).splitlines()[0]}") from None
+        loaded, info = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+    except Exception as broken:  # of any sort: the files are of another program, and so is the library
+        raise UserError(f"--hf: the model in {folder} cannot be read: {shorten(str(broken))}; save it there again") from None
     if missing := sorted(info["missing_keys"]):  # the library would fill them at random
         raise UserError(f"--hf: {folder} holds no weights called {missing[0]} ({len(missing)} are missing); save the model there again")
     network: nn.Module = loaded.float()
     return network
 
 
-def _find_start(config: Mapping[str, Any], folder: Path) -> int:
-    """Find the id that a text begins with: the start token or, where the format has none, the end token."""
+def _find_start(config: Mapping[str, Any], vocabulary: int, folder: Path) -> int:
+    """Find the id that a text begins with: the start token or, where the format has none, the first end token."""
     for name in ("bos_token_id", "eos_token_id"):
-        if isinstance(token := config.get(name), int):
+        ids = config.get(name)
+        token = ids[0] if isinstance(ids, list) and ids else ids
+        if isinstance(token, int) and not isinstance(token, bool):
+            if not 0 <= token < vocabulary:
+                raise UserError(
+                    f"--hf: {folder / 'config.json'} says {name} = {token}, and the model knows {vocabulary} tokens; set it to the one "
+                    "that texts began with in training"
+                )
             return token
-    raise UserError(f"--hf: {folder / 'config.json'} names no bos_token_id and no eos_token_id, and a text must begin with something")
+    raise UserError(
+        f"--hf: {folder / 'config.json'} names no bos_token_id and no eos_token_id, and a text must begin with something; name one of them"
+    )
 
 
 def _remove_additions(tree: Any) -> Any:

@@ -1,6 +1,5 @@
 """List the details behind a report: what was changed, the protocol, the machine, unfinished runs, and samples of text."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -180,6 +179,5 @@ def _read_last_sample(name: str, run: RunDirectory) -> RunSample | None:
     files = sorted((run.path / "samples").glob("step-*.txt"))
     if not files:
         return None
-    text = files[-1].read_text(encoding="utf-8", errors="replace").strip()
-    text = re.sub(r"^<start>", "", text, flags=re.MULTILINE).replace("<end>", " ⏎")
+    text = files[-1].read_text(encoding="utf-8", errors="replace").rstrip("\n")
     return RunSample(name, run.name, parse_step(files[-1]), text if len(text) <= MAX_SAMPLE else f"{text[:MAX_SAMPLE]} …")

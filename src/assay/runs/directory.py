@@ -52,10 +52,12 @@ TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"tra
 
 
 def resolve_runs_folder(given: Path | None) -> Path:
-    """Choose the folder of runs: as given, else ASSAY_RUNS, else ./runs. Raises UserError for a file."""
+    """Choose the folder of runs: as given, else ASSAY_RUNS, else ./runs. Raises UserError for what is there and no folder."""
     folder = given or Path(os.environ.get("ASSAY_RUNS") or "runs")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file, and runs are kept in a folder; name a folder, not a file, with --runs-dir or ASSAY_RUNS")
+    if os.path.lexists(folder) and not folder.is_dir():
+        what = "a symbolic link that leads to no folder" if folder.is_symlink() else "a file, and runs are kept in a folder"
+        chosen_by = "--runs-dir" if given else "ASSAY_RUNS" if os.environ.get("ASSAY_RUNS") else "--runs-dir or ASSAY_RUNS"
+        raise UserError(f"{folder}: is {what}; name a folder with {chosen_by}")
     return folder
 
 

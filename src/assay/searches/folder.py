@@ -18,6 +18,7 @@ from assay.core.recipe import read_toml
 from assay.errors import ConfigError, RunError, UnknownKeyError
 from assay.experiment.assemble import amount_in_tokens, budget_in_tokens
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.vocabulary import read_vocabulary
 from assay.jobs.folder import Job, JobFolder
 from assay.jobs.worker import prepare_base
 from assay.runs.directory import RunDirectory
@@ -80,12 +81,16 @@ class SearchFolder(JobFolder):
     @cached_property
     def matching(self) -> Matching:
         """The matching of every trial to the base. Raises ConfigError where the base's budget is in no unit for it."""
+        read_vocabulary(self.base, None)
         return make_matching(self.config.match, self.base)
 
     def build_proposal(self, point: Point) -> MatchedConfig:
         """Build the experiment of the first seed that a point stands for. Raises ConfigError where it cannot be built."""
         values = self.space.settings(point)
-        proposed = self.matching.solve(apply_values(self.base, values), values)
+        arm = apply_values(self.base, values)
+        if {"parameters", "flops"} & set(self.config.match):
+            read_vocabulary(arm, None)
+        proposed = self.matching.solve(arm, values)
         count_parameters(proposed.config)
         return proposed
 

@@ -44,21 +44,17 @@ class PlannedArm:
     parameters: int
     flops_per_token: int  # of training, forward and backward
     state_bytes: int  # that a text of `window` tokens leaves while it is generated, in float32
+    vocabulary: int  # V that its text gives; as asked where the text was not there
 
     @property
     def window(self) -> int:
         """Tokens of a row."""
         return self.config.batches.window
 
-    @property
-    def vocabulary(self) -> int:
-        """V that a large enough text gives."""
-        return self.config.tokenizer.expected_vocab_size
-
     def to_dict(self) -> Tree:
         """Convert to plain values."""
         plain = {key: getattr(self, key) for key in self.__slots__}
-        return {**plain, "config": self.config.to_dict(), "window": self.window, "vocabulary": self.vocabulary}
+        return {**plain, "config": self.config.to_dict(), "window": self.window}
 
     @classmethod
     def from_dict(cls, tree: Tree) -> Self:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.vocabulary import read_vocabulary, vocabulary_size
 from assay.runs.provenance import code_version
 from assay.studies.file import StudyConfig
 from assay.studies.plan import PlannedArm, RefusedArm, StudyPlan, make_jobs
@@ -15,20 +16,26 @@ from assay.variation.names import BASE
 from assay.variation.rates import list_learning_rates
 
 
-def make_plan(name_or_path: str, scale: str | None = None, *, with_costs: bool = True) -> StudyPlan:
+def make_plan(name_or_path: str, scale: str | None = None, data_dir: Path | None = None, *, with_costs: bool = True) -> StudyPlan:
     """Plan a study that ships with Assay or that of a TOML file; the same study is always planned alike. Raises ConfigError.
 
-    Without `with_costs` the arms have no FLOPs and no bytes of state, which take about a second each the first time.
+    Sizes are those of the vocabularies that the texts give, which are read, in `data_dir` or the cache; as asked where they are not there.
+    Without `with_costs` no text is read, and the arms have no FLOPs and no bytes of state, which take about a second each the first time.
     """
     study = StudyConfig.load(name_or_path, scale)
     base = study.load_base()
     require_test_split(study, base)
+    if with_costs:
+        read_vocabulary(base, data_dir)
     matching = make_matching(study.match, base)
     matched_base = matching.solve(base, ())
     arms, refused = [_make_arm(Candidate(BASE, None, {}, True), matched_base, with_costs)], []
     for candidate in list_candidates(base, study.axes, study.variants, study.mode):
         try:
-            matched = matching.solve(apply_values(base, candidate.values), candidate.values)
+            varied = apply_values(base, candidate.values)
+            if with_costs:
+                read_vocabulary(varied, data_dir)
+            matched = matching.solve(varied, candidate.values)
             count_parameters(matched.config)
             if matched.config == matched_base.config and candidate.axis is None and candidate.required:
                 raise ConfigError("", "is the base itself; change something else, or leave it out")
@@ -72,7 +79,7 @@ def require_test_split(study: StudyConfig, config: ExperimentConfig) -> None:
 
 def _make_arm(candidate: Candidate, matched: MatchedConfig, with_costs: bool) -> PlannedArm:
     cost = measure_costs(matched.config) if with_costs else Costs(count_parameters(matched.config), 0, 0)
-    return PlannedArm(candidate.name, candidate.axis, candidate.values, *matched, *cost)
+    return PlannedArm(candidate.name, candidate.axis, candidate.values, *matched, *cost, vocabulary_size(matched.config))
 
 
 def _refuse_same(arms: list[PlannedArm]) -> list[PlannedArm]:

@@ -13,7 +13,9 @@ are then the pair that it is made of. Training gives such merges, and `check_mer
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Literal
 
@@ -25,12 +27,15 @@ from assay.core.config import Tree, setting
 from assay.core.machine import cpu_count
 from assay.text.chunks import BEFORE_SPACE, encode_chunks, split_at, split_chunks
 from assay.text.tokenizer import Ids, Tokenizer, TokenizerConfig
-from assay.text.utf8 import encode_text, split_invalid_utf8
+from assay.text.utf8 import encode_text, list_characters, split_invalid_utf8, unfinished_character
 
 BYTES = range(256)
 WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # GPT-2's, as `tokenizers` has it built in
 # No word goes on from an ASCII letter to an ASCII character that is none, or so from a digit.
 BOUNDARY = re.compile(BEFORE_SPACE + rb"|(?<=[A-Za-z])(?=[\x00-@\[-`{-\x7f])|(?<=[0-9])(?=[\x00-/:-\x7f])")
+CONTRACTIONS = {b"'l": b"l", b"'v": b"e", b"'r": b"e"}  # the words of `WORDS` that are cut otherwise before their last letter has come
+OPEN_ENDS = re.compile(rb"[\s\x80-\xff]\Z")  # white space, before a letter, and unfinished characters are cut otherwise than at the end
+LETTER = "l"
 MAX_TRAINING_WORD = 2**12  # bytes: longer words are cut for training, whose time grows with the square of a word's length
 TEXT_SEPARATOR = "\U0010ffff"  # between texts that are encoded at once: a code point that Unicode keeps free of characters
 
@@ -99,7 +104,9 @@ class BpeTokenizer(Tokenizer):
         try:
             return self._encode_texts([chunk.decode() for chunk in batch])
         except UnicodeDecodeError:
-            return [self._encode_parts(split_invalid_utf8(chunk)) for chunk in batch]
+            split = [split_invalid_utf8(chunk) for chunk in batch]
+            texts = iter(self._encode_texts([parts[0] for parts in split if len(parts) == 1]))
+            return [next(texts) if len(parts) == 1 else self._encode_parts(parts) for parts in split]
 
     def _encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Encode texts in one call of the library, whose overhead is as long as encoding a short text."""
@@ -117,9 +124,71 @@ class BpeTokenizer(Tokenizer):
         others = [self._byte_ids[np.frombuffer(encode_text(run), np.uint8)] for run in parts[1::2]]
         return np.concatenate([*chain.from_iterable(zip(texts, others, strict=False)), texts[-1]])
 
+    def settled_bytes(self, prompt: bytes) -> int:
+        """Count the bytes before the last two words: `'` and `l` may become `'ll`, and of a run of spaces the last may begin a word."""
+        whole = len(prompt) - len(unfinished_character(prompt))
+        start = max((match.start() for match in BOUNDARY.finditer(prompt, 0, whole)), default=0)
+        words = self._words(split_invalid_utf8(prompt[start:whole])[-1])
+        return whole - sum(map(len, words[-2:]))
+
+    def beginnings(self, texts: Sequence[bytes]) -> list[set[tuple[int, ...]]]:
+        """List the ids of each text, and those of its bytes in the words that it has where a letter or the rest of a character follows.
+
+        The ids of the beginning of a word are those that its bytes have alone, as far as a token ends there. That some character follows
+        whose bytes are not merged with those before is taken for granted.
+        """
+        found = [{tuple(ids.tolist())} for ids in self.encode(texts)]
+        for text, spelt in zip(texts, found, strict=True):
+            if OPEN_ENDS.search(text):
+                spelt.update(self._encode_cut(text, follows) for follows in _list_followers(text))
+            elif letter := CONTRACTIONS.get(text[-2:]):
+                *ids, last = self.encode([text + letter])[0].tolist()
+                spelt.update([tuple(ids)] if self.token_bytes[last] == letter else [])
+        return found
+
+    def _encode_cut(self, text: bytes, follows: bytes) -> tuple[int, ...]:
+        """Encode the words of a text and what follows it, without the bytes that follow."""
+        *before, last = split_invalid_utf8(text + follows)
+        ids = self._encode_parts([*before, ""]).tolist() if before else []
+        room = len(text) - len(encode_text("".join(before)))
+        for word in self._words(last):
+            cut = word[:room]
+            ids += [token.id for token in self._merging.model.tokenize(cut)] if cut else []
+            room -= len(cut)
+        return tuple(ids)
+
+    @cached_property
+    def _merging(self) -> tokenizers.Tokenizer:
+        """The library that tokenizes one word of any bytes."""
+        return make_library_tokenizer(self.tokens, self.merges)
+
+    def _words(self, text: str) -> list[str]:
+        """Cut text into words, spelled in the byte-level alphabet."""
+        return [word for word, _ in self._merging.pre_tokenizer.pre_tokenize_str(text)]
+
     def to_dict(self) -> Tree:
         """Write the tokens in the order of their ids, and the merges in theirs."""
         return {"kind": "bpe", "tokens": self.tokens, "merges": self.merges}
+
+
+def _list_followers(text: bytes) -> Iterator[bytes]:
+    """List what may follow a text: between them they give every way in which it can be cut into words."""
+    begun = unfinished_character(text)
+    for character in _list_kinds(begun) if begun else [""]:
+        for letter in ("", LETTER) if not begun or character.isspace() else ("",):
+            yield (character + letter).encode()[len(begun) :]
+
+
+@lru_cache(maxsize=1024)
+def _list_kinds(begun: bytes) -> tuple[str, ...]:
+    """List one character of each kind that the words tell apart, among those that an unfinished character may become."""
+    kinds: dict[str, str] = {}
+    for character in list_characters(begun):
+        category = unicodedata.category(character)[0]
+        kinds.setdefault("space" if character.isspace() else category if category in "LN" else "other", character)
+        if len(kinds) == 4:
+            break
+    return tuple(kinds.values())
 
 
 class BpeConfig(TokenizerConfig):

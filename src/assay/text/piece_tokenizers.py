@@ -8,7 +8,7 @@ import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import repeat
 from typing import ClassVar, Literal
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from assay.core.config import Tree, setting
 from assay.text.chunks import BEFORE_SPACE, batch_chunks, encode_chunks, split_at
 from assay.text.tokenizer import Ids, Tokenizer, TokenizerConfig
-from assay.text.utf8 import code_points, decode_text, encode_text
+from assay.text.utf8 import code_points, decode_text, encode_text, list_characters, unfinished_character
 
 BYTES = [bytes([byte]) for byte in range(256)]
 CODE_POINTS = 0x110000
@@ -26,6 +26,7 @@ SURROGATES = slice(0xD800, 0xE000)
 LONE_BYTES = slice(0xDC80, 0xDD00)  # the surrogates that stand for the bytes 128 to 255 where they are not UTF-8
 CHARACTER = re.compile(rb"(?=[\x00-\x7f\xc0-\xff])")  # any character's first byte
 PIECE = re.compile(r" ?\w+|\s+|[^\w\s]")  # one space belongs to the word after it: most spaces then cost nothing
+GROWS = re.compile(r" ?\w+|\s+")  # a piece that what follows may make longer, of any length
 WORD_START = re.compile(BEFORE_SPACE + rb"|(?=[!-/:-@\[-^`{-~])")  # also before an ASCII mark, which is always a piece of its own
 
 
@@ -49,6 +50,7 @@ class ByteConfig(TokenizerConfig):
 
     kind: Literal["byte"] = "byte"
     tokenizer = ByteTokenizer
+    has_fixed_size: ClassVar[bool] = True
 
     @property
     def expected_vocab_size(self) -> int:
@@ -118,6 +120,10 @@ class CharTokenizer(PieceTokenizer):
         """Cut into single characters."""
         return "".join(texts), list(map(len, texts))
 
+    def settled_bytes(self, prompt: bytes) -> int:
+        """Count all bytes but those of an unfinished character."""
+        return len(prompt) - len(unfinished_character(prompt))
+
     def look_up(self, pieces: Sequence[str]) -> npt.NDArray[np.int32]:
         """Look up ids in a table of all code points."""
         return self._ids[code_points("".join(pieces))]
@@ -173,9 +179,41 @@ class WordTokenizer(PieceTokenizer):
             counts.append(len(own))
         return pieces, counts
 
+    def settled_bytes(self, prompt: bytes) -> int:
+        """Count the bytes before the last word or run of spaces, if the prompt ends with one, and before an unfinished character."""
+        whole = len(prompt) - len(unfinished_character(prompt))
+        start = max((match.start() for match in self.boundary.finditer(prompt, 0, whole)), default=0)
+        last = PIECE.findall(decode_text(prompt[start:whole]))[-1:]
+        return whole - len(encode_text(last[0])) if last and GROWS.fullmatch(last[0]) else whole
+
+    def beginnings(self, texts: Sequence[bytes]) -> list[set[tuple[int, ...]]]:
+        """List the ids of each text's pieces, and those with the bytes of a last one that may become an unknown piece."""
+        found = []
+        for text, ids in zip(texts, self.encode(texts), strict=True):
+            begun = unfinished_character(text)
+            last = PIECE.findall(decode_text(text[: len(text) - len(begun)]))[-1:]
+            spelt = [tuple(ids.tolist())]
+            if last and last[0] in self.ids and GROWS.fullmatch(last[0]) and (not begun or _can_go_on(last[0], begun)):
+                spelt.append((*spelt[0][: -1 - len(begun)], *encode_text(last[0]), *begun))
+            found.append(set(spelt))
+        return found
+
     def look_up(self, pieces: Sequence[str]) -> npt.NDArray[np.int32]:
         """Look up ids in a dictionary."""
         return np.fromiter(map(self.ids.get, pieces, repeat(-1)), np.int32, len(pieces))
+
+
+@lru_cache(maxsize=1024)
+def _kinds(begun: bytes) -> tuple[bool, bool]:
+    """Whether an unfinished character may become one of a word, and white space."""
+    characters = "".join(list_characters(begun))
+    return re.search(r"\w", characters) is not None, re.search(r"\s", characters) is not None
+
+
+def _can_go_on(piece: str, begun: bytes) -> bool:
+    """Whether an unfinished character may become a part of the piece before it."""
+    word, space = _kinds(begun)
+    return (space and piece.isspace()) or (word and (piece == " " or not piece.isspace()))
 
 
 class WordConfig(TokenizerConfig):

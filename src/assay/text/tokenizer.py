@@ -41,6 +41,17 @@ class Tokenizer(ABC):
         for start in range(0, len(documents), ENCODED):
             yield from self.encode(documents[start : start + ENCODED])
 
+    def settled_bytes(self, prompt: bytes) -> int:
+        """Count the bytes at the beginning of a prompt whose tokens stay the same whatever follows the prompt."""
+        return len(prompt)
+
+    def beginnings(self, texts: Sequence[bytes]) -> list[set[tuple[int, ...]]]:
+        """List for each text all ids that stand for exactly its bytes and with which some longer text's encoding, or its own, begins.
+
+        A text follows settled bytes. It may end inside a word or a character, which what follows then decides.
+        """
+        return [{tuple(ids.tolist())} for ids in self.encode(texts)]
+
     @abstractmethod
     def to_dict(self) -> Tree:
         """Write its `kind` and, by their names, the arguments of its class that make the same tokenizer, as plain data."""
@@ -99,6 +110,7 @@ class TokenizerConfig(Config, family="tokenizer", package="assay.text"):
     """How bytes become ids."""
 
     tokenizer: ClassVar[Callable[..., Tokenizer]]  # the class of the tokenizers that `train` makes
+    has_fixed_size: ClassVar[bool] = False  # whether every text gives as many tokens
 
     @property
     @abstractmethod

@@ -6,6 +6,7 @@ encoded again.
 
 import codecs
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -55,3 +56,21 @@ def character_start(data: bytes, offset: int) -> int:
         if data[place] & 0xC0 != 0x80:
             return place
     return offset
+
+
+def unfinished_character(data: bytes) -> bytes:
+    """Return the bytes at the end that begin a character and do not finish it."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    decoder.decode(data[-3:])
+    return decoder.getstate()[0]
+
+
+def list_characters(beginning: bytes) -> Iterator[str]:
+    """List the characters whose UTF-8 begins with these bytes, an unfinished character, by code point."""
+    length = 2 if beginning[0] < 0xE0 else 3 if beginning[0] < 0xF0 else 4
+    code = beginning[0] & (0x7F >> length)
+    for byte in beginning[1:]:
+        code = code << 6 | byte & 0x3F
+    missing = 6 * (length - len(beginning))
+    first, stop = max(code << missing, (0x80, 0x800, 0x10000)[length - 2]), min(code + 1 << missing, 0x110000)
+    return (chr(point) for point in range(first, stop) if not 0xD800 <= point < 0xE000)

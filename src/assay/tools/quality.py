@@ -5,12 +5,11 @@ from pathlib import Path
 
 from assay.core.config import Tree
 from assay.errors import UserError, try_to_store
-from assay.experiment.load import load_data, load_model, read_config
+from assay.experiment.load import load_checkpoint, load_data, read_config
 from assay.generation.decode import Sampling
 from assay.generation.quality import SampleQuality, assess_quality, draw_held_out, generate_samples, longest_document_tokens
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import find_run, resolve_runs_folder
-from assay.training import checkpoint as checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ def measure_quality(
 ) -> RunQuality:  # fmt: skip
     """Let a run's model write texts, and compare them with as many held-out documents. Raises UserError where it has none."""
     directory = find_run(run, resolve_runs_folder(runs_dir))
-    model, tokenizer = load_model(directory.path, checkpoint=checkpoint, device=device)
-    ref = checkpoints.resolve(directory.checkpoints, checkpoint)
+    model, tokenizer, ref = load_checkpoint(directory, checkpoint, device)
     prepared = load_data(read_config(directory), data_dir)
     if prepared.tokenizer.digest != tokenizer.digest:
         raise UserError(f"{directory.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")

@@ -85,7 +85,7 @@ def write_report(
         texts[markdown] = to_markdown(content)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
     return WrittenReport({path: len(text.encode()) for path, text in texts.items()}, outcome.verdict, outcome.warnings)
 
 

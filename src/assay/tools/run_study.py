@@ -81,7 +81,7 @@ def _count_workers(request: StudyRequest) -> int:
 def prepare_study(request: StudyRequest, watcher: StudyWatcher, *, write: bool) -> StudyState:
     """Make the plan of a study; `write` it into its folder, and with `retry` let failed runs be made again."""
     with watcher.show_waiting("planning"):
-        plan = make_plan(request.study, request.scale)
+        plan = make_plan(request.study, request.scale, request.data_dir)
     folder = StudyFolder(resolve_runs_folder(request.runs_dir).resolve() / plan.folder_name)
     plan = plan.keep_names(folder.path)
     if write:

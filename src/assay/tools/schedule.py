@@ -11,6 +11,7 @@ from assay.core.torch_internals import FakeTensorMode
 from assay.experiment.assemble import budget_in_steps, build_batches
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
+from assay.experiment.vocabulary import vocabulary_size
 from assay.nn.linear import parameters_by_role
 from assay.optim.base import Optimizer
 from assay.optim.schedule import Schedule
@@ -79,6 +80,6 @@ def trace_schedule(config: ExperimentConfig, data_dir: Path | None = None) -> Sc
 def build_optimizer(config: ExperimentConfig) -> Optimizer:
     """Build the optimiser of an experiment for a model that takes no memory."""
     with FakeTensorMode():
-        model = config.model.build(config.tokenizer.expected_vocab_size, torch.Generator().manual_seed(0))
+        model = config.model.build(vocabulary_size(config), torch.Generator().manual_seed(0))
         parameters = list(parameters_by_role(Learner(model, config.objective)))
     return config.optimizer.build(parameters)  # outside, as some optimisers try themselves out on tensors of their own

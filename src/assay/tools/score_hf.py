@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from assay.core.devices import resolve_device
 from assay.data.split import PARTS, PartName
-from assay.errors import DataError, UserError, suggest
+from assay.errors import UserError, suggest
 from assay.evaluation.protocol import Protocol
 from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Scorer
@@ -15,6 +15,7 @@ from assay.experiment.assemble import refuse_gaps
 from assay.experiment.config import ExperimentConfig
 from assay.hf.model import TransformersTokenizer, encode_documents, load_hf_model
 from assay.runs.directory import RunDirectory
+from assay.text.decompression import read_file
 from assay.text.token_files import TokenizedPart
 from assay.trainer.scoring import SavedScore, save_score
 
@@ -86,11 +87,8 @@ def weights_digest(folder: Path) -> str:
 
 
 def _read_file(path: Path, tokenizer: TransformersTokenizer) -> ScoredText:
-    """Read a file as it is, in one piece."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"--text: {path} cannot be read ({error.strerror})") from None
+    """Read a file as it is, unpacked where it is packed, in one piece."""
+    raw = read_file(path).data
     return ScoredText(encode_documents(tokenizer, [raw], b""), f"text {path.name}", "", ())
 
 

@@ -78,9 +78,9 @@ class RunMonitor:
         if rewritten:
             self.losses, self.validations, self.recent_lines = [], [], []
         for line in lines:
-            if "validation" in line:
+            if line.get("validation", {}).get("nats_per_token") is not None and line["validation"]["bits_per_byte"] is not None:
                 self.validations.append((line["step"], line["validation"]))
-            elif "loss" in line:
+            elif line.get("loss") is not None:
                 self.losses.append((line["step"], line["loss"]))
         self.recent_lines = [*self.recent_lines, *lines][-20:]
         self.timing = read_last_line(self.run.path / TIMINGS) or self.timing

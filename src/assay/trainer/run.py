@@ -1,7 +1,7 @@
 """The class `Run`: a view of a run's directory, cheap to make, and the same in another process next year."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assay.data.batches import Policy
     from assay.evaluation.score import Score
     from assay.experiment.config import ExperimentConfig, Override
-    from assay.generation.decode import TextGenerator
+    from assay.generation.texts import GeneratedText, TextGenerator, TextStream
     from assay.models.base import Model
     from assay.text.tokenizer import Tokenizer
     from assay.tracking.base import Tracker
@@ -162,20 +162,35 @@ class Run:
     ) -> list[str]:  # fmt: skip
         """Generate texts after `prompt`, which each text begins with; a text ends where the model ends it.
 
+        The prompt may end anywhere, in a word or after a space: what follows has the law that the model gives to texts that begin so.
         `temperature` 0 takes the likeliest token; `top_k`, `top_p` and `min_p` draw from the likeliest only.
 
         >>> len(run.sample("And", count=2, tokens=5))
         2
         """
-        generator = self._text_generator(checkpoint, device, temperature, top_k, top_p, min_p)
-        return generator.generate(prompt, count, seed, tokens)
+        options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+        written = self.generate(prompt, count, seed, tokens=tokens, checkpoint=checkpoint, device=device, **options)
+        return [one.text for one in written]
+
+    @explain_file_errors()
+    def generate(
+        self, prompt: str | bytes = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
+        device: str | None = None,
+    ) -> "list[GeneratedText]":  # fmt: skip
+        """Generate what `sample` does, each with how it ended: `text`, `ended`, `cut_at_positions`, `beyond_training`.
+
+        >>> run.generate("And", tokens=5)[0].text == run.sample("And", tokens=5)[0]
+        True
+        """
+        return self._text_generator(checkpoint, device, temperature, top_k, top_p, min_p).generate(prompt, count, seed, tokens)
 
     def stream(
         self, prompt: str | bytes = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
         device: str | None = None,
-    ) -> Iterator[str]:  # fmt: skip
-        """Generate the first text of `sample`, in pieces as they are drawn.
+    ) -> "TextStream":  # fmt: skip
+        """Generate the first text of `sample`, in pieces as they are drawn; `result` of what is returned is that of `generate` then.
 
         >>> "".join(run.stream("And", tokens=5)) == run.sample("And", tokens=5)[0]
         True
@@ -184,9 +199,14 @@ class Run:
 
     def _text_generator(self, checkpoint: str | int, device: str | None, *sampling: Any) -> "TextGenerator":
         from assay.experiment.load import load_model
-        from assay.generation.decode import Sampling, TextGenerator
+        from assay.generation.decode import Sampling
+        from assay.generation.texts import TextGenerator
 
-        return TextGenerator(*load_model(self.path, checkpoint=checkpoint, device=device), Sampling(*sampling))
+        checked = Sampling(*sampling).check()
+        model, tokenizer = load_model(self.path, checkpoint=checkpoint, device=device)
+        batches = self.config.batches
+        carried = batches.carries_state or (model.bounded_state and model.max_length is None)
+        return TextGenerator(model, tokenizer, checked, None if carried else batches.window, f"{self.name}, checkpoint {checkpoint}")
 
     @explain_file_errors()
     def score(

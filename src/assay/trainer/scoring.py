@@ -101,20 +101,21 @@ class ScoreRequest:
         """Find the score of a run, or read the one in a file of scores. A missing one is computed now, which `notify` is told."""
         if isinstance(member, Path):
             return read_stored_score(member)
-        file = self.find_stored_file(member)
+        checkpoint = self.find_checkpoint(member)
+        file = self.find_stored_file(member, checkpoint)
         if file is None:
             notify(f"{member.name}: not scored on {self.split} in this way yet; scoring it now")
             return score_run(member, self).read_back(member, notify)
-        return read_stored_score(file, member, self.find_checkpoint(member))
+        return read_stored_score(file, member, checkpoint)
 
     def find_checkpoint(self, run: RunDirectory) -> CheckpointRef:
         """Find the checkpoint that is to be scored. Raises RunError if it is not there."""
         return checkpoints.resolve(run.checkpoints, self.checkpoint)
 
-    def find_stored_file(self, run: RunDirectory) -> Path | None:
-        """Find the file of the score, if the run has it."""
+    def find_stored_file(self, run: RunDirectory, checkpoint: CheckpointRef | None = None) -> Path | None:
+        """Find the file of the score, if the run has it; `checkpoint`: the one that is meant, where that is known."""
         policy = self.policy or ("strided" if self.stride is not None else read_config(run).batches.policy)
-        return find_stored_score(run, self.split, self.find_checkpoint(run), policy, self.stride)
+        return find_stored_score(run, self.split, checkpoint or self.find_checkpoint(run), policy, self.stride)
 
 
 @dataclass(frozen=True, slots=True)

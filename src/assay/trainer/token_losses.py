@@ -4,6 +4,7 @@ They are measured by the same scorer as every other score, when they are first n
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +12,21 @@ import numpy as np
 
 from assay.core.devices import resolve_device
 from assay.data.prepare import PreparedText
-from assay.errors import AssayError
+from assay.errors import AssayError, RunError
 from assay.experiment.assemble import ScoreTarget, make_scorer
-from assay.experiment.load import load_data, load_model, read_config
+from assay.experiment.load import load_checkpoint, load_data, read_config
 from assay.runs.checkpoint_ref import CheckpointRef, list_steps
 from assay.runs.directory import RunDirectory
+from assay.runs.json_files import CHECKPOINT, TEXT, WHOLE, Shape, list_of, read_object, record
 from assay.text.corpus import SEPARATOR
 from assay.text.token_files import TokenizedPart, make_part
 from assay.text.tokenizer import Tokenizer
 from assay.training import checkpoint as checkpoints
 
+READING_SHAPE = record(
+    "format documents texts_sha256 checkpoint",
+    format=WHOLE, checkpoint=CHECKPOINT, texts_sha256=TEXT, documents=list_of(list_of(list_of(Shape((str, float))))),
+)  # fmt: skip
 FORMAT = 1  # raised when the rules below change
 DOCUMENTS = 4
 SHORT, LONG = 40, 260  # bytes of a document that is shown whole; shorter ones only where all are shorter
@@ -45,13 +51,13 @@ class TokenLosses(NamedTuple):
 
 def measure_token_losses(run: RunDirectory, data_dir: Path | None, checkpoint: str = "best") -> TokenLosses:
     """Score the documents with a run's checkpoint, unless the run has stored the result or has no checkpoint any more."""
-    name = f"reading-{checkpoint}.json"
-    stored = run.read_json(name)
+    name, stored = f"reading-{checkpoint}.json", None
+    with suppress(FileNotFoundError, RunError):  # a damaged one is measured anew
+        stored = read_object(run.path / name, READING_SHAPE, "")
     try:
         ref = checkpoints.resolve(run.checkpoints, checkpoint) if list_steps(run.checkpoints) else None
-        if stored is None or stored.get("format") != FORMAT or (ref is not None and CheckpointRef.parse(stored["checkpoint"]) != ref):
-            measured = _score_documents(run, data_dir, checkpoint)
-            stored = {"format": FORMAT, "checkpoint": None if ref is None else ref.to_dict(), **measured}
+        if stored is None or stored["format"] != FORMAT or (ref is not None and CheckpointRef.parse(stored["checkpoint"]) != ref):
+            stored = {"format": FORMAT, **_score_documents(run, data_dir, checkpoint)}
             run.write_json(name, stored)
     except (AssayError, OSError) as missing:
         return TokenLosses((), "", str(missing))
@@ -63,8 +69,7 @@ def _score_documents(run: RunDirectory, data_dir: Path | None, checkpoint: str) 
     config = read_config(run)
     prepared = load_data(config, data_dir)
     device = resolve_device(config.train.device)
-    ref = checkpoints.resolve(run.checkpoints, checkpoint)
-    model, tokenizer = load_model(run.path, checkpoint=checkpoint, device=str(device))
+    model, tokenizer, ref = load_checkpoint(run, checkpoint, str(device))
     if tokenizer.digest != prepared.tokenizer.digest:
         raise AssayError("the text gives another tokenizer than the run's; the corpus has changed since it was trained")
     texts, ends = choose_documents(prepared), prepared.parts["validation"].has_end_tokens
@@ -74,7 +79,7 @@ def _score_documents(run: RunDirectory, data_dir: Path | None, checkpoint: str) 
     scorer = make_scorer(config, prepared, ScoreTarget(part, "validation, a few documents", ref), device, "documents")
     bits = np.split(scorer.score(model).targets.bits, part.offsets[1:-1])
     documents = [join_characters(document.tolist(), values.tolist(), tokenizer) for document, values in zip(ids, bits, strict=True)]
-    return {"texts_sha256": part.sha256, "documents": documents}
+    return {"checkpoint": ref.to_dict(), "texts_sha256": part.sha256, "documents": documents}
 
 
 def choose_documents(prepared: PreparedText) -> list[bytes]:

@@ -12,10 +12,11 @@ from assay.core.parallel import Parallel
 from assay.errors import Interrupted, NonFiniteLoss, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
-from assay.generation.decode import Sampling, decode_texts, generate
+from assay.generation.texts import write_marked_samples
 from assay.runs.checkpoint_ref import CheckpointRef, format_step, list_steps
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.runs.lock import Lock, lock_run
+from assay.terminal.console import escape_control_characters
 from assay.tracking.base import Pace, Tracker
 from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
 from assay.trainer.soundness import find_fault, refuse_unsound_state
@@ -282,10 +283,8 @@ class Trainer:
             return
         tokenizer, config = self.experiment.prepared.tokenizer, self.setup.config
         with self.state.optimizer.use_averaged_weights():
-            steps = generate(self.state.learner.model, [], config.samples, SAMPLE_TOKENS, Sampling(), config.seed, end=tokenizer.end_id)
-            decoded = decode_texts(steps, tokenizer.decode, tokenizer.end_id)
-            texts = [f"<start>{text}{'<end>' if ended else ''}" for text, ended in decoded]
+            texts = write_marked_samples(self.state.learner.model, tokenizer, config.samples, SAMPLE_TOKENS, config.seed)
         folder = self.directory.path / "samples"
         folder.mkdir(exist_ok=True)
-        write_durably(folder / f"{format_step(step)}.txt", "\n".join(texts) + "\n")
+        write_durably(folder / f"{format_step(step)}.txt", escape_control_characters("\n".join(texts)) + "\n")
         self.tracker.log_samples(step, texts)

@@ -23,6 +23,7 @@ from assay.training.state import BestCheckpoint, TrainState
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
 OBJECTIVE = "objective.safetensors"  # of the objective, where it has weights: what only trains is no part of the model
 AVERAGE = "average.safetensors"  # the moving average of the weights, where one is kept
+MAX_LOOKS = 20  # for a checkpoint that is deleted again and again while it is read
 PARTIAL = ".partial-"  # a checkpoint being written, by its process
 
 
@@ -89,10 +90,22 @@ def copy_to_cpu(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def load_chosen_weights(folder: Path, which: str | int, model: nn.Module) -> CheckpointRef:
-    """Load the weights called `best`, `last`, `average` or by their step into `model`, and return which these are. Raises RunError."""
-    ref = resolve(folder, which)
-    load_weights(folder / format_step(ref.step), model, weights_file(ref))
-    return ref
+    """Load the weights called `best`, `last`, `average` or by their step into `model`, and return which these are. Raises RunError.
+
+    A run that trains meanwhile may delete a checkpoint while it is read: then `best`, `last` or `average` is looked for anew.
+    """
+    for _ in range(MAX_LOOKS):
+        ref = resolve(folder, which)
+        path = folder / format_step(ref.step)
+        try:
+            load_weights(path, model, weights_file(ref))
+            return ref
+        except RunError:
+            if ref.kind == "step" or path.is_dir():  # damaged, or of another model
+                raise
+    raise RunError(
+        f"{folder}: the run saves faster than its checkpoints can be read; wait until it ends, or save less often (train.save_every)"
+    )
 
 
 def weights_file(ref: CheckpointRef) -> str:
@@ -107,10 +120,11 @@ def find_folder(folder: Path, which: str) -> Path:
 
 def resolve(folder: Path, which: str | int) -> CheckpointRef:
     """Find the checkpoint called `last`, `best` or by its step, or the one that holds the `average`. Raises RunError."""
-    saved, which = list_steps(folder), str(which)
+    which = str(which)
+    best = read_best(folder) if which == "best" else None  # before the list, as a run notes it after the checkpoint is there
+    saved = list_steps(folder)
     if not saved:
         raise RunError(f"{folder}: holds no checkpoint yet; wait until the run saves one (train.save_every), or train it anew")
-    best = read_best(folder) if which == "best" else None
     kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
     step = saved[-1] if best is None else best.step
     if kind == "step":

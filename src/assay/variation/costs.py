@@ -1,4 +1,4 @@
-"""The costs of an arm, from its config alone. The model is built to count them, without computing anything or holding weights."""
+"""The costs of an arm, from its config and the vocabulary of its text. The model is built to count them, without holding weights."""
 
 import json
 from functools import lru_cache
@@ -12,6 +12,7 @@ from assay.core.torch_internals import FakeTensorMode
 from assay.experiment import summary
 from assay.experiment.assemble import refuse_mismatch
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.vocabulary import vocabulary_size
 from assay.nn.linear import parameters_by_role
 from assay.runs.provenance import code_version
 from assay.training.cost import step_flops
@@ -28,14 +29,14 @@ class Costs(NamedTuple):
 
 def count_parameters(config: ExperimentConfig) -> int:
     """Count the model's parameters. Raises ConfigError where model, batches, objective and optimiser do not fit each other."""
-    return _count_built(config.replace(train=config.train.replace(seed=0, budget="1steps")).model_dump_json())
+    return _count_built(config.replace(train=config.train.replace(seed=0, budget="1steps")).model_dump_json(), vocabulary_size(config))
 
 
 @lru_cache(maxsize=4096)
-def _count_built(text: str) -> int:
+def _count_built(text: str, vocabulary: int) -> int:
     config = ExperimentConfig.make(json.loads(text))
     with FakeTensorMode():
-        model = config.model.build(config.tokenizer.expected_vocab_size, torch.Generator().manual_seed(0))
+        model = config.model.build(vocabulary, torch.Generator().manual_seed(0))
         refuse_mismatch(config, model)
         learner = Learner(model, config.objective, torch.Generator().manual_seed(0))
         config.optimizer.build(list(parameters_by_role(learner)))
@@ -45,9 +46,7 @@ def _count_built(text: str) -> int:
 
 def measure_costs(config: ExperimentConfig) -> Costs:
     """Measure parameters, FLOPs of training a token and bytes of state: traced once, then kept in the cache."""
-    key = digest(
-        [code_version(), config.model.to_dict(), config.objective.to_dict(), config.tokenizer.expected_vocab_size, config.batches.window]
-    )[:32]
+    key = digest([code_version(), config.model.to_dict(), config.objective.to_dict(), vocabulary_size(config), config.batches.window])[:32]
 
     def trace() -> dict[str, int]:
         train = config.train.replace(accumulation=1, noise_scale=False)  # which is measured between micro-batches, and costs nothing
@@ -60,4 +59,4 @@ def measure_costs(config: ExperimentConfig) -> Costs:
 def count_step_flops(config: ExperimentConfig) -> int:
     """Count the FLOPs of one step, as a run with a budget in FLOPs counts them."""
     shape = (config.batches.size, config.batches.window)
-    return step_flops(config.model, config.objective, config.tokenizer.expected_vocab_size, shape)
+    return step_flops(config.model, config.objective, vocabulary_size(config), shape)

@@ -51,6 +51,7 @@ def describe_totals(summary: Tree) -> dict[str, str]:
     roles = ", ".join(f"{role} {count:,}" for role, count in summary["parameters_by_role"].items())
     parts = {name: f"{size / 2**20:,.1f} MiB" for name, size in summary["memory_bytes"].items()}
     training = parts.pop("training")
+    asked = "" if summary["vocabulary_known"] else " as asked"
     active = f" ({summary['parameters_active']:,} active a token)" if summary["parameters_active"] < total else ""
     return {
         "parameters": f"{total:,}{active}: {roles}",
@@ -59,7 +60,7 @@ def describe_totals(summary: Tree) -> dict[str, str]:
         "memory": f"about {training} in training: " + ", ".join(f"{name} {size}" for name, size in parts.items()),
         "generation": f"about {(4 * total + state) / 2**20:,.1f} MiB: weights {4 * total / 2**20:,.1f} MiB, "
         f"state {state / 2**20:,.2f} MiB a text of {window} tokens",
-        "at": f"vocabulary {summary['vocabulary']:,}, {format_count(summary['rows'], 'row')} of {window} tokens",
+        "at": f"vocabulary {summary['vocabulary']:,}{asked}, {format_count(summary['rows'], 'row')} of {window} tokens",
     }
 
 

@@ -1,11 +1,14 @@
 """Show a run in the terminal: an estimate, one that was submitted, and a finished one with its baselines."""
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from rich.console import Console
 
 from assay.core.words import format_count, format_duration, format_excess
+from assay.generation.texts import GeneratedText
 from assay.jobs.slurm import SubmittedWorkers
 from assay.runs.json_files import short_path
 from assay.terminal.console import print_json, print_sentences
@@ -98,3 +101,24 @@ def print_baselines(out: Console, baselines: Baselines, bits_per_byte: float | N
     if bits_per_byte is not None:
         out.print("\nthe same text by cheaper methods, and how far the model is from each:", markup=False)
     print_table(out, ("", "bits/byte", *([] if bits_per_byte is None else ["model"])), rows)
+
+
+def tabulate_samples(written: Sequence[GeneratedText]) -> dict[str, list[Any]]:
+    """List each field of the texts that a model wrote, for a program."""
+    return {
+        "samples": [one.text for one in written],
+        "ended": [one.ended for one in written],
+        "cut_at_positions": [one.cut_at_positions for one in written],
+        "beyond_training": [one.beyond_training for one in written],
+    }
+
+
+def print_sample_notes(out: Console, written: Sequence[GeneratedText]) -> None:
+    """Print once what the lengths of the texts that a model wrote ask to know."""
+    cut, beyond = (sum(values) for values in ([one.cut_at_positions for one in written], [one.beyond_training for one in written]))
+    if cut:
+        print_sentences(out, f"note: {cut} of {len(written)} texts were cut where the model has no more positions")
+    if beyond:
+        print_sentences(
+            out, f"note: {beyond} of {len(written)} texts are longer than any in training (batches.window); their ends may be worse"
+        )

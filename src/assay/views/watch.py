@@ -152,6 +152,10 @@ def format_metrics(line: dict[str, Any]) -> str:
     """Format a line of metrics."""
     if "validation" in line:
         figures = line["validation"]
-        bits, error = figures["bits_per_byte"], describe_standard_error(figures)
-        return f"step {line['step']}  validation {bits:.4f} +- {error} bits per byte"
-    return f"step {line.get('step')}  loss {line.get('loss', float('nan')):.4f} nats/token"
+        bits, error = _format_figure(figures["bits_per_byte"]), describe_standard_error(figures)
+        return f"step {line['step']}  validation {bits} +- {error} bits per byte"
+    return f"step {line.get('step')}  loss {_format_figure(line.get('loss'))} nats/token"
+
+
+def _format_figure(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.4f}"

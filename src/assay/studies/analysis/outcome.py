@@ -128,8 +128,9 @@ def read_curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> LearningCurve:
         steps = [step for step, _ in values]
         return tuple(map(CurvePoint, steps, _interpolate(steps, tokens), _interpolate(steps, seconds), [value for _, value in values]))
 
-    training = points([(line["step"], line["loss"]) for line in lines if "targets" in line and "loss" in line])
-    validation = points([(line["step"], line["validation"]["bits_per_byte"]) for line in lines if "validation" in line])
+    training = points([(line["step"], line["loss"]) for line in lines if "targets" in line and line.get("loss") is not None])
+    validated = [(line["step"], line["validation"]["bits_per_byte"]) for line in lines if "validation" in line]
+    validation = points([(step, bits) for step, bits in validated if bits is not None])
     return LearningCurve(training, validation)
 
 

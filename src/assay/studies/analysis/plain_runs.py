@@ -1,6 +1,7 @@
 """Reading runs that belong to no study as one: arms are the configurations that differ in more than the seed, the first is the base."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +12,7 @@ from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config
+from assay.experiment.vocabulary import remember_vocabulary, vocabulary_size
 from assay.jobs.folder import Job, JobFolder, JobStatus, JobType
 from assay.runs.directory import RunDirectory, strip_run_suffix
 from assay.runs.standard_error import FEW_UNITS, count_units, read_standard_error
@@ -20,6 +22,7 @@ from assay.studies.analysis.warnings import check_convergence, check_damaged_fil
 from assay.studies.file import StudyConfig
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
+from assay.text.tokenizer import load_tokenizer
 from assay.tracking.monitor import current_state
 from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import measure_costs
@@ -65,7 +68,10 @@ def read_runs(runs: Sequence[RunDirectory], base_is: str = "as it was named firs
     base = next(iter(groups.values()))[0][1]
     for name, members in zip(_name_groups(groups), groups.values(), strict=True):
         config = members[0][1]
-        arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *measure_costs(config)))
+        with suppress(UserError):
+            remember_vocabulary(config, load_tokenizer(members[0][0].path / "tokenizer.json").vocab_size)
+        costs = measure_costs(config)
+        arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *costs, vocabulary_size(config)))
         for run, own in members:
             key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
             places[key] = run
