@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from assay.core.devices import choose_device
-from assay.core.files import write_text
+from assay.core.files import write_durably
 from assay.core.recipe import to_toml
 from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError
@@ -52,7 +52,7 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
 
 def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
     """Write the config of a run."""
-    write_text(run.path / CONFIG, to_toml(config.to_dict()))
+    write_durably(run.path / CONFIG, to_toml(config.to_dict()))
 
 
 def load_model(

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_line, encode_json, write_atomically, write_text
+from assay.core.files import append_line, encode_json, flush, write_atomically, write_durably, write_text
 from assay.core.renames import FILES, update, update_protocol
 from assay.errors import ConfigError, RunError, UserError, suggest
 from assay.runs.checkpoint_ref import CheckpointRef
@@ -181,7 +181,12 @@ class RunDirectory:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
         for name in (METRICS, TIMINGS):
             kept = [line for line in self.read_lines(name) if line["step"] <= step]
-            write_text(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
+            write_durably(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
+
+    def flush_lines(self) -> None:
+        """Wait until the lines of metrics and timings are on the disk: a checkpoint is worth no more than they are."""
+        for name in filter(lambda name: (self.path / name).is_file(), (METRICS, TIMINGS)):
+            flush(self.path / name)
 
     def test_uses(self) -> list[dict[str, Any]]:
         """List every use of the test split, oldest first: after repeated use, its text is no longer unseen."""
