@@ -131,7 +131,7 @@ def test_without_a_validation_best_is_the_last(tmp_path: Path, experiment: Exper
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path, experiment: Experiment) -> None:
-    with pytest.raises(RunError, match="holds no checkpoint yet"):
+    with pytest.raises(RunError, match="holds no checkpoint; where"):
         checkpoint.find_folder(tmp_path, "last")
     save(tmp_path, experiment)
     for which in ("7", "first"):

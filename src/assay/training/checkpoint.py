@@ -124,7 +124,9 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     best = read_best(folder) if which == "best" else None  # before the list, as a run notes it after the checkpoint is there
     saved = list_steps(folder)
     if not saved:
-        raise RunError(f"{folder}: holds no checkpoint yet; wait until the run saves one (train.save_every), or train it anew")
+        raise RunError(
+            f"{folder}: holds no checkpoint; where the run still trains, wait until it saves one (train.save_every), else train it anew"
+        )
     kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
     step = saved[-1] if best is None else best.step
     if kind == "step":
