@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.core.files import encode_json, hash_file, write_text
+from assay.core.files import encode_json, hash_file, utf8_path, write_text
 from assay.core.renames import update_weights
 from assay.errors import RunError, UserError, is_disk_full
 from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps, parse_step
@@ -57,7 +57,7 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
         weights[AVERAGE] = copy_to_cpu(state.weight_average.weights)
     files = {name: tensors for name, tensors in weights.items() if tensors}
     for name, tensors in files.items():
-        save_file(tensors, partial / name, metadata={"format": "pt", "step": str(state.step)})
+        save_file(tensors, partial / name, metadata={"format": "pt"})  # of two entries, the library would draw the order
     with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
         torch.save({**state.state_dict(), "extra": dict(extra)}, file)
     manifest = {name: hash_file(partial / name) for name in (*files, STATE)}
@@ -123,6 +123,12 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     return ref
 
 
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a safetensors file by their names."""
+    with utf8_path(file) as path:
+        return load_file(path)
+
+
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
     """Load the weights of a checkpoint into `model`; every name and shape must fit. Raises RunError."""
     verify(path, file)
@@ -132,7 +138,7 @@ def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
 def _fill(model: nn.Module, path: Path, file: str) -> None:
     """Load weights that were verified into `model`."""
     try:
-        model.load_state_dict(update_weights(load_file(path / file)))
+        model.load_state_dict(update_weights(read_tensors(path / file)))
     except (RuntimeError, SafetensorError, OSError) as broken:
         reason = str(broken).splitlines()[-1].strip()
         raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
@@ -146,7 +152,7 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
     if trained:
         _fill(state.learner.objective, path, OBJECTIVE)
     if state.weight_average is not None:
-        state.weight_average.load_state_dict(update_weights(load_file(path / AVERAGE)))
+        state.weight_average.load_state_dict(update_weights(read_tensors(path / AVERAGE)))
     values = _read_state(path)
     extra: dict[str, Any] = values.pop("extra")
     state.load_state_dict(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved
