@@ -87,7 +87,9 @@ class Server:
 
 def serve() -> None:
     """Fork a child for each request, and answer with its exit code."""
-    import assay  # noqa: PLC0415 (in the parent, once)
+    import torch._dynamo  # noqa: PLC0415 (in the parent, once: every command that builds a model imports it)
+
+    import assay  # noqa: PLC0415
 
     for module in pkgutil.walk_packages(assay.__path__, "assay."):
         if not module.name.endswith("__main__") and ".hf" not in module.name:
