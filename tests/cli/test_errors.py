@@ -183,7 +183,7 @@ def damage_the_tokenizer(run: Path) -> None:
     ("harm", "words"),
     [
         (damage_weights, ("model.safetensors is damaged or missing", "no checkpoint of this run is whole")),
-        (lose_the_checkpoints, ("holds no checkpoint yet", "save_every")),
+        (lose_the_checkpoints, ("holds no checkpoint", "save_every")),
     ],
 )
 def test_an_unreadable_checkpoint(copied: Path, command: tuple[str, ...], harm: Callable[[Path], None], words: tuple[str, ...]) -> None:

@@ -87,10 +87,9 @@ class Server:
 
 def serve() -> None:
     """Fork a child for each request, and answer with its exit code."""
-    import torch._dynamo  # noqa: PLC0415 (in the parent, once: every command that builds a model imports it)
+    import assay  # noqa: PLC0415 (in the parent, once)
 
-    import assay  # noqa: PLC0415
-
+    importlib.import_module("torch._dynamo")  # which every command imports that builds a model
     for module in pkgutil.walk_packages(assay.__path__, "assay."):
         if not module.name.endswith("__main__") and ".hf" not in module.name:
             with contextlib.suppress(ImportError):

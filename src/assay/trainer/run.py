@@ -150,9 +150,9 @@ class Run:
         >>> run.tokenizer.decode(run.tokenizer.encode([b"And"])[0])
         b'And'
         """
-        from assay.text.tokenizer import load_tokenizer
+        from assay.experiment.load import read_tokenizer
 
-        return load_tokenizer(self.directory.path / "tokenizer.json")
+        return read_tokenizer(self.directory)
 
     @explain_file_errors()
     def sample(

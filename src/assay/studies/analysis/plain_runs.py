@@ -12,7 +12,7 @@ from assay.core.words import format_count, format_excess
 from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import read_config
+from assay.experiment.load import read_config, read_tokenizer
 from assay.experiment.vocabulary import remember_vocabulary, vocabulary_size
 from assay.jobs.folder import Job, JobFolder, JobStatus, JobType
 from assay.runs.directory import RunDirectory, strip_run_suffix
@@ -23,7 +23,6 @@ from assay.studies.analysis.warnings import check_convergence, check_damaged_fil
 from assay.studies.file import StudyConfig
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
-from assay.text.tokenizer import load_tokenizer
 from assay.tracking.monitor import current_state
 from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import measure_costs
@@ -70,7 +69,7 @@ def read_runs(runs: Sequence[RunDirectory], base_is: str = "as it was named firs
     for name, members in zip(_name_groups(groups), groups.values(), strict=True):
         config = members[0][1]
         with suppress(UserError):
-            remember_vocabulary(config, load_tokenizer(members[0][0].path / "tokenizer.json").vocab_size)
+            remember_vocabulary(config, read_tokenizer(members[0][0]).vocab_size)
         costs = measure_costs(config)
         arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *costs, vocabulary_size(config)))
         for run, own in members:
