@@ -30,7 +30,7 @@ MOMENTS: tuple[tuple[Any, str, int], ...] = (  # just before which call of which
     (Trainer, "_record_metrics", 1),
     (Trainer, "_score_now", 1),
     (Trainer, "_sample", 1),
-    (trainer, "write_text", 1),  # of the sample
+    (trainer, "write_durably", 1),  # of the sample
     (checkpoint, "save_file", 1),
     (checkpoint, "_prune", 1),
     (trainer, "compute_final_scores", 1),
