@@ -4,6 +4,7 @@ import copy
 import errno
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,16 @@ def test_a_checkpoint_is_three_files_that_run_nobodys_code(tmp_path: Path, exper
     assert state["step"] == 1
     assert state["extra"] == {"note": "kept"}
     assert equal_bits(checkpoint.read_values(path), state)
+
+
+def test_equal_weights_are_equal_bytes(tmp_path: Path, experiment: Experiment) -> None:
+    paths = [save(tmp_path / str(number), experiment, steps=0) for number in range(8)]
+    assert len({(path / checkpoint.WEIGHTS).read_bytes() for path in paths}) == 1
+
+
+def test_weights_are_read_from_a_folder_whose_name_is_no_text(tmp_path: Path, experiment: Experiment) -> None:
+    path = save(tmp_path / os.fsdecode(b"r\xffn"), experiment)
+    assert equal_bits(checkpoint.read_tensors(path / checkpoint.WEIGHTS), experiment.state.learner.model.state_dict())
 
 
 def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment) -> None:

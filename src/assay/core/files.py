@@ -84,6 +84,23 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
 
 
+def readable_name(path: Path) -> str:
+    """Return the last part of a path as text, with bytes that are no UTF-8 spelled out."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def utf8_path(file: Path) -> Iterator[Path]:
+    """Give a path to a file for a library that takes names in UTF-8 only: the file's own, else that of its open descriptor."""
+    try:
+        os.fsencode(file).decode("utf-8")
+    except UnicodeDecodeError:
+        with file.open("rb") as opened:
+            yield Path(f"/dev/fd/{opened.fileno()}")
+    else:
+        yield file
+
+
 def write_durably(path: Path, text: str) -> None:
     """Write a text file atomically, so that it is there after a power cut too: for what nothing else could give back."""
     with write_atomically(path) as partial:

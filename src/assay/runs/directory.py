@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_line, encode_json, flush, write_atomically, write_durably, write_text
+from assay.core.files import append_line, encode_json, flush, readable_name, write_atomically, write_durably, write_text
 from assay.core.renames import FILES, update, update_protocol
 from assay.errors import ConfigError, RunError, UserError, suggest
 from assay.runs.checkpoint_ref import CheckpointRef
@@ -71,8 +71,8 @@ class RunDirectory:
 
     @property
     def name(self) -> str:
-        """The name of the run, the last part of its path."""
-        return self.path.name
+        """The name of the run, the last part of its path, as text."""
+        return readable_name(self.path)
 
     @property
     def checkpoints(self) -> Path:

@@ -50,7 +50,7 @@ class Run:
         >>> run.name.endswith("-s0")
         True
         """
-        return self.path.name
+        return self.directory.name
 
     @property
     def directory(self) -> RunDirectory:

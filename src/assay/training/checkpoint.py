@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.core.files import encode_json, flush, hash_file, write_durably
+from assay.core.files import encode_json, flush, hash_file, utf8_path, write_durably
 from assay.core.renames import update_weights
 from assay.errors import RunError, UserError, is_disk_full
 from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps, parse_step
@@ -140,6 +140,12 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     return ref
 
 
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a safetensors file by their names."""
+    with utf8_path(file) as path:
+        return load_file(path)
+
+
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
     """Load the weights of a checkpoint into `model`; every name and shape must fit. Raises RunError."""
     verify(path, file)
@@ -149,7 +155,7 @@ def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
 def _fill(model: nn.Module, path: Path, file: str) -> None:
     """Load weights that were verified into `model`."""
     try:
-        model.load_state_dict(update_weights(load_file(path / file)))
+        model.load_state_dict(update_weights(read_tensors(path / file)))
     except (RuntimeError, SafetensorError, OSError) as broken:
         reason = str(broken).splitlines()[-1].strip()
         raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
@@ -163,7 +169,7 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
     if trained:
         _fill(state.learner.objective, path, OBJECTIVE)
     if state.weight_average is not None:
-        state.weight_average.load_state_dict(update_weights(load_file(path / AVERAGE)))
+        state.weight_average.load_state_dict(update_weights(read_tensors(path / AVERAGE)))
     values = _read_state(path)
     extra: dict[str, Any] = values.pop("extra")
     state.load_state_dict(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from assay.core.config import Tree, find_changes
+from assay.core.files import readable_name
 from assay.core.words import format_count, format_excess
 from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
@@ -72,7 +73,7 @@ def read_runs(runs: Sequence[RunDirectory], base_is: str = "as it was named firs
         costs = measure_costs(config)
         arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *costs, vocabulary_size(config)))
         for run, own in members:
-            key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
+            key = run.name if run.name not in places else f"{readable_name(run.path.parent)}/{run.name}"
             places[key] = run
             jobs.append(PlannedJob(key, own.to_dict(), name, own.train.seed, 1.0, False))
     title = arms[0].name if len(arms) == 1 else f"{arms[0].name} beside {format_count(len(arms) - 1, 'other configuration')}"
