@@ -148,5 +148,5 @@ def test_a_file_that_a_run_cannot_write_is_a_sentence_too(workshop: Workshop) ->
     scores = workshop.run.path / "scores"
     shutil.rmtree(scores)
     scores.write_text("")
-    with pytest.raises(UserError, match=r"scores: (file exists|not a directory); name a folder, not a file"):
-        workshop.run.score()
+    with pytest.warns(UserWarning, match=r"the score is not kept .*scores: (file exists|not a directory); name a folder"):
+        assert workshop.run.score().bits_per_byte > 0

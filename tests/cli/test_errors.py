@@ -220,7 +220,7 @@ def test_resume_changes_nothing_but_the_budget(lab: Lab) -> None:
 
 
 def test_a_runs_folder_that_cannot_be_one(lab: Lab) -> None:
-    refused(call("train", lab.recipe, "--runs-dir", lab.recipe), str(lab.recipe), "name a folder, not a file")
+    refused(call("train", lab.recipe, "--runs-dir", lab.recipe), str(lab.recipe), "is a file", "name a folder")
     refused(call("train", lab.recipe, "--name", "a/b"), "'a/b' cannot be a run's name")
 
 
