@@ -1,5 +1,6 @@
 """Summarize the model of a recipe, a preset or a run: its config, shapes, parameters by role, FLOPs and memory."""
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from assay.optim.base import OptimizerConfig
 from assay.optim.torch_optimizers import AdamwConfig
 from assay.runs.directory import RunDirectory, find_run, resolve_runs_folder
 from assay.text.tokenizer import load_tokenizer
+from assay.training.budget import Budget
 from assay.training.cost import trace_cost
 from assay.training.learner import Learner
 
@@ -59,6 +61,7 @@ class ModelSummary:
     memory_bytes: dict[str, int]  # bytes, in training
     state_bytes: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
     vocabulary_known: bool = True  # whether the text has so many tokens; else as many were asked for, and none was read
+    notes: tuple[str, ...] = ()  # parts of the schedule that the budget does not reach, where its steps are known
 
     @property
     def parameters_total(self) -> int:
@@ -110,7 +113,9 @@ def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None
     rows = -(-config.batches.size // config.train.accumulation)
     shape = (rows, config.batches.window)
     summary = summarize_model(config.model, config.objective, config.to_dict(), size, shape, config.optimizer)
-    return replace(summary, vocabulary_known=vocabulary is not None or is_vocabulary_known(config))
+    budget = Budget.parse(config.train.budget)
+    notes = tuple(config.schedule.list_misfits(math.ceil(budget.amount))) if budget.unit == "steps" else ()
+    return replace(summary, vocabulary_known=vocabulary is not None or is_vocabulary_known(config), notes=notes)
 
 
 def summarize_model(
@@ -170,6 +175,7 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
     count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
     parts = ", ".join(f"{name} {part.document_count:,}" for name, part in prepared.parts.items())
     unused = _unused_settings(experiment)
+    misfits = [] if experiment.state.steps is None else [*config.schedule.list_misfits(experiment.state.steps)]
     return {
         "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
         **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
@@ -180,6 +186,7 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
         "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
         + (f", {setup.parallel.world_size} processes" if setup.parallel.world_size > 1 else ""),
         "budget": config.train.budget,
+        **({"schedule": "; ".join(misfits)} if misfits else {}),
         "run": str(run.path),
     }
 

@@ -20,6 +20,7 @@ from assay.tracking.base import Pace, Tracker
 from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
 from assay.trainer.soundness import find_fault, refuse_unsound_state
 from assay.training import checkpoint
+from assay.training.budget import CALIBRATION_STEPS
 from assay.training.clock import Clock, training_seconds
 from assay.training.hook import Hook, Metrics, StepInterval
 from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
@@ -234,6 +235,9 @@ class Trainer:
         pace = self._pace()
         if self.state.steps is not None and "budget_steps" not in self.directory.status():
             self._update_status()
+            if self.setup.budget.unit == "minutes":  # in other units, the run began with it
+                for misfit in self.experiment.config.schedule.list_misfits(self.state.steps, CALIBRATION_STEPS):
+                    self.tracker.log_message(misfit)
         self.directory.append_line(METRICS, line)
         timing = {"step": self.state.step, "tokens_per_second": pace.tokens_per_second, "run_left": pace.run_left}
         self.directory.append_line(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})
