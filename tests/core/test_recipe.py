@@ -165,7 +165,7 @@ def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"one.toml has no scale 'tinny'; did you mean 'tiny'\?"):
         recipe.load_recipe(str(file), "tinny")
     file.write_text("[model]\nwidth = 8\n")
-    with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out --scale, or add a table \[scales.NAME\]"):
+    with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out the scale, or add a table \[scales.NAME\]"):
         recipe.load_recipe(str(file), "tiny")
 
 

@@ -69,7 +69,7 @@ def apply_scale(tree: Tree, scale: str | None, owner: str = "") -> Tree:
     if scale is None:
         return whole
     if scale not in scales:
-        remedy = suggest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
+        remedy = suggest(scale, scales) if scales else "leave out the scale, or add a table [scales.NAME] to it"
         raise ConfigError("", f"{owner}has no scale '{scale}'; {remedy}")
     return merge(whole, scales[scale])
 

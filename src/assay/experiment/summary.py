@@ -88,7 +88,7 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
     if what.endswith(".toml") or what in recipe.list_recipes():
         return summarize_experiment(ExperimentConfig.load(what, overrides, scale))
     if scale is not None:
-        raise ConfigError("--scale", f"is for recipes, and '{what}' is none; leave it out")
+        raise ConfigError("scale", f"is for recipes, and '{what}' is none; leave it out")
     if what in family.presets:
         preset: Tree = {"model": family.presets[what]().to_dict()}
         model = family.make(recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])

@@ -70,8 +70,8 @@ class ScheduleConfig(Config, family="schedule", package="assay.optim.schedule"):
         searched = {min(warmup, steps) - 1, steps - 1, *range(0, steps, max(1, steps // SEARCHED))}
         highest = max(self.factor(step, step / steps if step >= measured else 0.0) for step in searched)
         if warmup >= steps or highest < HIGH_ENOUGH:
-            peak = f"the rate never reaches its peak (highest {highest:.2g} of it)" if highest < 1 else "the rate peaks in its last step alone"
-            yield f"warm-up of {format_count(warmup, 'step')} in a run of {steps:,}: {peak}; lower schedule.warmup"
+            missed = f"never reaches its peak (highest {highest:.2g} of it)" if highest < 1 else "peaks in its last step alone"
+            yield f"warm-up of {format_count(warmup, 'step')} in a run of {steps:,}: the rate {missed}; lower schedule.warmup"
 
 
 class WarmupConfig(ScheduleConfig):
