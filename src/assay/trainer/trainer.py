@@ -22,8 +22,16 @@ from assay.trainer.soundness import find_fault, refuse_unsound_state
 from assay.training import checkpoint
 from assay.training.budget import CALIBRATION_STEPS
 from assay.training.clock import Clock, training_seconds
+from assay.training.guarded_hook import GuardedHook
 from assay.training.hook import Hook, Metrics, StepInterval
-from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
+from assay.training.hooks import (
+    CheckpointHook,
+    EarlyStopping,
+    LogHook,
+    SampleHook,
+    StopHook,
+    ValidationHook,
+)
 from assay.training.loop import count_remaining_work, progress_fraction, train
 from assay.training.state import TrainState
 
@@ -39,9 +47,10 @@ class Trainer:
         self.directory, self.experiment, self.tracker, self.clock = run, experiment, tracker, Clock()
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
-        self._added = tuple(hooks)
+        self._added = tuple(GuardedHook(hook, self._fail) for hook in hooks)
         self._lock = lock  # while it resumes and trains
-        self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
+        listeners = [hook.before_stop for hook in self._added]
+        self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", listeners, tracker.log_message)
         self._patience: EarlyStopping | None = None
         self.hooks: tuple[Hook, ...] = self._make_hooks()
 
@@ -78,6 +87,9 @@ class Trainer:
     def request_stop(self, reason: str) -> None:
         """Stop after this step: save, and raise StoppedEarly with this reason."""
         self._stop.request(reason)
+
+    def _fail(self, error: Exception) -> None:
+        self._stop.fail(error)
 
     def run(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the final scores. What was saved before a failure stays."""
