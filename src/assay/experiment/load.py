@@ -1,24 +1,29 @@
 """Load the tokens of an experiment, and the config and the model of a run."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from assay.core.config import Tree
 from assay.core.devices import choose_device
 from assay.core.files import write_text
 from assay.core.recipe import to_toml
 from assay.data.prepare import PreparedText, prepare_text
-from assay.errors import ConfigError
+from assay.errors import ConfigError, RunError
 from assay.experiment.assemble import build_model
 from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import CONFIG, RunDirectory, find_run, resolve_runs_folder
+from assay.text.decompression import strip_compression
 from assay.text.tokenizer import Tokenizer, load_tokenizer
 from assay.training import checkpoint as checkpoints
+
+ONCE_PLAIN_TEXT = (".txt", ".md", ".csv", ".tsv", ".ndjson")  # endings that said nothing of records before 0.8
 
 
 class TrainedModel(NamedTuple):
@@ -45,9 +50,22 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
     """Read the config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
     tree = run.config_tree()
     try:
-        return ExperimentConfig.make(tree)
+        return ExperimentConfig.make(_keep_reading_plain_text(run, tree))
     except ConfigError as wrong:
         raise ConfigError(f"{run.path / CONFIG}: {wrong.path}", wrong.reason) from None
+
+
+def _keep_reading_plain_text(run: RunDirectory, tree: Tree) -> Tree:
+    """Let a run that was begun before 0.8, when names and contents did not say that a file holds records, read its text as it did."""
+    corpus = tree.get("corpus")
+    if not isinstance(corpus, dict) or corpus.get("kind") != "text" or "format" in corpus:
+        return tree
+    if Path(strip_compression(str(corpus.get("path")))).suffix.lower() not in ONCE_PLAIN_TEXT:
+        return tree
+    with suppress(RunError):
+        if "begun" not in run.provenance():  # which is noted since 0.8
+            return {**tree, "corpus": {**corpus, "format": "text"}}
+    return tree
 
 
 def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
