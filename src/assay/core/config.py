@@ -90,6 +90,8 @@ class Family:
         kind = tree.get("kind")
         if kind is None:
             raise ConfigError("kind", f"is missing; {suggest('', self.kinds)}")
+        if not isinstance(kind, str):
+            raise ConfigError("kind", f"{kind!r} is no name of a kind; {suggest('', self.kinds)}")
         if kind in self.presets:
             base = self.presets[kind]()
             return self.make(merge(base.to_dict(), {**tree, "kind": base.to_dict()["kind"]}))

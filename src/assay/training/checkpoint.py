@@ -113,7 +113,7 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
     step = saved[-1] if best is None else best.step
     if kind == "step":
-        step = int(which) if which.isdigit() else -1
+        step = int(which) if which.isdecimal() and len(which) < 19 else -1
     ref = CheckpointRef(kind, step)
     path = folder / format_step(step)
     if step not in saved:
