@@ -19,8 +19,10 @@ BUNDLED = {name: (RECIPES / f"{name}.toml").read_bytes() for name in NAMES}
 TREES: list[dict[str, Any]] = [load_recipe(name) for name in NAMES]
 SETTINGS = sorted({key for tree in TREES for key, _ in flatten(tree)})
 WORDS = st.sampled_from(
-    ("[", "]", "{", "}", "[[", "{a=1}", "{kind=full}", "1e999", "9" * 5000, "0x", "'", '"', '"""', "nan", "-", "=", "a=b", "\0", "\ufeff",
-     "[" * 3000, "{a=" * 2000, "1_0", "1979-05-27", "12:00:00", "1979-05-27T07:32:00Z", "true", "[1,", "full", "20", "-5steps", "1e400steps",
+    ("[", "]", "{", "}", "[[", "{a=1}", "{kind=full}", "1e999", "9" * 5000, "0x", "'", '"', '"""', "nan",
+     "-", "=", "a=b", "\0", "\ufeff",
+     "[" * 3000, "{a=" * 2000, "1_0", "1979-05-27", "12:00:00", "1979-05-27T07:32:00Z", "true", "[1,", "full", "20", "-5steps",
+     "1e400steps",
      "9" * 400 + "steps", "#", "\\", "\u2028", "é", "[1979-05-27]", "{kind=moe, experts=1000000000}")
 )  # fmt: skip
 

@@ -17,7 +17,8 @@ FEW = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=1500, suppress_health_check=list(HealthCheck))
 NASTY: tuple[Any, ...] = (
     0, -1, 1, 2**31, 2**40, 2**63 - 1, -(2**63), 10**30, 0.0, -0.5, 1e-320, 1e300, float("inf"), float("nan"), "", " ", ".", "a.b", "é\0",
-    "\U0001f600", "*", "kind", "inf", "none", True, False, [], [[]], [{}], [0], [None], ["full"], {}, {"": 1}, {"kind": "full"}, {"kind": []},
+    "\U0001f600", "*", "kind", "inf", "none", True, False, [], [[]], [{}], [0], [None], ["full"], {}, {"": 1}, {"kind": "full"},
+    {"kind": []},
     {"kind": 5}, {"a.b": 1}, None, [2**40] * 3, {"min": 1, "max": 1e300}, {"values": [1, 1.0, True]}, [[1, 2], [3]],
 )  # fmt: skip
 VALUES = st.sampled_from(NASTY) | st.recursive(

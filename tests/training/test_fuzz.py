@@ -4,11 +4,14 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.errors import RunError
 from assay.experiment.assemble import Experiment
 from assay.training import checkpoint
 from assay.training.loop import train_step
@@ -68,6 +71,20 @@ def test_many_damaged_checkpoints(
     saved: tuple[Experiment, Path], data: st.DataObject, name: str, changes: list[tuple[int, str, bytes]]
 ) -> None:
     damage(saved, data, name, changes)
+
+
+@pytest.mark.parametrize("state", [{}, [], {"extra": {}}, {"extra": [], "step": 1}, 5, {"extra": {}, "step": "one", "optimizer": {}}])
+def test_a_state_of_another_shape_is_refused(saved: tuple[Experiment, Path], tmp_path: Path, state: Any) -> None:
+    experiment, folder = saved
+    (step,) = (path for path in (folder / "whole").iterdir() if path.is_dir())
+    copy = tmp_path / step.name
+    shutil.copytree(step, copy)
+    torch.save(state, copy / checkpoint.STATE)
+    manifest = json.loads((copy / checkpoint.MANIFEST).read_text())
+    sums = {**manifest, checkpoint.STATE: hashlib.sha256((copy / checkpoint.STATE).read_bytes()).hexdigest()}
+    (copy / checkpoint.MANIFEST).write_bytes(write_json(sums))
+    with pytest.raises(RunError, match=r"state\.pt is not a training state of Assay"):
+        checkpoint.load(copy, experiment.state)
 
 
 @FEW

@@ -130,7 +130,7 @@ def apply_overrides(tree: Tree, assignments: Iterable[str]) -> Tree:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
-            raise ConfigError("", f"'{assignment}' is not an override; write key=value, for example train.seed=1")
+            raise ConfigError("", f"{shorten(assignment)!r} is not an override; write key=value, for example train.seed=1")
         try:
             tree = set_value(tree, path.strip(), parse_value(text.strip()))
         except ConfigError as error:
