@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.arguments import check_arguments
 from assay.errors import UserError, explain_file_errors, refuse_unused
 from assay.runs import directory as runs
 from assay.trainer.run import Run
@@ -32,6 +33,7 @@ __all__ = ["check", "compare", "list_runs", "load", "report", "resume", "sample"
 
 
 @explain_file_errors()
+@check_arguments
 def train(
     recipe: str | Path, *overrides: "Override", scale: str | None = None, budget: str | None = None, seed: int | None = None,
     name: str | None = None, runs_dir: str | Path | None = None, data_dir: str | Path | None = None, hooks: Sequence["HookLike"] = (),
@@ -64,6 +66,7 @@ def train(
 
 
 @explain_file_errors()
+@check_arguments
 def resume(
     run: "RunLike", *overrides: "Override", runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
     hooks: Sequence["HookLike"] = (), progress: bool | None = None, track: Sequence[str] = (), tracker: "Tracker | None" = None,
@@ -79,6 +82,7 @@ def resume(
 
 
 @explain_file_errors()
+@check_arguments
 def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str | Path | None = None) -> Run:
     """Open a run by its directory, its name among the runs, or `last`. Raises RunError.
 
@@ -91,6 +95,7 @@ def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str
 
 
 @explain_file_errors()
+@check_arguments
 def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
     """List the runs in a folder (absent: ASSAY_RUNS, else ./runs), oldest first: `assay runs`.
 
@@ -101,6 +106,7 @@ def list_runs(runs_dir: str | Path | None = None) -> list[Run]:
 
 
 @explain_file_errors()
+@check_arguments
 def sample(
     run: "RunLike", prompt: str | bytes = "", count: int = 1, seed: int = 0, *, runs_dir: str | Path | None = None, **options: Any
 ) -> list[str]:
@@ -113,6 +119,7 @@ def sample(
 
 
 @explain_file_errors()
+@check_arguments
 def score(
     what: "RunLike | Callable[..., Any]", tokenizer: Any = None, text: Any = None, *, split: str = "validation",
     checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None, context: int | None = None,
@@ -173,6 +180,7 @@ def check(
 
 
 @explain_file_errors()
+@check_arguments
 def compare(
     *arms: "RunLike | Sequence[RunLike]", split: str = "validation", checkpoint: str | int = "best", policy: "Policy | None" = None,
     stride: int | None = None, seeds: bool = False, all_pairs: bool = False, runs_dir: str | Path | None = None,
@@ -198,6 +206,7 @@ def compare(
 
 
 @explain_file_errors()
+@check_arguments
 def study(
     file_or_name: str | Path, scale: str | None = None, jobs: int | None = None, runs_dir: str | Path | None = None,
     data_dir: str | Path | None = None, *, retry: bool = False, progress: bool | None = None,
@@ -222,6 +231,7 @@ def study(
 
 
 @explain_file_errors()
+@check_arguments
 def search(
     file: str | Path, jobs: int = 1, trials: int | None = None, scale: str | None = None, *, base: str | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None, progress: bool | None = None,
@@ -247,6 +257,7 @@ def search(
 
 
 @explain_file_errors()
+@check_arguments
 def report(
     what: "RunLike | Study | Sequence[RunLike]", path: str | Path, *, csv: str | Path | None = None, markdown: str | Path | None = None,
     runs_dir: str | Path | None = None, data_dir: str | Path | None = None,
@@ -261,6 +272,9 @@ def report(
     from assay.tools.report import write_report
 
     sources = list(what) if isinstance(what, Sequence) and not isinstance(what, str) else [what]
+    for source in sources:
+        if not isinstance(source, str | Path) and not isinstance(getattr(source, "path", None), Path):
+            raise UserError(f"what: {source!r} is neither a study nor a run; give one, its folder, or a list of runs")
     places = [source if isinstance(source, str | Path) else source.path for source in sources]
     write_report(places, Path(path), _path(csv), _path(markdown), runs_dir=_path(runs_dir), data_dir=_path(data_dir))
     return Path(path)

@@ -43,6 +43,7 @@ REMEDIES = {
     errno.ENOMEM: "close other programs, then try again",
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO), SYSTEM),
 }  # fmt: skip
+LONGEST_PLACE, LONGEST_WORD = 1000, 100  # characters of a key that are repeated and compared
 RUNS = ("--runs-dir", "ASSAY_RUNS", "--runs-dir or ASSAY_RUNS")  # what names the folder of runs; the last one where nothing did
 VARIABLES = ("ASSAY_RUNS", "ASSAY_DATA", "ASSAY_CACHE", "TMPDIR", "HF_HOME", "XDG_CACHE_HOME")  # that name folders
 
@@ -64,7 +65,9 @@ class ConfigError(UserError):
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}" if path else reason)
+        place = path if len(path) <= LONGEST_PLACE else f"{path[:LONGEST_PLACE]}..."
+        place = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in place)
+        super().__init__(f"{place}: {reason}" if path else reason)
 
     def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str]]:
         return type(self), (self.path, self.reason)  # so that it can be passed between processes
@@ -127,6 +130,7 @@ def check_range(name: str, value: float | None, least: float, most: float = math
 def suggest(word: str, known: Iterable[str]) -> str:
     """Write `did you mean 'x'?` for the closest known word, else the list of all of them."""
     words = sorted(set(known))
+    word = word[:LONGEST_WORD]  # comparing takes the square of the length
     close = get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"

@@ -83,13 +83,16 @@ def test_what_cannot_be_shown_or_compared_names_the_nearest_thing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--split", "vlaidation"), ("--split", "'vlaidation'", "did you mean 'validation'?")),
+        (("--split", "vlaidation"), ("split: no part", "'vlaidation'", "did you mean 'validation'?")),
         (("--stride", 17), ("stride", "17 exceeds the context of 16", "choose 1 to 16")),
         (("--checkpoint", "beast"), ("no checkpoint 'beast'", "best, last, 8")),
         (("--checkpoint", "3"), ("no checkpoint '3'",)),
         (("--batch-size", 0), ("'--batch-size'", "assay score --help")),
-        (("--policy", "streams"), ("--policy", "the model has 24 positions", "set model.position=none")),
-        (("--policy", "strided"), ("stride", "goes with the policy strided", "give both or neither")),
+        (
+            ("--policy", "streams"),
+            ("policy: streams carry state", "this model has 24 positions", "choose another policy, such as disjoint"),
+        ),
+        (("--policy", "strided"), ("stride: is missing", "the policy strided needs it")),
         (("--policy", "all"), ("--policy: 'all' is no policy", "disjoint")),
         (("--policy", "carried"), ("--policy: 'carried' is called 'streams' since 0.7",)),
         (("--stride", "two"), ("'--stride'", "integer")),

@@ -90,7 +90,7 @@ def test_a_minimum_context_is_a_stride_by_another_name(lab: Lab) -> None:
     [
         (("--minimum-context", 17), "--minimum-context: 17 exceeds the context of 16 tokens; choose 1 to 16"),
         (("--minimum-context", 4, "--stride", 4), "--minimum-context: says the same as --stride in another way; give one of them"),
-        (("--minimum-context", 4, "--policy", "documents"), "goes with the policy strided and only with it"),
+        (("--minimum-context", 4, "--policy", "documents"), "stride: is for the policy strided, and the policy is documents"),
         (("--picture", "a.pdf"), "--picture: 'a.pdf' is neither .svg nor .png; write a.svg"),
     ],
 )

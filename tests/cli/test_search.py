@@ -97,10 +97,10 @@ def test_what_a_person_gets_wrong_is_one_sentence(tmp_path: Path) -> None:
     cases = {
         ("nowhere.toml",): "no search file nowhere.toml",
         ("rates",): "neither a search file nor a search's folder",
-        (path, "--base", "bible"): "--base: is for a W&B sweep",
+        (path, "--base", "bible"): "base: is for a W&B sweep",
         (path, "--toml"): "--toml: is for a W&B sweep in YAML",
         (path, "--launch", "hours=2"): "--launch hours=2: says what a job asks of a cluster",
-        (tmp_path / "sweep.yaml",): "--base: is missing",
+        (tmp_path / "sweep.yaml",): "base: is missing",
         (tmp_path / "sweep.yaml", "--base", "tiny.toml"): "trials: is missing",
         (tmp_path / "late.toml",): "pruner.min_tokens: 5,000 is no less than the 980 tokens of the whole budget",
     }

@@ -52,5 +52,5 @@ def test_the_environment_chooses_mirrors_for_every_run(lab: Lab, tmp_path: Path,
 
 def test_an_unknown_mirror_is_refused_before_a_run_is_made(lab: Lab, tmp_path: Path) -> None:
     answer = call("train", lab.recipe, "--runs-dir", tmp_path / "none", "--track", "wandbb")
-    assert (answer.code, answer.err) == (2, "assay: error: --track: nothing is called 'wandbb'; did you mean 'wandb'?\n")
+    assert (answer.code, answer.err) == (2, "assay: error: track: nothing is called 'wandbb'; did you mean 'wandb'?\n")
     assert not (tmp_path / "none").exists()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from assay.core import recipe
 from assay.core.config import merge
-from assay.core.recipe import apply_overrides, find_recipe, get_value, list_recipes, load_recipe, parse_value, to_toml
+from assay.core.recipe import apply_overrides, find_recipe, get_value, list_recipes, load_recipe, parse_value, set_value, to_toml
 from assay.errors import ConfigError
+from assay.experiment.config import ExperimentConfig
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_an_override_of_a_kind_drops_the_old_kind_s_keys() -> None:
         ("=3", "'=3' is not an override"),
         ("a.b=[1, ", "a.b: cannot read '[1,'"),
         ("width.x=3", "width.x: 'x' cannot be set inside the value 32"),
-        ("pattern.first=full", "pattern.first: a list is indexed by a number, not by 'first'"),
+        ("pattern.first=full", "pattern.first: a list is indexed by a number below 10,000, not by 'first'"),
     ],
 )
 def test_an_override_that_cannot_be_is_refused_with_its_place(assignment: str, message: str) -> None:
@@ -165,7 +166,7 @@ def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"one.toml has no scale 'tinny'; did you mean 'tiny'\?"):
         recipe.load_recipe(str(file), "tinny")
     file.write_text("[model]\nwidth = 8\n")
-    with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out --scale, or add a table \[scales.NAME\]"):
+    with pytest.raises(ConfigError, match=r"has no scale 'tiny'; leave out the scale, or add a table \[scales.NAME\]"):
         recipe.load_recipe(str(file), "tiny")
 
 
@@ -182,3 +183,33 @@ def test_a_value_is_read_at_its_dotted_key_and_absent_ones_are_none() -> None:
     tree = {"model": {"pattern": ["full", {"kind": "local", "window": 4}], "width": 8}}
     assert [get_value(tree, key) for key in ("model.width", "model.pattern.1.window", "model.pattern.0")] == [8, 4, "full"]
     assert [get_value(tree, key) for key in ("model.depth", "model.pattern.2", "model.pattern.kind", "model.width.a")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("extends = [1]", "extends: [1] is no recipe; write its name or the path of its file"),
+        ("scales = 3", "scales: is no table of tables"),
+        ('extends = "bible"\n[scales]\nmine = 3', "scales: is no table of tables"),
+        ('extends = "bible"\n[corpus]\nkind = []', "corpus.kind: [] is no name of a kind; known are: "),
+    ],
+)
+def test_tables_and_names_of_another_type_are_refused_at_their_place(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        ExperimentConfig.load(str(file), [], "tiny" if "scales" in text else None)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("index", ["99999999999", "9" * 5000, "\u00b2", "-1"])
+def test_a_list_grows_to_an_index_of_reason_only(index: str) -> None:
+    with pytest.raises(ConfigError, match=r"indexed by a number below 10,000"):
+        set_value({"pattern": [{}]}, f"pattern.{index}", {})
+
+
+def test_a_key_that_is_no_word_is_one_line_of_a_refusal() -> None:
+    with pytest.raises(ConfigError) as refused:
+        ExperimentConfig.load("bible", [f"a\nb{'c' * 5000}=1"])
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 2000

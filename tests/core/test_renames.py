@@ -197,6 +197,9 @@ def test_an_old_key_is_the_name_of_no_config_field_today() -> None:
     ("override", "sentence"),
     [
         ("plan.window=8", "plan: 'plan' is called 'batches' since 0.7; write that"),
+        ("plan.batch=8", "plan.batch: 'plan.batch' is called 'batches.size' since 0.7; write that"),
+        ("plan=lanes", "plan: 'plan=lanes' is called 'batches=streams' since 0.7; write that"),
+        ("plan={kind=lanes}", "plan.kind: 'plan.kind=lanes' is called 'batches.kind=streams' since 0.7; write that"),
         ("batches.batch=8", "batches.batch: 'batch' is called 'size' since 0.7; write that"),
         ("batches=lanes", "batches: 'lanes' is called 'streams' since 0.7; write that"),
         ("model.block.feed=glu", "model.block.feed: 'feed' is called 'feedforward' since 0.7; write that"),

@@ -56,5 +56,5 @@ def test_what_is_wrong_is_said_with_the_nearest_word() -> None:
         look_up_text("long.txt", ["split.validatoin=0.1"], None)
     with pytest.raises(ConfigError, match="model: unknown key"):
         look_up_text("mine.toml", ["model.width=8"], None)
-    with pytest.raises(UserError, match=r"--scale: 'long\.txt' is no recipe"):
+    with pytest.raises(UserError, match=r"scale: 'long\.txt' is no recipe"):
         look_up_text("long.txt", [], None, "tiny")

@@ -176,3 +176,9 @@ def test_heads_that_only_train_are_told_apart_and_take_memory() -> None:
     assert describe_totals(headed.to_dict())["heads of training"] == f"16,000; in training {plain.parameters_total + 16_000:,}"
     assert "heads of training" not in describe_totals(plain.to_dict())
     assert compare_summaries(plain, headed)["parameters_training_heads"] == (0, 16_000)
+
+
+def test_a_warm_up_that_the_budget_does_not_hold_is_told_with_its_numbers() -> None:
+    shown = summarize("bible", ["train.budget=20steps", "schedule.warmup=50"], None)
+    assert describe_totals(shown.to_dict())["schedule"].startswith("warm-up of 50 steps in a run of 20: the rate never reaches its peak")
+    assert "schedule" not in describe_totals(summarize("bible", ["train.budget=2epochs"], None).to_dict())  # of steps that are not known

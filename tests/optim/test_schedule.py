@@ -147,3 +147,33 @@ def test_settings_that_contradict_are_refused_at_their_place(settings: dict[str,
 
 def test_a_schedule_of_another_kind_replaces_the_recipes_whole() -> None:
     assert ExperimentConfig.load("bible", ["schedule=one_cycle"]).schedule == OneCycleConfig()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "words"),
+    [
+        (CosineConfig(warmup=500), 300, "warm-up of 500 steps in a run of 300: the rate never reaches its peak (highest 0.17 of it)"),
+        (InverseSqrtConfig(warmup=500), 300, "(highest 0.6 of it); lower schedule.warmup"),
+        (ConstantConfig(warmup=300), 300, "the rate peaks in its last step alone; lower schedule.warmup"),
+        (LinearConfig(warmup=250), 300, "(highest 0.3 of it)"),
+        (WsdConfig(warmup=290, decay=0.5), 300, "never reaches its peak"),
+        (WsdConfig(decay=0.01), 20, "the rate never falls; raise schedule.decay"),
+        (StepConfig(milestones=(0.5, 0.99)), 20, "milestone 0.99 of a run of 20 steps: it is after the last step"),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_parts_of_a_schedule_that_a_run_does_not_reach_are_told(schedule: ScheduleConfig, steps: int, words: str) -> None:
+    (told,) = schedule.list_misfits(steps)
+    assert words in told
+
+
+@pytest.mark.parametrize("kind", FAMILIES["schedule"].kinds)
+def test_nothing_is_told_of_a_schedule_that_fits(kind: str) -> None:
+    schedule = FAMILIES["schedule"].make({"kind": kind})
+    assert isinstance(schedule, ScheduleConfig)
+    assert not list(schedule.list_misfits(STEPS))
+
+
+def test_the_highest_factor_of_a_budget_in_minutes_counts_the_measured_steps_as_its_beginning() -> None:
+    assert "(highest 0.5 of it)" in next(ConstantConfig(warmup=100).list_misfits(50, measured=50))
+    assert "(highest 0.5 of it)" in next(LinearConfig(warmup=100).list_misfits(50, measured=50))

@@ -132,7 +132,7 @@ def test_the_environment_names_mirrors_that_are_always_wanted_each_once(monkeypa
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"--track: nothing is called 'tensorbord'; did you mean 'tensorboard'\?"):
+    with pytest.raises(UserError, match=r"track: nothing is called 'tensorbord'; did you mean 'tensorboard'\?"):
         combine_trackers(Heard(), ["tensorbord"])
 
 

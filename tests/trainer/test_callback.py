@@ -1,14 +1,18 @@
 """Functions and Hook objects in a run: what they are told, how they stop it, and that they disturb nothing."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import assay
 from assay.errors import UserError
+from assay.runs.checkpoint_ref import list_steps
 from assay.tools.verify_resume import find_differences
+from assay.tracking.base import Tracker
 from assay.trainer.callback import Event, as_hooks
 from support.workshop import Workshop, make_workshop, use
 
@@ -170,8 +174,45 @@ def test_an_error_in_a_hook_ends_the_run_and_is_kept_in_its_status(recipe: Path,
     run = assay.load("last")
     assert (run.status.state, run.status.failure, run.status.step) == ("failed", "error", 6)
     assert run.status.error == "ValueError: six is too many"
-    run.resume()  # from the checkpoint of step 4
+    assert list_steps(run.directory.checkpoints)[-1] == 6  # the last that was due is the one of step 4
+    run.resume()
     assert find_differences(run.directory, straight.directory) == []
+
+
+def test_an_error_after_a_validation_lets_the_run_s_own_hooks_see_the_whole_step(recipe: Path, straight: assay.Run) -> None:
+    def fail(event: Event) -> None:
+        if event.name == "validated":
+            raise KeyError(event.step)
+
+    with pytest.raises(KeyError):
+        assay.train(recipe, DROPOUT, hooks=[fail])
+    run = assay.load("last")
+    run.resume()
+    assert find_differences(run.directory, straight.directory) == []
+
+
+def test_what_cannot_be_saved_does_not_mask_the_error_of_a_hook(recipe: Path) -> None:
+    told: list[str] = []
+
+    class Breaking(assay.Hook):
+        name = "breaking"
+
+        def after_step(self, state: Any, result: Any) -> None:
+            if state.step == 3:
+                with torch.no_grad():
+                    next(state.learner.parameters()).fill_(math.nan)
+                raise ValueError("three is too many")
+
+    class Listening(Tracker):
+        def log_message(self, text: str) -> None:
+            told.append(text)
+
+    with pytest.raises(ValueError, match="three is too many"):
+        assay.train(recipe, hooks=[Breaking()], tracker=Listening())
+    run = assay.load("last")
+    assert (run.status.state, run.status.error) == ("failed", "ValueError: three is too many")
+    assert 3 not in list_steps(run.directory.checkpoints)
+    assert any("three is too many), which is not saved (step 3: " in text for text in told)
 
 
 @pytest.mark.parametrize("name", ["log", "validate", "save", "step", "stop"])

@@ -8,7 +8,7 @@ A *preset* is a named, complete config of a family and is written where a kind's
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from pydantic.fields import FieldInfo
 
 from assay.core.catalogue import import_package, import_plugins
-from assay.core.renames import SINCE, new_name, restore
+from assay.core.renames import SINCE, find_old_words, new_name, restore, suggest_today
 from assay.errors import ConfigError, UnknownKeyError, prefix_errors, suggest
 
 Tree = dict[str, Any]
@@ -82,7 +82,8 @@ class Family:
         close = get_close_matches(word, [*known, *others], n=1)
         if close and close[0] in others:
             return f"unknown kind '{word}'; did you mean '{others[close[0]]}'?"
-        return _explain_unknown("kind", word, known)
+        hint = suggest_today(word, known)
+        return hint if new_name(word) in known else f"unknown kind '{word}'; {hint}"
 
     def make(self, value: Any) -> "Config":
         """Make the config that a kind's name, a preset's name or a mapping with `kind` stands for."""
@@ -90,6 +91,8 @@ class Family:
         kind = tree.get("kind")
         if kind is None:
             raise ConfigError("kind", f"is missing; {suggest('', self.kinds)}")
+        if not isinstance(kind, str):
+            raise ConfigError("kind", f"{kind!r} is no name of a kind; {suggest('', self.kinds)}")
         if kind in self.presets:
             base = self.presets[kind]()
             return self.make(merge(base.to_dict(), {**tree, "kind": base.to_dict()["kind"]}))
@@ -149,7 +152,7 @@ class Config(BaseModel):
         for key, value in data.items():
             field = cls.model_fields.get(key)
             if field is None:
-                raise UnknownKeyError(str(key), _explain_unknown("key", str(key), cls.model_fields))
+                raise _refuse_unknown_key(str(key), value, cls.model_fields)
             try:
                 check_plain(value)
                 resolved[key] = _resolve_value(value, field.annotation, field)
@@ -193,12 +196,11 @@ def check_plain(value: Any) -> None:
         raise ConfigError("", f"{value!a} holds what is no text; leave it out")
 
 
-def _explain_unknown(what: Literal["key", "kind"], word: str, known: Iterable[str]) -> str:
-    """Say why a key or a kind is refused: what it is called today, or which known one is like it."""
-    today = new_name(word)
-    if today in (names := list(known)):
-        return f"'{word}' is called '{today}' since {SINCE}; write that"
-    return f"unknown key; {suggest(word, names)}" if what == "key" else f"unknown kind '{word}'; {suggest(word, names)}"
+def _refuse_unknown_key(key: str, value: Any, known: Mapping[str, Any]) -> UnknownKeyError:
+    """Make the error for a key that is not known: with what it is called today, all old words in it at once, or one that is like it."""
+    if new_name(key) in known and (old := find_old_words(key, value)):
+        return UnknownKeyError(old[0].partition("=")[0], f"'{old[0]}' is called '{old[1]}' since {SINCE}; write that")
+    return UnknownKeyError(key, f"unknown key; {suggest_today(key, known)}")
 
 
 def config_class(annotation: Any) -> type[Config] | None:

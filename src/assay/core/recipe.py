@@ -13,9 +13,11 @@ import tomli_w
 
 from assay.core.config import Tree, merge
 from assay.core.renames import update
+from assay.core.words import shorten
 from assay.errors import ConfigError, suggest
 
 RECIPES = files("assay") / "recipes"
+LONGEST_LIST = 10_000  # items to which an override makes a list grow
 
 
 def list_bundled(folder: Traversable) -> list[str]:
@@ -65,11 +67,13 @@ def load_launch(recipe: str, scale: str | None = None) -> Tree:
 def apply_scale(tree: Tree, scale: str | None, owner: str = "") -> Tree:
     """Merge the changes for `scale` from a file's table `scales` into its tree, and drop that table. Raises ConfigError."""
     scales = tree.get("scales", {})
+    if not isinstance(scales, dict) or not all(isinstance(changes, dict) for changes in scales.values()):
+        raise ConfigError("scales", "is no table of tables; write what a scale changes under [scales.NAME]")
     whole = {key: value for key, value in tree.items() if key != "scales"}
     if scale is None:
         return whole
     if scale not in scales:
-        remedy = suggest(scale, scales) if scales else "leave out --scale, or add a table [scales.NAME] to it"
+        remedy = suggest(scale, scales) if scales else "leave out the scale, or add a table [scales.NAME] to it"
         raise ConfigError("", f"{owner}has no scale '{scale}'; {remedy}")
     return merge(whole, scales[scale])
 
@@ -83,6 +87,8 @@ def _merge_parents(recipe: str, beside: Path | None = None, chain: tuple[Path, .
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends", f"{parent!r} is no recipe; write its name or the path of its file")
     return merge(_merge_parents(parent, path.parent, (*chain, path)), tree)
 
 
@@ -115,7 +121,7 @@ def parse_value(text: str) -> Any:
         except (ValueError, RecursionError):
             continue
     if text.startswith(("[", "{")):
-        raise ConfigError("", f"cannot read '{text}'; lists are [a, b] and tables {{key = value}}")
+        raise ConfigError("", f"cannot read '{shorten(text)}'; lists are [a, b] and tables {{key = value}}")
     return text
 
 
@@ -124,7 +130,7 @@ def apply_overrides(tree: Tree, assignments: Iterable[str]) -> Tree:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
-            raise ConfigError("", f"'{assignment}' is not an override; write key=value, for example train.seed=1")
+            raise ConfigError("", f"{shorten(assignment)!r} is not an override; write key=value, for example train.seed=1")
         try:
             tree = set_value(tree, path.strip(), parse_value(text.strip()))
         except ConfigError as error:
@@ -137,7 +143,7 @@ def get_value(tree: Tree, key: str) -> Any:
     node: Any = tree
     for part in key.split("."):
         if isinstance(node, list | tuple):
-            node = node[int(part)] if part.isdigit() and int(part) < len(node) else None
+            node = node[int(part)] if _is_index(part) and int(part) < len(node) else None
         else:
             node = node.get(part) if isinstance(node, dict) else None
     return node
@@ -157,8 +163,8 @@ def _set_inside(node: Any, path: list[str], value: Any) -> Any:
         path, value = path[:1], {"kind": value}
     head, rest = path[0], path[1:]
     if isinstance(node, list | tuple):
-        if not head.isdigit():
-            raise ConfigError("", f"a list is indexed by a number, not by '{head}'")
+        if not _is_index(head):
+            raise ConfigError("", f"a list is indexed by a number below {LONGEST_LIST:,}, not by '{head}'")
         items = [*node, *({} for _ in range(int(head) + 1 - len(node)))]
         items[int(head)] = _set_inside(items[int(head)], rest, value)
         return items
@@ -167,4 +173,9 @@ def _set_inside(node: Any, path: list[str], value: Any) -> Any:
         raise ConfigError("", f"'{head}' cannot be set inside the value {node!r}")
     if not rest:
         return merge(node, {head: value})
-    return {**node, head: _set_inside(node.get(head, [] if rest[0].isdigit() else None), rest, value)}
+    return {**node, head: _set_inside(node.get(head, [] if _is_index(rest[0]) else None), rest, value)}
+
+
+def _is_index(word: str) -> bool:
+    """Whether a part of a key is the place of an item in a list."""
+    return word.isdecimal() and len(word) < len(str(LONGEST_LIST))

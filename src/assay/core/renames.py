@@ -5,10 +5,11 @@ which its digest is computed: so a new word changes no run's name, and a run, a 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from assay.errors import ConfigError
+from assay.errors import ConfigError, suggest
 
 SINCE = "0.7"
 T = TypeVar("T")
@@ -47,6 +48,36 @@ _OLD_KINDS = {new: old for old, new in KINDS.items()}
 def new_name(word: str) -> str | None:
     """Look up today's name of an old key, kind or policy; None where it never was one."""
     return {**POLICIES, **KINDS, **{old: new for (_, old), new in KEYS.items()}}.get(word)
+
+
+def suggest_today(word: str, known: Iterable[str]) -> str:
+    """Write `did you mean 'x'?` for a word that is not known, or, for an old one, what it is called today."""
+    today, words = new_name(word), list(known)
+    if today is None:
+        return suggest(word, words)
+    if today in words:
+        return f"'{word}' is called '{today}' since {SINCE}; write that"
+    return f"'{word}' is called '{today}' since {SINCE}, and is none of these: {', '.join(sorted(words))}"
+
+
+def find_old_words(key: str, value: Any) -> tuple[str, str] | None:
+    """Write a setting, in so far as its words are old, in them and in today's; None for a key that never was one."""
+    place = next((place for place, old in KEYS if old == key), None)
+    if place is None:
+        return None
+    today = KEYS[place, key]
+    renamed = value
+    with suppress(ConfigError):
+        renamed = update({key: value}, place)[today]
+    if isinstance(value, str) and renamed != value:
+        return f"{key}={value}", f"{today}={renamed}"
+    if isinstance(value, Mapping):
+        for (old, one), (new, other) in zip(value.items(), renamed.items(), strict=True):
+            if old != new:
+                return f"{key}.{old}", f"{today}.{new}"
+            if one != other and isinstance(one, str):
+                return f"{key}.{old}={one}", f"{today}.{new}={other}"
+    return key, today
 
 
 def update(stored: Any, parent: str = "") -> Any:

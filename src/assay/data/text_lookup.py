@@ -58,7 +58,7 @@ def _find_settings(word: str, scale: str | None) -> tuple[Tree, str]:
         tree = recipe.load_recipe(name, scale)
         return {key: tree[key] for key in TextSettings.model_fields if key in tree}, " ".join(filter(None, ("recipe", name, scale)))
     if scale is not None:
-        raise UserError(f"--scale: '{word}' is no recipe, and only recipes have scales; leave it out")
+        raise UserError(f"scale: '{word}' is no recipe, and only recipes have scales; leave it out")
     if word in kinds:
         return {"corpus": word, "tokenizer": "bpe"}, f"corpus {word}"
     if Path(word).exists() or Path(word).name != word or Path(word).suffix:

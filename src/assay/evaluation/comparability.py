@@ -54,8 +54,8 @@ def refuse_unlike_seeds(runs: Sequence[StoredScore]) -> None:
 
 
 def flatten_without_seed(config: Tree) -> dict[str, Any]:
-    """Return the settings of a config by their dotted keys, all but the seed."""
-    return {key: value for key, value in flatten(config) if key != "train.seed"}
+    """Return the settings of a config by their dotted keys, all but the seed, and but for a text that is read as it is, said or not."""
+    return {key: value for key, value in flatten(config) if key != "train.seed" and (key, value) != ("corpus.format", "text")}
 
 
 def _describe_tokenizer(run: StoredScore) -> str:

@@ -186,16 +186,27 @@ def refuse_gaps(setting: str, stride: int | None, context: int) -> None:
         raise ConfigError(setting, f"{stride} exceeds the context of {context} tokens, so tokens would be left out; choose 1 to {context}")
 
 
-def refuse_unbounded_state(model: Model, place: str) -> None:
-    """Raise ConfigError for a model that cannot carry its state through a text of any length."""
+def refuse_wrong_stride(policy: Policy, stride: int | None) -> None:
+    """Raise ConfigError for strided windows without their stride, and for a stride that would not be used."""
+    if policy == "strided" and stride is None:
+        raise ConfigError("stride", "is missing, and the policy strided needs it: give the new tokens of a window, or leave out the policy")
+    if policy != "strided" and stride is not None:
+        raise ConfigError("stride", f"is for the policy strided, and the policy is {policy}; leave one of the two out")
+
+
+def refuse_unbounded_state(model: Model, place: str, remedy: str | None = None) -> None:
+    """Raise ConfigError for a model that cannot carry its state through a text of any length; `remedy` is that for one of a run."""
     if model.max_length is not None:
         raise ConfigError(
-            place, f"carries state through the whole text and the model has {model.max_length} positions; set model.position=none"
+            place,
+            f"streams carry state through the whole text, and this model has {model.max_length} positions; "
+            f"{remedy or 'set model.position=none'}",
         )
     if not model.bounded_state:
         raise ConfigError(
             place,
-            "carries state through the whole text and this model's state grows with it; use another mixer (`assay kinds mixer`) or windows",
+            "streams carry state through the whole text, and the state of this model grows with it; "
+            f"{remedy or 'use another mixer (`assay kinds mixer`) or windows'}",
         )
 
 
@@ -210,8 +221,7 @@ def make_scorer(
     """
     part, context, end = target.part, config.batches.window, prepared.tokenizer.end_id
     policy = policy or ("strided" if stride is not None else config.batches.policy)
-    if (policy == "strided") != (stride is not None):
-        raise ConfigError("stride", f"goes with the policy strided and only with it, and the policy is {policy}; give both or neither")
+    refuse_wrong_stride(policy, stride)
     refuse_gaps("stride", stride, context)
     masks = config.batches.masks_documents and policy in ("disjoint", "strided")
     windows = WindowReader(part, end, context, stride or context, masks)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,11 @@ from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import CHANGES, CONFIG, TOKENIZER, RunDirectory, find_run, resolve_runs_folder
+from assay.text.decompression import strip_compression
 from assay.text.tokenizer import Tokenizer, load_tokenizer
 from assay.training import checkpoint as checkpoints
+
+ONCE_PLAIN_TEXT = (".txt", ".md", ".csv", ".tsv", ".ndjson")  # endings that said nothing of records before 0.8
 
 
 class TrainedModel(NamedTuple):
@@ -48,7 +52,7 @@ def read_config(run: RunDirectory) -> ExperimentConfig:
     """Read the config of a run. Raises ConfigError, naming the file, if it is not the one that the run was trained with."""
     tree = run.config_tree()
     try:
-        config = ExperimentConfig.make(tree)
+        config = ExperimentConfig.make(_keep_reading_plain_text(run, tree))
     except ConfigError as wrong:
         raise ConfigError(f"{run.path / CONFIG}: {wrong.path}", wrong.reason) from None
     if run.provenance().get("config") not in (None, digest(restore(tree)), digest(restore(_undo_changes(run, tree)))):
@@ -74,6 +78,19 @@ def read_tokenizer(run: RunDirectory) -> Tokenizer:
     if run.provenance().get("data", {}).get("tokenizer") not in (None, tokenizer.digest):
         raise RunError(f"{run.path / TOKENIZER}: is not the tokenizer that the run was trained with; restore it from a copy")
     return tokenizer
+
+
+def _keep_reading_plain_text(run: RunDirectory, tree: Tree) -> Tree:
+    """Let a run that was begun before 0.8, when names and contents did not say that a file holds records, read its text as it did."""
+    corpus = tree.get("corpus")
+    if not isinstance(corpus, dict) or corpus.get("kind") != "text" or "format" in corpus:
+        return tree
+    if Path(strip_compression(str(corpus.get("path")))).suffix.lower() not in ONCE_PLAIN_TEXT:
+        return tree
+    with suppress(RunError):
+        if "begun" not in run.provenance():  # which is noted since 0.8
+            return {**tree, "corpus": {**corpus, "format": "text"}}
+    return tree
 
 
 def write_config(run: RunDirectory, config: ExperimentConfig) -> None:

@@ -1,5 +1,6 @@
 """Summarize the model of a recipe, a preset or a run: its config, shapes, parameters by role, FLOPs and memory."""
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from assay.objective.base import NextTokenConfig, ObjectiveConfig
 from assay.optim.base import OptimizerConfig
 from assay.optim.torch_optimizers import AdamwConfig
 from assay.runs.directory import RunDirectory, find_run, resolve_runs_folder
+from assay.training.budget import Budget
 from assay.training.cost import trace_cost
 from assay.training.learner import Learner
 
@@ -58,6 +60,7 @@ class ModelSummary:
     memory_bytes: dict[str, int]  # bytes, in training
     state_bytes: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
     vocabulary_known: bool = True  # whether the text has so many tokens; else as many were asked for, and none was read
+    notes: tuple[str, ...] = ()  # parts of the schedule that the budget does not reach, where its steps are known
 
     @property
     def parameters_total(self) -> int:
@@ -84,7 +87,7 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
     if what.endswith(".toml") or what in recipe.list_recipes():
         return summarize_experiment(ExperimentConfig.load(what, overrides, scale))
     if scale is not None:
-        raise ConfigError("--scale", f"is for recipes, and '{what}' is none; leave it out")
+        raise ConfigError("scale", f"is for recipes, and '{what}' is none; leave it out")
     if what in family.presets:
         preset: Tree = {"model": family.presets[what]().to_dict()}
         model = family.make(recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])
@@ -109,7 +112,9 @@ def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None
     rows = -(-config.batches.size // config.train.accumulation)
     shape = (rows, config.batches.window)
     summary = summarize_model(config.model, config.objective, config.to_dict(), size, shape, config.optimizer)
-    return replace(summary, vocabulary_known=vocabulary is not None or is_vocabulary_known(config))
+    budget = Budget.parse(config.train.budget)
+    notes = tuple(config.schedule.list_misfits(math.ceil(budget.amount))) if budget.unit == "steps" else ()
+    return replace(summary, vocabulary_known=vocabulary is not None or is_vocabulary_known(config), notes=notes)
 
 
 def summarize_model(
@@ -169,6 +174,7 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
     count = sum(parameter.numel() for parameter in experiment.state.learner.parameters())
     parts = ", ".join(f"{name} {part.document_count:,}" for name, part in prepared.parts.items())
     unused = _unused_settings(experiment)
+    misfits = [] if experiment.state.steps is None else [*config.schedule.list_misfits(experiment.state.steps)]
     return {
         "text": f"{corpus.name}: {corpus.bytes:,} bytes, documents: {parts}; {corpus.licence}",
         **({"note": "; ".join(corpus.notes)} if corpus.notes else {}),
@@ -179,6 +185,7 @@ def describe_start(experiment: Experiment, run: RunDirectory) -> dict[str, str]:
         "model": f"{count:,} parameters, {setup.precision} on {setup.device}"
         + (f", {setup.parallel.world_size} processes" if setup.parallel.world_size > 1 else ""),
         "budget": config.train.budget,
+        **({"schedule": "; ".join(misfits)} if misfits else {}),
         "run": str(run.path),
     }
 

@@ -48,7 +48,7 @@ def divide_resources(workers: int, environment: Mapping[str, str] = os.environ) 
     """
     cores = min(cpu_count(), max(1, int(cpu_quota() or cpu_count())))
     limit = environment.get("OMP_NUM_THREADS", "")
-    most = int(limit) if limit.isdigit() and int(limit) > 0 else cores
+    most = int(limit) if limit.isdecimal() and int(limit) > 0 else cores
     visible, count = environment.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count()
     gpus = [name.strip() for name in visible.split(",")][:count] if visible else [str(index) for index in range(count)]
     threads = min(most, max(1, cores // workers))

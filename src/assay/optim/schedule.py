@@ -2,16 +2,20 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import model_validator
 
 from assay.core.config import Config, setting
+from assay.core.words import format_count
 from assay.errors import ConfigError
 
 BATCH_RULES: dict[str, Callable[[float], float]] = {"none": lambda _: 1.0, "linear": lambda ratio: ratio, "sqrt": math.sqrt}
+
+HIGH_ENOUGH = 0.8  # of the peak: what is lost in a fall that begins during the warm-up is told where it is more than this leaves
+SEARCHED = 1000  # steps at which the highest factor is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,17 @@ class ScheduleConfig(Config, family="schedule", package="assay.optim.schedule"):
     def build(self, batch: int) -> Schedule:
         """Build the schedule of a run whose steps read `batch` rows."""
         return Schedule(self.factor, BATCH_RULES[self.batch_rule](batch / (self.reference_batch or batch)))
+
+    def list_misfits(self, steps: int, measured: int = 0) -> Iterator[str]:
+        """List in sentences which parts of the curve a run of so many steps does not reach; `measured` of them are at share 0."""
+        warmup: int = getattr(self, "warmup", 0)
+        if not warmup:
+            return
+        searched = {min(warmup, steps) - 1, steps - 1, *range(0, steps, max(1, steps // SEARCHED))}
+        highest = max(self.factor(step, step / steps if step >= measured else 0.0) for step in searched)
+        if warmup >= steps or highest < HIGH_ENOUGH:
+            missed = f"never reaches its peak (highest {highest:.2g} of it)" if highest < 1 else "peaks in its last step alone"
+            yield f"warm-up of {format_count(warmup, 'step')} in a run of {steps:,}: the rate {missed}; lower schedule.warmup"
 
 
 class WarmupConfig(ScheduleConfig):
@@ -125,6 +140,11 @@ class WsdConfig(WarmupConfig):
         fallen = max(0.0, (fraction - (1 - self.decay)) / self.decay)
         return 1 + (self.final - 1) * (math.sqrt(fallen) if self.curve == "sqrt" else fallen)
 
+    def list_misfits(self, steps: int, measured: int = 0) -> Iterator[str]:
+        yield from super().list_misfits(steps, measured)
+        if self.shape((steps - 1) / steps) == 1 > self.final:
+            yield f"decay over {self.decay:g} of a run of {format_count(steps, 'step')}: the rate never falls; raise schedule.decay"
+
 
 class StepConfig(WarmupConfig):
     """Times `gamma` at each of some shares of the budget, f = gamma^n after the n-th (He et al., arXiv 1512.03385).
@@ -146,6 +166,12 @@ class StepConfig(WarmupConfig):
 
     def shape(self, fraction: float) -> float:
         return float(self.gamma ** bisect_right(self.milestones, fraction))
+
+    def list_misfits(self, steps: int, measured: int = 0) -> Iterator[str]:
+        yield from super().list_misfits(steps, measured)
+        missed = [milestone for milestone in self.milestones if milestone > (steps - 1) / steps]
+        if missed:
+            yield f"milestone {missed[0]:g} of a run of {format_count(steps, 'step')}: it is after the last step; lower schedule.milestones"
 
 
 class InverseSqrtConfig(ScheduleConfig):

@@ -1,7 +1,7 @@
 """The values of one key of a search: real numbers, on a scale or a logarithmic one, whole numbers, or a choice."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from assay.core.config import Config, setting
@@ -10,6 +10,7 @@ from assay.variation.names import format_value
 
 Whole: TypeAlias = int  # inside the class whose field is named `int`
 Scalar: TypeAlias = str | int | float | bool
+MOST_POINTS = 100_000  # of a grid
 EDGE = 0.05  # share of a range at either end
 
 
@@ -18,13 +19,13 @@ class Dimension(Config):
 
     when: dict[str, Any] = setting({}, "the values that other keys of the space must have for this one to be set")
 
-    def values(self) -> tuple[Scalar, ...] | None:
+    def values(self) -> Sequence[Scalar] | None:
         """List all values in their order; None where they are endless."""
         return None
 
     def extremes(self) -> tuple[Scalar, ...]:
         """List values that stand for all in a check: every one of a choice, the ends of a range."""
-        return self.values() or ()
+        return tuple(self.values() or ())
 
     def value(self, drawn: Scalar) -> Any:
         """Return what is written into the config for the value that was drawn."""
@@ -68,7 +69,10 @@ class Uniform(Dimension):
         if self.step is None:
             return None
         low, high = self.uniform
-        count = math.floor((high - low) / self.step + 1e-9) + 1
+        count = (high - low) / self.step + 1e-9
+        if count >= MOST_POINTS:
+            raise ConfigError("step", f"{self.step:g} makes more values than the {MOST_POINTS:,} that a grid may have; raise it")
+        count = math.floor(count) + 1
         return tuple(float(f"{low + index * self.step:.12g}") for index in range(count))  # 0.3 rather than 0.30000000000000004
 
     def extremes(self) -> tuple[Scalar, ...]:
@@ -94,9 +98,9 @@ class IntegerRange(Dimension):
         if self.log and self.step != 1:
             raise ConfigError("step", "does not go with log; leave one of them out")
 
-    def values(self) -> tuple[Scalar, ...]:
+    def values(self) -> Sequence[Scalar]:
         """List all numbers that may be drawn."""
-        return tuple(range(self.int[0], self.int[1] + 1, self.step))
+        return range(self.int[0], self.int[1] + 1, self.step)
 
     def extremes(self) -> tuple[Scalar, ...]:
         """Return both ends."""

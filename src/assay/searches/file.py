@@ -112,7 +112,7 @@ def read_search(path: Path, options: SearchOptions) -> SearchFile:
     """Read the search in a file. Raises ConfigError, naming the file."""
     if path.suffix not in SWEEP_SUFFIXES:
         if options.base is not None:
-            raise ConfigError("--base", f"is for a W&B sweep, and {path} names its base itself; leave it out")
+            raise ConfigError("base", f"is for a W&B sweep, and {path} names its base itself; leave it out")
         overrides = {} if options.trials is None else {"trials": options.trials}
         return SearchFile(SearchConfig.load(path, options.scale, overrides), ())
     with name_file_in_errors(path):
@@ -123,7 +123,7 @@ def read_search(path: Path, options: SearchOptions) -> SearchFile:
 def convert_sweep(path: Path, options: SearchOptions) -> wandb_sweep.TranslatedSweep:
     """Convert a W&B sweep to the whole tree of a search file. Raises ConfigError."""
     if options.base is None:
-        raise ConfigError("--base", "is missing: a W&B sweep knows its program, not its recipe; give one, such as --base bible")
+        raise ConfigError("base", "is missing: a W&B sweep knows its program, not its recipe; name one, such as bible")
     sweep = wandb_sweep.translate_sweep(wandb_sweep.read_sweep(path), options.base)
     tree = {key: value for key, value in sweep.tree.items() if key != "space"}
     tree |= {key: value for key, value in (("scale", options.scale), ("trials", options.trials)) if value is not None}

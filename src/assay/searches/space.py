@@ -14,7 +14,7 @@ from typing import Any
 
 from assay.core.config import Tree
 from assay.errors import ConfigError, suggest
-from assay.searches.dimension import FORMS, Dimension, Scalar, read_dimension
+from assay.searches.dimension import FORMS, MOST_POINTS, Dimension, Scalar, read_dimension
 from assay.variation.names import format_value
 
 Point = dict[str, Scalar]  # what was drawn for each key that is active; a table is written by its label
@@ -76,7 +76,10 @@ class Space:
         """List every choice of the values of these keys, each set where its condition holds."""
         points: list[Point] = [{}]
         for key in keys:
-            choices = [{key: value} for value in list_values(self.dimensions[key])]
+            values = list_values(self.dimensions[key])
+            if len(points) * min(len(values), MOST_POINTS) >= MOST_POINTS:
+                raise ConfigError(f'space."{key}"', f"makes more points than the {MOST_POINTS:,} that a grid may have; list fewer values")
+            choices = [{key: value} for value in values]
             points = [{**point, **choice} for point in points for choice in (choices if self.is_active(key, point) else [{}])]
         return points
 

@@ -4,13 +4,12 @@
 program have no meaning here and are named in a note. YAML reads `1e-4` as a word: words that are numbers become numbers.
 """
 
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.core.config import Tree
+from assay.core.config import MAX_NUMBER, Tree
 from assay.core.renames import update
 from assay.errors import ConfigError, UserError, suggest
 from assay.variation.metric import METRICS
@@ -33,6 +32,8 @@ UNTRANSLATED: dict[object, str] = {
 UNTRANSLATED_KEYS = {"probabilities": "categorical_w_probabilities", **dict.fromkeys(("mu", "sigma", "a", "b"), "normal")}
 DISTRIBUTIONS = ("categorical", "constant", "int_uniform", "uniform", "log_uniform_values", "q_uniform")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+MAX_BRACKETS = 200  # of which each halves at least: more leave one validation
+LARGEST = 100_000  # values in a sweep
 ETA = 3  # W&B's own default
 
 
@@ -61,11 +62,25 @@ def read_sweep(path: Path) -> Tree:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("", f"no sweep file {path}; give the path of a W&B sweep in YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as broken:
+    except RecursionError:
+        raise ConfigError("", f"{path} is nested too deeply; write fewer brackets") from None
+    except (yaml.YAMLError, ValueError) as broken:  # of the syntax, of the bytes, or of a number too long to read
         raise ConfigError("", f"{path} is not valid YAML: {' '.join(str(broken).split())}") from None
     if not isinstance(tree, dict):
         raise ConfigError("", f"{path} is no W&B sweep; it needs the keys method and parameters")
+    if not _is_bounded(tree):
+        raise ConfigError("", f"{path} has more than {LARGEST:,} values, its aliases (*name) written out; write fewer")
     return tree
+
+
+def _is_bounded(tree: Any) -> bool:
+    """Whether there is an end of a tree soon: an alias may repeat what repeats others, or itself."""
+    left, seen = [tree], 0
+    while left and seen <= LARGEST:
+        node = left.pop()
+        seen += 1
+        left.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list | set | tuple) else ())
+    return not left
 
 
 def translate_sweep(sweep: Mapping[str, Any], base: str) -> TranslatedSweep:
@@ -74,7 +89,7 @@ def translate_sweep(sweep: Mapping[str, Any], base: str) -> TranslatedSweep:
         if key not in KNOWN:
             raise ConfigError(str(key), f"is no key of a sweep that Assay can translate; {suggest(str(key), KNOWN)}")
     method = sweep.get("method")
-    if method not in SAMPLERS:
+    if not isinstance(method, str) or method not in SAMPLERS:
         raise ConfigError("method", f"is '{method}'; {suggest(str(method), SAMPLERS)}")
     parameters = _table("parameters", sweep.get("parameters"))
     fixed: list[str] = []
@@ -113,6 +128,8 @@ def _list_parameters(table: Mapping[str, Any], place: str = "parameters", key: s
 def _translate_values(place: str, parameter: Mapping[str, Any]) -> Tree:
     """Translate the values of one parameter to those of a key in a search file."""
     kind = parameter.get("distribution")
+    if not isinstance(kind, str | None):
+        raise ConfigError(f"{place}.distribution", f"{kind!r} is not known; {suggest('', DISTRIBUTIONS)}")
     if kind in UNTRANSLATED:
         raise ConfigError(f"{place}.distribution", f"{kind} cannot be translated: {UNTRANSLATED[kind]}")
     if "values" in parameter or kind == "categorical":
@@ -127,7 +144,7 @@ def _translate_values(place: str, parameter: Mapping[str, Any]) -> Tree:
     if kind == "int_uniform" and not whole:
         raise ConfigError(f"{place}.min", f"int_uniform needs whole numbers, and these are {low} and {high}")
     if kind == "q_uniform":
-        return _translate_lattice(low, high, parse_number(parameter.get("q", 1)))
+        return _translate_lattice(low, high, _read_number(f"{place}.q", parameter.get("q", 1), above=0))
     if kind == "int_uniform" or (kind is None and whole):
         return {"int": [low, high]}
     return {"log" if kind == "log_uniform_values" else "uniform": [float(low), float(high)]}
@@ -142,9 +159,16 @@ def _translate_lattice(low: float, high: float, step: Any) -> Tree:
 
 
 def _read_limit(place: str, parameter: Mapping[str, Any], word: str) -> Any:
-    value = parse_number(parameter.get(word))
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{place}.{word}", f"expects a number, not {value!r}; give min and max, values, or value")
+    return _read_number(f"{place}.{word}", parameter.get(word), remedy="; give min and max, values, or value")
+
+
+def _read_number(place: str, given: Any, *, above: float = -MAX_NUMBER, whole: bool = False, remedy: str = "") -> Any:
+    """Check that a value is a number above a bound, and of a size that can be computed with. Raises ConfigError."""
+    value = parse_number(given)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise ConfigError(place, f"expects a {'whole ' if whole else ''}number, not {value!r}{remedy}")
+    if not above < value <= MAX_NUMBER:
+        raise ConfigError(place, f"expects a number above {above:g} and of at most {MAX_NUMBER:g}")
     return value
 
 
@@ -188,10 +212,15 @@ def _translate_early_termination(table: Any) -> EarlyTermination | None:
     eta = table.get("eta", ETA)
     if not isinstance(eta, int) or eta < 2:
         raise ConfigError("early_terminate.eta", f"expects a whole number of 2 or more, not {eta!r}")
+
+    def read(word: str, above: float) -> int:
+        return int(_read_number(f"early_terminate.{word}", table[word], above=above, whole=True))
+
     if "min_iter" in table:
-        return EarlyTermination(int(table["min_iter"]), eta)
+        return EarlyTermination(read("min_iter", 0), eta)
     if "max_iter" in table and "s" in table:
-        return EarlyTermination(max(1, math.floor(table["max_iter"] / eta ** table["s"])), eta)
+        brackets = min(read("s", -1), MAX_BRACKETS)
+        return EarlyTermination(max(1, read("max_iter", 0) // eta**brackets), eta)
     raise ConfigError("early_terminate", "needs min_iter, or max_iter and s")
 
 

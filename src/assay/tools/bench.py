@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from assay.core.config import FAMILIES, Tree
 from assay.core.machine import describe_machine
-from assay.errors import UserError, suggest
+from assay.core.renames import suggest_today
+from assay.errors import UserError
 from assay.experiment.summary import state_bytes, summarize_experiment
 from assay.nn.mixer.recurrence import RecurrenceConfig
 from assay.tools import bench_process as process
@@ -157,7 +158,7 @@ def compare_mixers(
     how, machine = replace(options.resolve(), steps=options.steps or STEPS), describe_machine()
     for kind in kinds:
         if kind not in FAMILIES["mixer"].kinds:
-            raise UserError(f"no mixer '{kind}'; {suggest(kind, FAMILIES['mixer'].kinds)}")
+            raise UserError(f"no mixer '{kind}'; {suggest_today(kind, FAMILIES['mixer'].kinds)}")
 
     def measure() -> Iterator[MixerCost]:
         for context in contexts or CONTEXTS:

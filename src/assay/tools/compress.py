@@ -17,7 +17,7 @@ from assay.core.config import Tree, digest
 from assay.core.files import find_write_problem, hash_file, write_atomically
 from assay.data.batches import Policy
 from assay.errors import AssayError, DataError, UserError
-from assay.experiment.assemble import build_model, refuse_gaps, refuse_unbounded_state
+from assay.experiment.assemble import build_model, refuse_gaps, refuse_unbounded_state, refuse_wrong_stride
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config, read_tokenizer
 from assay.models.base import Model
@@ -167,11 +167,11 @@ def _load_codec(options: CodecOptions) -> tuple[Codec, int]:
 
 def _choose_stride(config: ExperimentConfig, model: Model, policy: Policy | None, stride: int | None) -> int:
     """Choose the new tokens a window, 0 for streams. Raises ConfigError for a state that grows, UserError for a wrong stride."""
-    if (policy == "strided") > (stride is not None) or (policy in ("disjoint", "streams") and stride is not None):
-        raise UserError(f"--policy {policy}: the policy strided, and only it, has a --stride; give both or neither")
-    refuse_gaps("--stride", stride, config.batches.window)
+    if policy is not None:
+        refuse_wrong_stride(policy, stride)
+    refuse_gaps("stride", stride, config.batches.window)
     if policy == "streams":
-        refuse_unbounded_state(model, "--policy")
+        refuse_unbounded_state(model, "policy", "choose another policy, such as disjoint")
     return stride or (0 if (policy or config.batches.policy) == "streams" else config.batches.window)
 
 

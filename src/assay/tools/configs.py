@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.catalogue import Catalogue, describe_recipes, load_catalogue
-from assay.core.renames import SINCE, new_name
-from assay.errors import UserError, suggest
+from assay.core.renames import SINCE, new_name, suggest_today
+from assay.errors import UserError
 
 if TYPE_CHECKING:
     from assay.nn.mixer.base import MixerConfig
@@ -88,11 +88,18 @@ def list_kinds(family: str | None = None, *, traits: bool = False) -> KindList:
         raise UserError("--traits: is for `assay kinds mixer`; leave it out")
     kinds = KindList(family, load_catalogue(), describe_recipes(), list_mixer_traits() if traits else {})
     if family is not None and family not in kinds.names:
-        today = new_name(family)
-        if today in kinds.names:
-            raise UserError(f"'{family}' is called '{today}' since {SINCE}; write that")
-        raise UserError(f"no family '{family}'; {suggest(family, kinds.names)}")
+        raise UserError(f"no family '{family}'; {_suggest_family(family, kinds.names)}")
     return kinds
+
+
+def _suggest_family(word: str, names: Mapping[str, list[str]]) -> str:
+    """Say which family has a kind of this name, today's of an old one; else which family is called like it."""
+    today = new_name(word) or word
+    families = [name for name, kinds in names.items() if today in kinds]
+    if not families or today in names:
+        return suggest_today(word, names)
+    since = "" if today == word else f", called '{today}' since {SINCE}"
+    return f"'{word}' is a kind of {' and of '.join(families)}{since}: `assay kinds {families[0]}`"
 
 
 def list_mixer_traits() -> dict[str, MixerTraits]:

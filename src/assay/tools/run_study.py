@@ -138,7 +138,7 @@ def find_study(study: str, scale: str | None, runs_dir: Path | None) -> StudySta
         folder = StudyFolder(runs.resolve() / plan.folder_name)
         return StudyState.read(folder, plan.keep_names(folder.path).extend(folder.path))
     if scale is not None:
-        raise UserError("--scale: is for a study's file, and a folder holds one scale of it; leave it out")
+        raise UserError("scale: is for a study's file, and a folder holds one scale of it; leave it out")
     folder = find_folder(study, runs)
     return StudyState.read(folder, folder.plan())
 

@@ -34,6 +34,7 @@ class ScheduleCurve:
     rates: Callable[[float], dict[str, float]]  # of each part of the optimiser, by the factor
     steps: int
     steps_known: bool  # whether the budget is so many steps, or they are only an example
+    misfits: tuple[str, ...] = ()  # parts of the curve that a run of so many steps does not reach
 
     def factor(self, step: int) -> float:
         """Compute the factor of one step, counted from 0."""
@@ -57,6 +58,7 @@ class ScheduleCurve:
             "drawn_steps": self.steps,
             "batch_factor": self.schedule.scale,
             "values": values,
+            "notes": list(self.misfits),
         }
 
 
@@ -73,7 +75,7 @@ def trace_schedule(config: ExperimentConfig, data_dir: Path | None = None) -> Sc
     batch = config.batches.size
     return ScheduleCurve(
         config.schedule.to_dict(), config.train.budget, batch, config.schedule.build(batch), optimizer.learning_rates,
-        steps or NOMINAL_STEPS, steps is not None,
+        steps or NOMINAL_STEPS, steps is not None, tuple(config.schedule.list_misfits(steps)) if steps else (),
     )  # fmt: skip
 
 

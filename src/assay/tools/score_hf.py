@@ -49,7 +49,7 @@ def score_hf(request: HfRequest, data_dir: Path | None, runs: Path) -> SavedScor
     if (request.text is None) == (request.corpus is None):
         raise UserError("--hf: give --text FILE or --corpus RECIPE, so that there is something to score")
     if request.text is not None and request.split != "validation":
-        raise UserError("--split: a file has no parts; leave it out, or give --corpus RECIPE")
+        raise UserError("split: a file has no parts; leave it out, or give --corpus RECIPE")
     device = resolve_device("auto" if request.device is None else request.device, "device")
     model, tokenizer = load_hf_model(request.folder)
     context, stride = _choose_window(request, model.max_length)
@@ -73,7 +73,7 @@ def _choose_window(request: HfRequest, longest: int) -> tuple[int, int]:
     context = min(request.context or CONTEXT, longest)
     if request.context is not None and request.context > longest:
         raise UserError(f"--context: {request.context} tokens exceed the model's {longest} positions; lower it")
-    refuse_gaps("--stride", request.stride, context)
+    refuse_gaps("stride", request.stride, context)
     return context, request.stride or context
 
 
@@ -96,7 +96,7 @@ def _read_corpus(recipe: str, split: str, data_dir: Path | None, tokenizer: Tran
     """Read a part of a recipe's corpus under the recipe's split: the same bytes as a run of that recipe is scored on."""
     config = ExperimentConfig.load(recipe)
     if split not in PARTS:
-        raise UserError(f"--split: no part '{split}'; {suggest(split, PARTS)}")
+        raise UserError(f"split: no part '{split}'; {suggest(split, PARTS)}")
     name: PartName = split
     corpus = config.corpus.load(data_dir)
     divided = config.split.apply(corpus.documents, corpus.separator)

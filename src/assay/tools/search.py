@@ -148,7 +148,7 @@ def find_search(reference: str, request: SearchRequest) -> Search | None:
     if path is None:
         return None
     options = request.options
-    given = {"--scale": options.scale, "--trials": options.trials, "--base": options.base, "--jobs": request.jobs != 1}
+    given = {"scale": options.scale, "trials": options.trials, "base": options.base, "jobs": request.jobs != 1}
     refuse_unused(given, "goes with a search's file, and a folder is only shown; give the file, or leave it out")
     search = Search(path)
     write_best(search.results)

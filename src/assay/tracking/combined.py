@@ -25,11 +25,13 @@ EXTERNAL_TRACKERS: dict[str, Callable[[], ExternalTracker]] = {"tensorboard": Te
 
 def combine_trackers(main: Tracker, names: Iterable[str] = ()) -> Tracker:
     """Combine `main` with the external trackers in `names` and in ASSAY_TRACK. Raises UserError for an unknown or a missing one."""
+    if not isinstance(names, Iterable):
+        raise UserError(f"track: {names!r} is no list of names; write track=[...]")
     always = [name.strip() for name in os.environ.get(TRACK_VARIABLE, "").split(",")]
     chosen = dict.fromkeys([*names, *filter(None, always)])
     for name in chosen:
         if name not in EXTERNAL_TRACKERS:
-            raise UserError(f"--track: nothing is called '{name}'; {suggest(name, EXTERNAL_TRACKERS)}")
+            raise UserError(f"track: nothing is called '{name}'; {suggest(str(name), EXTERNAL_TRACKERS)}")
     return CombinedTracker(main, [BackgroundTracker(name, EXTERNAL_TRACKERS[name]()) for name in chosen])
 
 

@@ -29,7 +29,7 @@ class TensorBoard(ExternalTracker):
 
     def __init__(self) -> None:
         if find_spec("tensorboard") is None:
-            raise UserError("--track tensorboard: needs the tensorboard library: pip install 'assay[tensorboard]'")
+            raise UserError("track: tensorboard needs the tensorboard library: pip install 'assay[tensorboard]'")
         self.writer: SummaryWriter | None = None
 
     def describe_location(self, folder: Path) -> str:

@@ -31,7 +31,7 @@ class WeightsAndBiases(ExternalTracker):
 
     def __init__(self) -> None:
         if find_spec("wandb") is None:
-            raise UserError("--track wandb: needs the wandb library: pip install 'assay[wandb]'")
+            raise UserError("track: wandb needs the wandb library: pip install 'assay[wandb]'")
         self.mode = os.environ.get("WANDB_MODE") or "offline"
         offline = self.mode == "offline"
         self.close_timeout = OFFLINE_TIMEOUT if offline else ONLINE_TIMEOUT

@@ -8,7 +8,7 @@ One that ends a run which does not learn:
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -99,6 +99,8 @@ def as_hooks(hooks: Sequence[Hook | Callable[[Event], object]] | None) -> list[H
     """Wrap functions as hooks; None is no hook. Raises UserError for what is neither, and for names whose saved states would collide."""
     if isinstance(hooks, Hook) or callable(hooks):
         raise UserError("hooks: takes a list, even of one; write hooks=[...]")
+    if not isinstance(hooks, Iterable | None):
+        raise UserError(f"hooks: {hooks!r} is no list of hooks; write hooks=[...]")
     wrapped: list[Hook] = []
     for number, hook in enumerate(() if hooks is None else hooks):
         if isinstance(hook, type) and issubclass(hook, Hook):

@@ -11,6 +11,7 @@ from assay.evaluation.comparability import flatten_without_seed, refuse_unlike_s
 from assay.evaluation.compare import Arm, compare_arms
 from assay.evaluation.stored import StoredScore
 from assay.evaluation.verdict import ARM_LETTERS, make_comparison_tree
+from assay.experiment.assemble import refuse_wrong_stride
 from assay.experiment.load import read_config
 from assay.runs.directory import RunDirectory, find_run, list_runs, strip_run_suffix
 from assay.trainer.run import Run
@@ -99,8 +100,8 @@ def compare_runs(
     """Compare each arm with the first, or each with each. Raises UserError for scores that cannot be compared."""
     if not 2 <= len(arms) <= len(ARM_LETTERS):
         raise UserError(f"{len(arms)} to compare; name two to {len(ARM_LETTERS)} runs, such as `assay compare A B`")
-    if request.policy == "strided" and request.stride is None:
-        raise UserError("--policy strided: new targets a window are missing; add --stride")
+    if request.policy is not None:
+        refuse_wrong_stride(request.policy, request.stride)
     scored = [_make_arm([request.find_or_compute(member, notify) for member in members]) for members in arms]
     tree = make_comparison_tree(scored, *compare_arms(scored, all_pairs=all_pairs))
     if request.split == "test":

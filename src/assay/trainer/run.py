@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.arguments import check_arguments
 from assay.errors import explain_file_errors
 from assay.runs.directory import METRICS, RunDirectory
 from assay.runs.json_files import short_path
@@ -94,6 +95,7 @@ class Run:
         return dict(baselines.bits_per_byte) or None if baselines else None
 
     @explain_file_errors()
+    @check_arguments
     def measure_baselines(self, busy: "BusyIndicator" = nullcontext) -> "Baselines":
         """Measure what cheaper methods reach on the validation text, once, and store it; `busy` is entered with the seconds it takes.
 
@@ -131,6 +133,7 @@ class Run:
         """
         return self.directory.scores_by_file()
 
+    @check_arguments
     def model(self, checkpoint: str | int = "best", device: str | None = None) -> "Model":
         """Load the model in evaluation mode: `model(ids).logits` is [B, T, V] for ids [B, T] of any integer type, of numpy or torch.
 
@@ -155,6 +158,7 @@ class Run:
         return read_tokenizer(self.directory)
 
     @explain_file_errors()
+    @check_arguments
     def sample(
         self, prompt: str | bytes = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
@@ -173,6 +177,7 @@ class Run:
         return [one.text for one in written]
 
     @explain_file_errors()
+    @check_arguments
     def generate(
         self, prompt: str | bytes = "", count: int = 1, seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
@@ -185,6 +190,7 @@ class Run:
         """
         return self._text_generator(checkpoint, device, temperature, top_k, top_p, min_p).generate(prompt, count, seed, tokens)
 
+    @check_arguments
     def stream(
         self, prompt: str | bytes = "", seed: int = 0, *, tokens: int = 200, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, checkpoint: str | int = "best",
@@ -209,6 +215,7 @@ class Run:
         return TextGenerator(model, tokenizer, checked, None if carried else batches.window, f"{self.name}, checkpoint {checkpoint}")
 
     @explain_file_errors()
+    @check_arguments
     def score(
         self, split: str = "validation", *, checkpoint: str | int = "best", policy: "Policy | None" = None, stride: int | None = None,
         batch_size: int = 32, device: str | None = None,
@@ -230,6 +237,7 @@ class Run:
         return saved.score
 
     @explain_file_errors()
+    @check_arguments
     def resume(
         self, *overrides: "Override", hooks: Sequence["Hook | Callable[[Event], object]"] = (), progress: bool | None = None,
         track: Sequence[str] = (), tracker: "Tracker | None" = None,
@@ -243,6 +251,7 @@ class Run:
 
         return resume_run(self, overrides, hooks, choose_tracker(tracker, progress, track))
 
+    @check_arguments
     def plot(self, split: str = "validation", metric: str = "bits_per_byte", x: str = "step", axes: "Axes | None" = None) -> "Axes":
         """Draw a curve on matplotlib Axes: a `validation` or `training` metric over `step`, `tokens` or `epoch`.
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from assay.core.devices import choose_device
-from assay.core.renames import SINCE, new_name
+from assay.core.renames import suggest_today
 from assay.core.seeds import numpy_generator
 from assay.core.words import Notify
 from assay.data.batches import Policy
@@ -52,9 +52,9 @@ def load_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Pat
     config = read_config(run)
     prepared = load_data(config, data_dir)
     if split not in prepared.parts:
-        raise UserError(f"--split: no part '{split}'; {suggest(split, prepared.parts)}")
+        raise UserError(f"split: no part '{split}'; {suggest(split, prepared.parts)}")
     if prepared.parts[split].target_count == 0:
-        raise UserError(f"--split: the part '{split}' of this run is empty; score another one")
+        raise UserError(f"split: the part '{split}' of this run is empty; score another one")
     trained_on = run.text_part(split).get("sha256")
     if trained_on not in (None, prepared.parts[split].sha256):
         raise UserError(f"{run.name}: the {split} text is not the one of the run; the corpus has changed since, restore it")
@@ -90,9 +90,7 @@ class ScoreRequest:
 
     def __post_init__(self) -> None:
         if self.policy is not None and self.policy not in get_args(Policy):
-            today = new_name(self.policy)
-            hint = f"it is called '{today}' since {SINCE}" if today in get_args(Policy) else suggest(self.policy, get_args(Policy))
-            raise UserError(f"policy: there is no '{self.policy}'; {hint}")
+            raise UserError(f"policy: there is no '{self.policy}'; {suggest_today(str(self.policy), get_args(Policy))}")
         check_range("stride", self.stride, 1)
         check_range("batch_size", self.batch_size, 1)
 
@@ -155,7 +153,7 @@ def score_run(run: RunDirectory, request: ScoreRequest) -> SavedScore:
 def make_run_scorer(loaded: LoadedRun, request: ScoreRequest) -> Scorer:
     """Make the scorer for a request, and move the model of the run to its device. Raises UserError."""
     if request.policy == "streams":
-        refuse_unbounded_state(loaded.model, "--policy")
+        refuse_unbounded_state(loaded.model, "policy", "choose another policy, such as disjoint")
     device = choose_device(request.device, loaded.config.train.device, loaded.config.train.precision)
     loaded.model.to(device)
     target = ScoreTarget(loaded.prepared.parts[loaded.split], loaded.split, loaded.checkpoint)

@@ -163,6 +163,7 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
             for name, p in prepared.parts.items()
         },
         "tokenizer": prepared.tokenizer.digest,
+        "vocabulary": {"made": prepared.tokenizer.vocab_size, "asked": config.tokenizer.to_dict().get("vocabulary")},
         "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
         "warnings": prepared.warnings,
     }

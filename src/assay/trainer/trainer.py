@@ -21,9 +21,18 @@ from assay.tracking.base import Pace, Tracker
 from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
 from assay.trainer.soundness import find_fault, refuse_unsound_state
 from assay.training import checkpoint
+from assay.training.budget import CALIBRATION_STEPS
 from assay.training.clock import Clock, training_seconds
+from assay.training.guarded_hook import GuardedHook
 from assay.training.hook import Hook, Metrics, StepInterval
-from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
+from assay.training.hooks import (
+    CheckpointHook,
+    EarlyStopping,
+    LogHook,
+    SampleHook,
+    StopHook,
+    ValidationHook,
+)
 from assay.training.loop import count_remaining_work, progress_fraction, train
 from assay.training.state import TrainState
 
@@ -39,9 +48,10 @@ class Trainer:
         self.directory, self.experiment, self.tracker, self.clock = run, experiment, tracker, Clock()
         self.state, self.setup = experiment.state, experiment.setup
         self.parallel: Parallel = experiment.setup.parallel
-        self._added = tuple(hooks)
+        self._added = tuple(GuardedHook(hook, self._fail) for hook in hooks)
         self._lock = lock  # while it resumes and trains
-        self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", [hook.before_stop for hook in self._added])
+        listeners = [hook.before_stop for hook in self._added]
+        self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", listeners, tracker.log_message)
         self._patience: EarlyStopping | None = None
         self.hooks: tuple[Hook, ...] = self._make_hooks()
 
@@ -78,6 +88,9 @@ class Trainer:
     def request_stop(self, reason: str) -> None:
         """Stop after this step: save, and raise StoppedEarly with this reason."""
         self._stop.request(reason)
+
+    def _fail(self, error: Exception) -> None:
+        self._stop.fail(error)
 
     def run(self) -> dict[str, Any]:
         """Train until the budget is used up, score, and return the final scores. What was saved before a failure stays."""
@@ -245,6 +258,9 @@ class Trainer:
         pace = self._pace()
         if self.state.steps is not None and "budget_steps" not in self.directory.status():
             self._update_status()
+            if self.setup.budget.unit == "minutes":  # in other units, the run began with it
+                for misfit in self.experiment.config.schedule.list_misfits(self.state.steps, CALIBRATION_STEPS):
+                    self.tracker.log_message(misfit)
         self.directory.append_line(METRICS, line)
         timing = {"step": self.state.step, "tokens_per_second": pace.tokens_per_second, "run_left": pace.run_left}
         self.directory.append_line(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})

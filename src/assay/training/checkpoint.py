@@ -16,6 +16,7 @@ from torch import nn
 
 from assay.core.files import encode_json, flush, hash_file, utf8_path, write_durably
 from assay.core.renames import update_weights
+from assay.core.words import shorten
 from assay.errors import RunError, UserError, is_disk_full
 from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps, parse_step
 from assay.training.state import BestCheckpoint, TrainState
@@ -130,11 +131,11 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
     step = saved[-1] if best is None else best.step
     if kind == "step":
-        step = int(which) if which.isdigit() else -1
+        step = int(which) if which.isdecimal() and len(which) < 19 else -1
     ref = CheckpointRef(kind, step)
     path = folder / format_step(step)
     if step not in saved:
-        raise RunError(f"{folder}: no checkpoint '{which}'; there are best, last, {', '.join(map(str, saved))}")
+        raise RunError(f"{folder}: no checkpoint {shorten(which)!r}; there are best, last, {', '.join(map(str, saved))}")
     if ref.kind == "average" and not (path / AVERAGE).is_file():
         raise RunError(f"{path}: keeps no average of the weights; train with train.ema=0.999, or choose best or last")
     return ref
@@ -172,7 +173,10 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
         state.weight_average.load_state_dict(update_weights(read_tensors(path / AVERAGE)))
     values = _read_state(path)
     extra: dict[str, Any] = values.pop("extra")
-    state.load_state_dict(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved
+    try:
+        state.load_state_dict(values)  # the optimiser last: where it averages, the weights that are trained are not those that are saved
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as unfit:
+        raise _refuse_state(path, f"{type(unfit).__name__}: {unfit}") from None
     return extra
 
 
@@ -185,10 +189,15 @@ def read_values(path: Path) -> dict[str, Any]:
 def _read_state(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as refused:
-        reason = str(refused).splitlines()[0]
-        raise RunError(f"{path}: {STATE} is not a training state of Assay ({reason}); delete this folder") from None
+    except Exception as refused:  # torch's reader of bytes that are none of its own raises whatever comes
+        raise _refuse_state(path, refused) from None
+    if not isinstance(values, dict) or not isinstance(values.get("extra"), dict):
+        raise _refuse_state(path, "what a state holds is missing")
     return values
+
+
+def _refuse_state(path: Path, reason: object) -> RunError:
+    return RunError(f"{path}: {STATE} is not a training state of Assay ({shorten(str(reason))}); delete this folder")
 
 
 def verify(path: Path, *files: str) -> None:

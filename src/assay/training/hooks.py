@@ -13,7 +13,7 @@ from assay.core.devices import to_float64
 from assay.core.parallel import Parallel
 from assay.core.signals import STOP_SIGNALS, TIME_LIMIT, handle_signals
 from assay.core.types import Mean, Term, add_means
-from assay.errors import Interrupted, NonFiniteLoss, StoppedEarly
+from assay.errors import AssayError, Interrupted, NonFiniteLoss, StoppedEarly, explain_failure
 from assay.training.hook import Hook, Metrics, StepInterval
 from assay.training.loop import add_terms, refuse_non_finite
 from assay.training.state import StepResult, TrainState
@@ -190,7 +190,7 @@ class CheckpointHook(Hook):
 
 
 class StopHook(Hook):
-    """Saves and stops after the step: on Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, or when a hook asks. A second Ctrl-C stops at once.
+    """Saves and stops after the step: on Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, when a hook asks or fails. A second Ctrl-C stops at once.
 
     SIGUSR1 comes from a cluster, so it also stops a run that has made its last step: scoring may take longer than there is time.
     """
@@ -198,15 +198,24 @@ class StopHook(Hook):
     name = "stop"
     signals = (*filter(None, [TIME_LIMIT]), *STOP_SIGNALS)  # of several the first is reported
 
-    def __init__(self, save: Callable[[], None], parallel: Parallel, resume_command: str, listeners: Sequence[StopListener] = ()) -> None:
-        self.save, self.parallel, self.resume_command, self.listeners = save, parallel, resume_command, listeners
+    def __init__(
+        self, save: Callable[[], None], parallel: Parallel, resume_command: str, listeners: Sequence[StopListener] = (),
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self.save, self.parallel, self.resume_command, self.listeners, self.notify = save, parallel, resume_command, listeners, notify
         self.received: set[int] = set()
         self.reason: str | None = None  # of the first hook that asked
+        self.failed: Exception | None = None  # of the first hook that failed
 
     def request(self, reason: str) -> None:
         """Stop the run after this step for this reason; the first of several counts."""
         if self.reason is None:
             self.reason = str(reason).strip() or "a hook asked for it"
+
+    def fail(self, error: Exception) -> None:
+        """Save and raise this error of a hook after this step; the first of several counts."""
+        if self.failed is None:
+            self.failed = error
 
     def handle_signals(self) -> AbstractContextManager[None]:
         """Temporarily install the signal handlers."""
@@ -217,8 +226,11 @@ class StopHook(Hook):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
-        """Save and raise Interrupted where a signal arrived, StoppedEarly where a hook asked."""
-        received, reason = self._agree(result.norms.device)
+        """Save and raise the error of a hook that failed, Interrupted where a signal arrived, StoppedEarly where a hook asked."""
+        received, reason, failed = self._agree(result.norms.device)
+        if failed is not None:
+            self._save_in_spite_of(failed, state.step)
+            raise failed
         if received and (not state.finished or received[0] == TIME_LIMIT):
             self._end(state.step, signal.Signals(received[0]).name)
             raise Interrupted(f"stopped after step {state.step} and saved; go on with: {self.resume_command}", received[0])
@@ -233,11 +245,22 @@ class StopHook(Hook):
         finally:
             self.save()  # even if a listener fails, nothing that was computed is lost
 
-    def _agree(self, device: torch.device) -> tuple[list[int], str | None]:
-        """Agree with all processes on the signals and the reason of a hook, so that all stop after the same step for the same reason."""
+    def _save_in_spite_of(self, failed: Exception, step: int) -> None:
+        """Save the step after which a hook failed; where that fails too, the hook's error is still the one that ends the run."""
+        try:
+            self.save()
+        except Exception as unsaved:
+            self.notify(f"a hook failed after step {step} ({explain_failure(failed)}), which is not saved ({explain_failure(unsaved)})")
+        else:
+            self.notify(f"a hook failed after step {step} ({explain_failure(failed)}); the step is saved: {self.resume_command}")
+
+    def _agree(self, device: torch.device) -> tuple[list[int], str | None, Exception | None]:
+        """Agree with all processes on signals, reason and failure, so that all stop after the same step for the same reason."""
         if self.parallel.world_size == 1:
-            return [number for number in self.signals if number in self.received], self.reason
-        flags = [float(number in self.received) for number in self.signals] + [float(self.reason is not None)]
-        *signals, requested = self.parallel.all_reduce(torch.tensor(flags, device=device)).tolist()
+            return [number for number in self.signals if number in self.received], self.reason, self.failed
+        flags = [float(number in self.received) for number in self.signals]
+        flags += [float(self.reason is not None), float(self.failed is not None)]
+        *signals, requested, failures = self.parallel.all_reduce(torch.tensor(flags, device=device)).tolist()
         received = [number for number, count in zip(self.signals, signals, strict=True) if count > 0]
-        return received, (self.reason or "a hook of another process asked for it") if requested else None
+        reason = (self.reason or "a hook of another process asked for it") if requested else None
+        return received, reason, (self.failed or AssayError("a hook of another process failed; see its error")) if failures else None

@@ -7,6 +7,8 @@ setting, as one that suits one optimiser says nothing of another.
 """
 
 import inspect
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from assay.variation.rates import RATE
 from assay.variation.settings import ALL_KINDS, Mode
 
 SEED = "train.seed"
+MOST_ARMS = 10_000  # of a study
 LABEL = "label"  # in the table of a variant: no key but its name
 
 
@@ -40,6 +43,7 @@ def list_candidates(
     Raises ConfigError for keys that do not exist.
     """
     listed = {key: _list_values(key, values, base) for key, values in axes.items()}
+    _refuse_endless(listed, mode)
     short = shorten_keys(listed)
     alone = [(key, value) for key, values in listed.items() for value in values if not _is_base(base, key, value)]
     required = [mode == "one-factor" and axes[key] != ALL_KINDS for key, _ in alone]
@@ -116,11 +120,19 @@ def _find_node(node: Any, path: Sequence[str]) -> Any:
             node = getattr(node, name, None) if name in type(node).model_fields else None
         elif isinstance(node, Mapping):
             node = node.get(name)
-        elif isinstance(node, tuple) and name.isdigit() and int(name) < len(node):
+        elif isinstance(node, tuple) and name.isdecimal() and len(name) < 10 and int(name) < len(node):
             node = node[int(name)]
         else:
             return None
     return node
+
+
+def _refuse_endless(listed: Mapping[str, Sequence[Any]], mode: Mode) -> None:
+    """Raise ConfigError for more arms than anybody would train."""
+    counts = [len(values) for values in listed.values() if values]
+    together = {"grid": math.prod(counts), "pairs": sum(a * b for a, b in combinations(counts, 2))}.get(mode, 0)
+    if max(together, sum(counts)) > MOST_ARMS:
+        raise ConfigError("axes", f"make {max(together, sum(counts)):,} arms, and a study has at most {MOST_ARMS:,}; list fewer values")
 
 
 def _is_base(base: ExperimentConfig, key: str, value: Any) -> bool:
@@ -149,8 +161,7 @@ def _list_variants(variants: Mapping[str, Mapping[str, Any]]) -> list[Candidate]
 
 
 def _refuse_twins(candidates: list[Candidate]) -> list[Candidate]:
-    names = [candidate.name for candidate in candidates]
-    for name in names:
-        if names.count(name) > 1 or name == BASE:
+    for name, count in Counter(candidate.name for candidate in candidates).items():
+        if count > 1 or name == BASE:
             raise ConfigError("axes", f"two arms are called '{name}'; name a value once, and give variants labels of their own")
     return candidates

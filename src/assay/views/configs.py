@@ -61,6 +61,7 @@ def describe_totals(summary: Tree) -> dict[str, str]:
         "generation": f"about {(4 * total + state) / 2**20:,.1f} MiB: weights {4 * total / 2**20:,.1f} MiB, "
         f"state {state / 2**20:,.2f} MiB a text of {window} tokens",
         "at": f"vocabulary {summary['vocabulary']:,}{asked}, {format_count(summary['rows'], 'row')} of {window} tokens",
+        **({"schedule": "; ".join(summary["notes"])} if summary["notes"] else {}),
     }
 
 

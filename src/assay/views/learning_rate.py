@@ -32,6 +32,9 @@ def print_schedule(out: Console, curve: ScheduleCurve) -> None:
     parts = list(curve.rates(1.0))
     rows = [_schedule_cells(curve, step, parts) for step in curve.key_steps()]
     print_table(out, ("step", "share", "factor", *(f"lr, {part}" for part in parts)), rows, text_columns=0, optional_column=2)
+    if curve.misfits:
+        out.print()
+        print_sentences(out, *curve.misfits, wrap=True)
 
 
 def draw_schedule(path: Path, name: str, curve: ScheduleCurve) -> None:
