@@ -27,7 +27,7 @@ OUT_OF_MEMORY = (
 )
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # torch's allocators raise a plain RuntimeError on a CPU
 DISK_WORDS = "No space left"  # safetensors and torch raise errors of their own without the system's error number
-ROOM = "make room, then go on with `assay resume`"
+ROOM = "make room, then go on with `assay resume`, or train again where nothing was saved"
 SYSTEM = "the disk or the network drive has a fault; see the system's log, then try again or name another place"
 PLACE = "name another place{}"  # the braces stand for the option or variable that named this one
 REMEDIES = {

@@ -73,7 +73,7 @@ def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: 
         (lambda w: assay.score(len), UserError, "needs its tokenizer and a text"),
         (lambda w: assay.score(len, [b"a"], "a", data_dir="x"), UserError, "data_dir: is for a run"),
         (lambda w: assay.score(len, [b"a"], "a", context=0), UserError, "context: 0 is out of range; give a number of at least 1"),
-        (lambda w: assay.score(w.run, policy="carried"), UserError, "policy: there is no 'carried'; it is called 'streams' since 0.7"),
+        (lambda w: assay.score(w.run, policy="carried"), UserError, "policy: there is no 'carried'; 'carried' is called 'streams' since 0.7"),
         (lambda w: assay.score(w.run, policy="strode"), UserError, "policy: there is no 'strode'; did you mean 'strided'?"),
         (lambda w: assay.score(w.run, stride=0), UserError, "stride: 0 is out of range"),
         (lambda w: assay.score(w.run, batch_size=0), UserError, "batch_size: 0 is out of range"),
@@ -100,7 +100,7 @@ def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: 
         (lambda w: assay.score(embed, {}, "x"), UserError, "the table has no tokens"),
         (lambda w: assay.score(single, ["a"], "aaa"), UserError, "the model knows a single token"),
         (lambda w: assay.train(w.recipe, hooks=[assay.Hook]), UserError, "hooks: Hook is a class; give an object of it, Hook()"),
-        (lambda w: w.run.sample(None), UserError, "prompt: None is no text; give a str or bytes, or leave it out"),
+        (lambda w: w.run.sample(None), UserError, "prompt: None is not a text or bytes"),
         (lambda w: assay.Run(w.folder / "nope").config, RunError, "nope/config.toml: cannot be read (No such file or directory)"),
         (lambda w: assay.compare(), UserError, "0 to compare"),
         (lambda w: assay.compare([], w.run), UserError, "an arm has no run"),
@@ -160,5 +160,5 @@ def test_a_file_that_a_run_cannot_write_is_a_sentence_too(workshop: Workshop) ->
     scores = workshop.run.path / "scores"
     shutil.rmtree(scores)
     scores.write_text("")
-    with pytest.raises(UserError, match=r"scores: (file exists|not a directory); name a folder, not a file"):
-        workshop.run.score()
+    with pytest.warns(UserWarning, match=r"the score is not kept .*scores: (file exists|not a directory); name a folder"):
+        assert workshop.run.score().bits_per_byte > 0

@@ -37,8 +37,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {  # of each command, ways to
     "data": (("tiny.toml",),),
     "schedule": (("tiny.toml", "-o", "rates.svg"),),
     "doctor": ((),),
-    "bench": (("tiny.toml", "--steps", "10"),),
-    "fit-batch": (("tiny.toml", "--max-rows", "16"),),
+    "bench": (("C1", "--steps", "10"),),
+    "fit-batch": (("tiny.toml", "--max-rows", "2"),),
     "lr-range": (("tiny.toml", "--steps", "12"),),
     "verify-resume": (("tiny.toml", "train.budget=8steps", "--kills", "1"),),
 }

@@ -186,7 +186,7 @@ def damage_the_tokenizer(run: Path) -> None:
     ("harm", "words"),
     [
         (damage_weights, ("model.safetensors is damaged or missing", "no checkpoint of this run is whole")),
-        (lose_the_checkpoints, ("holds no checkpoint yet", "save_every")),
+        (lose_the_checkpoints, ("holds no checkpoint", "save_every")),
     ],
 )
 def test_an_unreadable_checkpoint(copied: Path, command: tuple[str, ...], harm: Callable[[Path], None], words: tuple[str, ...]) -> None:
@@ -223,7 +223,7 @@ def test_resume_changes_nothing_but_the_budget(lab: Lab) -> None:
 
 
 def test_a_runs_folder_that_cannot_be_one(lab: Lab) -> None:
-    refused(call("train", lab.recipe, "--runs-dir", lab.recipe), str(lab.recipe), "name a folder, not a file")
+    refused(call("train", lab.recipe, "--runs-dir", lab.recipe), str(lab.recipe), "is a file", "name a folder")
     refused(call("train", lab.recipe, "--name", "a/b"), "'a/b' cannot be a run's name")
 
 

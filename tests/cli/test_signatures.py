@@ -13,7 +13,15 @@ from assay.cli.main import app
 
 FOLDER = Path(main.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
-LIGHT = ("typer", "rich", "assay.errors", "assay.core.renames", "assay.cli", "assay.terminal")  # beside the standard library
+LIGHT = (
+    "typer",
+    "rich",
+    "assay.errors",
+    "assay.core.renames",
+    "assay.core.words",
+    "assay.cli",
+    "assay.terminal",
+)  # beside the standard library
 STATEMENTS = 14  # of a command
 NO_COMMANDS = {  # functions and classes that are no command, and what they are for
 
@@ -25,6 +33,9 @@ NO_COMMANDS = {  # functions and classes that are no command, and what they are 
         ),
         "answers the shell before there is a command",
     ),
+    "help_page.py": dict.fromkeys(
+        ("page_width", "HelpFormatter", "HelpContext", "HelpCommand", "HelpGroup"), "lays out help in terminals of any width"
+    ),
     "machine.py": {"_bench_mixers": "the command `bench mixers`, whose first word is an argument of `bench`"},
     "main.py": {"_by_name": "the commands of a panel", "PanelGroup": "lists the commands in groups", "_root": "`assay` alone"},
     "options.py": {"uses_slurm": "two options that go together in three commands", "make_policy_option": "an option of three commands"},
@@ -33,6 +44,7 @@ NO_COMMANDS = {  # functions and classes that are no command, and what they are 
 }  # fmt: skip
 LONG = {  # commands of more statements than that
     "score.py": {"score": "a run, or a model of another library, each with options of its own"},
+    "train.py": {"sample": "shown while it is written, or whole"},
     "study.py": {"run": "made here, sent to a cluster, or only estimated"},
 }
 OTHER_IMPORTS = {"welcome.py": {"assay"}}  # of modules that are light too

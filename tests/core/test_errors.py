@@ -85,6 +85,6 @@ def test_a_full_disk_is_left_by_making_room(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ASSAY_CACHE", "/c")
     said = [explain_os_error(OSError(number, "full", path)) for number in (errno.ENOSPC, errno.EDQUOT) for path in ("/a/x", "/c/x")]
     assert said == 2 * [
-        "/a/x: full; make room, then go on with `assay resume`",
+        "/a/x: full; make room, then go on with `assay resume`, or train again where nothing was saved",
         "/c/x: full; make room, or name another place with ASSAY_CACHE",
     ]

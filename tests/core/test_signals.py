@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from assay.core.signals import STOP_SIGNALS, handle_signals, interrupt_when_stopped
+from assay.core.signals import STOP_SIGNALS, delay_signals, handle_signals, interrupt_when_stopped
 from assay.training.hooks import StopHook
 
 
@@ -33,3 +33,18 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
 
 def test_a_run_saves_itself_on_a_hangup() -> None:
     assert signal.SIGHUP in StopHook.signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_that_is_delayed_arrives_once_afterwards(number: signal.Signals) -> None:
+    done: list[int] = []
+
+    @delay_signals()
+    def work() -> None:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        done.append(number)
+
+    with interrupt_when_stopped(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == [number]

@@ -223,3 +223,13 @@ def test_the_same_recipe_makes_a_second_run_and_a_moved_run_is_still_whole(
         assert "no file" in capsys.readouterr().err
     finally:
         hidden.rename(tiny.with_name("lines.txt"))
+
+
+def test_resuming_at_the_end_notes_the_best_checkpoint_that_an_interrupted_save_did_not_note(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "train.budget=6steps", "train.validate_every=3steps")
+    best, status = checkpoint.read_best(run.checkpoints), run.status()
+    (run.checkpoints / checkpoint.BEST).unlink()
+    run.update_status(best=None, state="running")
+    assert main("resume", run.path) == 0
+    assert checkpoint.read_best(run.checkpoints) == best
+    assert run.status()["best"] == status["best"]

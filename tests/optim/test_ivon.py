@@ -41,7 +41,7 @@ def test_three_steps_on_a_quadratic_follow_the_equation(limit: float) -> None:
 def test_without_noise_and_with_curvature_that_stays_it_is_gradient_descent_with_momentum() -> None:
     lr, b1, decay = 0.1, 0.8, 0.3
     w, u = START, 0.0
-    config = IvonConfig(lr=lr, beta1=b1, beta2=1.0, weight_decay=decay, curvature=0.7, ess=1e300)
+    config = IvonConfig(lr=lr, beta1=b1, beta2=1.0, weight_decay=decay, curvature=0.7, ess=1e38)
     for t, (factor, found) in enumerate(zip(FACTORS, steps(config), strict=True), start=1):
         u = b1 * u + (1 - b1) * slope(w)
         w -= factor * lr * (u / (1 - b1**t) + decay * w)

@@ -15,6 +15,7 @@ from support.experiment import LINES
 PLAIN: dict[str, dict[str, Any]] = {
     "text": {"path": "lines.txt"},
     "text.field": {"path": "records.jsonl"},
+    "text.format": {"path": "records.jsonl"},
     "text.endings": {"path": "pages"},
     "hacker_news": {"path": "lines.txt", "count": 60},
     "hacker_news.hub": {"path": "titles.tsv", "hub": "FOLDER/news"},  # where there is no such file

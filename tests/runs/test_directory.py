@@ -45,6 +45,10 @@ def test_a_name_tells_recipe_digest_and_seed_and_nothing_is_overwritten(tmp_path
     assert create_run(tmp_path / "runs", "bible", DIGEST, 4).name == "bible-01234567-s4"
 
 
+def test_a_name_that_is_no_text_is_spelled_out(tmp_path: Path) -> None:
+    assert RunDirectory(tmp_path / os.fsdecode("é".encode() + b"\xff")).name == "é\\xff"
+
+
 @pytest.mark.parametrize("name", ["a/b", "../up", "", ".hidden", "two words", "tab\t"])
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="cannot be a run's name; use letters"):

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from assay.errors import AssayError, RunError
+from assay.errors import AssayError, Interrupted, RunError
 from assay.runs.directory import RunDirectory
 from assay.searches import folder as folders
 from assay.searches.folder import SearchFolder
 from assay.searches.journal import JOURNAL
 from assay.searches.results import read_results, write_best
+from assay.searches.space import Point
 from assay.searches.workers import take_next_trial
 from assay.studies.planning import make_plan
+from assay.variation.matching import MatchedConfig
 from support.small_search import MIXERS, begun, lay_search, make, quiet, run_folders, states, trials
 from support.small_study import at_home, metrics, start, wait_until
 from support.trained import call
@@ -146,6 +148,23 @@ def test_a_trial_without_a_configuration_is_given_up_and_replaced(tmp_path: Path
     search.journal.ask()  # its worker was killed before it wrote the configuration down
     assert make(search) == {"complete": 1}
     assert states(search) == ["abandoned", "complete"]
+
+
+def test_a_signal_while_a_trial_is_drawn_waits_until_that_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = SearchFolder.build_proposal
+
+    def build_and_be_stopped(search: SearchFolder, point: Point) -> MatchedConfig:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return build(search, point)
+
+    search = begun(tmp_path, trials=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "build_proposal", build_and_be_stopped)
+        with pytest.raises(Interrupted):
+            make(search)
+    assert states(search) == ["running"]
+    assert make(search) == {"complete": 1}
+    assert states(search) == ["complete"]
 
 
 def test_a_journal_whose_last_line_was_cut_off_is_mended(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 The training part has 7,231 targets less what the split takes; rows of 16 in batches of 4, so the last batch of an epoch is ragged.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def write_text(folder: Path, lines: list[str] | None = None) -> Path:
 
 def tree_of(text: Path, *overrides: str) -> Tree:
     """The config with `a.b=value` applied."""
-    tree: Any = {**TREE, "corpus": {"kind": "text", "path": str(text)}}
+    tree: Any = {**deepcopy(TREE), "corpus": {"kind": "text", "path": str(text)}}
     return recipe.apply_overrides(tree, overrides)
 
 

@@ -89,6 +89,7 @@ def serve() -> None:
     """Fork a child for each request, and answer with its exit code."""
     import assay  # noqa: PLC0415 (in the parent, once)
 
+    importlib.import_module("torch._dynamo")  # which every command imports that builds a model
     for module in pkgutil.walk_packages(assay.__path__, "assay."):
         if not module.name.endswith("__main__") and ".hf" not in module.name:
             with contextlib.suppress(ImportError):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.terminal import streams
+from assay.terminal.console import make_console
 from assay.terminal.streams import PLAIN, DroppedWhenLost, describe_loss, lost_output, open_log
 
 
@@ -72,3 +73,11 @@ def test_what_is_opened_later_does_not_become_a_closed_standard_output(tmp_path:
     )
     subprocess.run(f'{sys.executable} -c "{program}" >&- <&-', shell=True, check=True, cwd=tmp_path)
     assert int((tmp_path / "answer").read_text()) > 2
+
+
+def test_a_console_spells_out_what_the_stream_of_a_python_program_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    make_console().print("± 😀")
+    sys.stdout.flush()
+    assert written.getvalue() == b"+- \\U0001f600\n"

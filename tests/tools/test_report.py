@@ -1,5 +1,6 @@
 """A report is gathered first and drawn then: drawing measures nothing and leaves the folder as it is."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ def test_a_report_is_written_from_python_as_by_the_command(tmp_path: Path) -> No
     assert written.files == {path: path.stat().st_size for path in (output, csv)}
     assert "depth=2 is better" in written.verdict[0]
     assert write_report(["made"], output, runs_dir=tmp_path).verdict == written.verdict
+
+
+def test_a_report_is_written_of_runs_whose_names_are_no_text(tmp_path: Path) -> None:
+    made(tmp_path / os.fsdecode(b"made\xff"), ARMS[:2], rate)
+    for run in list_runs(tmp_path / os.fsdecode(b"made\xff")):
+        run.path.rename(tmp_path / os.fsdecode(b"\xfe" + os.fsencode(run.path.name)))
+    written = write_report([str(tmp_path)], tmp_path / "page.html", tmp_path / "runs.csv", runs_dir=tmp_path)
+    assert "\\xfe" in (tmp_path / "runs.csv").read_text(encoding="utf-8")
+    assert written.verdict
 
 
 @pytest.mark.parametrize("name", ["r.pdf", "r.md", "r", "r.html.gz"])

@@ -4,6 +4,7 @@ import copy
 import errno
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,16 @@ def test_a_checkpoint_is_three_files_that_run_nobodys_code(tmp_path: Path, exper
     assert equal_bits(checkpoint.read_values(path), state)
 
 
+def test_equal_weights_are_equal_bytes(tmp_path: Path, experiment: Experiment) -> None:
+    paths = [save(tmp_path / str(number), experiment, steps=0) for number in range(8)]
+    assert len({(path / checkpoint.WEIGHTS).read_bytes() for path in paths}) == 1
+
+
+def test_weights_are_read_from_a_folder_whose_name_is_no_text(tmp_path: Path, experiment: Experiment) -> None:
+    path = save(tmp_path / os.fsdecode(b"r\xffn"), experiment)
+    assert equal_bits(checkpoint.read_tensors(path / checkpoint.WEIGHTS), experiment.state.learner.model.state_dict())
+
+
 def test_code_in_a_checkpoint_is_refused(tmp_path: Path, experiment: Experiment) -> None:
     path = save(tmp_path, experiment)
     file = io.BytesIO()
@@ -131,7 +142,7 @@ def test_without_a_validation_best_is_the_last(tmp_path: Path, experiment: Exper
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path, experiment: Experiment) -> None:
-    with pytest.raises(RunError, match="holds no checkpoint yet"):
+    with pytest.raises(RunError, match="holds no checkpoint; where"):
         checkpoint.find_folder(tmp_path, "last")
     save(tmp_path, experiment)
     for which in ("7", "first"):
@@ -152,9 +163,9 @@ def raising(error: BaseException) -> Callable[..., Any]:
         (checkpoint, "save_file", 1),
         (torch, "save", 1),
         (checkpoint, "hash_file", 1),
-        (checkpoint, "_flush", 1),
+        (checkpoint, "flush", 1),
         (Path, "rename", 1),
-        (checkpoint, "write_text", 2),
+        (checkpoint, "write_durably", 2),
         (checkpoint, "_prune", 2),
     ],
 )
@@ -269,7 +280,7 @@ def full_disk(kind: str) -> Exception:
         (checkpoint, "save_file", "safetensors"),
         (torch, "save", "torch"),
         (checkpoint, "save_file", "python"),
-        (checkpoint, "_flush", "python"),
+        (checkpoint, "flush", "python"),
     ],
 )
 def test_a_full_disk_is_an_error_for_people_and_costs_nothing_that_was_saved(
@@ -288,7 +299,7 @@ def test_a_folder_that_may_not_be_written_is_named_with_the_cause(
     tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "mkdir", raising(PermissionError(errno.EACCES, "Permission denied")))
-    with pytest.raises(RunError, match=r"cannot be written because .*Permission denied"):
+    with pytest.raises(RunError, match=r"cannot be written because .*permission denied"):
         save(tmp_path, experiment)
 
 
@@ -314,3 +325,48 @@ def test_what_a_checkpoint_could_not_give_back_is_refused_with_the_hook(value: A
     checkpoint.refuse_unsavable("fine", {"seen": [1, 2.0, "x", None, {"a": torch.ones(2)}]})
     with pytest.raises(UserError, match="hooks: 'mine' remembers more than numbers"):
         checkpoint.refuse_unsavable("mine", {"x": value})
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path, experiment: Experiment) -> None:
+    folders = [save(tmp_path / str(number), experiment, steps=0) for number in range(6)]  # a hash map orders anew each time
+    assert len({(folder / checkpoint.WEIGHTS).read_bytes() for folder in folders}) == 1
+
+
+def test_a_process_that_died_between_a_checkpoint_and_its_note_is_made_good(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, experiment, best=3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "settle", raising(CrashError()))
+        with pytest.raises(CrashError):
+            save(tmp_path, experiment, best=2.0)
+    assert checkpoint.read_best(tmp_path) == BestCheckpoint(1, 3.0)
+    checkpoint.load(checkpoint.find_folder(tmp_path, "last"), experiment.state)
+    checkpoint.settle(tmp_path, experiment.state)
+    assert checkpoint.read_best(tmp_path) == BestCheckpoint(2, 2.0)
+    assert names(tmp_path) == ["best.json", "step-00000002"]
+
+
+def test_a_process_that_dies_while_it_prunes_leaves_no_half_checkpoint(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, experiment, best=3.0)
+    save(tmp_path, experiment, best=2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.shutil, "rmtree", raising(CrashError()))
+        patch.setattr(checkpoint, "_write", lambda *_: (tmp_path / "step-00000003").mkdir())
+        with pytest.raises(CrashError):
+            save(tmp_path, experiment, best=1.0)
+    assert checkpoint.list_steps(tmp_path) == [3]
+
+
+def test_what_to_do_about_a_checkpoint_that_cannot_be_written_depends_on_the_cause_and_on_what_was_saved(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = OSError(errno.EIO, "Input/output error")
+    for then in ("mend that, then train again, as nothing was saved before", "mend that, then go on with `assay resume`"):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "flush", raising(fault))
+            with pytest.raises(RunError, match=f"cannot be written because of this: input/output error; {then}"):
+                save(tmp_path, experiment)
+        save(tmp_path, experiment)

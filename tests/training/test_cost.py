@@ -42,5 +42,5 @@ def test_a_budget_in_flops_is_the_fewest_steps_that_cost_it(text: Path, amount: 
 
 
 def test_a_rhythm_cannot_be_in_flops(text: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train\.log_every: cannot be in flops.*steps, epochs or tokens"):
+    with pytest.raises(ConfigError, match=r"train\.log_every: cannot be 1Gflops.*steps, epochs or tokens"):
         ExperimentConfig.make(tree_of(text, "train.log_every=1Gflops"))

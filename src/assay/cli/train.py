@@ -112,7 +112,7 @@ def sample(
     else:
         written = loaded.generate(prompt, count, seed, **options)
         if as_json:
-            print_json({"run": run, "prompt": prompt, **tabulate_samples(written)})
+            print_json({"run": loaded.name, "prompt": prompt, **tabulate_samples(written)})
         else:
             for one in written:
                 print(escape_control_characters(one.text))

@@ -5,6 +5,7 @@ with a family accepts a kind's name, a mapping with `kind`, or a mapping without
 A *preset* is a named, complete config of a family and is written where a kind's name could stand.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -267,6 +268,23 @@ def find_changes(before: Tree, after: Tree) -> dict[str, tuple[Any, Any]]:
     """Find the dotted keys in which two config trees differ, with both values; None where it is absent."""
     old, new = dict(flatten(before)), dict(flatten(after))
     return {key: (old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)}
+
+
+def replace_leaves(tree: Tree, leaves: Mapping[str, Any]) -> Tree:
+    """Copy a config tree with other values at these dotted paths; None takes the key away."""
+    copied = copy.deepcopy(tree)
+    for path, value in leaves.items():
+        *outer, key = path.split(".")
+        place: Any = copied
+        for part in outer:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if isinstance(place, list):
+            place[int(key)] = value
+        elif value is None:
+            place.pop(key, None)
+        else:
+            place[key] = value
+    return copied
 
 
 C = TypeVar("C", bound="Config")

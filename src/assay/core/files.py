@@ -84,6 +84,42 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
 
 
+def readable_name(path: Path) -> str:
+    """Return the last part of a path as text, with bytes that are no UTF-8 spelled out."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def utf8_path(file: Path) -> Iterator[Path]:
+    """Give a path to a file for a library that takes names in UTF-8 only: the file's own, else that of its open descriptor."""
+    try:
+        os.fsencode(file).decode("utf-8")
+    except UnicodeDecodeError:
+        with file.open("rb") as opened:
+            yield Path(f"/dev/fd/{opened.fileno()}")
+    else:
+        yield file
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a text file atomically, so that it is there after a power cut too: for what nothing else could give back."""
+    with write_atomically(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        flush(partial)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until what was written to a file, or the names in a folder, are on the disk. An OSError names `path`."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        raise _with_path(error, path, path) from None
+    finally:
+        os.close(handle)
+
+
 def find_write_problem(path: Path, *, makes_folders: bool = False) -> str | None:
     """Say why no file can be written at `path`, before the work whose result it is to hold; None where nothing speaks against it."""
     if path.is_dir():

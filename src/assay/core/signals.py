@@ -33,6 +33,18 @@ def _is_ignored(number: int) -> bool:
     return number == HANGUP and signal.getsignal(number) is signal.SIG_IGN
 
 
+@contextmanager
+def delay_signals() -> Iterator[None]:
+    """Let what is done inside end before a signal that would stop this process is handled."""
+    received: list[int] = []
+    try:
+        with handle_signals((*STOP_SIGNALS, *filter(None, [TIME_LIMIT])), lambda number, _: received.append(number)):
+            yield
+    finally:
+        for number in dict.fromkeys(received):
+            signal.raise_signal(number)
+
+
 def interrupt_when_stopped() -> AbstractContextManager[None]:
     """Let signals that would end this process raise KeyboardInterrupt inside, as Ctrl-C does: what was begun is put in order first.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from assay.core.config import Tree
+from assay.core.files import utf8_path
 from assay.core.renames import UNITS
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef, format_step
@@ -159,5 +160,5 @@ def _read_training_counts(run: RunDirectory, step: int) -> dict[str, int]:
 
 def _count_weights(weights: Path) -> int:
     """Count the values in a safetensors file, by its header."""
-    with safe_open(weights, "numpy") as file:
+    with utf8_path(weights) as path, safe_open(path, "numpy") as file:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (no mapping)

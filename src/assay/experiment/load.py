@@ -1,6 +1,7 @@
 """Load the tokens of an experiment, and the config and the model of a run."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,17 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.config import Tree
+from assay.core.config import Tree, digest, flatten, replace_leaves
 from assay.core.devices import choose_device
-from assay.core.files import write_text
+from assay.core.files import write_durably
 from assay.core.recipe import to_toml
+from assay.core.renames import restore
 from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError, RunError
 from assay.experiment.assemble import build_model
 from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.directory import CONFIG, RunDirectory, find_run, resolve_runs_folder
+from assay.runs.directory import CHANGES, CONFIG, TOKENIZER, RunDirectory, find_run, resolve_runs_folder
 from assay.text.decompression import strip_compression
 from assay.text.tokenizer import Tokenizer, load_tokenizer
 from assay.training import checkpoint as checkpoints
@@ -47,12 +49,35 @@ def load_data(config: ExperimentConfig, data_dir: Path | None) -> PreparedText:
 
 
 def read_config(run: RunDirectory) -> ExperimentConfig:
-    """Read the config of a run. Raises ConfigError, naming the file, if it was changed into something wrong."""
+    """Read the config of a run. Raises ConfigError, naming the file, if it is not the one that the run was trained with."""
     tree = run.config_tree()
     try:
-        return ExperimentConfig.make(_keep_reading_plain_text(run, tree))
+        config = ExperimentConfig.make(_keep_reading_plain_text(run, tree))
     except ConfigError as wrong:
         raise ConfigError(f"{run.path / CONFIG}: {wrong.path}", wrong.reason) from None
+    if run.provenance().get("config") not in (None, digest(restore(tree)), digest(restore(_undo_changes(run, tree)))):
+        raise ConfigError(
+            str(run.path / CONFIG),
+            "was changed since the run began, so its figures would be of another model; restore it from a copy, and give what may change "
+            "to `assay resume`",
+        )
+    return config
+
+
+def _undo_changes(run: RunDirectory, tree: Tree) -> Tree:
+    """Return the config with which a run began, before its resumes changed anything."""
+    for line in reversed([*run.read_lines(CHANGES)]):
+        now = dict(flatten(tree))  # a process may have died between noting a change and making it
+        tree = replace_leaves(tree, {key: old for key, (old, new) in line["changes"].items() if now.get(key) == new})
+    return tree
+
+
+def read_tokenizer(run: RunDirectory) -> Tokenizer:
+    """Read the tokenizer of a run. Raises DataError or RunError, naming the file, if it is not the one that the run was trained with."""
+    tokenizer = load_tokenizer(run.path / TOKENIZER)
+    if run.provenance().get("data", {}).get("tokenizer") not in (None, tokenizer.digest):
+        raise RunError(f"{run.path / TOKENIZER}: is not the tokenizer that the run was trained with; restore it from a copy")
+    return tokenizer
 
 
 def _keep_reading_plain_text(run: RunDirectory, tree: Tree) -> Tree:
@@ -70,7 +95,13 @@ def _keep_reading_plain_text(run: RunDirectory, tree: Tree) -> Tree:
 
 def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
     """Write the config of a run."""
-    write_text(run.path / CONFIG, to_toml(config.to_dict()))
+    write_durably(run.path / CONFIG, to_toml(config.to_dict()))
+
+
+def change_config(run: RunDirectory, step: int, changed: Mapping[str, tuple[Any, Any]]) -> None:
+    """Note the old and new values of settings, and write the new ones into the config of a run."""
+    run.append_line(CHANGES, {"step": step, "changes": changed})
+    write_durably(run.path / CONFIG, to_toml(replace_leaves(run.config_tree(), {key: new for key, (_, new) in changed.items()})))
 
 
 def load_model(
@@ -89,7 +120,7 @@ def load_model(
 
 def load_checkpoint(run: RunDirectory, checkpoint: str | int, device: str | None = None) -> LoadedCheckpoint:
     """Load the model of a run from a checkpoint, and say which it was: a run that trains may have saved another one since."""
-    config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
+    config, tokenizer = read_config(run), read_tokenizer(run)
     model = build_model(config, tokenizer.vocab_size)
     ref = checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)
     chosen = choose_device(device, config.train.device, config.train.precision)

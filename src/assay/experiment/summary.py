@@ -15,7 +15,7 @@ from assay.core.words import format_count
 from assay.errors import ConfigError, RunError, suggest
 from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import read_config
+from assay.experiment.load import read_config, read_tokenizer
 from assay.experiment.vocabulary import is_vocabulary_known, vocabulary_size
 from assay.models.base import ModelConfig
 from assay.models.recurrent import RecurrentConfig
@@ -26,7 +26,6 @@ from assay.objective.base import NextTokenConfig, ObjectiveConfig
 from assay.optim.base import OptimizerConfig
 from assay.optim.torch_optimizers import AdamwConfig
 from assay.runs.directory import RunDirectory, find_run, resolve_runs_folder
-from assay.text.tokenizer import load_tokenizer
 from assay.training.budget import Budget
 from assay.training.cost import trace_cost
 from assay.training.learner import Learner
@@ -104,7 +103,7 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
         known = [*recipe.list_recipes(), *family.presets]
         raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {suggest(what, known)}") from None
     config = ExperimentConfig.make(recipe.apply_overrides(read_config(run).to_dict(), overrides))
-    return summarize_experiment(config, load_tokenizer(run.path / "tokenizer.json").vocab_size)
+    return summarize_experiment(config, read_tokenizer(run).vocab_size)
 
 
 def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> ModelSummary:

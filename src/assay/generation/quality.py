@@ -228,9 +228,10 @@ def _exceeds(ours: float, theirs: float, limit: float, counts: tuple[int, int]) 
 
 
 def _describe_spans(copied: float, usual: float) -> str:
-    """Say how many bytes half the samples, and half the held-out documents, share with training at least."""
-    ours = f"{copied:,.0f} bytes or more" if copied else "nothing"
-    theirs = "nothing" if not usual else f"{usual:,.0f}" if copied else f"{usual:,.0f} bytes or more"
+    """Say how many bytes half the samples, and half the held-out documents, share with training at least, from their medians."""
+    copied, usual = math.floor(copied), math.floor(usual)
+    ours = f"{copied:,} bytes or more" if copied else "nothing"
+    theirs = "nothing" if not usual else f"{usual:,}" if copied else f"{usual:,} bytes or more"
     return f"half its samples share {ours} with training, half the held-out documents {theirs}"
 
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.files import append_line, encode_json, write_atomically, write_text
+from assay.core.files import append_line, encode_json, flush, readable_name, write_atomically, write_durably, write_text
 from assay.core.renames import FILES, update, update_protocol
 from assay.errors import ConfigError, RunError, UserError, suggest
 from assay.runs.checkpoint_ref import CheckpointRef
@@ -46,6 +46,8 @@ CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "me
 BASELINES = "baselines.json"  # bits per byte that simpler models reach on the validation text
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
 NOTES = "notes.jsonl"
+CHANGES = "changes.jsonl"  # of settings, at resumes
+TOKENIZER = "tokenizer.json"
 PLAN = "plan.json"  # of a study, in its folder of runs
 LINE_SHAPES = {METRICS: METRICS_SHAPE, TIMINGS: TIMINGS_SHAPE, TEST_USES: TEST_USE_SHAPE}
 TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"train"}  # by which a run's config is told from other programs'
@@ -69,8 +71,8 @@ class RunDirectory:
 
     @property
     def name(self) -> str:
-        """The name of the run, the last part of its path."""
-        return self.path.name
+        """The name of the run, the last part of its path, as text."""
+        return readable_name(self.path)
 
     @property
     def checkpoints(self) -> Path:
@@ -181,7 +183,12 @@ class RunDirectory:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
         for name in (METRICS, TIMINGS):
             kept = [line for line in self.read_lines(name) if line["step"] <= step]
-            write_text(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
+            write_durably(self.path / name, "".join(encode_json(line) + "\n" for line in kept))
+
+    def flush_lines(self) -> None:
+        """Wait until the lines of metrics and timings are on the disk: a checkpoint is worth no more than they are."""
+        for name in filter(lambda name: (self.path / name).is_file(), (METRICS, TIMINGS)):
+            flush(self.path / name)
 
     def test_uses(self) -> list[dict[str, Any]]:
         """List every use of the test split, oldest first: after repeated use, its text is no longer unseen."""

@@ -1,7 +1,7 @@
 """The journal of a search: a file to which all workers append, through Optuna. Nothing else imports Optuna.
 
 Optuna proposes points and keeps what became of them; `optuna-dashboard journal.log` shows it. Each proposal is drawn with a seed of its
-own, made of the search's and the trial's number, so a search with one worker repeats exactly, however often it was broken off. In the
+own, made of the search's and the trial's number, so a search with one worker repeats exactly, however often a signal broke it off. In the
 journal a key or kind keeps its first name (`core.renames`), so that Optuna learns from the trials of earlier versions as well.
 """
 

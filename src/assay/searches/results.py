@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from assay.core import recipe
 from assay.core.config import Tree
-from assay.core.files import write_text
+from assay.core.files import readable_name, write_text
 from assay.core.recipe import get_value
 from assay.core.words import format_count
 from assay.runs.lock import is_locked, wait_for_lock
@@ -170,7 +170,7 @@ def make_confirmation_study(search: SearchFolder, best: Trial) -> Tree:
     """Make the file of a study of the base and the best configuration, with seeds that the search has not seen."""
     first = max(search.config.seeds) + 1
     return {
-        "question": f"Is the best of {search.path.name} better than its base with seeds that the search has not seen?",
+        "question": f"Is the best of {readable_name(search.path)} better than its base with seeds that the search has not seen?",
         "base": BASE,
         "variants": {"best": _take_values(search, best, search.space.settings(best.point))},
         "seeds": list(range(first, first + FRESH_SEEDS)),

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from assay.core.signals import delay_signals
 from assay.core.words import Notify
 from assay.errors import AssayError, ConfigError, Failure, RunError, StoppedEarly
 from assay.evaluation.stored import read_final_score
@@ -98,6 +99,7 @@ def take_next_trial(search: SearchFolder, notify: Notify) -> TakenTrial | None:
     return None
 
 
+@delay_signals()  # a trial that is broken off before its configuration is written is abandoned, and another one drawn instead
 def _propose(search: SearchFolder) -> Trial | None:
     """Propose a new trial, without runs where it cannot be built or was tried before; None where there are enough."""
     known = search.journal.trials()

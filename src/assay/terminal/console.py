@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from assay.core.files import encode_json
+from assay.terminal.streams import spell_out
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal would obey them
 UNLIMITED_WIDTH = 200  # columns in a file or a pipe, where no window limits them
@@ -19,7 +21,8 @@ UNLIMITED_WIDTH = 200  # columns in a file or a pipe, where no window limits the
 
 def make_console(*, as_json: bool = False) -> Console:
     """Make the console for people: standard output, or standard error when standard output is for JSON alone."""
-    out = Console(stderr=as_json, highlight=False, emoji=False)
+    stream = sys.stderr if as_json else sys.stdout
+    out = Console(stderr=as_json, highlight=False, emoji=False, file=spell_out(stream))
     if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = UNLIMITED_WIDTH
     return out

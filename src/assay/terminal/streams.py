@@ -65,6 +65,38 @@ class DroppedWhenLost(io.RawIOBase):
         return self.file.isatty()
 
 
+class SpelledOut(io.TextIOBase):
+    """Writes to a stream, with what its encoding lacks spelled out."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding
+
+    def write(self, text: str, /) -> int:
+        return self.stream.write(text.encode(self.encoding, PLAIN).decode(self.encoding))
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+
+def spell_out(stream: TextIO) -> TextIO | None:
+    """Give a stream on which everything can be printed, in the place of one that lacks characters; None for one that has them all."""
+    lacks = getattr(stream, "errors", None) == "strict" and not str(stream.encoding).lower().startswith("utf")
+    return SpelledOut(stream) if lacks else None  # type: ignore[return-value]
+
+
 def secure_output() -> None:
     """Make standard output and error such that nothing printed can end this program. What a test has put in their place is left alone."""
     _reserve_descriptors()

@@ -43,4 +43,17 @@ def print_table(
             return
     for first, *rest in rows:
         out.print(Text(first, style="bold"), soft_wrap=True)
-        out.print(Text("  " + "   ".join(f"{name} {cell}" for name, cell in zip(head[1:], rest, strict=True))), soft_wrap=True)
+        facts = [f"{name} {cell}" for name, cell in zip(head[1:], rest, strict=True)]
+        for line in _fill_lines(facts, out.width):
+            out.print(Text(line), soft_wrap=True)
+
+
+def _fill_lines(facts: Sequence[str], width: int) -> list[str]:
+    """Put facts beside each other in as few lines as they need."""
+    lines: list[str] = []
+    for fact in facts:
+        if lines and len(lines[-1]) + 3 + len(fact) <= width:
+            lines[-1] += f"   {fact}"
+        else:
+            lines.append(f"  {fact}")
+    return lines

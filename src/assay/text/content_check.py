@@ -23,7 +23,10 @@ CONTROL_LIMIT = 0.05  # of the bytes: random ones and packed ones are a tenth co
 # an encoding of its own (Windows-1251, GBK) most: its bytes are no characters, and counts of characters and cuts between them are wrong.
 INVALID_LIMIT = 0.25
 UTF16_LIMIT, UTF16_FEW = 0.002, 8  # NUL bytes, all at even places or all at odd ones: the high halves of newlines and ASCII
+HAN = re.compile(r"[\n\r -~\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]")  # Chinese and Japanese, and their punctuation
+HAN_LIMIT = 0.95  # of the characters: of random ones two fifths
 JSON_LINES = 100  # first lines that are tried
+JSON_BYTES = 2**26  # of a file that is parsed as one document: half a second
 JSON_LIMIT = 0.9  # of them: a comment or a broken line may be among objects
 TABLE_ROWS, TABLE_FEWEST = 1000, 5  # first rows that are counted, and the fewest that make a table
 TABLE_LIMIT = 0.99  # of the rows have the same number of fields
@@ -37,13 +40,14 @@ QUOTED = re.compile(r'"(?:[^"]|"")*"')
 def check_plain_text(file: FileContent, as_it_is: str) -> tuple[str, ...]:
     """Judge a file that is to be read as plain text; returns notes. `as_it_is` are the settings that take its bytes unjudged.
 
-    Raises DataError for UTF-16 and UTF-32 without a mark, for bytes that are no text, and for JSON Lines.
+    Raises DataError for UTF-16 and UTF-32 without a mark, for bytes that are no text, and for JSON.
     """
     refuse_bytes(file, as_it_is)
     head = decode_text(file.data[: PIECES * PIECE].removeprefix(BYTE_ORDER_MARK))
     cut = len(file.data) > PIECES * PIECE
     lines = [line for line in (head.split("\n")[:-1] if cut and "\n" in head else head.split("\n")) if line.strip()]
     _refuse_json_lines(file, lines, as_it_is)
+    _refuse_json_document(file, as_it_is)
     return tuple(note for separator in SEPARATORS for note in _note_table(file, lines, separator))
 
 
@@ -57,18 +61,42 @@ def refuse_bytes(file: FileContent, as_it_is: str) -> None:
         raise DataError(
             f"corpus.path: {file.path} seems to be in {encoding}, half NUL bytes; convert it: iconv -f {encoding} -t UTF-8, {instead}"
         )
-    control = int(counts[CONTROL].sum())
-    if control >= FEW and control > CONTROL_LIMIT * len(sample):
-        share = f"{100 * control / len(sample):.0f} % of its bytes are control characters"
-        raise DataError(f"corpus.path: {file.path} is no text ({share}); name a text file, {instead}")
-    characters = code_points(decode_text(sample.tobytes()))
-    invalid = int(((characters >= 0xDC80) & (characters <= 0xDCFF)).sum())
-    if invalid >= FEW and invalid > INVALID_LIMIT * len(sample):
-        share = f"{100 * invalid / len(sample):.0f} % of its bytes are in no character"
+    pieces = np.array_split(sample, max(1, round(len(sample) / PIECE)))  # alone, as a text may have a tail that is none
+    control = max(_share(int(CONTROL[piece].sum()), piece) for piece in pieces)
+    invalid = max(_share(_count_invalid(piece), piece) for piece in pieces)
+    where = "its bytes" if len(pieces) == 1 else "the bytes of a part of it"
+    if max(control / CONTROL_LIMIT, invalid / INVALID_LIMIT) > 1 and (encoding := _try_utf16(file.data)):
+        raise DataError(f"corpus.path: {file.path} seems to be in {encoding}; convert it: iconv -f {encoding} -t UTF-8, {instead}")
+    if control > CONTROL_LIMIT:
         raise DataError(
-            f"corpus.path: {file.path} is not in UTF-8 ({share}); convert it, such as with iconv -f WINDOWS-1251 -t UTF-8 if it is in that "
-            f"encoding, {instead}"
+            f"corpus.path: {file.path} is no text ({100 * control:.0f} % of {where} are control characters); name a text file, {instead}"
         )
+    if invalid > INVALID_LIMIT:
+        raise DataError(
+            f"corpus.path: {file.path} is not in UTF-8 ({100 * invalid:.0f} % of {where} are in no character); convert it, such as with "
+            f"iconv -f WINDOWS-1251 -t UTF-8 if it is in that encoding, {instead}"
+        )
+
+
+def _share(count: int, piece: npt.NDArray[np.uint8]) -> float:
+    """Compute the share of bytes of a kind; 0 of few, which are a slip."""
+    return count / len(piece) if count >= FEW else 0.0
+
+
+def _count_invalid(piece: npt.NDArray[np.uint8]) -> int:
+    """Count the bytes that are in no character of UTF-8."""
+    characters = code_points(decode_text(piece.tobytes()))
+    return int(((characters >= 0xDC80) & (characters <= 0xDCFF)).sum())
+
+
+def _try_utf16(data: bytes) -> str | None:
+    """Find the byte order in which bytes are Chinese or Japanese in UTF-16, which has hardly a NUL byte; None: in neither."""
+    head = data[: PIECE // 2 * 2]
+    for encoding in ("UTF-16LE", "UTF-16BE"):
+        text = head[: len(head) // 2 * 2].decode(encoding, "replace")
+        if text and len(HAN.findall(text)) > HAN_LIMIT * len(text):
+            return encoding
+    return None
 
 
 def _take_sample(data: bytes) -> npt.NDArray[np.uint8]:
@@ -107,6 +135,31 @@ def _refuse_json_lines(file: FileContent, lines: list[str], as_it_is: str) -> No
             f"corpus.path: {file.path} holds JSON objects, not plain text; read the text in a field of them (theirs: {fields}) with "
             f"corpus.format=jsonl corpus.field=FIELD, or take the lines as they are with {as_it_is}"
         )
+
+
+def _refuse_json_document(file: FileContent, as_it_is: str) -> None:
+    """Raise DataError where the whole file is one JSON array or object, or its lines are arrays."""
+    start = file.data[:PIECE].lstrip()[:1]
+    if len(file.data) > JSON_BYTES or start not in (b"[", b"{") or not (_is_json(file.data) or all(map(_is_json, _first_lines(file.data)))):
+        return
+    raise DataError(
+        f"corpus.path: {file.path} holds JSON, not plain text; write a line for each of its objects, as `jq -c '.[]'` does, and read the "
+        f"text in a field of them with corpus.format=jsonl corpus.field=FIELD, or take its bytes as they are with {as_it_is}"
+    )
+
+
+def _first_lines(data: bytes) -> list[bytes]:
+    """Cut out the first lines that are not blank."""
+    return [line for line in data.split(b"\n") if line.strip()][:JSON_LINES]
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether this is a JSON array or object that is not empty."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return bool(value) and isinstance(value, dict | list)
 
 
 def _parse_object(line: str) -> dict[str, object] | None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core.config import Config, Tree, digest
+from assay.core.files import write_durably
 from assay.core.words import shorten
 from assay.errors import DataError, suggest
 from assay.text.corpus import SEPARATOR
@@ -102,7 +103,7 @@ class Tokenizer(ABC):
 
     def save(self, path: Path) -> None:
         """Write a file from which `load_tokenizer` makes the same tokenizer."""
-        path.write_text(json.dumps({**self.to_dict(), "byte_lengths": self.byte_lengths.tolist()}), encoding="utf-8")
+        write_durably(path, json.dumps({**self.to_dict(), "byte_lengths": self.byte_lengths.tolist()}))
 
 
 class TokenizerConfig(Config, family="tokenizer", package="assay.text"):

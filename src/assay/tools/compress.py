@@ -19,11 +19,10 @@ from assay.data.batches import Policy
 from assay.errors import AssayError, DataError, UserError
 from assay.experiment.assemble import build_model, refuse_gaps, refuse_unbounded_state, refuse_wrong_stride
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import read_config
+from assay.experiment.load import read_config, read_tokenizer
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import format_step
 from assay.runs.directory import find_run, resolve_runs_folder
-from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]  # of a title; then of how much of how much is done
@@ -155,7 +154,7 @@ def decompress_file(
 def _load_codec(options: CodecOptions) -> tuple[Codec, int]:
     """Load a run's model, ready to code; also the bytes of its weights."""
     run = find_run(options.run, resolve_runs_folder(options.runs_dir))
-    config, tokenizer = read_config(run), load_tokenizer(run.path / "tokenizer.json")
+    config, tokenizer = read_config(run), read_tokenizer(run)
     model = build_model(config, tokenizer.vocab_size)
     ref = checkpoints.load_chosen_weights(run.checkpoints, options.checkpoint, model)
     weights = run.checkpoints / format_step(ref.step) / checkpoints.weights_file(ref)

@@ -86,7 +86,7 @@ def write_report(
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-    return WrittenReport({path: len(text.encode()) for path, text in texts.items()}, outcome.verdict, outcome.warnings)
+    return WrittenReport({path: path.stat().st_size for path in texts}, outcome.verdict, outcome.warnings)
 
 
 def gather_baselines(outcome: StudyOutcome, data_dir: Path | None) -> Baselines | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from assay.core.config import Tree
 from assay.core.words import format_count
@@ -76,7 +75,7 @@ def verify_resume(
 def find_differences(left: RunDirectory, right: RunDirectory) -> list[str]:
     """Find what is not bit for bit the same in two finished runs."""
     a, b = (checkpoint.find_folder(run.checkpoints, "last") for run in (left, right))
-    weights, other_weights = (load_file(path / checkpoint.WEIGHTS) for path in (a, b))
+    weights, other_weights = (checkpoint.read_tensors(path / checkpoint.WEIGHTS) for path in (a, b))
     state, other_state = (checkpoint.read_values(path) for path in (a, b))
     differences = [f"weights {name}" for name in weights if not equal_bits(weights[name], other_weights.get(name))]
     differences += [key for key in ("step", "targets", "optimizer", "best") if not equal_bits(state[key], other_state[key])]

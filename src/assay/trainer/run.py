@@ -51,7 +51,7 @@ class Run:
         >>> run.name.endswith("-s0")
         True
         """
-        return self.path.name
+        return self.directory.name
 
     @property
     def directory(self) -> RunDirectory:
@@ -153,9 +153,9 @@ class Run:
         >>> run.tokenizer.decode(run.tokenizer.encode([b"And"])[0])
         b'And'
         """
-        from assay.text.tokenizer import load_tokenizer
+        from assay.experiment.load import read_tokenizer
 
-        return load_tokenizer(self.directory.path / "tokenizer.json")
+        return read_tokenizer(self.directory)
 
     @explain_file_errors()
     @check_arguments
@@ -233,7 +233,7 @@ class Run:
         request = ScoreRequest(split, checkpoint, policy, stride, self.data_dir, batch_size, device)
         saved = score_run(self.directory, request)
         if saved.not_stored is not None:
-            warnings.warn(f"the score is not kept ({saved.not_stored})", stacklevel=3)
+            warnings.warn(f"the score is not kept ({saved.not_stored})", stacklevel=4)
         return saved.score
 
     @explain_file_errors()

@@ -22,12 +22,11 @@ from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_
 from assay.evaluation.targets import MIN_DOCUMENTS
 from assay.experiment.assemble import Experiment, ScoreTarget, build_model, make_scorer, refuse_unbounded_state
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import load_data, read_config
+from assay.experiment.load import load_data, read_config, read_tokenizer
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.directory import TEST_USES, RunDirectory
 from assay.text.token_files import TokenizedPart
-from assay.text.tokenizer import load_tokenizer
 from assay.training import checkpoint as checkpoints
 from assay.training.clock import Clock
 
@@ -59,7 +58,7 @@ def load_run(run: RunDirectory, split: str, checkpoint: str | int, data_dir: Pat
     trained_on = run.text_part(split).get("sha256")
     if trained_on not in (None, prepared.parts[split].sha256):
         raise UserError(f"{run.name}: the {split} text is not the one of the run; the corpus has changed since, restore it")
-    if load_tokenizer(run.path / "tokenizer.json").digest != prepared.tokenizer.digest:
+    if read_tokenizer(run).digest != prepared.tokenizer.digest:
         raise UserError(f"{run.name}: the text gives another tokenizer than the run's; the corpus has changed since it was trained")
     model = build_model(config, prepared.tokenizer.vocab_size)
     ref = checkpoints.load_chosen_weights(run.checkpoints, checkpoint, model)

@@ -17,10 +17,10 @@ from assay.data.prepare import PreparedText
 from assay.errors import RunError, StoppedEarly
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig, Override, apply_overrides
-from assay.experiment.load import load_data, read_config, write_config
+from assay.experiment.load import change_config, load_data, read_config, read_tokenizer, write_config
 from assay.experiment.summary import describe_start
 from assay.runs.checkpoint_ref import list_steps
-from assay.runs.directory import CONFIG, METRICS, PROVENANCE, RunDirectory, create_run, resolve_runs_folder
+from assay.runs.directory import CONFIG, METRICS, PROVENANCE, TOKENIZER, RunDirectory, create_run, resolve_runs_folder
 from assay.runs.lock import Lock, lock_run
 from assay.runs.provenance import collect_provenance, current_time
 from assay.terminal.console import make_console
@@ -100,6 +100,7 @@ def resume(
     Of the config only the settings in CHANGEABLE may change; changes are recorded. Raises RunError for any other.
     """
     old = read_config(run)
+    read_tokenizer(run)  # which is to be that of the run, not only that of the text
     config = ExperimentConfig.make(apply_overrides(old.to_dict(), overrides))
     changed = find_changes(old.to_dict(), config.to_dict())
     if fixed := [key for key in changed if key not in CHANGEABLE]:
@@ -108,8 +109,7 @@ def resume(
     trainer = Trainer(run, prepare_experiment(config, data_dir, parallel, tracker), tracker, hooks, lock.share())
     trainer.load_checkpoint()
     if changed and parallel.is_main:
-        run.append_line("changes.jsonl", {"step": trainer.state.step, "changes": changed})
-        write_config(run, config)
+        change_config(run, trainer.state.step, changed)
         tracker.log_message("changed: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()))
         if "train.accumulation" in changed:
             tracker.log_message("with other micro-batches: the same batches and updates, other rounding; dropout is drawn for each of them")
@@ -168,7 +168,7 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
         "warnings": prepared.warnings,
     }
     run.write_json(PROVENANCE, {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data})
-    prepared.tokenizer.save(run.path / "tokenizer.json")
+    prepared.tokenizer.save(run.path / TOKENIZER)
     run.update_status(state="created", step=0)
 
 

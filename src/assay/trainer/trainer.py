@@ -3,10 +3,11 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from assay.core.devices import peak_memory, reset_peak_memory
-from assay.core.files import write_text
+from assay.core.files import write_durably
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, NonFiniteLoss, RunError, StoppedEarly, classify_failure, explain_failure
 from assay.evaluation.score import Score
@@ -110,7 +111,7 @@ class Trainer:
             scores = compute_final_scores(self.directory, self.experiment, self.clock)
         except (Interrupted, KeyboardInterrupt) as stopped:
             reason = stopped.reason if isinstance(stopped, StoppedEarly) else None
-            self._update_status(state="interrupted", failure="interrupted", step=self.state.step, error=reason)
+            self._note_end(state="interrupted", failure="interrupted", error=reason)
             raise
         except NonFiniteLoss as diverged:
             failed = NonFiniteLoss(f"{diverged}; {self._describe_last_checkpoint()}")
@@ -138,7 +139,12 @@ class Trainer:
             self._lock = None
 
     def _update_failed(self, failed: Exception) -> None:
-        self._update_status(state="failed", failure=classify_failure(failed), step=self.state.step, error=explain_failure(failed))
+        self._note_end(state="failed", failure=classify_failure(failed), error=explain_failure(failed))
+
+    def _note_end(self, **values: Any) -> None:
+        """Note in the status why the run ended early; on a disk that cannot be written, only the first error explains."""
+        with suppress(OSError):
+            self._update_status(step=self.state.step, **values)
 
     def _describe_last_checkpoint(self) -> str:
         """Say which checkpoint is left of a run that diverged; each was found to be sound before it was saved."""
@@ -167,10 +173,13 @@ class Trainer:
                 "fingerprint": self.setup.batches.fingerprint,
                 "config": self.experiment.config.digest(),
             }
+            self.directory.flush_lines()
             checkpoint.save(self.directory.checkpoints, self.state, extra)
-            best = None if self.state.best is None else self.state.best._asdict()
-            self._update_status(step=self.state.step, best=best)
+            self._update_status(step=self.state.step, **self._best())
         self.parallel.barrier()
+
+    def _best(self) -> dict[str, Any]:
+        return {"best": None if self.state.best is None else self.state.best._asdict()}
 
     def load_checkpoint(self) -> None:
         """Restore everything from the last checkpoint. Raises RunError if the data is not the same or the budget too small."""
@@ -207,6 +216,8 @@ class Trainer:
             self._patience.resume(self.state)
         if self.parallel.is_main:
             self.directory.rewind(self.state.step)
+            checkpoint.settle(self.directory.checkpoints, self.state)
+            self._update_status(step=self.state.step, **self._best())
 
     def _load_hooks(self, saved: Mapping[str, Any]) -> None:
         """Restore the hooks that were there when the checkpoint was saved; what is new begins anew."""
@@ -291,5 +302,5 @@ class Trainer:
             texts = write_marked_samples(self.state.learner.model, tokenizer, config.samples, SAMPLE_TOKENS, config.seed)
         folder = self.directory.path / "samples"
         folder.mkdir(exist_ok=True)
-        write_text(folder / f"{format_step(step)}.txt", escape_control_characters("\n".join(texts)) + "\n")
+        write_durably(folder / f"{format_step(step)}.txt", escape_control_characters("\n".join(texts)) + "\n")
         self.tracker.log_samples(step, texts)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.core.files import encode_json, hash_file, write_text
+from assay.core.files import encode_json, flush, hash_file, utf8_path, write_durably
 from assay.core.renames import update_weights
 from assay.core.words import shorten
 from assay.errors import RunError, UserError, is_disk_full
@@ -39,14 +39,29 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
     try:
         if not (target.is_dir() and not find_damaged(target)):
             _write(target, partial, state, extra)
-        if state.best is not None:
-            write_text(folder / BEST, encode_json(state.best._asdict()))
+        settle(folder, state)
     except (OSError, SafetensorError, RuntimeError) as failed:
         shutil.rmtree(partial, ignore_errors=True)
-        cause = "the disk is full" if is_disk_full(failed) else str(failed)
-        raise RunError(f"{target}: cannot be written because {cause}; make room, then go on with `assay resume`") from None
-    _prune(folder)
+        raise RunError(_explain_unwritten(target, failed)) from None
     return target
+
+
+def _explain_unwritten(target: Path, failed: Exception) -> str:
+    """Write why a checkpoint could not be saved, and what to do: that depends on the cause, and on what was saved before."""
+    cause = failed.strerror or str(failed) if isinstance(failed, OSError) else str(failed)
+    cause, first = ("the disk is full", "make room") if is_disk_full(failed) else (f"of this: {cause.lower()}", "mend that")
+    then = "go on with `assay resume`" if list_steps(target.parent) else "train again, as nothing was saved before"
+    return f"{target}: cannot be written because {cause}; {first}, then {then}"
+
+
+def settle(folder: Path, state: TrainState) -> None:
+    """Note which checkpoint is the best, and delete all but the last and the best: what is left to do once `state` is saved.
+
+    Called after loading as well, as a process may have died, or found the disk full, between the two.
+    """
+    if state.best is not None:
+        write_durably(folder / BEST, encode_json(state.best._asdict()))
+    _prune(folder)
 
 
 def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, Any]) -> None:
@@ -58,16 +73,16 @@ def _write(target: Path, partial: Path, state: TrainState, extra: Mapping[str, A
         weights[AVERAGE] = copy_to_cpu(state.weight_average.weights)
     files = {name: tensors for name, tensors in weights.items() if tensors}
     for name, tensors in files.items():
-        save_file(tensors, partial / name, metadata={"format": "pt", "step": str(state.step)})
+        save_file(tensors, partial / name, metadata={"format": "pt"})  # of several, the order would vary
     with (partial / STATE).open("wb") as file:  # a file of Python's, whose errors say what is wrong
         torch.save({**state.state_dict(), "extra": dict(extra)}, file)
     manifest = {name: hash_file(partial / name) for name in (*files, STATE)}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
     for name in (*files, STATE, MANIFEST):
-        _flush(partial / name)
+        flush(partial / name)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
-    _flush(target.parent)
+    flush(target.parent)
 
 
 def copy_to_cpu(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -110,7 +125,9 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     best = read_best(folder) if which == "best" else None  # before the list, as a run notes it after the checkpoint is there
     saved = list_steps(folder)
     if not saved:
-        raise RunError(f"{folder}: holds no checkpoint yet; wait until the run saves one (train.save_every), or train it anew")
+        raise RunError(
+            f"{folder}: holds no checkpoint; where the run still trains, wait until it saves one (train.save_every), else train it anew"
+        )
     kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
     step = saved[-1] if best is None else best.step
     if kind == "step":
@@ -124,6 +141,12 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     return ref
 
 
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a safetensors file by their names."""
+    with utf8_path(file) as path:
+        return load_file(path)
+
+
 def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
     """Load the weights of a checkpoint into `model`; every name and shape must fit. Raises RunError."""
     verify(path, file)
@@ -133,7 +156,7 @@ def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
 def _fill(model: nn.Module, path: Path, file: str) -> None:
     """Load weights that were verified into `model`."""
     try:
-        model.load_state_dict(update_weights(load_file(path / file)))
+        model.load_state_dict(update_weights(read_tensors(path / file)))
     except (RuntimeError, SafetensorError, OSError) as broken:
         reason = str(broken).splitlines()[-1].strip()
         raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
@@ -147,7 +170,7 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
     if trained:
         _fill(state.learner.objective, path, OBJECTIVE)
     if state.weight_average is not None:
-        state.weight_average.load_state_dict(update_weights(load_file(path / AVERAGE)))
+        state.weight_average.load_state_dict(update_weights(read_tensors(path / AVERAGE)))
     values = _read_state(path)
     extra: dict[str, Any] = values.pop("extra")
     try:
@@ -249,21 +272,6 @@ def _prune(folder: Path) -> None:
         earlier, best = [], None
     for step in earlier:
         if best is None or step != best.step:
-            _remove(folder / format_step(step))
-    for partial in folder.glob(f"{PARTIAL}*"):  # of processes that were killed while they saved
+            (folder / format_step(step)).rename(folder / f"{PARTIAL}{os.getpid()}-{step}")  # gone at once, whatever happens next
+    for partial in folder.glob(f"{PARTIAL}*"):  # and what processes left that were killed while they saved
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _remove(path: Path) -> None:
-    """Remove a checkpoint, which is gone at once for whoever looks, and then its files."""
-    gone = path.with_name(f"{PARTIAL}{os.getpid()}")
-    path.rename(gone)
-    shutil.rmtree(gone)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -47,8 +47,8 @@ class LogHook(Hook):
         refuse_non_finite(state, result.norms)
         means = {name: term.mean for name, term in self.terms.items()} | self.stats
         values = {name: value for name, mean in means.items() if (value := self._global(mean)) is not None}
-        if not all(math.isfinite(value) for value in values.values()):
-            raise NonFiniteLoss(f"step {state.step}: the loss is {values}; lower the learning rate or lengthen the warm-up")
+        if broken := [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]:
+            raise NonFiniteLoss(f"step {state.step}: {', '.join(broken)}; lower the learning rate or lengthen the warm-up")
         self.terms, self.stats = {}, {}
         norms = gradient_norms_by_layer(state, result)
         self.write(

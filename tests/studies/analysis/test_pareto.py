@@ -58,9 +58,10 @@ def test_what_a_comparison_with_the_base_resolves_is_no_tie() -> None:
     against = ComparisonToBase(
         other.name, 0.01, None, None, None, resolved=True, seeds_needed=None, paired=False, verdict="", unequal_conditions={}
     )
-    for comparisons, ties in (((), ("base",)), ((against,), ())):
+    for comparisons, ties in ((None, ("base",)), ((against,), ())):
         found = {one.arm: one for one in find_fronts([base, other], comparisons)[0].arms}
         assert found[other.name].ties == ties
+    assert find_fronts([base, other], ()) == ()  # as those of another text are
 
 
 def test_arms_with_one_seed_are_all_ties() -> None:

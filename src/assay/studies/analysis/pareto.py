@@ -37,13 +37,17 @@ COSTS = {
 }
 
 
-def find_fronts(arms: Sequence[ArmOutcome], comparisons: Sequence[ComparisonToBase] = ()) -> tuple[ParetoFront, ...]:
+def find_fronts(arms: Sequence[ArmOutcome], comparisons: Sequence[ComparisonToBase] | None = None) -> tuple[ParetoFront, ...]:
     """Find the front of each cost, over the arms whose cost and quality are known; none where fewer than two arms are.
 
-    What `comparisons` resolve is no tie here either: they are fewer than all pairs, so Holm asks less of each.
+    With `comparisons` to the base, an arm that is in none, as it is of another text, is on no front. What they resolve is no tie here
+    either: they are fewer than all pairs, so Holm asks less of each.
     """
     fronts = []
-    resolved = {frozenset((BASE, one.arm)) for one in comparisons if one.resolved}
+    resolved = {frozenset((BASE, one.arm)) for one in comparisons or () if one.resolved}
+    if comparisons is not None:
+        compared = {BASE, *(one.arm for one in comparisons)}
+        arms = [arm for arm in arms if arm.name in compared]
     for name, cost in COSTS.items():
         known = [(arm, float(value)) for arm in arms if arm.mean == arm.mean is not None and (value := cost.measure(arm)) is not None]
         if len(known) > 1:

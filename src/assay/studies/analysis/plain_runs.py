@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import fmean
 
 from assay.core.config import Tree, find_changes
+from assay.core.files import readable_name
 from assay.core.words import format_count, format_excess
 from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
 from assay.experiment.config import ExperimentConfig
-from assay.experiment.load import read_config
+from assay.experiment.load import read_config, read_tokenizer
 from assay.experiment.vocabulary import remember_vocabulary, vocabulary_size
 from assay.jobs.folder import Job, JobFolder, JobStatus, JobType
 from assay.runs.directory import RunDirectory, strip_run_suffix
@@ -22,7 +23,6 @@ from assay.studies.analysis.warnings import check_convergence, check_damaged_fil
 from assay.studies.file import StudyConfig
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedArm, PlannedJob, StudyPlan
-from assay.text.tokenizer import load_tokenizer
 from assay.tracking.monitor import current_state
 from assay.trainer.baselines import Baselines, read_baselines
 from assay.variation.costs import measure_costs
@@ -69,11 +69,11 @@ def read_runs(runs: Sequence[RunDirectory], base_is: str = "as it was named firs
     for name, members in zip(_name_groups(groups), groups.values(), strict=True):
         config = members[0][1]
         with suppress(UserError):
-            remember_vocabulary(config, load_tokenizer(members[0][0].path / "tokenizer.json").vocab_size)
+            remember_vocabulary(config, read_tokenizer(members[0][0]).vocab_size)
         costs = measure_costs(config)
         arms.append(PlannedArm(name, None, _find_changes(base, config), config, {}, *costs, vocabulary_size(config)))
         for run, own in members:
-            key = run.name if run.name not in places else f"{run.path.parent.name}/{run.name}"
+            key = run.name if run.name not in places else f"{readable_name(run.path.parent)}/{run.name}"
             places[key] = run
             jobs.append(PlannedJob(key, own.to_dict(), name, own.train.seed, 1.0, False))
     title = arms[0].name if len(arms) == 1 else f"{arms[0].name} beside {format_count(len(arms) - 1, 'other configuration')}"
