@@ -73,7 +73,7 @@ def test_a_mistake_is_the_sentence_that_the_command_prints(name: str, workshop: 
         (lambda w: assay.score(len), UserError, "needs its tokenizer and a text"),
         (lambda w: assay.score(len, [b"a"], "a", data_dir="x"), UserError, "data_dir: is for a run"),
         (lambda w: assay.score(len, [b"a"], "a", context=0), UserError, "context: 0 is out of range; give a number of at least 1"),
-        (lambda w: assay.score(w.run, policy="carried"), UserError, "policy: there is no 'carried'; 'carried' is called 'streams' since 0.7"),
+        (lambda w: assay.score(w.run, policy="carried"), UserError, "there is no 'carried'; 'carried' is called 'streams' since 0.7"),
         (lambda w: assay.score(w.run, policy="strode"), UserError, "policy: there is no 'strode'; did you mean 'strided'?"),
         (lambda w: assay.score(w.run, stride=0), UserError, "stride: 0 is out of range"),
         (lambda w: assay.score(w.run, batch_size=0), UserError, "batch_size: 0 is out of range"),
