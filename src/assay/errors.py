@@ -43,9 +43,14 @@ REMEDIES = {
     errno.ENOMEM: "close other programs, then try again",
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO), SYSTEM),
 }  # fmt: skip
-LONGEST_PLACE, LONGEST_WORD = 1000, 100  # characters of a key that are repeated and compared
+LONGEST_PART, LONGEST_WORD = 1500, 100  # characters of a key or a reason that are printed, and of a word that are compared
 RUNS = ("--runs-dir", "ASSAY_RUNS", "--runs-dir or ASSAY_RUNS")  # what names the folder of runs; the last one where nothing did
 VARIABLES = ("ASSAY_RUNS", "ASSAY_DATA", "ASSAY_CACHE", "TMPDIR", "HF_HOME", "XDG_CACHE_HOME")  # that name folders
+
+
+def _cut_middle(text: str) -> str:
+    """Leave out the middle of what repeats a long key or value, so that what is wrong and the remedy stay."""
+    return text if len(text) <= LONGEST_PART else f"{text[: LONGEST_PART // 2]} ... {text[-LONGEST_PART // 2 :]}"
 
 
 class AssayError(Exception):
@@ -65,9 +70,8 @@ class ConfigError(UserError):
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
-        place = path if len(path) <= LONGEST_PLACE else f"{path[:LONGEST_PLACE]}..."
-        place = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in place)
-        super().__init__(f"{place}: {reason}" if path else reason)
+        place = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in _cut_middle(path))
+        super().__init__(f"{place}: {_cut_middle(reason)}" if path else _cut_middle(reason))
 
     def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str]]:
         return type(self), (self.path, self.reason)  # so that it can be passed between processes

@@ -121,7 +121,7 @@ def test_files_are_not_overwritten_unless_forced(lab: Lab, plain: Path) -> None:
         ({"file": "absent"}, "absent cannot be read (no such file or directory)"),
         ({"-o": "/dev/null", "--force": None}, "/dev/null is no ordinary file"),
         ({"-o": "nowhere/out"}, "nowhere is no folder"),
-        ({"--stride": 17}, "--stride: 17 exceeds the context of 16 tokens"),
+        ({"--stride": 17}, "stride: 17 exceeds the context of 16 tokens"),
         ({"--policy": "strided"}, "stride: is missing, and the policy strided needs it"),
         ({"--policy": "streams"}, "policy: streams carry state through the whole text"),
         ({"--model": "none"}, "no run 'none'"),

@@ -197,7 +197,7 @@ def test_what_would_do_nothing_or_cannot_be_is_refused(lab: Lab, options: tuple[
 def test_something_must_be_scored(lab: Lab) -> None:
     assert "missing argument RUN" in call("score").err
     assert "give --text FILE or --corpus RECIPE" in call("score", "--hf", "nowhere").err
-    assert "--split: a file has no parts" in call("score", "--hf", "nowhere", "--text", "x", "--split", "test").err
+    assert "split: a file has no parts" in call("score", "--hf", "nowhere", "--text", "x", "--split", "test").err
     assert "--dynamic: is not used with --hf" in call("score", "--hf", "nowhere", "--dynamic").err
 
 

@@ -154,8 +154,8 @@ def test_policies_that_do_not_fit_are_refused(text: Path) -> None:
                 config, prepared, ScoreTarget(prepared.parts["test"], "test", CheckpointRef("last", 0)), torch.device("cpu"), policy, stride
             )
     for overrides, message in (
-        (("batches.kind=streams",), "this model's state grows with it; use another mixer"),
-        (("batches.kind=streams", "model.position={kind='learned', length=64}"), "the model has 64 positions; set model.position=none"),
+        (("batches.kind=streams",), "the state of this model grows with it; use another mixer"),
+        (("batches.kind=streams", "model.position={kind='learned', length=64}"), "this model has 64 positions; set model.position=none"),
         (("batches.document_mask=true", LSTM), "cannot isolate documents inside a row; set it to false, or use batches=documents"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -233,7 +233,7 @@ class Run:
         request = ScoreRequest(split, checkpoint, policy, stride, self.data_dir, batch_size, device)
         saved = score_run(self.directory, request)
         if saved.not_stored is not None:
-            warnings.warn(f"the score is not kept ({saved.not_stored})", stacklevel=3)
+            warnings.warn(f"the score is not kept ({saved.not_stored})", stacklevel=4)
         return saved.score
 
     @explain_file_errors()
