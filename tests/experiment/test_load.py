@@ -1,4 +1,4 @@
-"""A run is read as it was trained: with its own config, which only resumes change, its own tokenizer, and its text as it was read then."""
+"""A run is read as it was trained: with its own config, which only resumes change, and its own tokenizer."""
 
 import json
 import shutil
@@ -7,19 +7,11 @@ from pathlib import Path
 import pytest
 
 import assay
-from assay.core.config import digest
-from assay.core.renames import restore
-from assay.errors import ConfigError, DataError, RunError
+from assay.errors import ConfigError, RunError
 from assay.experiment.load import change_config, read_config, read_tokenizer
 from assay.runs.directory import CHANGES, RunDirectory
-from support.experiment import LINES, write_recipe
 from support.trained import call
 from support.workshop import Workshop, make_workshop, use
-
-TEXTS = {
-    "table.csv": "".join(f"{number},{line}\n" for number, line in enumerate(LINES)),
-    "lines.txt": "".join(json.dumps({"text": line}) + "\n" for line in LINES),
-}
 
 
 @pytest.fixture(scope="module")
@@ -75,47 +67,3 @@ def test_the_tokenizer_of_another_run_is_refused_by_whoever_needs_it(made: Works
         refused = call(*command)
         assert refused.code == 2
         assert "is not the tokenizer that the run was trained with" in refused.err
-
-
-def make_earlier_run(folder: Path, text: Path) -> assay.Run:
-    """A run as it was stored before 0.8: its config has no format, and it has not noted when it was begun."""
-    run = assay.train(write_recipe(folder, text, "corpus.format=text"), budget="4steps", runs_dir=folder / "runs")
-    config, provenance = run.path / "config.toml", run.path / "provenance.json"
-    config.write_text(config.read_text().replace('format = "text"\n', ""))
-    noted = json.loads(provenance.read_text())
-    del noted["begun"]
-    noted["config"] = digest(restore(run.directory.config_tree()))
-    provenance.write_text(json.dumps(noted))
-    return run
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_run_of_an_earlier_version_reads_its_lines_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    text = tmp_path / name
-    text.write_text(TEXTS[name])
-    with pytest.raises(DataError):
-        assay.train(write_recipe(tmp_path, text), budget="4steps", runs_dir=tmp_path / "runs")
-    run = make_earlier_run(tmp_path, text)
-    assert run.score().bits_per_byte == run.status.metrics["bits_per_byte"]
-    assert run.resume("train.budget=6steps").status.step == 6
-
-
-def test_a_run_of_today_is_read_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    text = tmp_path / "lines.txt"
-    text.write_text("\n".join(LINES))
-    run = assay.train(write_recipe(tmp_path, text), budget="1steps", runs_dir=tmp_path / "runs")
-    assert read_config(run.directory).corpus.to_dict().get("format") is None
-    asked, made = (json.loads((run.path / "provenance.json").read_text())["data"]["vocabulary"][key] for key in ("asked", "made"))
-    assert (asked, made) == (None, 257)
-
-
-def test_the_tokens_asked_for_and_made_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    text = tmp_path / "lines.txt"
-    text.write_text("\n".join(LINES))
-    recipe = write_recipe(tmp_path, text, "tokenizer={kind=bpe, vocabulary=5000}")
-    run = assay.train(recipe, budget="1steps", runs_dir=tmp_path / "runs")
-    assert run.directory.provenance()["data"]["vocabulary"] == {"made": run.tokenizer.vocab_size, "asked": 5000}
-    assert run.tokenizer.vocab_size < 5000
