@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
-from assay.core.config import FAMILIES, merge
+from assay.core.config import FAMILIES
 from assay.core.machine import describe_machine
+from assay.core.trees import merge
 from assay.core.types import Batch, TrainingProgress
 from assay.experiment.summary import summarize_model
 from assay.models.base import ModelConfig

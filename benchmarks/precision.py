@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
-from assay.core.config import merge
 from assay.core.devices import MemoryPeak
 from assay.core.machine import describe_machine
 from assay.core.parallel import Parallel
+from assay.core.trees import merge
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.core.config import merge
+from assay.core.trees import merge
 from assay.models.decoder import DecoderConfig
 from assay.nn.block import Block
 from assay.nn.linear import parameters_by_role

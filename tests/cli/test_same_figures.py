@@ -16,7 +16,7 @@ from typer.main import get_command
 
 import assay
 from assay.cli.main import app
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.summary import summarize
 from assay.tools import bench, doctor, fit_batch

@@ -1,12 +1,12 @@
 """Families, kinds, presets, and the errors of configs."""
 
-import hashlib
 import pickle
 from typing import Literal
 
 import pytest
 
-from assay.core.config import FAMILIES, Config, Family, config_class, digest, find_changes, flatten, preset, setting
+from assay.core.config import FAMILIES, Config, Family, config_class, preset, setting
+from assay.core.trees import digest
 from assay.errors import ConfigError, UnknownKeyError
 from assay.models.decoder import DecoderConfig
 from assay.nn.activation import GeluConfig
@@ -156,21 +156,11 @@ def test_a_digest_follows_the_resolved_config_and_nothing_else() -> None:
     assert digest({"b": [1, 2.5], "a": "x"}) == digest({"a": "x", "b": [1, 2.5]})
 
 
-def test_the_digest_of_plain_data_is_the_same_in_every_version() -> None:
-    canonical = b'{"a":"x","b":[1,2.5]}'
-    assert digest({"b": [1, 2.5], "a": "x"}) == hashlib.sha256(canonical).hexdigest()
-
-
 def test_none_is_absent_from_a_tree() -> None:
     tree = DecoderConfig().to_dict()
     assert "norm" not in tree
     assert "hidden" not in tree["block"]["feedforward"]
     assert tree["block"]["mixer"]["kind"] == "full"
-
-
-def test_leaves_have_dotted_paths() -> None:
-    tree = {"a": {"b": 1, "c": [1, 2]}, "d": [{"e": 2}, {"f": 3}], "g": {}}
-    assert dict(flatten(tree)) == {"a.b": 1, "a.c": [1, 2], "d.0.e": 2, "d.1.f": 3, "g": {}}
 
 
 @pytest.mark.parametrize(("field", "found"), [("position", "PositionConfig"), ("norm", "NormConfig"), ("width", None)])
@@ -183,8 +173,3 @@ def test_an_error_seen_from_above_has_the_longer_path() -> None:
     error = ConfigError("heads", "is wrong").with_prefix("mixer").with_prefix("block")
     assert (str(error), error.path, error.reason) == ("block.mixer.heads: is wrong", "block.mixer.heads", "is wrong")
     assert isinstance(FAMILIES["mixer"], Family)
-
-
-def test_changes_are_named_with_both_values() -> None:
-    changes = find_changes({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 1, "c": 3}, "e": 0})
-    assert changes == {"a.c": (2, 3), "d": ([1], None), "e": (None, 0)}

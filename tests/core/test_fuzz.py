@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.core.config import flatten
 from assay.core.recipe import RECIPES, list_recipes, load_recipe, to_toml
+from assay.core.trees import flatten
 from assay.experiment.config import ExperimentConfig
 from support.fuzz import BYTES, FEW, KEYS, MANY, VALUES, Draw, accept_or_refuse, change, mutate, write_toml
 

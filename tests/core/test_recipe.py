@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import recipe
-from assay.core.config import merge
 from assay.core.recipe import apply_overrides, find_recipe, get_value, list_recipes, load_recipe, parse_value, set_value, to_toml
+from assay.core.trees import merge
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.data.prepare import PreparedText, prepare_text
 from assay.data.split import PARTS, ContiguousConfig, HashConfig, ShuffleConfig, SplitConfig
 from assay.text.bpe import BpeConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import RunError, UserError
 from assay.evaluation.comparability import find_unequal_conditions, refuse_unlike_seeds
 from assay.evaluation.compare import Arm, compare_arms, make_units

@@ -4,7 +4,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from assay.core.config import FAMILIES, merge
+from assay.core.config import FAMILIES
+from assay.core.trees import merge
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig
 

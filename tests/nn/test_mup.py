@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from assay.core.config import FAMILIES, merge
+from assay.core.config import FAMILIES
+from assay.core.trees import merge
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig

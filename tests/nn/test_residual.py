@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from assay.core.config import FAMILIES, merge
+from assay.core.config import FAMILIES
+from assay.core.trees import merge
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.decoder import DecoderConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.core.config import merge
+from assay.core.trees import merge
 from assay.text import enwik8
 from support.experiment import LINES
 

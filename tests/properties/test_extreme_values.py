@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from assay.core.config import FAMILIES, merge
+from assay.core.config import FAMILIES
 from assay.core.parallel import Parallel
 from assay.core.recipe import set_value
+from assay.core.trees import merge
 from assay.errors import AssayError, is_out_of_memory
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from assay.core import recipe
-from assay.core.config import FAMILIES, Config, merge
+from assay.core.config import FAMILIES, Config
 from assay.core.parallel import Parallel
+from assay.core.trees import merge
 from assay.experiment.assemble import assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import recipe
-from assay.core.config import Tree
 from assay.core.parallel import Parallel
+from assay.core.trees import Tree
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import assay.models.decoder
 import assay.objective.base  # noqa: F401  # the families register when their modules are imported
-from assay.core.config import FAMILIES, Config, config_class, is_family, merge
+from assay.core.config import FAMILIES, Config, config_class, is_family
+from assay.core.trees import merge
 from assay.models.base import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.recurrent import RecurrentConfig

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import recipe
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
 from assay.studies.analysis.results import ArmOutcome, LearningCurve, ResourceUse, RunOutcome

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.evaluation.stored import StoredScore
 
 PROTOCOL: Tree = {

@@ -27,6 +27,7 @@ from assay.text.piece_tokenizers import CharConfig, WordConfig
 from assay.text.records import READERS
 from assay.text.text_files import TextConfig
 from assay.text.tokenizer import Tokenizer, TokenizerConfig, load_tokenizer
+from support.fuzz import BYTES, change
 
 LONGEST = 1500  # characters of a refusal, of which a path may be many
 TEXT = "".join(f"line {number}: naïve — 熊 'words'\n" for number in range(40)).encode()
@@ -52,24 +53,6 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6,
 )  # fmt: skip
-CHANGES = st.lists(
-    st.tuples(st.integers(0, 10**6), st.sampled_from(["flip", "cut", "insert", "zero", "double"]), st.binary(max_size=5)), max_size=4
-)
-
-
-def change(data: bytes, changes: list[tuple[int, str, bytes]]) -> bytes:
-    """Damage bytes: flip a bit, cut or double what follows, put bytes in, or write zeros."""
-    for number, kind, more in changes:
-        place = number % (len(data) + 1)
-        before, after = data[:place], data[place:]
-        if kind == "flip" and after:
-            after = bytes([after[0] ^ 1 << number % 8]) + after[1:]
-        elif kind == "zero":
-            after = bytes(min(len(after), 8)) + after[8:]
-        else:
-            after = {"cut": b"", "insert": more + after, "double": after + after}.get(kind, after)
-        data = before + after
-    return data
 
 
 def accept_or_refuse(read: Callable[[], object]) -> object:
@@ -147,7 +130,7 @@ def change_values(tree: dict[str, object], key: int, value: object) -> dict[str,
 
 @pytest.mark.parametrize("packing", PACK)
 @FEW
-@given(changes=CHANGES)
+@given(changes=BYTES)
 def test_damaged_texts(tmp_path: Path, packing: str, changes: list[tuple[int, str, bytes]]) -> None:
     read_damaged_text(tmp_path, packing, changes)
 
@@ -155,14 +138,14 @@ def test_damaged_texts(tmp_path: Path, packing: str, changes: list[tuple[int, st
 @pytest.mark.slow
 @pytest.mark.parametrize("packing", PACK)
 @MANY
-@given(changes=CHANGES)
+@given(changes=BYTES)
 def test_many_damaged_texts(tmp_path: Path, packing: str, changes: list[tuple[int, str, bytes]]) -> None:
     read_damaged_text(tmp_path, packing, changes)
 
 
 @pytest.mark.parametrize("name", RECORDS)
 @FEW
-@given(changes=CHANGES)
+@given(changes=BYTES)
 def test_damaged_records(name: str, changes: list[tuple[int, str, bytes]]) -> None:
     read_damaged_records(name, change(RECORDS[name](), changes))
 
@@ -170,7 +153,7 @@ def test_damaged_records(name: str, changes: list[tuple[int, str, bytes]]) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDS)
 @MANY
-@given(changes=CHANGES)
+@given(changes=BYTES)
 def test_many_damaged_records(name: str, changes: list[tuple[int, str, bytes]]) -> None:
     read_damaged_records(name, change(RECORDS[name](), changes))
 
@@ -185,7 +168,7 @@ def test_any_bytes_as_records_and_titles(name: str, data: bytes) -> None:
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @FEW
-@given(changes=CHANGES, key=st.integers(0, 300), value=JSON)
+@given(changes=BYTES, key=st.integers(0, 300), value=JSON)
 def test_damaged_tokenizers(tmp_path: Path, kind: str, changes: list[tuple[int, str, bytes]], key: int, value: object) -> None:
     whole = spell_tokenizer(kind, tmp_path)
     read_tokenizer(tmp_path, change(whole, changes))
@@ -195,7 +178,7 @@ def test_damaged_tokenizers(tmp_path: Path, kind: str, changes: list[tuple[int, 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @MANY
-@given(changes=CHANGES, key=st.integers(0, 300), value=JSON)
+@given(changes=BYTES, key=st.integers(0, 300), value=JSON)
 def test_many_damaged_tokenizers(tmp_path: Path, kind: str, changes: list[tuple[int, str, bytes]], key: int, value: object) -> None:
     whole = spell_tokenizer(kind, tmp_path)
     read_tokenizer(tmp_path, change(whole, changes))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.config import find_changes
+from assay.core.trees import find_changes
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
 from assay.variation.axes import apply_values, refuse_undeclared

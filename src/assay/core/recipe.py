@@ -11,8 +11,8 @@ from typing import Any
 
 import tomli_w
 
-from assay.core.config import Tree, merge
 from assay.core.renames import update
+from assay.core.trees import Tree, merge
 from assay.core.words import shorten
 from assay.errors import ConfigError, suggest
 

@@ -16,8 +16,8 @@ from threading import Event
 import numpy as np
 
 from assay.core.cache import get_or_compute, is_cached
-from assay.core.config import digest
 from assay.core.devices import release_freed_memory
+from assay.core.trees import digest
 from assay.data.ngram import measure_ngram_bits
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName

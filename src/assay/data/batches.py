@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from assay.core.config import Config, digest, setting
+from assay.core.config import Config, setting
 from assay.core.renames import restore
+from assay.core.trees import digest
 from assay.core.types import Batch
 from assay.errors import DataError
 from assay.text.token_files import TokenizedPart

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from assay.core.cache import get_or_compute
-from assay.core.config import Tree, digest
+from assay.core.trees import Tree, digest
 from assay.data.prepare import PreparedText
 from assay.data.split import PARTS, PartName
 from assay.data.word_hashes import split_pieces

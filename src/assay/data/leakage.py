@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from assay.core.cache import get_or_compute
-from assay.core.config import Tree, digest
+from assay.core.trees import Tree, digest
 from assay.data.split import PARTS, PartName
 from assay.data.word_hashes import DocumentHashes, Hashes, hash_ngrams, hash_words
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.core.cache import get_or_build
-from assay.core.config import Tree, digest
+from assay.core.trees import Tree, digest
 from assay.data.leakage import Leakage, load_leakage
 from assay.data.split import PARTS, PartName, SplitConfig
 from assay.data.split_advice import advise_on_repeats

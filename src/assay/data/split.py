@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple, Self, get_args
 import numpy as np
 from pydantic import model_validator
 
-from assay.core.config import Config, digest, setting
+from assay.core.config import Config, setting
 from assay.core.seeds import numpy_generator
+from assay.core.trees import digest
 from assay.data.split_advice import check_shares, describe_empty_part
 from assay.errors import ConfigError, DataError
 from assay.text.corpus import SEPARATOR, raw_sha256

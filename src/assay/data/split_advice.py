@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.core.words import format_count
 
 if TYPE_CHECKING:

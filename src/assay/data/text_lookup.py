@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.core import recipe
-from assay.core.config import Config, SerializeAsAny, Tree
+from assay.core.config import Config, SerializeAsAny
+from assay.core.trees import Tree
 from assay.data.split import SplitConfig
 from assay.errors import UserError, suggest
 from assay.text.corpus import Corpus, CorpusConfig

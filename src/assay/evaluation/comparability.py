@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.config import Tree, flatten
+from assay.core.trees import Tree, flatten
 from assay.errors import UserError
 from assay.evaluation.stored import StoredScore
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from assay.core.config import Tree
 from assay.core.seeds import numpy_generator
+from assay.core.trees import Tree
 from assay.errors import UserError
 from assay.evaluation.comparability import refuse_unequal
 from assay.evaluation.metrics import ratio_standard_error

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from assay.core.config import Tree
 from assay.core.files import utf8_path
 from assay.core.renames import UNITS
+from assay.core.trees import Tree
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef, format_step
 from assay.runs.directory import METRICS, RunDirectory, read_score

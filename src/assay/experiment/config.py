@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from assay.core import recipe
-from assay.core.config import Config, SerializeAsAny, Tree
+from assay.core.config import Config, SerializeAsAny
+from assay.core.trees import Tree
 from assay.data.batches import BatchesConfig
 from assay.data.split import SplitConfig
 from assay.errors import ConfigError

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from assay.core.config import Tree, digest, flatten, replace_leaves
 from assay.core.devices import choose_device
 from assay.core.files import write_durably
 from assay.core.recipe import to_toml
 from assay.core.renames import restore
+from assay.core.trees import Tree, digest, flatten, replace_leaves
 from assay.data.prepare import PreparedText, prepare_text
 from assay.errors import ConfigError, RunError
 from assay.experiment.assemble import build_model

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from assay.core import recipe
-from assay.core.config import Tree, flatten
 from assay.core.torch_internals import FakeTensorMode, tree_leaves
+from assay.core.trees import Tree, flatten
 from assay.core.words import format_count
 from assay.errors import ConfigError, RunError, suggest
 from assay.experiment.assemble import Experiment

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from assay.core.config import digest
+from assay.core.trees import digest
 from assay.errors import DataError
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data

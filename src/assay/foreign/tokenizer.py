@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import DataError, UserError
 from assay.text.bpe import spell_byte_level
 from assay.text.spelling import SHOWN, changed_text_error, check_spelling, not_utf8_error, spell_sentencepiece

@@ -18,7 +18,7 @@ import tokenizers
 import torch
 from torch import Tensor, nn
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.core.types import Output, State
 from assay.core.words import shorten
 from assay.errors import UserError

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from assay.core import recipe
-from assay.core.config import Tree
 from assay.core.files import write_text
 from assay.core.recipe import read_toml
+from assay.core.trees import Tree
 from assay.errors import ConfigError, RunError
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, TIMINGS, RunDirectory

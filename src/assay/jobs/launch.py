@@ -5,8 +5,9 @@ from typing import Self
 
 from pydantic import Field
 
-from assay.core.config import Config, Tree
+from assay.core.config import Config
 from assay.core.recipe import apply_overrides
+from assay.core.trees import Tree
 from assay.errors import ConfigError, UserError, prefix_errors
 
 RESERVED = {  # options of sbatch that have a key here, or that Assay needs for itself

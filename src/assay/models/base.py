@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from assay.core.config import Config, Tree, flatten
+from assay.core.config import Config
+from assay.core.trees import Tree, flatten
 from assay.core.types import Output, State
 from assay.errors import ConfigError
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.core.config import SerializeAsAny, merge, setting
+from assay.core.config import SerializeAsAny, setting
+from assay.core.trees import merge
 from assay.core.types import BlockAccess, BlockOutput, Internals, Output, State
 from assay.errors import ConfigError, prefix_errors
 from assay.models.base import Model, ModelConfig

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from assay.core.config import Tree, flatten
+from assay.core.trees import Tree, flatten
 from assay.core.words import format_count
 from assay.reports.number_format import UNKNOWN, format_difference, format_interval, format_setting
 from assay.reports.panels import Legend

@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from assay.core.config import Config, Tree
+from assay.core.config import Config
 from assay.core.recipe import apply_scale, read_toml
+from assay.core.trees import Tree
 from assay.errors import ConfigError, suggest
 from assay.experiment.assemble import amount_in_tokens
 from assay.experiment.load import load_data

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Self
 
 from assay.core import recipe
-from assay.core.config import find_changes
 from assay.core.files import write_text
 from assay.core.recipe import read_toml
+from assay.core.trees import find_changes
 from assay.errors import ConfigError, RunError, UnknownKeyError
 from assay.experiment.assemble import amount_in_tokens, budget_in_tokens
 from assay.experiment.config import ExperimentConfig

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from assay.core import recipe
-from assay.core.config import Tree
 from assay.core.files import readable_name, write_text
 from assay.core.recipe import get_value
+from assay.core.trees import Tree
 from assay.core.words import format_count
 from assay.runs.lock import is_locked, wait_for_lock
 from assay.searches.folder import BASE, BEST, SearchFolder

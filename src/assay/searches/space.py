@@ -12,7 +12,7 @@ A key with `when` is set only where every key named there has one of the values 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import ConfigError, suggest
 from assay.searches.dimension import FORMS, MOST_POINTS, Dimension, Scalar, read_dimension
 from assay.variation.names import format_value

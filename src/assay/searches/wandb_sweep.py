@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.core.config import MAX_NUMBER, Tree
 from assay.core.renames import update
+from assay.core.trees import MAX_NUMBER, Tree
 from assay.errors import ConfigError, UserError, suggest
 from assay.variation.metric import METRICS
 

@@ -14,10 +14,10 @@ from statistics import fmean
 from typing import NamedTuple, Self
 
 from assay.core import recipe
-from assay.core.config import Tree
 from assay.core.files import write_text
 from assay.core.recipe import read_toml
 from assay.core.renames import update, update_key
+from assay.core.trees import Tree
 from assay.errors import ConfigError, RunError
 from assay.evaluation.stored import read_final_score
 from assay.experiment.config import ExperimentConfig

@@ -23,8 +23,9 @@ import numpy as np
 import tiktoken
 import tokenizers
 
-from assay.core.config import Tree, setting
+from assay.core.config import setting
 from assay.core.machine import cpu_count
+from assay.core.trees import Tree
 from assay.text.chunks import BEFORE_SPACE, encode_chunks, split_at, split_chunks
 from assay.text.tokenizer import Ids, Tokenizer, TokenizerConfig
 from assay.text.utf8 import encode_text, list_characters, split_invalid_utf8, unfinished_character

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from assay.core.cache import get_or_build
-from assay.core.config import digest, setting
+from assay.core.config import setting
+from assay.core.trees import digest
 from assay.core.words import format_count
 from assay.errors import DataError
 from assay.text.content_check import refuse_bytes

@@ -15,7 +15,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from assay.core.config import Tree, setting
+from assay.core.config import setting
+from assay.core.trees import Tree
 from assay.text.chunks import BEFORE_SPACE, batch_chunks, encode_chunks, split_at
 from assay.text.tokenizer import Ids, Tokenizer, TokenizerConfig
 from assay.text.utf8 import code_points, decode_text, encode_text, list_characters, unfinished_character

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from assay.core.config import digest, setting
+from assay.core.config import setting
+from assay.core.trees import digest
 from assay.core.words import format_count, format_list
 from assay.errors import ConfigError, DataError
 from assay.text.content_check import check_plain_text

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import DataError
 from assay.text.corpus import SEPARATOR, raw_sha256
 from assay.text.tokenizer import Ids, Tokenizer

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from assay.core.config import Config, Tree, digest
+from assay.core.config import Config
 from assay.core.files import write_durably
+from assay.core.trees import Tree, digest
 from assay.core.words import shorten
 from assay.errors import DataError, suggest
 from assay.text.corpus import SEPARATOR

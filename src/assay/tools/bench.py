@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assay.core.config import FAMILIES, Tree
+from assay.core.config import FAMILIES
 from assay.core.machine import describe_machine
 from assay.core.renames import suggest_today
+from assay.core.trees import Tree
 from assay.errors import UserError
 from assay.experiment.summary import state_bytes, summarize_experiment
 from assay.nn.mixer.recurrence import RecurrenceConfig

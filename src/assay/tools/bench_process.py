@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from assay.core.config import Tree, merge
 from assay.core.devices import MATMUL_DTYPES, MemoryPeak, measure_matmul_speed, resolve_device
 from assay.core.parallel import Parallel
 from assay.core.seeds import numpy_generator
+from assay.core.trees import Tree, merge
 from assay.data.prepare import CorpusInfo, PreparedText
 from assay.errors import ConfigError, UserError, suggest
 from assay.experiment.assemble import assemble

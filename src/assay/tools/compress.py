@@ -13,8 +13,8 @@ import torch
 
 from assay.compression.codec import Codec, measure_other_compressors, measure_rank_coding
 from assay.compression.header import HEADER_BYTES, ModelIdentity
-from assay.core.config import Tree, digest
 from assay.core.files import find_write_problem, hash_file, write_atomically
+from assay.core.trees import Tree, digest
 from assay.data.batches import Policy
 from assay.errors import AssayError, DataError, UserError
 from assay.experiment.assemble import build_model, refuse_gaps, refuse_unbounded_state, refuse_wrong_stride

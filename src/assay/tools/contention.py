@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from assay.core.config import Tree
 from assay.core.machine import cpu_count, usable_cpus
+from assay.core.trees import Tree
 
 OTHERS, OTHERS_CPUS, STOLEN = 0.05, 0.5, 0.02  # above any of these a measurement counts as disturbed
 DISTURBANCE_RULE = (

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.data.corpus_statistics import CorpusStatistics, TokenizerStatistics, measure_own_tokenizer, measure_text, train_and_count_tokens
 from assay.data.leakage import Leakage
 from assay.data.prepare import CorpusInfo, PreparedText, prepare_text

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 import torch
 
 from assay.core.cache import cache_root
-from assay.core.config import Tree
 from assay.core.devices import measure_matmul_speed
 from assay.core.machine import cpu_count, cpu_name, cpu_quota, describe_machine, format_flops, list_gpus, read_memory
+from assay.core.trees import Tree
 from assay.core.version import __version__
 from assay.core.words import format_bytes, format_count
 from assay.runs.directory import resolve_runs_folder

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import torch
 
-from assay.core.config import Tree
 from assay.core.devices import MemoryPeak, resolve_device
 from assay.core.machine import read_memory
 from assay.core.parallel import Parallel
+from assay.core.trees import Tree
 from assay.core.words import format_count
 from assay.errors import AssayError, UserError, is_out_of_memory
 from assay.experiment.assemble import assemble

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from assay.core.config import Tree, flatten
 from assay.core.parallel import Parallel
+from assay.core.trees import Tree, flatten
 from assay.errors import NonFiniteLoss, UserError
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import UserError, try_to_store
 from assay.experiment.load import load_checkpoint, load_data, read_config
 from assay.generation.decode import Sampling

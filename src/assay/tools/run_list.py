@@ -62,7 +62,7 @@ def list_following_runs(folder: Path, plan: Mapping[str, Any]) -> Iterator[Follo
 
 def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:
     """Name a run of an arm, from its config."""
-    from assay.core.config import digest  # noqa: PLC0415 (only a study that tries learning rates needs pydantic)
+    from assay.core.trees import digest  # noqa: PLC0415 (only a study that tries learning rates needs pydantic)
     from assay.variation.names import run_name  # noqa: PLC0415
     from assay.variation.rates import scale_learning_rates  # noqa: PLC0415
 

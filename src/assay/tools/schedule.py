@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from assay.core.config import Tree
 from assay.core.torch_internals import FakeTensorMode
+from assay.core.trees import Tree
 from assay.experiment.assemble import budget_in_steps, build_batches
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data

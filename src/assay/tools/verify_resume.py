@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.core.words import format_count
 from assay.errors import AssayError, ConfigError
 from assay.experiment.config import ExperimentConfig

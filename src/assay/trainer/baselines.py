@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from assay.core.config import digest
+from assay.core.trees import digest
 from assay.data.baselines import compute_baselines, estimate_seconds, label_baselines
 from assay.data.prepare import PreparedText
 from assay.data.split import PartName

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from assay.core import parallel as processes
-from assay.core.config import find_changes
 from assay.core.devices import resolve_device
 from assay.core.parallel import Parallel
 from assay.core.seeds import preserve_rng_state
+from assay.core.trees import find_changes
 from assay.data.prepare import PreparedText
 from assay.errors import RunError, StoppedEarly
 from assay.experiment.assemble import Experiment, assemble

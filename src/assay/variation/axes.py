@@ -14,7 +14,8 @@ from itertools import combinations, product
 from typing import Any, NamedTuple
 
 from assay.core import recipe
-from assay.core.config import Config, Tree, config_class, find_changes, is_family, merge
+from assay.core.config import Config, config_class, is_family
+from assay.core.trees import Tree, find_changes, merge
 from assay.errors import ConfigError, UnknownKeyError, suggest
 from assay.experiment.config import ExperimentConfig
 from assay.variation.names import BASE, format_value, shorten_keys

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 
 from assay.core.cache import get_or_compute
-from assay.core.config import digest
 from assay.core.torch_internals import FakeTensorMode
+from assay.core.trees import digest
 from assay.experiment import summary
 from assay.experiment.assemble import refuse_mismatch
 from assay.experiment.config import ExperimentConfig

@@ -8,7 +8,7 @@ import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
 from assay.training.budget import Budget

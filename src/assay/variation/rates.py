@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.core.config import Tree, flatten
+from assay.core.trees import Tree, flatten
 from assay.errors import ConfigError
 
 RATE = "lr"

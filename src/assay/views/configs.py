@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assay.core.catalogue import KindInfo, SettingInfo
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.core.words import format_count
 from assay.terminal.console import print_sentences
 from assay.terminal.tables import make_pair_table, print_table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.core.config import Tree
+from assay.core.trees import Tree
 from assay.errors import RunError, UserError
 from assay.evaluation.stored import StoredScore, find_stored_score, read_stored_score
 from assay.jobs.folder import JobFolder

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
-from assay.core.config import Tree, find_changes
 from assay.core.files import readable_name
+from assay.core.trees import Tree, find_changes
 from assay.core.words import format_count, format_excess
 from assay.errors import UserError
 from assay.evaluation.verdict import format_estimate
