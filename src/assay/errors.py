@@ -221,6 +221,8 @@ def explain_failure(error: BaseException) -> str:
     """Write in one line why a run failed."""
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
+    if isinstance(error, OSError):
+        return explain_os_error(error)
     return " ".join((str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}").split())
 
 

@@ -118,6 +118,15 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(root: Path, num
     assert str(root) in str(refused.value)
 
 
+def test_a_disk_that_fails_while_a_folder_is_built_is_named(root: Path) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        get_or_build("group", "key", fail)
+    assert raised.value.filename == str(root / "group" / "key")
+
+
 def test_other_failures_keep_their_name() -> None:
     def fail(folder: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone")

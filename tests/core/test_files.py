@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.files import append_line, encode_json, find_write_problem, hash_file, write_atomically, write_text
+from assay.core.files import append_line, encode_json, find_write_problem, hash_file, name_file, write_atomically, write_text
 from assay.errors import explain_os_error
 
 
@@ -55,6 +55,12 @@ def test_an_error_names_the_file_and_none_that_stands_for_it(tmp_path: Path, nam
     )
 
 
+def test_an_error_in_the_middle_of_reading_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Input/output error") as raised, name_file(tmp_path / "a.txt"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    assert raised.value.filename == str(tmp_path / "a.txt")
+
+
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised, write_atomically(tmp_path / "a.txt"):
         (tmp_path / "other").read_text()
@@ -69,6 +75,15 @@ def test_a_line_is_added_at_the_end_and_a_refusal_names_the_file(tmp_path: Path)
     with pytest.raises(OSError, match="directory") as raised:
         append_line(tmp_path, "three")
     assert raised.value.filename == str(tmp_path)
+
+
+def test_a_line_is_added_behind_all_lines_where_the_system_reads_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append_line(tmp_path / "a.txt", "one")
+    append_line(tmp_path / "a.txt", "two")
+    read = os.pread
+    monkeypatch.setattr(os, "pread", lambda handle, size, offset: read(handle, (size + 1) // 2, offset))
+    append_line(tmp_path / "a.txt", "three")
+    assert (tmp_path / "a.txt").read_text() == "one\ntwo\nthree\n"
 
 
 @pytest.mark.parametrize("kept", ["", "one\n", "one\n" + "x" * 9000 + "\n"])

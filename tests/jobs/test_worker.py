@@ -141,6 +141,21 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, monkeypatch: p
     assert metrics(run.path) == undisturbed
 
 
+def test_a_checkpoint_that_cannot_be_read_is_kept_and_its_run_failed(tmp_path: Path) -> None:
+    study = planned(tmp_path, report_on="validation", axes={})
+    (job,) = jobs(study)
+    run = RunDirectory(study.path / job.run)
+    unreadable = run.checkpoints / "step-00000004" / "manifest.json"
+    unreadable.parent.mkdir(parents=True)
+    unreadable.symlink_to("manifest.json")  # to itself
+    (run.path / "config.toml").touch()
+    assert made(study) == [
+        f"{job.run}: failed: {unreadable}: too many levels of symbolic links; a symbolic link leads back to itself: mend it, "
+        "or name another place with ASSAY_RUNS"
+    ]
+    assert unreadable.is_symlink()
+
+
 @pytest.mark.slow
 def test_a_run_that_kills_its_process_again_and_again_counts_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = planned(tmp_path, report_on="validation", axes={})

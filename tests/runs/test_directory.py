@@ -18,6 +18,7 @@ from assay.runs.directory import (
     create_run,
     find_run,
     list_runs,
+    read_score,
     resolve_runs_folder,
 )
 from assay.runs.provenance import code_hash, code_version, collect_provenance
@@ -265,3 +266,17 @@ def test_a_file_is_no_folder_of_runs(tmp_path: Path) -> None:
         resolve_runs_folder(tmp_path / "file")
     with pytest.raises(UserError, match="loop: is a symbolic link that leads to no folder"):
         resolve_runs_folder(tmp_path / "loop")
+
+
+def test_a_status_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "status.json").symlink_to("status.json")  # to itself
+    with pytest.raises(OSError, match="symbolic links"):
+        RunDirectory(tmp_path).update_status(state="finished")
+    assert (tmp_path / "status.json").is_symlink()
+
+
+def test_a_score_that_cannot_be_read_is_not_advised_to_be_deleted(tmp_path: Path) -> None:
+    unreadable = tmp_path / "score.json"
+    unreadable.symlink_to("score.json")  # to itself
+    with pytest.raises(RunError, match=r"score\.json: too many levels of symbolic links; a symbolic link leads back to itself"):
+        read_score(unreadable)

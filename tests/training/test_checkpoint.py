@@ -247,6 +247,16 @@ def test_advice_on_a_damaged_checkpoint_is_about_those_that_are_whole(tmp_path: 
         checkpoint.load(best, experiment.state)
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_that_cannot_be_read_is_named_and_not_called_damaged(tmp_path: Path, experiment: Experiment, file: str) -> None:
+    unreadable = save(tmp_path, experiment) / file
+    unreadable.unlink()
+    unreadable.symlink_to(file)  # to itself
+    with pytest.raises(OSError, match="symbolic links") as refused:
+        checkpoint.load(unreadable.parent, experiment.state)
+    assert refused.value.filename == str(unreadable)
+
+
 def test_a_note_of_the_best_that_is_damaged_is_named(tmp_path: Path, experiment: Experiment) -> None:
     save(tmp_path, experiment, best=1.0)
     (tmp_path / checkpoint.BEST).write_text("{")

@@ -16,7 +16,7 @@ from typing import Any
 
 import platformdirs
 
-from assay.core.files import hash_file
+from assay.core.files import hash_file, name_file
 from assay.errors import DataError
 
 MANIFEST, VALUE = "manifest.json", "value.json"
@@ -45,11 +45,12 @@ def get_or_build(group: str, key: str, build: Callable[[Path], None]) -> Path:
         return folder
     draft = folder.with_name(f".{key}.{uuid.uuid4().hex}")
     try:
-        draft.mkdir(parents=True)
-        build(draft)
-        hashes = {file.name: hash_file(file) for file in draft.iterdir()}
-        (draft / MANIFEST).write_text(json.dumps(hashes), encoding="utf-8")
-        _publish(draft, folder)
+        with name_file(folder):
+            draft.mkdir(parents=True)
+            build(draft)
+            hashes = {file.name: hash_file(file) for file in draft.iterdir()}
+            (draft / MANIFEST).write_text(json.dumps(hashes), encoding="utf-8")
+            _publish(draft, folder)
     except OSError as error:
         if error.errno not in (*FULL, *CLOSED):
             raise
@@ -66,7 +67,9 @@ def get_or_compute(group: str, key: str, compute: Callable[[], Any]) -> Any:
     def build(folder: Path) -> None:
         (folder / VALUE).write_text(json.dumps(compute()), encoding="utf-8")
 
-    return json.loads((get_or_build(group, key, build) / VALUE).read_text(encoding="utf-8"))
+    file = get_or_build(group, key, build) / VALUE
+    with name_file(file):
+        return json.loads(file.read_text(encoding="utf-8"))
 
 
 def is_cached(group: str, key: str) -> bool:

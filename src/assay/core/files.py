@@ -13,6 +13,15 @@ BLOCK = 8192  # bytes that are read at once in search of a line's end
 
 
 @contextmanager
+def name_file(path: Path) -> Iterator[None]:
+    """Let an OSError inside name `path` where it names no file, as when a disk fails in the middle of reading or writing."""
+    try:
+        yield
+    except OSError as error:
+        raise _with_path(error, path, path) from None
+
+
+@contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a file beside `path` to write into; it replaces `path` when all went well, and is removed otherwise. An OSError names `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -32,7 +41,7 @@ def append_line(path: Path, line: str) -> None:
     A line that was cut off when a process died, or the power, is dropped: nobody could read what is written behind it.
     """
     content = f"{line}\n".encode()
-    try:
+    with name_file(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(handle)
@@ -47,8 +56,6 @@ def append_line(path: Path, line: str) -> None:
             os.ftruncate(handle, end + written)
         finally:
             os.close(handle)
-    except OSError as error:
-        raise _with_path(error, path, path) from None
 
 
 def _lock(handle: int) -> None:
@@ -64,16 +71,26 @@ def _find_end(handle: int) -> int:
     end = os.fstat(handle).st_size
     while end:
         start = max(0, end - BLOCK)
-        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        newline = _read_range(handle, start, end).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1
         end = start
     return 0
 
 
+def _read_range(handle: int, start: int, end: int) -> bytes:
+    """Read these bytes of an open file, which the system may hand over in pieces."""
+    content = b""
+    while start + len(content) < end and (piece := os.pread(handle, end - start - len(content), start + len(content))):
+        content += piece
+    return content
+
+
 def _with_path(error: OSError, path: Path, written: Path) -> OSError:
     """Make an error that names `path` of one that names the file `written` in its place, or none, as when a disk is full."""
-    if error.errno is None or error.filename not in (None, str(written), written):
+    if error.errno is None:  # of a library, which says no more than its message
+        return error if str(path) in str(error) else OSError(f"{path}: {error}")
+    if error.filename not in (None, str(written), written):
         return error
     return OSError(error.errno, error.strerror, str(path))  # Python chooses the class by the number
 
@@ -113,9 +130,8 @@ def flush(path: Path) -> None:
     """Wait until what was written to a file, or the names in a folder, are on the disk. An OSError names `path`."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    except OSError as error:
-        raise _with_path(error, path, path) from None
+        with name_file(path):
+            os.fsync(handle)
     finally:
         os.close(handle)
 
@@ -149,6 +165,6 @@ def _drop_non_finite(value: Any) -> Any:
 
 
 def hash_file(path: Path) -> str:
-    """Compute the sha256 of a file."""
-    with path.open("rb") as file:
+    """Compute the sha256 of a file. An OSError names it."""
+    with name_file(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

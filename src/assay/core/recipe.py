@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+from assay.core.files import name_file
 from assay.core.renames import update
 from assay.core.trees import Tree, merge
 from assay.core.words import shorten
@@ -94,7 +95,8 @@ def _merge_parents(recipe: str, beside: Path | None = None, chain: tuple[Path, .
 
 def read_toml(path: Path) -> Tree:
     """Read a TOML file; what an earlier version or its user wrote comes back in today's words. Raises ConfigError, naming the file."""
-    text = path.read_bytes()
+    with name_file(path):
+        text = path.read_bytes()
     try:
         tree: Tree = update(tomllib.loads(text.decode("utf-8")))
     except RecursionError:

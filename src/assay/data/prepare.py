@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.core.cache import get_or_build
+from assay.core.files import name_file
 from assay.core.trees import Tree, digest
 from assay.data.leakage import Leakage, load_leakage
 from assay.data.split import PARTS, PartName, SplitConfig
@@ -99,7 +100,8 @@ def _write_prepared(folder: Path, corpus: Corpus, split_config: SplitConfig, tok
 
 
 def _read_prepared(folder: Path) -> PreparedText:
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    with name_file(folder / "meta.json"):
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     facts = meta["corpus"]
     return PreparedText(
         corpus=CorpusInfo(**{**facts, "groups": tuple(facts["groups"]), "notes": tuple(facts["notes"])}),

@@ -18,6 +18,7 @@ import tokenizers
 import torch
 from torch import Tensor, nn
 
+from assay.core.files import name_file
 from assay.core.trees import Tree
 from assay.core.types import Output, State
 from assay.core.words import shorten
@@ -121,7 +122,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise UserError(f"--hf: {folder / name} is missing; save model and (fast) tokenizer there with save_pretrained")
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        with name_file(folder / "config.json"):
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = config["model_type"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"--hf: {folder / 'config.json'} is not a config of a transformers model; save the model there again") from None

@@ -29,7 +29,7 @@ from assay.core.parallel import Parallel
 from assay.core.signals import handle_signals
 from assay.core.words import Notify, format_count
 from assay.data.prepare import PreparedText
-from assay.errors import AssayError, Interrupted, classify_failure, explain_failure, is_out_of_memory
+from assay.errors import AssayError, Interrupted, classify_failure, explain_failure, explain_os_error, is_out_of_memory
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
 from assay.jobs.folder import LOG, Job, JobFolder, JobType
@@ -151,14 +151,15 @@ class JobLocks(NamedTuple):
 def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None, notify: Notify, hooks: Sequence[Hook] = ()) -> JobOutcome:
     """Train a run, whose locks are held, to its end or to its failure. Raises Interrupted, once it is saved, where it was asked to stop."""
     run, lock = folder.run(job), locks.job
-    step = _find_last_usable_step(run)
+    try:
+        step = _find_last_usable_step(run)
+    except OSError as refused:
+        return _give_up(run, explain_os_error(refused), notify)
     note = lock.read_note()
     died = note.get("died", 0) if note.get("step") == step else 0
     if died >= MAX_DEATHS:
         reason = f"its process died {format_count(died, 'time')} without getting beyond step {step} (out of memory, or killed?)"
-        run.update_status(state="failed", failure="error", error=reason)
-        notify(f"{job.run}: failed: {reason}")
-        return "failed"
+        return _give_up(run, reason, notify)
     lock.write_note({"died": died + 1, "step": step, "pid": os.getpid(), "host": platform.node()})  # true unless something else is written
     notify(f"{job.run}: starts" if not step else f"{job.run}: resumes from step {step}")
     with open_log(folder.log(job)) as log, redirect_stdout(log), redirect_stderr(log):
@@ -173,6 +174,13 @@ def make_run(folder: JobFolder, job: Job, locks: JobLocks, data_dir: Path | None
     state: JobOutcome = "finished" if run.status()["state"] == "finished" else "failed"
     notify(f"{job.run}: {state}: {result}")
     return state
+
+
+def _give_up(run: RunDirectory, reason: str, notify: Notify) -> JobOutcome:
+    """Record why a run is not begun again."""
+    run.update_status(state="failed", failure="error", error=reason)
+    notify(f"{run.name}: failed: {reason}")
+    return "failed"
 
 
 def _record_failure(run: RunDirectory, error: Exception, log: TextIO) -> str:
@@ -206,7 +214,7 @@ def _start_or_resume(
 
 
 def _find_last_usable_step(run: RunDirectory) -> int:
-    """Find the step of the last undamaged checkpoint, and remove damaged ones; 0 where there is none."""
+    """Find the step of the last undamaged checkpoint, and remove damaged ones; 0 where there is none. Raises OSError."""
     if (run.path / CONFIG).is_file():
         for step in reversed(list_steps(run.checkpoints)):
             path = run.checkpoints / format_step(step)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.files import append_line, encode_json, flush, readable_name, write_atomically, write_durably, write_text
 from assay.core.renames import FILES, update, update_protocol
-from assay.errors import ConfigError, RunError, UserError, suggest
+from assay.errors import ConfigError, RunError, UserError, explain_os_error, suggest
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.json_files import (
     METRICS_SHAPE,
@@ -84,8 +84,10 @@ class RunDirectory:
         path = self.path / CONFIG
         try:
             tree: dict[str, Any] = update(tomllib.loads(read_file(path).decode("utf-8")))
-        except OSError as error:
+        except FileNotFoundError as error:
             raise RunError(f"{path}: cannot be read ({error.strerror}); give the directory of a run") from None
+        except OSError as error:
+            raise RunError(explain_os_error(error)) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as broken:
             raise ConfigError(str(path), f"is not valid TOML: {broken}; write back what was changed") from None
         except ConfigError as wrong:
@@ -131,10 +133,10 @@ class RunDirectory:
             return {}
 
     def update_status(self, **values: Any) -> None:
-        """Change some values of the status; a damaged one is replaced."""
+        """Change some values of the status; a damaged one is replaced. Raises OSError, also where it cannot be read, as it may be whole."""
         stored: dict[str, Any] = {}
-        with contextlib.suppress(RunError):
-            stored = self._read_status()
+        with contextlib.suppress(FileNotFoundError, ValueError, RunError):
+            stored = parse_object(read_file(self.path / STATUS), STATUS_SHAPE)
         self.write_json(STATUS, {"state": "unknown", "failure": earlier_failure(stored), **stored, **values})
 
     def read_json(self, name: str) -> Any:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.errors import RunError
+from assay.core.files import name_file
+from assay.errors import RunError, explain_os_error
 
 WORDS = {
     str: "a text",
@@ -130,23 +131,26 @@ PLAN_SHAPE = record(
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file. Raises OSError; one that is no file, such as a pipe, is not waited for but is a RunError."""
+    """Read a file. Raises OSError, which names it; one that is no file, such as a pipe, is not waited for but is a RunError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise RunError(f"{short_path(path)}: is not a file; remove it")
-    with os.fdopen(handle, "rb") as file:
+    with name_file(path), os.fdopen(handle, "rb") as file:
         return file.read()
 
 
 def read_object(path: Path, shape: Shape, remedy: str) -> dict[str, Any]:
-    """Read the JSON object in a file. Raises FileNotFoundError, and RunError, which ends in the remedy, where it is damaged."""
+    """Read the JSON object in a file. Raises FileNotFoundError, and RunError, which ends in the remedy where the file is damaged.
+
+    One that cannot be read may be whole, so the remedy, which may be to delete it, is not given.
+    """
     try:
         return parse_object(read_file(path), shape)
     except (FileNotFoundError, RunError):
         raise
     except OSError as refused:
-        raise RunError(f"{short_path(path)}: cannot be read ({refused.strerror}); {remedy}") from None
+        raise RunError(explain_os_error(refused)) from None
     except ValueError as fault:
         raise RunError(f"{short_path(path)}: is damaged ({fault}); {remedy}") from None
 

@@ -169,11 +169,11 @@ def _check_lines(path: Path) -> None:
 
 def _drop_partial_line(path: Path, lock: Any) -> None:
     """Remove a last line that was cut off, as by a full disk: nobody could read what is written behind it."""
-    if not path.is_file() or path.read_bytes()[-1:] in (b"", b"\n"):
+    if not path.is_file() or read_file(path)[-1:] in (b"", b"\n"):
         return
     lock.acquire()
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         os.truncate(path, content.rfind(b"\n") + 1)
     finally:
         lock.release()

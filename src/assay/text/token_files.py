@@ -4,6 +4,7 @@
 each document begins; `NAME.sizes.npy` the bytes of raw text each one is; `NAME.groups.npy`, if any, the group each belongs to.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from assay.core.files import name_file
 from assay.core.trees import Tree
 from assay.errors import DataError
 from assay.text.corpus import SEPARATOR, raw_sha256
@@ -85,17 +87,28 @@ def write_part(
 def read_part(folder: Path, name: str, facts: Tree) -> TokenizedPart:
     """Read a part; its tokens stay on disk."""
     path, dtype = folder / f"{name}.tokens", np.dtype(facts["dtype"])
-    tokens: Any = np.memmap(path, dtype, mode="r") if path.stat().st_size else np.empty(0, dtype)
+    with name_file(path):
+        tokens: Any = np.memmap(path, dtype, mode="r") if path.stat().st_size else np.empty(0, dtype)
     groups = folder / f"{name}.groups.npy"
     return TokenizedPart(
         tokens=tokens,
-        offsets=np.load(folder / f"{name}.offsets.npy"),
-        byte_sizes=np.load(folder / f"{name}.sizes.npy"),
-        groups=np.load(groups) if groups.exists() else None,
+        offsets=_load(folder / f"{name}.offsets.npy"),
+        byte_sizes=_load(folder / f"{name}.sizes.npy"),
+        groups=_load(groups) if groups.exists() else None,
         sha256=facts["sha256"],
         has_end_tokens=facts["ends"],
     )
 
 
+def _load(path: Path) -> npt.NDArray[np.int64]:
+    """Load an array. numpy would read the file itself, and take one that cannot be read to its end for one of another shape."""
+    with name_file(path):
+        content = path.read_bytes()
+    array: npt.NDArray[np.int64] = np.load(io.BytesIO(content))
+    return array
+
+
 def _save(path: Path, values: npt.ArrayLike) -> None:
-    np.save(path, np.asarray(values, dtype=np.int64))
+    content = io.BytesIO()
+    np.save(content, np.asarray(values, dtype=np.int64))
+    path.write_bytes(content.getvalue())  # numpy's own error of a full disk says neither so nor where

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.core.devices import resolve_device
+from assay.core.files import name_file
 from assay.data.split import PARTS, PartName
 from assay.errors import UserError, suggest
 from assay.evaluation.protocol import Protocol
@@ -81,7 +82,7 @@ def weights_digest(folder: Path) -> str:
     """Compute the first digits of the sha256 of all files of weights."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")):
-        with path.open("rb") as file:
+        with name_file(path), path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()[:8]
 

@@ -1,11 +1,13 @@
 """Checkpoints: a folder a step, complete or absent, checked by hash, read without running code that is stored in them."""
 
+import errno
 import io
 import json
 import os
 import pickle
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.core.files import encode_json, flush, hash_file, utf8_path, write_durably
+from assay.core.files import encode_json, flush, hash_file, name_file, utf8_path, write_durably
 from assay.core.renames import update_weights
 from assay.core.words import shorten
 from assay.errors import RunError, UserError, is_disk_full
@@ -25,6 +27,7 @@ WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json
 OBJECTIVE = "objective.safetensors"  # of the objective, where it has weights: what only trains is no part of the model
 AVERAGE = "average.safetensors"  # the moving average of the weights, where one is kept
 MAX_LOOKS = 20  # for a checkpoint that is deleted again and again while it is read
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # of what is there but cannot be read, nobody knows that it is damaged
 PARTIAL = ".partial-"  # a checkpoint being written, by its process
 
 
@@ -37,7 +40,7 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
     target = folder / format_step(state.step)
     partial = folder / f"{PARTIAL}{os.getpid()}"
     try:
-        if not (target.is_dir() and not find_damaged(target)):
+        if not (target.is_dir() and _is_whole(target)):
             _write(target, partial, state, extra)
         settle(folder, state)
     except (OSError, SafetensorError, RuntimeError) as failed:
@@ -101,8 +104,8 @@ def load_chosen_weights(folder: Path, which: str | int, model: nn.Module) -> Che
         try:
             load_weights(path, model, weights_file(ref))
             return ref
-        except RunError:
-            if ref.kind == "step" or path.is_dir():  # damaged, or of another model
+        except (RunError, OSError):
+            if ref.kind == "step" or path.is_dir():  # damaged, unreadable, or of another model
                 raise
     raise RunError(
         f"{folder}: the run saves faster than its checkpoints can be read; wait until it ends, or save less often (train.save_every)"
@@ -156,8 +159,9 @@ def load_weights(path: Path, model: nn.Module, file: str = WEIGHTS) -> None:
 def _fill(model: nn.Module, path: Path, file: str) -> None:
     """Load weights that were verified into `model`."""
     try:
-        model.load_state_dict(update_weights(read_tensors(path / file)))
-    except (RuntimeError, SafetensorError, OSError) as broken:
+        with name_file(path / file):
+            model.load_state_dict(update_weights(read_tensors(path / file)))
+    except (RuntimeError, SafetensorError) as broken:
         reason = str(broken).splitlines()[-1].strip()
         raise RunError(f"{path}: does not fit the model of this run ({reason}); was config.toml changed?") from None
 
@@ -170,7 +174,8 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
     if trained:
         _fill(state.learner.objective, path, OBJECTIVE)
     if state.weight_average is not None:
-        state.weight_average.load_state_dict(update_weights(read_tensors(path / AVERAGE)))
+        with name_file(path / AVERAGE):
+            state.weight_average.load_state_dict(update_weights(read_tensors(path / AVERAGE)))
     values = _read_state(path)
     extra: dict[str, Any] = values.pop("extra")
     try:
@@ -188,8 +193,11 @@ def read_values(path: Path) -> dict[str, Any]:
 
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = torch.load(path / STATE, weights_only=True)
+        with name_file(path / STATE), (path / STATE).open("rb") as file:  # a file of Python's: see above
+            values: dict[str, Any] = torch.load(file, weights_only=True)
     except Exception as refused:  # torch's reader of bytes that are none of its own raises whatever comes
+        if isinstance(refused, OSError) and refused.errno != errno.EINVAL:  # the disk fails; a seek to nowhere is of damaged bytes
+            raise
         raise _refuse_state(path, refused) from None
     if not isinstance(values, dict) or not isinstance(values.get("extra"), dict):
         raise _refuse_state(path, "what a state holds is missing")
@@ -207,12 +215,16 @@ def verify(path: Path, *files: str) -> None:
 
 
 def find_damaged(path: Path, *files: str) -> list[str]:
-    """List those of these files of a checkpoint, absent: of all, that are not as they were written."""
+    """List those of these files of a checkpoint, absent: of all, that are not as they were written.
+
+    Raises OSError, which names it, for a file that is there and cannot be read: it may be whole.
+    """
     try:
-        manifest: dict[str, str] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        with name_file(path / MANIFEST):
+            manifest: dict[str, str] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if not {WEIGHTS, STATE, *files} <= manifest.keys():
             return [MANIFEST]
-    except (OSError, ValueError, AttributeError):
+    except (*ABSENT, ValueError, AttributeError):
         return [MANIFEST]
     return [name for name in files or manifest if not _has_hash(path / name, manifest[name])]
 
@@ -220,8 +232,15 @@ def find_damaged(path: Path, *files: str) -> list[str]:
 def _has_hash(path: Path, digest: str) -> bool:
     try:
         return hash_file(path) == digest
-    except OSError:
+    except ABSENT:
         return False
+
+
+def _is_whole(path: Path, *files: str) -> bool:
+    """Whether these files of a checkpoint, absent: all, can be read and are as they were written."""
+    with suppress(OSError):
+        return not find_damaged(path, *files)
+    return False
 
 
 def _advise(path: Path, *, resumes: bool) -> str:
@@ -229,10 +248,10 @@ def _advise(path: Path, *, resumes: bool) -> str:
     folder, step = path.parent, parse_step(path)
     others = [other for other in reversed(list_steps(folder)) if other != step]
     if resumes:
-        whole = next((other for other in others if other < step and not find_damaged(folder / format_step(other))), None)
+        whole = next((other for other in others if other < step and _is_whole(folder / format_step(other))), None)
         if whole is not None:
             return f"delete this folder, and `assay resume` goes on from step {whole}, whose checkpoint is whole"
-    readable = next((other for other in (step, *others) if not find_damaged(folder / format_step(other), WEIGHTS)), None)
+    readable = next((other for other in (step, *others) if _is_whole(folder / format_step(other), WEIGHTS)), None)
     if readable is None:
         return "no checkpoint of this run is whole; restore this one from a copy, or train the run anew"
     way = f"the weights of step {readable} are whole, and --checkpoint {readable} reads them to sample and to score"
@@ -256,7 +275,8 @@ def refuse_unsavable(owner: str, state: Mapping[str, Any]) -> None:
 def read_best(folder: Path) -> BestCheckpoint | None:
     """Read which checkpoint is the best; None if none was noted, or it is gone. Raises RunError where the note is damaged."""
     try:
-        best = BestCheckpoint(**json.loads((folder / BEST).read_text(encoding="utf-8")))
+        with name_file(folder / BEST):
+            best = BestCheckpoint(**json.loads((folder / BEST).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):
