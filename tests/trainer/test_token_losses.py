@@ -45,6 +45,12 @@ def test_documents_are_read_whole_and_cost_about_what_the_model_costs(run: RunDi
     assert all(piece.bits >= 0 for document in found.documents for piece in document)
 
 
+def test_it_is_shown_where_it_cannot_be_stored(run: RunDirectory, made: Path) -> None:
+    (run.path / "reading-last.json").mkdir()
+    assert measure_token_losses(run, made.parents[1] / "data", "last").documents
+    (run.path / "reading-last.json").rmdir()
+
+
 def test_it_is_measured_once_and_then_read_from_the_run(run: RunDirectory, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = measure_token_losses(run, made.parents[1] / "data")
     file = run.path / "reading-best.json"

@@ -5,6 +5,7 @@ They are measured by the same scorer as every other score, when they are first n
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from assay.core.devices import resolve_device
 from assay.data.prepare import PreparedText
-from assay.errors import AssayError, RunError
+from assay.errors import AssayError, RunError, explain_os_error, try_to_store
 from assay.experiment.assemble import ScoreTarget, make_scorer
 from assay.experiment.load import load_checkpoint, load_data, read_config
 from assay.runs.checkpoint_ref import CheckpointRef, list_steps
@@ -58,9 +59,11 @@ def measure_token_losses(run: RunDirectory, data_dir: Path | None, checkpoint: s
         ref = checkpoints.resolve(run.checkpoints, checkpoint) if list_steps(run.checkpoints) else None
         if stored is None or stored["format"] != FORMAT or (ref is not None and CheckpointRef.parse(stored["checkpoint"]) != ref):
             stored = {"format": FORMAT, **_score_documents(run, data_dir, checkpoint)}
-            run.write_json(name, stored)
-    except (AssayError, OSError) as missing:
+            try_to_store(partial(run.write_json, name, stored))  # it is shown all the same
+    except AssayError as missing:
         return TokenLosses((), "", str(missing))
+    except OSError as refused:
+        return TokenLosses((), "", explain_os_error(refused))
     documents = tuple(tuple(TokenLoss(*token) for token in document) for document in stored["documents"])
     return TokenLosses(documents, stored["texts_sha256"])
 

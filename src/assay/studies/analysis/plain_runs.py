@@ -93,7 +93,7 @@ def describe_single_arm(outcome: StudyOutcome, baselines: Baselines | None) -> t
     """Say in sentences how good a single configuration is, compared with cheaper methods where they were measured."""
     arm = outcome.base
     if arm.mean is None:
-        reason = next((run.reason for run in outcome.all_runs if run.reason), None)
+        reason = next((reason for run in outcome.all_runs for reason in (run.reason, *run.damage) if reason), None)
         why = "is not finished, so it has no figure yet" if reason is None else f"has no figure: {reason.rstrip('.')}"
         return (f"{arm.name} {why}.",)
     over = f", the mean of {len(arm.scores)} seeds" if len(arm.scores) > 1 else ""
