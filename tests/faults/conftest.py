@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from assay.runs.directory import list_runs
-from faults.injection import COMPILER, WarmProcess
+from faults.injection import COMPILER, Command, WarmProcess
 from faults.recovery import Recovery, lay_home, read_outcome, train_command
+from faults.test_study import PLAN, StudyRecovery
+from support.small_study import STUDY
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +53,13 @@ def home(cached: Recovery, tmp_path: Path) -> Path:
 def finished(cached: Recovery, cold: Recovery, tmp_path: Path) -> Path:
     """A folder with a text, its cache and one finished run."""
     return Path(shutil.copytree(cold.folder / "undisturbed", tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def study(cached: Recovery) -> StudyRecovery:
+    """A study of two arms that is planned."""
+    home = Path(shutil.copytree(cached.template, cached.folder / "planned"))
+    (home / "width.toml").write_text(tomli_w.dumps({**STUDY, "report_on": "test", "base": str(home / "tiny.toml")}), encoding="utf-8")
+    planned = cached.warm.run(Command((), home, program=PLAN))
+    assert planned.code == 0, planned.err
+    return StudyRecovery(cached, home)

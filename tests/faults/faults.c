@@ -1,7 +1,7 @@
 /* Faults in the file calls of a process: preloaded, armed by faults_arm(), for paths beneath the given roots only.
 
-   Rust and C++ writers come by here as Python does. Calls of one kind are counted; the n-th fails with an error number, writes short, or
-   kills the process. Every call that changes something is written to a log, by which a power cut is told. */
+   Rust and C++ writers come by here as Python does. Calls of one kind are counted; the n-th fails with an error number, writes short,
+   kills the process, or waits for half a second. Every call that changes something is written to a log, by which a power cut is told. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum { CREATE, WRITE, SYNC, RENAME, MKDIR, REMOVE, OPEN, READ, KINDS };
-enum { ONCE, ONWARDS, SHORT, KILL };
+enum { ONCE, ONWARDS, SHORT, KILL, WAIT };
 static const char *const names[KINDS] = {"create", "write", "fsync", "rename", "mkdir", "remove", "open", "read"};
 
 static char roots[4][PATH_MAX];
@@ -91,6 +91,7 @@ static int visit(int kind, const char *path, const char *other) {
   if (!hit) return 0;
   if (action == KILL) kill(getpid(), SIGKILL);
   if (action == SHORT) return 2;
+  if (action == WAIT) return usleep(500000), 0;
   errno = number;
   return 1;
 }
@@ -189,10 +190,11 @@ int renameat(int a, const char *from, int b, const char *to) {
 }
 int link(const char *from, const char *to) { return visit_pair(AT_FDCWD, from, AT_FDCWD, to) == 1 ? -1 : REAL(link)(from, to); }
 
-int mkdir(const char *path, mode_t mode) { return visit_at(MKDIR, AT_FDCWD, path) == 1 ? -1 : REAL(mkdir)(path, mode); }
+/* A folder that is there is told before a disk is asked. */
 int mkdirat(int folder, const char *path, mode_t mode) {
-  return visit_at(MKDIR, folder, path) == 1 ? -1 : REAL(mkdirat)(folder, path, mode);
+  return faccessat(folder, path, F_OK, 0) != 0 && visit_at(MKDIR, folder, path) == 1 ? -1 : REAL(mkdirat)(folder, path, mode);
 }
+int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
 int unlink(const char *path) { return visit_at(REMOVE, AT_FDCWD, path) == 1 ? -1 : REAL(unlink)(path); }
 int rmdir(const char *path) { return visit_at(REMOVE, AT_FDCWD, path) == 1 ? -1 : REAL(rmdir)(path); }
 int unlinkat(int folder, const char *path, int flags) {

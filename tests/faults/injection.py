@@ -28,6 +28,7 @@ class Action(IntEnum):
     ONWARDS = 1  # it and all after it fail, as on a disk that is full
     SHORT = 2  # it reads or writes half
     KILL = 3  # the process is killed before it
+    WAIT = 4  # it is half a second late
 
 
 @dataclass(frozen=True, slots=True)

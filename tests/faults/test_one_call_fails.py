@@ -1,4 +1,8 @@
-"""One call for a file fails, or all from one on, at every moment of a run: going on gives the undisturbed run, and nothing false is stored.
+"""One call for a file fails, or all from one on, at any moment of a run: going on gives the undisturbed run, and nothing false is stored.
+
+Of the moments some are tried, with every kind of fault; all of them, in an hour or two, with
+
+    FAULTS=all pytest tests/faults -m "slow or not slow"
 
 A case is named by its calls, the number of the one that fails, and how. It runs alone with
 
@@ -13,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from faults.injection import CHANGES, Action, Fault
+from faults.moments import choose_moments, spread
 from faults.recovery import Recovery, train_command
 
 ROOM = ("create", "write", "mkdir")  # the calls that need room on a disk
@@ -27,29 +32,30 @@ FAULTS = {
     "unreadable": Fault(("open", "read"), error=EIO),
     "short-read": Fault(("read",), action=Action.SHORT),
 }
-SAMPLED = ("full", "hardware", "killed")  # of these, some cases at every `make test`
-EVERY = 61  # calls between two of them: no divisor of the calls of a step, so that the moments differ
+SAMPLED = ("full", "hardware", "killed")  # of these, a case at every `make test`
+COUNT = 18  # of moments, of each kind, in `make test-all`
 
 
 @pytest.mark.parametrize("name", SAMPLED)
-def test_some_moments(cached: Recovery, name: str) -> None:
+def test_one_moment(cached: Recovery, name: str) -> None:
     fault = FAULTS[name]
-    assert cached.find_faults_at(fault, cached.choose_calls(fault)[11 * SAMPLED.index(name) :: EVERY]) == []
+    assert cached.find_faults_at(fault, spread(cached.choose_calls(fault), 1, f"one of {name}")) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_every_moment_of_a_run(cached: Recovery, name: str) -> None:
+def test_moments_of_a_run(cached: Recovery, name: str) -> None:
     fault = FAULTS[name]
-    assert cached.find_faults_at(fault, cached.choose_calls(fault)) == []
+    assert cached.find_faults_at(fault, choose_moments(cached.choose_calls(fault), COUNT, name)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["full", "hardware", "killed", "unreadable"])
-def test_every_moment_while_the_text_is_prepared(cold: Recovery, cached: Recovery, name: str) -> None:
+def test_moments_while_the_text_is_prepared(cold: Recovery, cached: Recovery, name: str) -> None:
     fault = FAULTS[name]
     preparing = len(cold.list_calls(fault)) - len(cached.list_calls(fault)) + 20  # the first of the run as well
-    assert cold.find_faults_at(fault, [at for at in cold.choose_calls(fault) if at <= preparing]) == []
+    calls = [at for at in cold.choose_calls(fault) if at <= preparing]
+    assert cold.find_faults_at(fault, choose_moments(calls, COUNT // 3, name)) == []
 
 
 def test_one_named_moment(cached: Recovery, cold: Recovery) -> None:

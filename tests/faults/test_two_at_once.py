@@ -1,7 +1,9 @@
 """Two of everything at once: one wins, or both give the right result; nothing is doubled, and readers do not mind writers."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import METRICS, RunDirectory, list_runs
 from faults.injection import Action, Command, Ending, Fault, WarmProcess
 from faults.recovery import Recovery, find_bad_words, find_differences, read_outcome, train_command
+from faults.test_study import PLAN
 from support.small_search import SEARCH
 from support.small_study import STUDY
 
@@ -50,18 +53,21 @@ def assert_ascending(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.0, *(pytest.param(delay, marks=pytest.mark.slow) for delay in DELAYS[1:])])
-def test_of_two_resumes_one_trains_and_the_run_is_that_of_one(cached: Recovery, home: Path, delay: float) -> None:
+def test_of_two_resumes_one_trains_and_the_other_is_told_which(cached: Recovery, home: Path, delay: float) -> None:
     killed = cached.warm.run(train_command(home, Fault(("rename",), 14, Action.KILL)))
     (run,) = list_runs(home / "runs")
     assert killed.code == -9
     assert list_steps(run.checkpoints), "the run must have saved something"
-    resume = ("resume", str(run.path))
-    endings = cached.warm.run_together([Command(resume, home), Command(resume, home, delay=delay)])
-    assert_right(endings, home)
+    late = Fault(("rename",), 1, Action.WAIT)  # whichever has the lock holds it for longer than the other tries to take it
+    resume = Command(("resume", str(run.path)), home, late)
+    endings = sorted(cached.warm.run_together([resume, replace(resume, delay=delay)]), key=lambda ending: ending.code)
+    assert_right(endings, home, winners=range(1, 2))
+    assert re.search(r"is being trained by process \d+ on .* \(`assay resume .*`, since .*\); wait until it ends", endings[1].err)
     assert_whole(run, cached.expected)
 
 
-@pytest.mark.parametrize("delay", [0.0, *(pytest.param(delay, marks=pytest.mark.slow) for delay in DELAYS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", DELAYS)
 def test_two_runs_of_one_name_that_begin_at_once_without_a_cache_are_two_whole_runs(cold: Recovery, tmp_path: Path, delay: float) -> None:
     home = Path(shutil.copytree(cold.template, tmp_path / "home"))
     command = train_command(home)
@@ -96,10 +102,12 @@ def test_two_scores_of_one_checkpoint_are_the_same_and_each_use_of_the_test_spli
     assert not list((run.path / "scores").glob(".*")), "no draft is left behind"
 
 
+@pytest.mark.slow
 def test_readers_do_not_fail_while_a_run_saves_each_step(cached: Recovery, home: Path) -> None:
     assert cached.warm.run(train_command(home)).code == 0  # so that `last` exists from the beginning
     (run,) = list_runs(home / "runs")
     readers = [("score", str(run.path), "--checkpoint", "last", "--json"), ("runs", "--json"), ("watch", str(run.path), "--once")]
+    readers.append(("report", str(run.path), "-o", "page.html"))
     writer = Command(("resume", str(run.path), *(each for each in LONG)), home)
     repeated = [Command(reader, home, delay=0.2 * times) for reader in readers for times in range(2)]
     wrote, *read = cached.warm.run_together([writer, *repeated])
@@ -124,15 +132,6 @@ def test_two_workers_make_each_run_of_a_study_once(cached: Recovery, home: Path,
     assert [len(run.test_uses()) for run in runs] == [1, 1]
     for run in runs:
         assert_ascending(run)
-
-
-PLAN = """
-from pathlib import Path
-from assay.studies.folder import StudyFolder
-from assay.studies.planning import make_plan
-plan = make_plan("width.toml", with_costs=False)
-plan.write(Path("runs").resolve() / plan.folder_name)
-"""
 
 
 @pytest.mark.slow
@@ -167,4 +166,4 @@ def test_two_workers_make_each_trial_of_a_search_once(cached: Recovery, home: Pa
     assert [run.status()["state"] for run in runs] == ["finished"] * 4
     for run in runs:
         assert_ascending(run)
-    assert len({run.config_text() for run in runs}) == 4
+    assert len({(run.path / "config.toml").read_text(encoding="utf-8") for run in runs}) == 4
