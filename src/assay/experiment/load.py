@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from assay.core.devices import choose_device
-from assay.core.files import write_durably
+from assay.core.files import flush, write_durably
 from assay.core.recipe import to_toml
 from assay.core.renames import restore
 from assay.core.trees import Tree, digest, flatten, replace_leaves
@@ -101,6 +101,7 @@ def write_config(run: RunDirectory, config: ExperimentConfig) -> None:
 def change_config(run: RunDirectory, step: int, changed: Mapping[str, tuple[Any, Any]]) -> None:
     """Note the old and new values of settings, and write the new ones into the config of a run."""
     run.append_line(CHANGES, {"step": step, "changes": changed})
+    flush(run.path / CHANGES)
     write_durably(run.path / CONFIG, to_toml(replace_leaves(run.config_tree(), {key: new for key, (_, new) in changed.items()})))
 
 

@@ -10,6 +10,7 @@ import torch
 
 from assay.core import parallel as processes
 from assay.core.devices import resolve_device
+from assay.core.files import encode_json, write_durably
 from assay.core.parallel import Parallel
 from assay.core.seeds import preserve_rng_state
 from assay.core.trees import find_changes
@@ -167,7 +168,8 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
         "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
         "warnings": prepared.warnings,
     }
-    run.write_json(PROVENANCE, {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data})
+    provenance = {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data}
+    write_durably(run.path / PROVENANCE, encode_json(provenance, indent=1) + "\n")  # a resume holds config and tokenizer against it
     prepared.tokenizer.save(run.path / TOKENIZER)
     run.update_status(state="created", step=0)
 
