@@ -54,7 +54,9 @@ KINDS_OF_FAULT = ("full", "hardware", "short", "unreadable", "short-read")
 def drop_places(printed: str) -> Any:
     """What a command prints, but for how fast it was, and where it is stored, which a note says where it could not be."""
     try:
-        return {key: value for key, value in json.loads(printed).items() if key not in ("stored", "not_stored", "seconds", "tokens_per_second")}
+        return {
+            key: value for key, value in json.loads(printed).items() if key not in ("stored", "not_stored", "seconds", "tokens_per_second")
+        }
     except ValueError:
         return printed
 
