@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -80,7 +81,8 @@ def check_plain(value: Any) -> None:
             with prefix_errors(str(index)):
                 check_plain(item)
     elif isinstance(value, float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
-        raise ConfigError("", f"{value:g} is no number to compute with; give one from {-MAX_NUMBER:g} to {MAX_NUMBER:g}")
+        why = f"is beyond {MAX_NUMBER:g}, which float32 does not hold" if math.isfinite(value) else "is no finite number"
+        raise ConfigError("", f"{value:g} {why}; give another")
     elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
         raise ConfigError("", f"a number of {value.bit_length()} bits is too large for a file; give a smaller one")
     elif isinstance(value, str) and ("\0" in value or any("\ud800" <= letter < "\ue000" for letter in value)):

@@ -68,7 +68,10 @@ class TransformersTokenizer(Tokenizer):
     def __init__(self, file: Path, vocabulary: int, start: int) -> None:
         self.file, self.start = file, start
         try:
-            tree = _remove_additions(json.loads(file.read_text(encoding="utf-8")))
+            tree = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(tree, dict) or "model" not in tree:
+                raise UserError(f"--hf: {file} holds no model of a tokenizer; save the tokenizer there again")
+            tree = _remove_additions(tree)
             self.token_bytes = _spell_vocabulary(tree, vocabulary, file)
             self._library = tokenizers.Tokenizer.from_str(json.dumps(tree))
         except UserError:
@@ -158,7 +161,9 @@ def _load_network(folder: Path) -> nn.Module:
             folder, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
     except Exception as broken:  # of any sort: the files are of another program, and so is the library
-        raise UserError(f"--hf: the model in {folder} cannot be read: {shorten(str(broken))}; save it there again") from None
+        raise UserError(
+            f"--hf: the model in {folder} cannot be read: {shorten(' '.join(str(broken).split()))}; save it there again"
+        ) from None
     if missing := sorted(info["missing_keys"]):  # the library would fill them at random
         raise UserError(f"--hf: {folder} holds no weights called {missing[0]} ({len(missing)} are missing); save the model there again")
     network: nn.Module = loaded.float()

@@ -32,7 +32,7 @@ class Budget(NamedTuple):
     def parse(cls, text: str) -> "Budget":
         """Read `300steps`, `3epochs`, `10Mtokens`, `2Pflops`, `90s`, `5min` or `2h`. Raises ConfigError."""
         match = AMOUNT.fullmatch(text.strip())
-        if match and match[3] is None and not match[1].startswith("-"):
+        if match and match[3] is None and not match[1].startswith("-") and float(match[1].replace("_", "")) > 0:
             raise ConfigError("", f"'{text}' has no unit; did you mean {text.strip()}steps? (others are {EXAMPLES})")
         if not match or match[3] is None or match[3].lower() not in UNITS:
             raise ConfigError("", f"cannot read '{text}'; write it like {EXAMPLES}")
