@@ -62,6 +62,7 @@ PRIVATE: Where = {
 FOREACH = "torch._foreach_"  # operations on many tensors at once, which torch's own optimisers are made of
 
 MESSAGES: Where = {
+    ("core/files.py", "_with_path"): "an error without a number is of a library: what it says is kept, and only the file's name looked for",
     ("errors.py", "is_out_of_memory"): "torch's CPU allocator raises a plain RuntimeError",
     ("errors.py", "is_disk_full"): "safetensors and torch hide the number of the system's error",
     ("jobs/slurm.py", "submit"): "sbatch tells why it refuses by a sentence alone",

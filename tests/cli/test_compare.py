@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.renames import restore
+from assay.core.trees import digest
 from assay.runs.directory import RunDirectory
 from support import trained
 from support.lab import Lab
@@ -119,7 +121,7 @@ def test_runs_on_different_texts_are_refused(runs: dict[str, str]) -> None:
 
 def test_strided_without_a_stride_is_refused(runs: dict[str, str]) -> None:
     answer = call("compare", runs["s0"], runs["s1"], "--policy", "strided")
-    assert (answer.code, "add --stride" in answer.err) == (2, True)
+    assert (answer.code, "the policy strided needs it" in answer.err) == (2, True)
 
 
 def test_one_run_alone_is_refused(runs: dict[str, str]) -> None:
@@ -174,6 +176,8 @@ def seeds(lab: Lab, tmp_path: Path) -> Path:
             assert old in text
             text = text.replace(old, new)
         config.write_text(text)
+        run = RunDirectory(folder / name)
+        run.write_json("provenance.json", {**run.provenance(), "config": digest(restore(run.config_tree()))})  # as if it was begun so
     return folder
 
 

@@ -162,7 +162,7 @@ def test_a_run_whose_config_was_edited_into_something_wrong(
 def test_a_run_whose_config_fits_no_longer_what_was_saved(copied: Path, command: tuple[str, ...]) -> None:
     config = copied / "config.toml"
     config.write_text(config.read_text().replace("width = 16", "width = 32"))
-    refused(call(*command, copied), "does not fit the model of this run", "was config.toml changed?")
+    refused(call(*command, copied), f"{config}: was changed since the run began", "restore it from a copy")
 
 
 def damage_weights(run: Path) -> None:

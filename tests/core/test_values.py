@@ -20,7 +20,7 @@ def optimizer(**values: Any) -> Config:
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e39])
 def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: float) -> None:
     for setting in ({"lr": value}, {"weight_decay": value}, {"rates": {"embedding": value}}):
-        with pytest.raises(ConfigError, match="(is no finite number|does not hold); give another"):
+        with pytest.raises(ConfigError, match=r"(is no finite number|does not hold); give another"):
             optimizer(**setting)
     with pytest.raises(ConfigError, match=r"^pattern\.1\.mixer\.window: "):
         DecoderConfig.make({"pattern": ["full", {"mixer": {"kind": "local", "window": value}}]})
