@@ -8,6 +8,7 @@ import pytest
 from assay.core.config import FAMILIES, Config, Family, config_class, preset, setting
 from assay.core.trees import digest
 from assay.errors import ConfigError, UnknownKeyError
+from assay.experiment.config import ExperimentConfig
 from assay.models.decoder import DecoderConfig
 from assay.nn.activation import GeluConfig
 from assay.nn.block import BlockConfig
@@ -15,6 +16,7 @@ from assay.nn.feedforward.dense import GluConfig, MlpConfig
 from assay.nn.mixer.full import FullConfig
 from assay.nn.norm import NormConfig, RmsNormConfig
 from assay.nn.position.relative import RopeConfig
+from assay.training.config import TrainConfig
 
 
 def refusal(tree: dict[str, object], config: type[Config] = DecoderConfig) -> str:
@@ -173,3 +175,14 @@ def test_an_error_seen_from_above_has_the_longer_path() -> None:
     error = ConfigError("heads", "is wrong").with_prefix("mixer").with_prefix("block")
     assert (str(error), error.path, error.reason) == ("block.mixer.heads: is wrong", "block.mixer.heads", "is wrong")
     assert isinstance(FAMILIES["mixer"], Family)
+
+
+def test_a_key_that_stands_deeper_is_named_with_its_place() -> None:
+    for key, place in (("budget", "train.budget"), ("lr", "optimizer.lr"), ("depth", "model.depth")):
+        with pytest.raises(UnknownKeyError, match=f"^{key}: unknown key; did you mean '{place}'"):
+            ExperimentConfig.make({key: 1})
+
+
+def test_the_place_of_a_mistake_is_made_of_keys_alone() -> None:
+    with pytest.raises(ConfigError, match=r"^precision: input should be 'float32'"):
+        TrainConfig.make({"precision": "fp8"})

@@ -121,4 +121,4 @@ def test_a_place_that_cannot_be_written_to_is_found_before_the_work(tmp_path: Pa
     assert "is a folder" in str(find_write_problem(tmp_path))
     assert "is no folder; make it" in str(find_write_problem(tmp_path / "none" / "new"))
     assert find_write_problem(tmp_path / "none" / "new", makes_folders=True) is None
-    assert "is no folder" in str(find_write_problem(tmp_path / "file" / "new", makes_folders=True))
+    assert "is a file; name another place" in str(find_write_problem(tmp_path / "file" / "new", makes_folders=True))

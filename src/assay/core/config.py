@@ -5,7 +5,7 @@ with a family accepts a kind's name, a mapping with `kind`, or a mapping without
 A *preset* is a named, complete config of a family and is written where a kind's name could stand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
@@ -130,7 +130,7 @@ class Config(BaseModel):
             return cls.model_validate(dict(tree))
         except ValidationError as invalid:
             first = invalid.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
+            path = ".".join(_keep_keys(first["loc"], tree))
             raised = first.get("ctx", {}).get("error")  # by a validator of ours; pydantic's message has more words before it
             reason = str(raised) if isinstance(raised, Exception) else first["msg"]
             if first["type"] == "missing":
@@ -168,11 +168,30 @@ class Config(BaseModel):
         return type(self).make({**{name: getattr(self, name) for name in type(self).model_fields}, **values})
 
 
-def _refuse_unknown_key(key: str, value: Any, known: Mapping[str, Any]) -> UnknownKeyError:
+def _refuse_unknown_key(key: str, value: Any, known: Mapping[str, FieldInfo]) -> UnknownKeyError:
     """Make the error for a key that is not known: with what it is called today, all old words in it at once, or one that is like it."""
     if new_name(key) in known and (old := find_old_words(key, value)):
         return UnknownKeyError(old[0].partition("=")[0], f"'{old[0]}' is called '{old[1]}' since {SINCE}; write that")
-    return UnknownKeyError(key, f"unknown key; {suggest_today(key, known)}")
+    deeper = [f"{name}.{key}" for name, field in known.items() if key in _list_keys(config_class(field.annotation))]
+    hint = f"did you mean '{deeper[0]}'?" if deeper else suggest_today(key, known)
+    return UnknownKeyError(key, f"unknown key; {hint}")
+
+
+def _list_keys(config: type[Config] | None) -> set[str]:
+    """List the keys of a config, or of all kinds of its family."""
+    if config is None:
+        return set()
+    kinds = () if config.family is None else config.family.kinds.values()
+    return {key for kind in (config, *kinds) for key in kind.model_fields}
+
+
+def _keep_keys(place: tuple[int | str, ...], tree: Any) -> Iterator[str]:
+    """Keep of the place of an error what are keys, and not the names of alternatives among which a value was looked for."""
+    for index, part in enumerate(place):
+        inside = (isinstance(tree, Mapping) and part in tree) or (isinstance(tree, list | tuple) and isinstance(part, int))
+        if index == 0 or inside:
+            yield str(part)
+            tree = tree[part] if inside else None
 
 
 def config_class(annotation: Any) -> type[Config] | None:

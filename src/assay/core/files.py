@@ -140,9 +140,10 @@ def find_write_problem(path: Path, *, makes_folders: bool = False) -> str | None
     """Say why no file can be written at `path`, before the work whose result it is to hold; None where nothing speaks against it."""
     if path.is_dir():
         return f"{path}: is a folder; give the name of a file in it"
-    folder = next(parent for parent in path.absolute().parents if parent.exists()) if makes_folders else path.parent
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    folder = there if makes_folders or not there.is_dir() else path.parent
     if not folder.is_dir():
-        return f"{folder}: is no folder; make it, or name another place"
+        return f"{folder}: is a file; name another place" if folder.exists() else f"{folder}: is no folder; make it, or name another place"
     if not os.access(path if path.exists() else folder, os.W_OK):
         return f"{path}: may not be written; change the permissions, or name another place"
     return None
