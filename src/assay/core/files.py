@@ -98,7 +98,7 @@ def _with_path(error: OSError, path: Path, written: Path) -> OSError:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with write_atomically(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")  # names of files need not be text
 
 
 def readable_name(path: Path) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.core.files import find_write_problem
+from assay.core.files import find_write_problem, write_text
 from assay.core.words import format_count, format_list
 from assay.errors import UserError
 from assay.reports.content import compose_report
@@ -85,7 +85,7 @@ def write_report(
         texts[markdown] = to_markdown(content)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        write_text(path, text)
     return WrittenReport({path: path.stat().st_size for path in texts}, outcome.verdict, outcome.warnings)
 
 
