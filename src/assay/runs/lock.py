@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from assay.core.files import name_file
 from assay.errors import RunError
 
 RUN_LOCK = ".training.lock"  # in a run's directory
@@ -31,8 +32,8 @@ class RunBusyError(RunError):
 class Lock:
     """A lock that this process holds, or stands for where the file system has none. Leaving its `with` block releases it."""
 
-    def __init__(self, handle: int | None) -> None:
-        self._handle, self.is_real = handle, handle is not None
+    def __init__(self, handle: int | None = None, path: Path = Path()) -> None:
+        self._handle, self._path, self.is_real = handle, path, handle is not None
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +43,7 @@ class Lock:
 
     def share(self) -> "Lock":
         """Return the same lock once more: it is held until both are released."""
-        return Lock(None if self._handle is None else os.dup(self._handle))
+        return Lock(None if self._handle is None else os.dup(self._handle), self._path)
 
     def release(self) -> None:
         """Release the lock; again has no effect."""
@@ -54,15 +55,17 @@ class Lock:
         self.release()
 
     def read_note(self) -> dict[str, Any]:
-        """Read the note in the file; empty where it was cut off."""
+        """Read the note in the file; empty where it was cut off. An OSError names the file."""
         handle = self._open_handle()
-        return _parse_note(os.pread(handle, os.fstat(handle).st_size, 0))
+        with name_file(self._path):
+            return _parse_note(os.pread(handle, os.fstat(handle).st_size, 0))
 
     def write_note(self, note: dict[str, Any]) -> None:
-        """Replace the note in the file."""
+        """Replace the note in the file. An OSError names the file."""
         handle = self._open_handle()
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(note).encode(), 0)
+        with name_file(self._path):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(note).encode(), 0)
 
     def _open_handle(self) -> int:
         assert self._handle is not None, "the lock was released"
@@ -83,7 +86,7 @@ def acquire_lock(path: Path, *, wait: bool = False) -> Lock | None:
     except BaseException:
         os.close(handle)
         raise
-    return Lock(handle)
+    return Lock(handle, path)
 
 
 def wait_for_lock(path: Path) -> Lock:
@@ -106,10 +109,10 @@ def lock_run(run: Path, *, wait: bool = False) -> Lock:
                 time.sleep(PAUSE)
                 lock = acquire_lock(path)
     except ImportError:
-        return Lock(None)
+        return Lock()
     except OSError as refused:
         if refused.errno in NO_LOCKS:
-            return Lock(None)
+            return Lock()
         raise
     if lock is None:
         raise RunBusyError(f"{run}: is being trained by {read_holder(path)}; wait until it ends, or stop it")

@@ -76,7 +76,7 @@ def resume_run(run: Run, overrides: Sequence[Override], hooks: Sequence[HookLike
 def lock_for_training(run: RunDirectory, parallel: Parallel, tracker: Tracker) -> Lock:
     """Lock a run before anything of it is read, in the main process. Raises RunBusyError where another process trains it."""
     if not parallel.is_main:
-        return Lock(None)
+        return Lock()
     lock = lock_run(run.path)
     if not lock.is_real:
         tracker.log_message("locks do not work on this file system or system: make sure that no other process trains this run")
