@@ -14,7 +14,7 @@ from assay.errors import AssayError
 LONGEST = 4000  # characters of a refusal, which may list what is known
 SECONDS = 5.0  # of the processor, for one reading
 FEW = settings(max_examples=20, suppress_health_check=list(HealthCheck))
-MANY = settings(max_examples=1500, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 NASTY: tuple[Any, ...] = (
     0, -1, 1, 2**31, 2**40, 2**63 - 1, -(2**63), 10**30, 0.0, -0.5, 1e-320, 1e300, float("inf"), float("nan"), "", " ", ".", "a.b", "é\0",
     "\U0001f600", "*", "kind", "inf", "none", True, False, [], [[]], [{}], [0], [None], ["full"], {}, {"": 1}, {"kind": "full"},
