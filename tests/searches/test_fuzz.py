@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.errors import ConfigError
 from assay.searches.file import SearchConfig, SearchOptions, read_search
 from support.experiment import write_recipe, write_text
 from support.fuzz import BYTES, FEW, MANY, accept_or_refuse, change, mutate, write_json, write_toml
@@ -113,3 +114,9 @@ def test_sweeps_that_are_hardly_sweeps(folder: Path, text: str) -> None:
 )  # fmt: skip
 def test_search_files_out_of_all_proportion(folder: Path, changes: dict[str, Any]) -> None:
     read_file(folder, write_toml({**SEARCH, **changes}), None)
+
+
+def test_a_space_of_a_scale_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    for changes in ({"space": 3}, {"scales": {"tiny": {"space": 3}}}):
+        with pytest.raises(ConfigError, match="^space"):
+            SearchConfig.from_dict({**SEARCH, "scales": {"tiny": {}}, **changes}, tmp_path, "tiny")

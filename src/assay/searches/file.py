@@ -89,7 +89,9 @@ class SearchConfig(VariationConfig):
         """Make the search that a tree describes, whose base lies relative to `folder`. Raises ConfigError."""
         scaled = apply_scale(tree, scale)
         if scale is not None:  # values of a key are replaced whole
-            overrides = {"space": {**tree.get("space", {}), **tree["scales"][scale].get("space", {})}, **(overrides or {})}
+            own, changed = (part.get("space", {}) for part in (tree, tree["scales"][scale]))
+            if isinstance(own, dict) and isinstance(changed, dict):  # else it is refused with its key
+                overrides = {"space": {**own, **changed}, **(overrides or {})}
         return cls.make({**scaled, **(overrides or {})}).resolve_base(folder)
 
 
