@@ -118,5 +118,5 @@ def test_search_files_out_of_all_proportion(folder: Path, changes: dict[str, Any
 
 def test_a_space_of_a_scale_that_is_no_table_is_refused(tmp_path: Path) -> None:
     for changes in ({"space": 3}, {"scales": {"tiny": {"space": 3}}}):
-        with pytest.raises(ConfigError, match="^space"):
+        with pytest.raises(ConfigError, match=r"^space"):
             SearchConfig.from_dict({**SEARCH, "scales": {"tiny": {}}, **changes}, tmp_path, "tiny")
