@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from assay.core.config import FAMILIES, Config
+from assay.core.trees import check_plain
 from assay.errors import ConfigError
 from assay.models.decoder import DecoderConfig
 from assay.optim.base import OptimizerConfig
@@ -27,6 +28,8 @@ def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: float) -
 
 
 def test_what_no_file_can_hold_is_refused_with_its_place() -> None:
+    with pytest.raises(ConfigError, match="holds what is no text"):
+        check_plain({"a": [{"\ud800": 1}]})
     with pytest.raises(ConfigError, match=r"^seed: a number of 71 bits is too large for a file"):
         TrainConfig.make({"seed": 2**70})
     with pytest.raises(ConfigError, match=r"^device: 'a\\x00b' holds what is no text"):

@@ -74,6 +74,7 @@ def check_plain(value: Any) -> None:
     """Raise ConfigError for a number, at any depth, that has no place in a file or in float32, and for text that is not Unicode."""
     if isinstance(value, Mapping):
         for key, item in value.items():
+            check_plain(key)
             with prefix_errors(str(key)):
                 check_plain(item)
     elif isinstance(value, list | tuple):
