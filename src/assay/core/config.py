@@ -188,7 +188,9 @@ def _list_keys(config: type[Config] | None) -> set[str]:
 def _keep_keys(place: tuple[int | str, ...], tree: Any) -> Iterator[str]:
     """Keep of the place of an error what are keys, and not the names of alternatives among which a value was looked for."""
     for index, part in enumerate(place):
-        inside = (isinstance(tree, Mapping) and part in tree) or (isinstance(tree, list | tuple) and isinstance(part, int))
+        inside = (isinstance(tree, Mapping) and part in tree) or (
+            isinstance(tree, list | tuple) and isinstance(part, int) and part < len(tree)
+        )
         if index == 0 or inside:
             yield str(part)
             tree = tree[part] if inside else None
