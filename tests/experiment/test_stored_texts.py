@@ -22,7 +22,7 @@ def make_earlier_run(folder: Path, text: Path) -> assay.Run:
     config, provenance = run.path / "config.toml", run.path / "provenance.json"
     config.write_text(config.read_text().replace('format = "text"\n', ""))
     noted = json.loads(provenance.read_text())
-    del noted["begun"], noted["config"]
+    del noted["started_at"], noted["config"]
     provenance.write_text(json.dumps(noted))
     return run
 

@@ -159,7 +159,7 @@ def test_scores_are_listed_by_what_was_scored_whenever_their_files_were_written(
 def test_last_is_the_run_that_was_begun_last_whatever_was_touched_copied_or_resumed(tmp_path: Path) -> None:
     times = {"b": "2026-01-01T12:00:00.000001+00:00", "c": "2026-01-01T12:00:00.000001+00:00", "a": "2026-01-01T14:30:00+03:00"}
     for name, begun in times.items():
-        made(tmp_path, name, at=1000).write_json(PROVENANCE, {"begun": begun})
+        made(tmp_path, name, at=1000).write_json(PROVENANCE, {"started_at": begun})
     os.utime(tmp_path / "a-01234567-s0" / CONFIG)
     assert [run.name[0] for run in list_runs(tmp_path)] == ["a", "b", "c"]  # a began at 11:30 in this zone
     (tmp_path / "a-01234567-s0" / PROVENANCE).write_text("{")

@@ -88,7 +88,7 @@ def _keep_reading_plain_text(run: RunDirectory, tree: Tree) -> Tree:
     if Path(strip_compression(str(corpus.get("path")))).suffix.lower() not in ONCE_PLAIN_TEXT:
         return tree
     with suppress(RunError):
-        if "begun" not in run.provenance():  # which is noted since 0.8
+        if "started_at" not in run.provenance():  # which is noted since 0.8
             return {**tree, "corpus": {**corpus, "format": "text"}}
     return tree
 

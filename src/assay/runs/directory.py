@@ -34,8 +34,8 @@ from assay.runs.json_files import (
     TIMINGS_SHAPE,
     parse_object,
     read_file,
+    read_lines,
     read_object,
-    short_path,
 )
 from assay.runs.status import earlier_failure
 
@@ -101,10 +101,10 @@ class RunDirectory:
         except FileNotFoundError:
             return {}
 
-    def begun(self) -> datetime:
+    def started_at(self) -> datetime:
         """When the run was begun: as it noted itself or, in a run before 0.8 or one whose note is damaged, by its oldest file."""
         with contextlib.suppress(RunError, ValueError, KeyError):
-            noted = datetime.fromisoformat(self.provenance()["begun"])
+            noted = datetime.fromisoformat(self.provenance()["started_at"])
             return noted if noted.tzinfo is not None else noted.replace(tzinfo=UTC)
         times = [path.stat().st_mtime for path in self.path.iterdir() if path.is_file()]
         return datetime.fromtimestamp(min(times, default=0.0), UTC)
@@ -169,17 +169,7 @@ class RunDirectory:
 
     def read_lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Read the lines of a .jsonl file; a last line that was cut off is left out. Raises RunError for a damaged line."""
-        path = self.path / name
-        try:
-            lines = read_file(path).split(b"\n")[:-1]
-        except FileNotFoundError:
-            return
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield parse_object(line, LINE_SHAPES.get(name, OBJECT))
-            except ValueError as fault:
-                place = f"{short_path(path)}, line {number}"
-                raise RunError(f"{place}: is damaged ({fault}); restore it from a copy, or delete the line") from None
+        return read_lines(self.path / name, LINE_SHAPES.get(name, OBJECT), "restore it from a copy, or delete the line")
 
     def rewind(self, step: int) -> None:
         """Drop the lines of metrics and timings after `step`, which will be computed again."""
@@ -242,7 +232,7 @@ def strip_run_suffix(name: str) -> str:
 def list_runs(folder: Path) -> list[RunDirectory]:
     """List the runs in a folder, in the order in which they began. A config.toml of another program makes no run."""
     runs = [RunDirectory(path) for path in _list_folders(folder) if is_run(path)]
-    return sorted(runs, key=lambda run: (run.begun(), run.name))
+    return sorted(runs, key=lambda run: (run.started_at(), run.name))
 
 
 def is_run(path: Path) -> bool:
@@ -271,7 +261,7 @@ def list_study_folders(folder: Path) -> list[Path]:
 def find_beginning(study: Path) -> datetime:
     """Find when a study was begun: with its first run or, before there is one, when its plan was written."""
     runs = list_runs(study)
-    return runs[0].begun() if runs else datetime.fromtimestamp((study / PLAN).stat().st_mtime, UTC)
+    return runs[0].started_at() if runs else datetime.fromtimestamp((study / PLAN).stat().st_mtime, UTC)
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

@@ -97,7 +97,7 @@ STATUS_SHAPE = record(
 )  # fmt: skip
 PART_SHAPE = record(documents=WHOLE, bytes=WHOLE, tokens=WHOLE, sha256=TEXT)
 PROVENANCE_SHAPE = record(
-    begun=TEXT, assay=TEXT, code=TEXT, python=TEXT, platform=TEXT, config=TEXT, threads=WHOLE, cpus=WHOLE, gpus=list_of(TEXT),
+    started_at=TEXT, assay=TEXT, code=TEXT, python=TEXT, platform=TEXT, config=TEXT, threads=WHOLE, cpus=WHOLE, gpus=list_of(TEXT),
     packages=mapping_of(TEXT.or_null()),
     data=record(
         corpus=record(name=TEXT, licence=TEXT, source=TEXT, notes=list_of(TEXT)), fingerprint=TEXT, parts=mapping_of(PART_SHAPE),
@@ -138,6 +138,22 @@ def read_file(path: Path) -> bytes:
         raise RunError(f"{short_path(path)}: is not a file; remove it")
     with name_file(path), os.fdopen(handle, "rb") as file:
         return file.read()
+
+
+def read_lines(path: Path, shape: Shape, remedy: str) -> Iterator[dict[str, Any]]:
+    """Read the JSON object in each line of a file, of which there may be none; a last line that was cut off is left out.
+
+    Raises RunError, with the line's number and the remedy, for a damaged one.
+    """
+    try:
+        lines = read_file(path).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield parse_object(line, shape)
+        except ValueError as fault:
+            raise RunError(f"{short_path(path)}, line {number}: is damaged ({fault}); {remedy}") from None
 
 
 def read_object(path: Path, shape: Shape, remedy: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from assay.core.renames import restore, restore_key, update_key
 from assay.errors import ConfigError, RunError, UserError
-from assay.runs.json_files import TEXT, WHOLE, parse_object, read_file, record
+from assay.runs.json_files import TEXT, WHOLE, read_file, read_lines, record
 from assay.searches.dimension import Categorical, Dimension, IntegerRange, LogUniform, Scalar, Uniform
 from assay.searches.file import SearchConfig
 from assay.searches.space import Space
@@ -156,15 +156,8 @@ def make_sampler(config: SearchConfig, number: int) -> Any:
 
 def _check_lines(path: Path) -> None:
     """Raise RunError for a line that is none of a journal: Optuna would stop at it, without its number."""
-    try:
-        lines = read_file(path).split(b"\n")[:-1]
-    except FileNotFoundError:
-        return
-    for number, line in enumerate(lines, start=1):
-        try:
-            parse_object(line, LINE_SHAPE)
-        except ValueError as fault:
-            raise RunError(f"{path}, line {number}: is damaged ({fault}); {REMEDY}") from None
+    for _ in read_lines(path, LINE_SHAPE, REMEDY):
+        pass
 
 
 def _drop_partial_line(path: Path, lock: Any) -> None:

@@ -67,7 +67,7 @@ def submit_run(
     logs = run.path / LOGS
     try:
         write_config(run, config)
-        run.write_json(PROVENANCE, {"begun": current_time()})
+        run.write_json(PROVENANCE, {"started_at": current_time()})
         run.update_status(state="queued", step=0)
         [job] = submit(train_in_job, [(run.path, data_dir, tuple(track), launch.requeues)], launch, logs, label)
     except Exception:

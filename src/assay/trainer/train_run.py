@@ -152,9 +152,9 @@ def prepare_experiment(config: ExperimentConfig, data_dir: Path | None, parallel
 def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: PreparedText) -> None:
     """Write the config, the provenance and the tokenizer of a new run; it keeps when it was begun, if it has noted that."""
     write_config(run, config)
-    begun = current_time()
+    started_at = current_time()
     with suppress(RunError):
-        begun = run.provenance().get("begun", begun)
+        started_at = run.provenance().get("started_at", started_at)
     data = {
         "corpus": prepared.corpus.__dict__,
         "fingerprint": prepared.fingerprint,
@@ -168,7 +168,7 @@ def write_run_files(run: RunDirectory, config: ExperimentConfig, prepared: Prepa
         "leakage": None if prepared.leakage is None else prepared.leakage.to_dict(),
         "warnings": prepared.warnings,
     }
-    provenance = {"begun": begun, **collect_provenance(), "config": config.digest(), "data": data}
+    provenance = {"started_at": started_at, **collect_provenance(), "config": config.digest(), "data": data}
     write_durably(run.path / PROVENANCE, encode_json(provenance, indent=1) + "\n")  # a resume holds config and tokenizer against it
     prepared.tokenizer.save(run.path / TOKENIZER)
     run.update_status(state="created", step=0)

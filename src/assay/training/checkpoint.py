@@ -205,7 +205,7 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 
 def _refuse_state(path: Path, reason: object) -> RunError:
-    return RunError(f"{path}: {STATE} is not a training state of Assay ({shorten(str(reason))}); delete this folder")
+    return RunError(f"{path}: {STATE} is not a training state of Assay ({shorten(str(reason))}); {_advise(path, resumes=True)}")
 
 
 def verify(path: Path, *files: str) -> None:
