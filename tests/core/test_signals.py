@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -48,3 +50,45 @@ def test_a_signal_that_is_delayed_arrives_once_afterwards(number: signal.Signals
     with interrupt_when_stopped(), pytest.raises(KeyboardInterrupt):
         work()
     assert done == [number]
+
+
+class Closing:
+    """Sends this process a signal when it is deleted, where Python drops every exception."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_an_interrupt_that_python_drops_comes_again_and_nothing_is_printed(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    before, handler = sys.unraisablehook, signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interrupt_when_stopped():
+            Closing(number)
+            with pytest.raises(KeyboardInterrupt):
+                time.sleep(10)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == ""
+
+
+class Failing:
+    """Raises when it is deleted."""
+
+    def __del__(self) -> None:
+        raise ValueError("closed twice")
+
+
+def test_another_exception_that_python_drops_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.append(str(dropped.exc_value)))
+    with interrupt_when_stopped():
+        Failing()
+    assert told == ["closed twice"]

@@ -1,14 +1,17 @@
 """The signals that stop a process, and how to handle them for a while."""
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 
 HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone, as when ssh ends; there is none on Windows
 TIME_LIMIT = getattr(signal, "SIGUSR1", None)  # how a cluster's job learns that its time ends; there is none on Windows
 STOP_SIGNALS: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, *filter(None, [HANGUP]))
+AGAIN = 0.02  # seconds until an interrupt that Python dropped is raised once more
 
 
 @contextmanager
@@ -45,17 +48,44 @@ def delay_signals() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def interrupt_when_stopped() -> AbstractContextManager[None]:
+class _Stopped(KeyboardInterrupt):
+    """A signal came that would end this process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def interrupt_when_stopped() -> Iterator[None]:
     """Let signals that would end this process raise KeyboardInterrupt inside, as Ctrl-C does: what was begun is put in order first.
 
-    Only the first of a kind counts, unless it is Ctrl-C: when a terminal is closed, several may come.
+    Only the first of a kind counts, unless it is Ctrl-C: when a terminal is closed, several may come. Where Python drops an exception,
+    as in `__del__`, the interrupt is raised once more, a moment later.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(number, _ignore)
-        raise KeyboardInterrupt(signal.Signals(number).name)
+        raise _Stopped(number)
 
-    return handle_signals(filter(None, (signal.SIGTERM, HANGUP, TIME_LIMIT)), interrupt)
+    def interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            earlier(dropped)
+            return
+        number = signal.SIGINT
+        if isinstance(dropped.exc_value, _Stopped):
+            number = signal.Signals(dropped.exc_value.number)
+            signal.signal(number, interrupt)
+        timer = threading.Timer(AGAIN, _thread.interrupt_main, (number,))
+        timer.daemon = True
+        timer.start()
+
+    with handle_signals(filter(None, (signal.SIGTERM, HANGUP, TIME_LIMIT)), interrupt):
+        earlier, sys.unraisablehook = sys.unraisablehook, interrupt_again
+        try:
+            yield
+        finally:
+            sys.unraisablehook = earlier
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
