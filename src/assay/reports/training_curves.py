@@ -20,6 +20,7 @@ from assay.studies.analysis.results import ArmOutcome, CurvePoint, RunOutcome, S
 MAX_POINTS = 60  # of a curve
 BEGINNING = 0.1  # share of training whose high losses do not decide the height of a chart
 DESCRIBED = 12  # curves that the alt text lists one by one
+PART_LABELS = {"training": "training", "validation": "validation", "full_validation": "validation, whole split"}
 LEARNING = (
     "Lower is better, and further left is sooner. The first tenth of training is cut off where it lies higher than the rest. "
     "The number at the end of a line is the arm's number in the table."
@@ -46,17 +47,18 @@ def make_learning_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     for name, part, across, label in (
         ("validation-tokens", "validation", "tokens", "tokens trained on"),
         ("validation-seconds", "validation", "seconds", "seconds of training steps"),
+        ("full-validation-tokens", "full_validation", "tokens", "tokens trained on"),
         ("training-tokens", "training", "tokens", "tokens trained on"),
     ):
         lines = [line for arm in outcome.arms if (line := _make_learning_line(arm, legend[arm.name], part, across)) is not None]
         if not can_plot(lines):
             continue
         shown += lines
-        figure = f"{part}, bits per byte"
+        figure = f"{PART_LABELS[part]}, bits per byte"
         ends = "; ".join(f"{line.key.name} ends at {line.points[-1][1]:.4f}" for line in lines[:DESCRIBED])
         alt_text = AltText(f"{figure} against {label}", f"{len(lines)} curves. {ends}")
         axes = AxisSettings(label), AxisSettings(figure, top=_choose_top(lines))
-        charts.append(plot_curves(name, lines, *axes, alt_text, markers=part == "validation"))
+        charts.append(plot_curves(name, lines, *axes, alt_text, markers=part != "training"))
     if not charts:
         return None
     several = any(len(arm.scored_runs) > 1 for arm in outcome.arms)
@@ -126,7 +128,7 @@ def _make_learning_line(arm: ArmOutcome, key: LegendEntry, part: str, across: st
 
 def _read_points(run: RunOutcome, part: str, across: str) -> dict[float, tuple[float, float]]:
     """Read x and bits per byte by step, infinity for the last; the training text's tokens per byte convert nats per token of training."""
-    points: Sequence[CurvePoint] = run.curve.validation if part == "validation" else run.curve.training
+    points: Sequence[CurvePoint] = getattr(run.curve, part)
     factor = 1.0
     if part == "training":
         text = run.provenance.get("data", {}).get("parts", {}).get("train", {})

@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from assay.runs.standard_error import read_standard_error
 
 SCORE_FIELDS = ("bits_per_byte", "standard_error", "nats_per_token", "coverage")  # of a validation and of a final score
+
+FurtherScore = Literal["full_validation"]  # scores taken beside the validations, by their keys in metrics.jsonl
+FULL_VALIDATION: FurtherScore = "full_validation"
+SCORE_LABELS = {"validation": "validation", FULL_VALIDATION: "validation, whole split"}  # for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,9 @@ class Tracker:
     def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
         """Log a validation."""
 
+    def log_further_score(self, line: Mapping[str, Any], name: FurtherScore) -> None:
+        """Log a score that was taken beside the validations; the line has it under its name."""
+
     def log_samples(self, step: int, texts: Sequence[str]) -> None:
         """Log texts that the model wrote."""
 
@@ -79,6 +86,9 @@ class ExternalTracker(Tracker, ABC):
 
     def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
         self.log_scalars(_known_figures("validation", line["validation"]), line["step"])
+
+    def log_further_score(self, line: Mapping[str, Any], name: FurtherScore) -> None:
+        self.log_scalars(_known_figures(name, line[name]), line["step"])
 
 
 def training_scalars(line: Mapping[str, Any], pace: Pace) -> dict[str, float]:

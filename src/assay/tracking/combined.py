@@ -14,7 +14,7 @@ from typing import Any
 from assay.errors import Interrupted, UserError, suggest
 from assay.runs.directory import NOTES, RunDirectory
 from assay.terminal.streams import describe_loss, lost_output
-from assay.tracking.base import ExternalTracker, Pace, Tracker
+from assay.tracking.base import ExternalTracker, FurtherScore, Pace, Tracker
 from assay.tracking.tensorboard import TensorBoard
 from assay.tracking.wandb import WeightsAndBiases
 
@@ -77,6 +77,9 @@ class CombinedTracker(Tracker):
 
     def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
         self._call(lambda tracker: tracker.log_validation(line, best))
+
+    def log_further_score(self, line: Mapping[str, Any], name: FurtherScore) -> None:
+        self._call(lambda tracker: tracker.log_further_score(line, name))
 
     def log_samples(self, step: int, texts: Sequence[str]) -> None:
         self._call(lambda tracker: tracker.log_samples(step, texts))

@@ -16,7 +16,7 @@ from assay.core.words import format_duration
 from assay.runs.standard_error import describe_standard_error
 from assay.terminal.console import escape_control_characters, show_spinner
 from assay.terminal.tables import print_table
-from assay.tracking.base import Pace, Tracker
+from assay.tracking.base import SCORE_LABELS, FurtherScore, Pace, Tracker
 from assay.training.clock import training_seconds
 
 REFRESH = 2  # times a second: between two lines of metrics only the time left changes
@@ -28,6 +28,14 @@ def format_pace(pace: Pace, loss: float) -> tuple[str, str]:
     return (
         f"step {pace.step}/{pace.steps or '?'}  epoch {pace.epoch:.2f}  loss {loss:.4f} nats/token  {pace.tokens_per_second:,.0f} tokens/s",
         f"left: epoch {format_duration(pace.epoch_left)}, run {format_duration(pace.run_left)}",
+    )
+
+
+def format_score(step: int, label: str, metrics: Mapping[str, Any]) -> str:
+    """Format a score that was taken while training."""
+    return (
+        f"step {step}  {label} {metrics['bits_per_byte']:.4f} +- {describe_standard_error(metrics)} bits per byte"
+        f"  {metrics['nats_per_token']:.4f} nats/token"
     )
 
 
@@ -104,11 +112,11 @@ class ConsoleTracker(Tracker):
     def log_validation(self, line: Mapping[str, Any], best: bool) -> None:
         metrics = line["validation"]
         share = "" if metrics["coverage"] == 1 else f" (sample {100 * metrics['coverage']:.2g} %)"
-        self._print(
-            f"step {line['step']}  validation{share} {metrics['bits_per_byte']:.4f} +- {describe_standard_error(metrics)} bits per byte"
-            f"  {metrics['nats_per_token']:.4f} nats/token{'  best so far' if best else ''}",
-            "green" if best else "yellow",
-        )
+        text = format_score(line["step"], f"{SCORE_LABELS['validation']}{share}", metrics)
+        self._print(f"{text}{'  best so far' if best else ''}", "green" if best else "yellow")
+
+    def log_further_score(self, line: Mapping[str, Any], name: FurtherScore) -> None:
+        self._print(format_score(line["step"], SCORE_LABELS[name], line[name]), "yellow")
 
     def log_samples(self, step: int, texts: Sequence[str]) -> None:
         for text in texts:

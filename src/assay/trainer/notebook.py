@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 320, 80  # pixels of the curve in the table
 X_AXES = {"step": "step", "tokens": "targets", "epoch": "epoch"}  # what a curve may be drawn over, and its key in a line of metrics
-PARTS = ("training", "validation")
+PARTS = ("training", "validation", "full_validation")  # the loss of training, and scores
 
 
 def make_dataframe(lines: Sequence[Mapping[str, Any]]) -> Any:
@@ -36,7 +36,7 @@ def read_curve(run: "Run", part: str, metric: str, x: str) -> tuple[list[float],
     for line in run.metrics():
         if X_AXES[x] in line:
             x_of_step[line["step"]] = line[X_AXES[x]]
-        value = (line.get("validation") or {}).get(metric) if part == "validation" else line.get(metric)
+        value = line.get(metric) if part == "training" else (line.get(part) or {}).get(metric)
         position = line["step"] if x == "step" else x_of_step.get(line["step"])
         if value is not None and position is not None:
             points.append((position, value))
@@ -54,7 +54,7 @@ def plot_curve(run: "Run", part: str, metric: str, x: str, axes: "Axes | None") 
     positions, values = read_curve(run, part, metric, x)
     if axes is None:
         axes = pyplot.subplots()[1]
-    axes.plot(positions, values, marker="." if part == "validation" else "", label=f"{run.name}, {part}")
+    axes.plot(positions, values, marker="" if part == "training" else ".", label=f"{run.name}, {part}")
     axes.set_xlabel(x)
     axes.set_ylabel(metric.replace("_", " "))
     axes.legend()

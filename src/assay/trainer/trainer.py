@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from assay.runs.checkpoint_ref import CheckpointRef, format_step, list_steps
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.runs.lock import Lock, lock_run
 from assay.terminal.console import escape_control_characters
-from assay.tracking.base import Pace, Tracker
+from assay.tracking.base import FULL_VALIDATION, FurtherScore, Pace, Tracker
 from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
 from assay.trainer.soundness import find_fault, refuse_unsound_state
 from assay.training import checkpoint
@@ -30,6 +30,7 @@ from assay.training.hooks import (
     EarlyStopping,
     LogHook,
     SampleHook,
+    ScoreHook,
     StopHook,
     ValidationHook,
 )
@@ -58,8 +59,8 @@ class Trainer:
     def _make_hooks(self) -> tuple[Hook, ...]:
         config = self.setup.config
 
-        def every(amount: str) -> StepInterval:
-            return StepInterval(self.count_steps(amount), self.state, at_end=True)
+        def every(amount: str, *, at_end: bool = True) -> StepInterval:
+            return StepInterval(self.count_steps(amount), self.state, at_end=at_end)
 
         validations = every(config.validate_every)
         samples = [SampleHook(every(config.sample_every), self._sample)] if config.samples else []
@@ -67,15 +68,31 @@ class Trainer:
         log = LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates)
         if config.patience is not None:
             self._patience = EarlyStopping(config.patience, validations, self.tracker.log_message, log.write_line)
+        further: list[Hook] = []
+        if config.full_validate_every is not None:  # at the end the final scores are of the whole split anyway
+            whole = every(config.full_validate_every, at_end=False)
+            further.append(self._make_score_hook(FULL_VALIDATION, whole, lambda: self._score_now(sampled=False)))
         return (
             log,
             ValidationHook(validations, lambda: summarize_score(self._score_now()), listeners),
+            *further,
             *filter(None, [self._patience]),
             *samples,
             CheckpointHook(every(config.save_every), validations, self.save),
             *self._added,
             self._stop,
         )
+
+    def _make_score_hook(self, name: FurtherScore, interval: StepInterval, score: Callable[[], Score]) -> ScoreHook:
+        """Make the hook that writes a further score under its name into the metrics."""
+
+        def record(step: int, metrics: Metrics) -> None:
+            if self.parallel.is_main:
+                line = {"step": step, name: dict(metrics)}
+                self.directory.append_line(METRICS, line)
+                self.tracker.log_further_score(line, name)
+
+        return ScoreHook(name, interval, lambda: summarize_score(score()), record)
 
     def count_steps(self, amount: str) -> int:
         """Convert an amount of training, such as `0.5epochs` or `20000tokens`, to steps, at least one."""
@@ -271,20 +288,27 @@ class Trainer:
         epoch_end = (state.step // batches.steps_per_epoch + 1) * batches.steps_per_epoch
         run_left = None
         if state.steps is not None:
-            work = count_remaining_work(state, self.hooks, state.steps)
-            whole_split = round(FINAL_SCORES / self.experiment.validation_fraction)  # the final scores, in sampled validations
-            run_left = clock.estimate_and_record({**work, "validate": work["validate"] + whole_split})
+            work = self._count_work(state.steps)
+            final_scores = round(FINAL_SCORES / self.experiment.validation_fraction)  # in sampled validations
+            run_left = clock.estimate_and_record({**work, "validate": work["validate"] + final_scores})
         return Pace(
             step=state.step,
             steps=state.steps,
             epoch=batches.epoch_at(state.step),
             tokens_per_second=batches.targets_per_epoch / batches.steps_per_epoch / clock.seconds_per_step,
-            epoch_left=clock.estimate(count_remaining_work(state, self.hooks, min(epoch_end, state.steps or epoch_end))),
+            epoch_left=clock.estimate(self._count_work(min(epoch_end, state.steps or epoch_end))),
             run_left=run_left,
         )
 
-    def _score_now(self) -> Score:
-        scorer = self.experiment.make_validation_scorer(CheckpointRef("step", self.state.step), sampled=True)
+    def _count_work(self, until: int) -> dict[str, int]:
+        """Count what is left to do until a step. A score of the whole split that was never taken yet counts as so many sampled ones."""
+        work = count_remaining_work(self.state, self.hooks, until)
+        if FULL_VALIDATION in work and FULL_VALIDATION not in self.clock.counts:
+            work["validate"] += round(work.pop(FULL_VALIDATION) / self.experiment.validation_fraction)
+        return work
+
+    def _score_now(self, *, sampled: bool = True) -> Score:
+        scorer = self.experiment.make_validation_scorer(CheckpointRef("step", self.state.step), sampled=sampled)
         with self.state.optimizer.use_averaged_weights():
             return scorer.score(self.state.learner.model)
 

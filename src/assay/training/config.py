@@ -45,6 +45,10 @@ class TrainConfig(Config):
     validation_bytes: int = setting(
         8_000_000, "a larger split is scored on a spread sample while training", alternative=1000, affects="report", ge=1
     )
+    full_validate_every: Interval | None = setting(
+        None, "how often to score the whole validation split too, where validation_bytes makes a sample of it (absent: at the end)",
+        alternative="5steps", affects="report",
+    )  # fmt: skip
     sample_every: Interval = setting("1epoch", "how often to write samples", alternative="5steps", affects="report")
     samples: int = setting(2, "texts in a sample", alternative=1, affects="report", ge=0)
     save_every: Interval = setting("200steps", "how often to save a checkpoint", alternative="5steps", affects="report")

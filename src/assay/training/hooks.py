@@ -105,6 +105,17 @@ class ValidationHook(Hook):
             listener(state.step, metrics)
 
 
+class ScoreHook(Hook):
+    """Scores a text every n steps beside the validations, and hands the figures on; they decide nothing, neither the best nor the end."""
+
+    def __init__(self, name: str, interval: StepInterval, score: Callable[[], Metrics], record: ValidationListener) -> None:
+        self.name, self.interval, self.score, self.record = name, interval, score, record
+
+    def after_step(self, state: TrainState, result: StepResult) -> None:
+        if self.is_due(state.step):
+            self.record(state.step, self.score())
+
+
 class EarlyStopping(Hook):
     """Ends a run after `patience` validations in a row without a better score. The best checkpoint is kept in any case.
 

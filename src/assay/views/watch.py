@@ -18,6 +18,7 @@ from assay.runs.standard_error import describe_standard_error
 from assay.terminal.charts import MAX_WIDTH, draw_chart, draw_progress_bar
 from assay.terminal.console import print_sentences, single_line
 from assay.terminal.tables import print_table
+from assay.tracking.base import SCORE_LABELS
 from assay.tracking.monitor import RunMonitor, current_state
 from assay.views.watch_study import StudyView
 
@@ -150,10 +151,10 @@ class RunView(RunMonitor):
 
 def format_metrics(line: dict[str, Any]) -> str:
     """Format a line of metrics."""
-    if "validation" in line:
-        figures = line["validation"]
-        bits, error = _format_figure(figures["bits_per_byte"]), describe_standard_error(figures)
-        return f"step {line['step']}  validation {bits} +- {error} bits per byte"
+    for name, label in SCORE_LABELS.items():
+        if name in line:
+            bits, error = _format_figure(line[name]["bits_per_byte"]), describe_standard_error(line[name])
+            return f"step {line['step']}  {label} {bits} +- {error} bits per byte"
     return f"step {line.get('step')}  loss {_format_figure(line.get('loss'))} nats/token"
 
 

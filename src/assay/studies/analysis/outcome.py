@@ -129,9 +129,12 @@ def read_curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> LearningCurve:
         return tuple(map(CurvePoint, steps, _interpolate(steps, tokens), _interpolate(steps, seconds), [value for _, value in values]))
 
     training = points([(line["step"], line["loss"]) for line in lines if "targets" in line and line.get("loss") is not None])
-    validated = [(line["step"], line["validation"]["bits_per_byte"]) for line in lines if "validation" in line]
-    validation = points([(step, bits) for step, bits in validated if bits is not None])
-    return LearningCurve(training, validation)
+
+    def scores(name: str) -> tuple[CurvePoint, ...]:
+        scored = [(line["step"], line[name]["bits_per_byte"]) for line in lines if name in line]
+        return points([(step, bits) for step, bits in scored if bits is not None])
+
+    return LearningCurve(training, scores("validation"), scores("full_validation"))
 
 
 def _interpolate(steps: Sequence[int], known: Sequence[tuple[int, float]]) -> list[float]:
