@@ -115,3 +115,17 @@ def test_memory_may_be_traded_for_time_at_a_resume(text: Path, tmp_path: Path, s
     with pytest.raises(RunError, match=r"batches.size: cannot change .*train\.accumulation"):
         changed.resume("batches.size=2")
     assert "changes" in json.loads((changed.path / "changes.jsonl").read_text().splitlines()[-1])
+
+
+def test_checkpoints_that_were_kept_stay_when_a_resume_keeps_no_more(text: Path, tmp_path: Path) -> None:
+    run = assay.train(write_recipe(tmp_path, text, "train.keep_every=6steps", "train.validate_every=20steps"))
+    assert sorted(path.name for path in run.directory.checkpoints.glob("step-*")) == [
+        "step-00000006",
+        "step-00000012",
+        "step-00000018",
+        "step-00000020",
+    ]
+    straight, scored = (run.score(checkpoint=which).protocol.checkpoint for which in ("step-12", 12))
+    assert straight == scored == ("step", 12)
+    run.resume("train.budget=30steps", "train.keep_every=1000steps")
+    assert (run.directory.checkpoints / "step-00000006").is_dir()

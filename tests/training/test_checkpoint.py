@@ -380,3 +380,31 @@ def test_what_to_do_about_a_checkpoint_that_cannot_be_written_depends_on_the_cau
             with pytest.raises(RunError, match=f"cannot be written because of this: input/output error; {then}"):
                 save(tmp_path, experiment)
         save(tmp_path, experiment)
+
+
+def test_a_kept_checkpoint_is_never_deleted_and_is_found_by_its_step_or_the_name_of_its_folder(
+    tmp_path: Path, experiment: Experiment
+) -> None:
+    kept = []
+    for number in range(1, 6):
+        advance(experiment, 1)
+        kept.append(checkpoint.save(tmp_path, experiment.state, {}, kept=number in (2, 3)))
+    assert checkpoint.list_steps(tmp_path) == [2, 3, 5]
+    assert [checkpoint.find_folder(tmp_path, which) for which in (2, "2", "step-2", "step-00000002")] == [kept[1]] * 4
+    checkpoint.verify(kept[1])
+    with pytest.raises(RunError, match="no checkpoint 'step-4'; there are best, last, 2, 3, 5"):
+        checkpoint.find_folder(tmp_path, "step-4")
+
+
+def test_a_process_that_died_before_it_marked_a_checkpoint_as_kept_is_made_good(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "settle", raising(CrashError()))
+        advance(experiment, 1)
+        with pytest.raises(CrashError):
+            checkpoint.save(tmp_path, experiment.state, {}, kept=True)
+    checkpoint.load(checkpoint.find_folder(tmp_path, "last"), experiment.state)
+    checkpoint.settle(tmp_path, experiment.state, kept=True)
+    save(tmp_path, experiment)
+    assert checkpoint.list_steps(tmp_path) == [1, 2]

@@ -158,6 +158,16 @@ def test_a_save_happens_on_its_rhythm_and_when_a_validation_improved(experiment:
     assert [number for number in range(1, 9) if save.is_due(number)] == [2, 4, 5, 6, 8]  # for the clock: it may save then
 
 
+def test_a_checkpoint_that_is_to_be_kept_is_saved_at_its_own_interval(experiment: Experiment) -> None:
+    saved: list[int] = []
+    never, third = (StepInterval(steps, experiment.state, at_end=False) for steps in (1000, 3))
+    save = CheckpointHook(never, never, lambda: saved.append(experiment.state.step), third)
+    for _ in range(7):
+        save.after_step(experiment.state, step(experiment))
+    assert saved == [3, 6]
+    assert save.count_due(0, 7) == 2
+
+
 def impatient(experiment: Experiment, figures: list[float], patience: int) -> tuple[EarlyStopping, ValidationHook, list[str]]:
     """A validation every second step with these outcomes, and who waits for a better one."""
     validate, _ = validated(experiment, figures)

@@ -11,16 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from assay.errors import UserError
+from assay.tracking.base import FurtherScore
 from assay.training.clock import STEP, WARM_UP
 from assay.training.hook import Hook, Metrics, TrainingContext
 from assay.training.hooks import CheckpointHook, EarlyStopping, LogHook, SampleHook, StopHook, ValidationHook
 from assay.training.state import StepResult, TrainState
 
 OWN_HOOKS = (LogHook, ValidationHook, EarlyStopping, SampleHook, CheckpointHook, StopHook)
-RESERVED_NAMES = {STEP, WARM_UP, *(hook.name for hook in OWN_HOOKS)}  # kinds of work that the clock measures
+RESERVED_NAMES = {STEP, WARM_UP, *(hook.name for hook in OWN_HOOKS), *get_args(FurtherScore)}  # kinds of work that the clock measures
 EventName = Literal["step", "validated", "stopping"]
 
 

@@ -54,6 +54,7 @@ class Trainer:
         listeners = [hook.before_stop for hook in self._added]
         self._stop = StopHook(self.save, self.parallel, f"assay resume {run.path}", listeners, tracker.log_message)
         self._patience: EarlyStopping | None = None
+        self._kept: StepInterval | None = None  # when a checkpoint is kept for ever
         self.hooks: tuple[Hook, ...] = self._make_hooks()
 
     def _make_hooks(self) -> tuple[Hook, ...]:
@@ -63,6 +64,8 @@ class Trainer:
             return StepInterval(self.count_steps(amount), self.state, at_end=at_end)
 
         validations = every(config.validate_every)
+        if config.keep_every is not None:
+            self._kept = every(config.keep_every, at_end=False)
         samples = [SampleHook(every(config.sample_every), self._sample)] if config.samples else []
         listeners = [self._record_validation, *(hook.after_validation for hook in self._added)]
         log = LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates)
@@ -78,7 +81,7 @@ class Trainer:
             *further,
             *filter(None, [self._patience]),
             *samples,
-            CheckpointHook(every(config.save_every), validations, self.save),
+            CheckpointHook(every(config.save_every), validations, self.save, self._kept),
             *self._added,
             self._stop,
         )
@@ -191,9 +194,13 @@ class Trainer:
                 "config": self.experiment.config.digest(),
             }
             self.directory.flush_lines()
-            checkpoint.save(self.directory.checkpoints, self.state, extra)
+            checkpoint.save(self.directory.checkpoints, self.state, extra, kept=self._keeps_step())
             self._update_status(step=self.state.step, **self._best())
         self.parallel.barrier()
+
+    def _keeps_step(self) -> bool:
+        """Whether the checkpoint of this step is kept for ever."""
+        return self._kept is not None and self._kept.is_due(self.state.step)
 
     def _best(self) -> dict[str, Any]:
         return {"best": None if self.state.best is None else self.state.best._asdict()}
@@ -233,7 +240,7 @@ class Trainer:
             self._patience.resume(self.state)
         if self.parallel.is_main:
             self.directory.rewind(self.state.step)
-            checkpoint.settle(self.directory.checkpoints, self.state)
+            checkpoint.settle(self.directory.checkpoints, self.state, kept=self._keeps_step())
             self._update_status(step=self.state.step, **self._best())
 
     def _load_hooks(self, saved: Mapping[str, Any]) -> None:

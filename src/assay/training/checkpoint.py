@@ -20,7 +20,7 @@ from assay.core.files import encode_json, flush, hash_file, name_file, utf8_path
 from assay.core.renames import update_weights
 from assay.core.words import shorten
 from assay.errors import RunError, UserError, is_disk_full
-from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, CheckpointKind, CheckpointRef, format_step, list_steps, parse_step
+from assay.runs.checkpoint_ref import CHECKPOINT_KINDS, PREFIX, CheckpointKind, CheckpointRef, format_step, list_steps, parse_step
 from assay.training.state import BestCheckpoint, TrainState
 
 WEIGHTS, STATE, MANIFEST, BEST = "model.safetensors", "state.pt", "manifest.json", "best.json"
@@ -28,11 +28,12 @@ OBJECTIVE = "objective.safetensors"  # of the objective, where it has weights: w
 AVERAGE = "average.safetensors"  # the moving average of the weights, where one is kept
 MAX_LOOKS = 20  # for a checkpoint that is deleted again and again while it is read
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # of what is there but cannot be read, nobody knows that it is damaged
+KEPT = "kept"  # an empty file in a checkpoint that is never deleted
 PARTIAL = ".partial-"  # a checkpoint being written, by its process
 
 
-def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
-    """Write `folder/step-N` so that it exists whole or not at all, then delete all checkpoints but the last and the best.
+def save(folder: Path, state: TrainState, extra: Mapping[str, Any], *, kept: bool = False) -> Path:
+    """Write `folder/step-N` so that it exists whole or not at all, then delete all checkpoints but the last, the best and those kept.
 
     What a step saves is a function of the step, so a whole checkpoint that is there already is kept: replacing a folder takes two moves,
     between which a process may die. Raises RunError if the disk is full; earlier checkpoints stay.
@@ -42,7 +43,7 @@ def save(folder: Path, state: TrainState, extra: Mapping[str, Any]) -> Path:
     try:
         if not (target.is_dir() and _is_whole(target)):
             _write(target, partial, state, extra)
-        settle(folder, state)
+        settle(folder, state, kept=kept)
     except (OSError, SafetensorError, RuntimeError) as failed:
         shutil.rmtree(partial, ignore_errors=True)
         raise RunError(_explain_unwritten(target, failed)) from None
@@ -57,13 +58,15 @@ def _explain_unwritten(target: Path, failed: Exception) -> str:
     return f"{target}: cannot be written because {cause}; {first}, then {then}"
 
 
-def settle(folder: Path, state: TrainState) -> None:
-    """Note which checkpoint is the best, and delete all but the last and the best: what is left to do once `state` is saved.
+def settle(folder: Path, state: TrainState, *, kept: bool = False) -> None:
+    """Do what is left to do once `state` is saved: note which checkpoint is the best and whether this one is kept, delete the others.
 
     Called after loading as well, as a process may have died, or found the disk full, between the two.
     """
     if state.best is not None:
         write_durably(folder / BEST, encode_json(state.best._asdict()))
+    if kept:
+        write_durably(folder / format_step(state.step) / KEPT, "")
     _prune(folder)
 
 
@@ -134,7 +137,8 @@ def resolve(folder: Path, which: str | int) -> CheckpointRef:
     kind: CheckpointKind = next((kind for kind in CHECKPOINT_KINDS if kind == which), "step")
     step = saved[-1] if best is None else best.step
     if kind == "step":
-        step = int(which) if which.isdecimal() and len(which) < 19 else -1
+        number = which.removeprefix(PREFIX)  # the name of its folder means it as well
+        step = int(number) if number.isdecimal() and len(number) < 19 else -1
     ref = CheckpointRef(kind, step)
     path = folder / format_step(step)
     if step not in saved:
@@ -291,7 +295,7 @@ def _prune(folder: Path) -> None:
     except RunError:  # which one to keep is not known: all of them
         earlier, best = [], None
     for step in earlier:
-        if best is None or step != best.step:
+        if (best is None or step != best.step) and not (folder / format_step(step) / KEPT).exists():
             (folder / format_step(step)).rename(folder / f"{PARTIAL}{os.getpid()}-{step}")  # gone at once, whatever happens next
     for partial in folder.glob(f"{PARTIAL}*"):  # and what processes left that were killed while they saved
         shutil.rmtree(partial, ignore_errors=True)

@@ -52,6 +52,10 @@ class TrainConfig(Config):
     sample_every: Interval = setting("1epoch", "how often to write samples", alternative="5steps", affects="report")
     samples: int = setting(2, "texts in a sample", alternative=1, affects="report", ge=0)
     save_every: Interval = setting("200steps", "how often to save a checkpoint", alternative="5steps", affects="report")
+    keep_every: Interval | None = setting(
+        None, "how often to save a checkpoint that is never deleted, to look back at (absent: the last and the best are kept)",
+        alternative="5steps", affects="report",
+    )  # fmt: skip
 
     def model_post_init(self, context: object) -> None:
         if self.noise_scale and self.accumulation < 2:

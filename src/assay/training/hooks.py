@@ -181,22 +181,24 @@ class SampleHook(Hook):
 
 
 class CheckpointHook(Hook):
-    """Saves a checkpoint every n steps, when a validation was the best so far, and at the end."""
+    """Saves a checkpoint every n steps, when one is to be kept, when a validation was the best so far, and at the end."""
 
     name = "save"
 
-    def __init__(self, interval: StepInterval, validations: StepInterval, save: Callable[[], None]) -> None:
-        self.interval: StepInterval = interval
+    def __init__(
+        self, interval: StepInterval, validations: StepInterval, save: Callable[[], None], kept: StepInterval | None = None
+    ) -> None:
+        self.intervals = [interval, *filter(None, [kept])]
         self.validations, self.save = validations, save
 
     def is_due(self, step: int) -> bool:
-        return self.interval.is_due(step) or self.validations.is_due(step)
+        return any(interval.is_due(step) for interval in [*self.intervals, self.validations])
 
     def count_due(self, begin: int, end: int) -> int:
-        return self.interval.count_due(begin, end) + self.validations.count_due(begin, end)
+        return sum(interval.count_due(begin, end) for interval in [*self.intervals, self.validations])
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
-        if self.interval.is_due(state.step) or state.improved:
+        if any(interval.is_due(state.step) for interval in self.intervals) or state.improved:
             self.save()
 
 
