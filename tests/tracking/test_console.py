@@ -10,7 +10,7 @@ from rich.console import Console
 from assay.core.words import format_duration
 from assay.terminal.console import escape_control_characters
 from assay.tracking.base import Pace
-from assay.tracking.console import ConsoleTracker
+from assay.tracking.console import ConsoleTracker, format_pace
 
 PACE = Pace(step=1200, steps=20_000, epoch=12.34, tokens_per_second=123_456.7, epoch_left=62.0, run_left=3723.0)
 LINE = {"step": 1200, "loss": 1.23456}
@@ -53,6 +53,11 @@ def test_a_file_gets_plain_lines() -> None:
     assert "step 1200  validation 1.2345 +- 0.0067 bits per byte  2.3456 nats/token  best so far" in lines
     assert "step 1300  validation (sample 3.4 %) 1.2345 +- 0.0067 bits per byte  2.3456 nats/token" in lines
     assert f"  text       {FACTS['text']}" in lines
+
+
+@pytest.mark.parametrize(("run_left", "shown"), [(35.0, "left: run 0:35"), (0.0, "left: run 0:00"), (None, "left: epoch ?, run ?")])
+def test_the_epoch_is_left_out_where_the_run_ends_before_it(run_left: float | None, shown: str) -> None:
+    assert format_pace(replace(PACE, epoch_left=None, run_left=run_left), 1.0)[1] == shown
 
 
 def test_a_validation_without_spread_has_no_standard_error_and_one_over_few_units_is_marked() -> None:

@@ -28,7 +28,7 @@ MOMENTS: tuple[tuple[Any, str, int], ...] = (  # just before which call of which
     (loop, "train_step", 1),
     (loop, "train_step", 4),  # the last
     (Trainer, "_record_metrics", 1),
-    (Trainer, "_score_now", 1),
+    (trainer, "score_validation", 1),
     (Trainer, "_sample", 1),
     (trainer, "write_durably", 1),  # of the sample
     (checkpoint, "save_file", 1),

@@ -20,7 +20,10 @@ from assay.studies.analysis.results import ArmOutcome, CurvePoint, RunOutcome, S
 MAX_POINTS = 60  # of a curve
 BEGINNING = 0.1  # share of training whose high losses do not decide the height of a chart
 DESCRIBED = 12  # curves that the alt text lists one by one
-PART_LABELS = {"training": "training", "validation": "validation", "full_validation": "validation, whole split"}
+PART_LABELS = {
+    "training": "training", "validation": "validation", "full_validation": "validation, whole split",
+    "training_score": "training text without dropout",
+}  # fmt: skip
 LEARNING = (
     "Lower is better, and further left is sooner. The first tenth of training is cut off where it lies higher than the rest. "
     "The number at the end of a line is the arm's number in the table."
@@ -28,7 +31,8 @@ LEARNING = (
 BAND = " A line is the mean over seeds; the shade around it reaches from the lowest seed to the highest."
 TRAINING = (
     "Training figures are of the text that is being learned, dropout included, so they are no measure of quality: "
-    "where they fall and validation does not, the text is learned by heart."
+    "where they fall and validation does not, the text is learned by heart. What dropout costs "
+    "is left out of `training text without dropout` (`train.training_bytes`), which is scored as validation is."
 )
 POSITIONS = (
     "Each target is counted by how many {unit} of context the model saw before it, from few on the left to many on the right; each step "
@@ -48,6 +52,7 @@ def make_learning_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
         ("validation-tokens", "validation", "tokens", "tokens trained on"),
         ("validation-seconds", "validation", "seconds", "seconds of training steps"),
         ("full-validation-tokens", "full_validation", "tokens", "tokens trained on"),
+        ("training-score-tokens", "training_score", "tokens", "tokens trained on"),
         ("training-tokens", "training", "tokens", "tokens trained on"),
     ):
         lines = [line for arm in outcome.arms if (line := _make_learning_line(arm, legend[arm.name], part, across)) is not None]

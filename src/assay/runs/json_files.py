@@ -117,7 +117,7 @@ SCORE_SHAPE = record(
 VALIDATION = Shape((dict,), {**FIGURES.keys, "bits_per_byte": NUMBER.or_null(), "nats_per_token": NUMBER.or_null()}, FIGURES.required)
 METRICS_SHAPE = record(  # a figure that is not finite is null
     "step", step=WHOLE, loss=NUMBER.or_null(), targets=NUMBER, validation=VALIDATION, full_validation=VALIDATION,
-    gradient_norms=mapping_of(NUMBER.or_null()),
+    training_score=VALIDATION, gradient_norms=mapping_of(NUMBER.or_null()),
 )  # fmt: skip
 TIMINGS_SHAPE = record(
     "step", step=WHOLE, tokens_per_second=NUMBER.or_null(), run_left=NUMBER.or_null(), spent=mapping_of(NUMBER), elapsed=NUMBER

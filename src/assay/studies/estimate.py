@@ -161,6 +161,8 @@ def estimate_run_cost(arm: PlannedArm, sizes: TextSizes) -> RunCost:
     interval = _tokens(config.train.validate_every, config, per_token, sizes)
     share = min(1.0, config.train.validation_bytes / sizes.validation_bytes) if sizes.validation_bytes else 1.0
     validations = FINAL_SCORES + (share * trained / interval if interval else 0.0)
+    if config.train.training_bytes is not None and interval and sizes.validation_bytes:
+        validations += config.train.training_bytes / sizes.validation_bytes * trained / interval
     if config.train.full_validate_every is not None:
         validations += trained / _tokens(config.train.full_validate_every, config, per_token, sizes)
     return RunCost(trained * per_token, validations * sizes.validation * per_token / 3, minutes)

@@ -15,9 +15,12 @@ from assay.runs.standard_error import read_standard_error
 
 SCORE_FIELDS = ("bits_per_byte", "standard_error", "nats_per_token", "coverage")  # of a validation and of a final score
 
-FurtherScore = Literal["full_validation"]  # scores taken beside the validations, by their keys in metrics.jsonl
+FurtherScore = Literal["full_validation", "training_score"]  # scores taken beside the validations, by their keys in metrics.jsonl
 FULL_VALIDATION: FurtherScore = "full_validation"
-SCORE_LABELS = {"validation": "validation", FULL_VALIDATION: "validation, whole split"}  # for people
+TRAINING_SCORE: FurtherScore = "training_score"
+SCORE_LABELS = {  # for people
+    "validation": "validation", FULL_VALIDATION: "validation, whole split", TRAINING_SCORE: "training text, no dropout",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class Pace:
     steps: int | None  # None while a budget in minutes is still being measured
     epoch: float
     tokens_per_second: float
-    epoch_left: float | None  # seconds
-    run_left: float | None  # seconds
+    epoch_left: float | None  # seconds; None where the run ends before the epoch does
+    run_left: float | None  # seconds; None while they cannot be told
 
 
 class Tracker:

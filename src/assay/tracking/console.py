@@ -24,10 +24,12 @@ FINAL_ROWS = {"validation, best": "best", "validation, last": "last", "validatio
 
 
 def format_pace(pace: Pace, loss: float) -> tuple[str, str]:
-    """Format the progress of a run as two texts: what is done, and the time left."""
+    """Format the progress of a run as two texts: what is done, and the time left, for the epoch too where the run sees its end."""
+    ends_first = pace.epoch_left is None and pace.run_left is not None
+    left = [] if ends_first else [f"epoch {format_duration(pace.epoch_left)}"]
     return (
         f"step {pace.step}/{pace.steps or '?'}  epoch {pace.epoch:.2f}  loss {loss:.4f} nats/token  {pace.tokens_per_second:,.0f} tokens/s",
-        f"left: epoch {format_duration(pace.epoch_left)}, run {format_duration(pace.run_left)}",
+        f"left: {', '.join([*left, f'run {format_duration(pace.run_left)}'])}",
     )
 
 

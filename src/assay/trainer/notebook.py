@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 320, 80  # pixels of the curve in the table
 X_AXES = {"step": "step", "tokens": "targets", "epoch": "epoch"}  # what a curve may be drawn over, and its key in a line of metrics
-PARTS = ("training", "validation", "full_validation")  # the loss of training, and scores
+PARTS = ("training", "validation", "full_validation", "training_score")  # the loss of training, and scores
 
 
 def make_dataframe(lines: Sequence[Mapping[str, Any]]) -> Any:
@@ -30,7 +30,7 @@ def make_dataframe(lines: Sequence[Mapping[str, Any]]) -> Any:
 def read_curve(run: "Run", part: str, metric: str, x: str) -> tuple[list[float], list[float]]:
     """Read the points of a metric of the training or the validation text. Raises UserError for what is not there."""
     if part not in PARTS or x not in X_AXES:
-        raise UserError(f"run.plot: draws {' or '.join(PARTS)} over {', '.join(X_AXES)}, not '{part}' over '{x}'")
+        raise UserError(f"run.plot: draws {', '.join(PARTS[:-1])} or {PARTS[-1]} over {', '.join(X_AXES)}, not '{part}' over '{x}'")
     x_of_step: dict[int, float] = {}
     points: list[tuple[float, float]] = []
     for line in run.metrics():

@@ -198,7 +198,8 @@ def compute_final_scores(run: RunDirectory, experiment: Experiment, clock: Clock
             return scorer.score(model)
 
     with state.optimizer.use_averaged_weights():
-        scores = {"last": timed(experiment.make_validation_scorer(last)), "training": timed(make_training_scorer(experiment))}
+        scores = {"last": timed(experiment.make_validation_scorer(last))}
+        scores["training"] = timed(make_training_scorer(experiment, experiment.prepared.parts["validation"].byte_count))
     if state.weight_average is not None:
         with state.weight_average.use_average():
             scores["average"] = timed(experiment.make_validation_scorer(CheckpointRef("average", state.step)))
@@ -219,10 +220,9 @@ def compute_final_scores(run: RunDirectory, experiment: Experiment, clock: Clock
     }
 
 
-def make_training_scorer(experiment: Experiment) -> Scorer:
-    """Make the scorer of as much training text as there is validation text: random documents or, where there are few, spread windows."""
-    parts = experiment.prepared.parts
-    part, size, share = parts["train"], parts["validation"].byte_count, 1.0
+def make_training_scorer(experiment: Experiment, size: int) -> Scorer:
+    """Make the scorer of about `size` bytes of training text: random documents or, where there are few, spread windows."""
+    part, share = experiment.prepared.parts["train"], 1.0
     if part.document_count >= MIN_DOCUMENTS:
         part = sample_documents(part, size, experiment.config.train.seed)
     else:

@@ -37,7 +37,8 @@ HookLike = Hook | Callable[[Event], object]
 COSTS = ("train.accumulation", "train.activation_checkpointing")  # memory for time: the same update but for its rounding
 CHANGEABLE = (  # what may change when a run is resumed: how long, where, at what cost, and what merely observes
     "train.budget", "train.device", "train.compile", *COSTS, "train.log_every", "train.validate_every", "train.validation_bytes",
-    "train.full_validate_every", "train.sample_every", "train.samples", "train.save_every", "train.keep_every", "train.patience",
+    "train.training_bytes", "train.full_validate_every",
+    "train.sample_every", "train.samples", "train.save_every", "train.keep_every", "train.patience",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,15 +10,16 @@ from assay.core.devices import peak_memory, reset_peak_memory
 from assay.core.files import write_durably
 from assay.core.parallel import Parallel
 from assay.errors import Interrupted, NonFiniteLoss, RunError, StoppedEarly, classify_failure, explain_failure
-from assay.evaluation.score import Score
 from assay.experiment.assemble import Experiment
 from assay.generation.texts import write_marked_samples
-from assay.runs.checkpoint_ref import CheckpointRef, format_step, list_steps
+from assay.runs.checkpoint_ref import format_step, list_steps
 from assay.runs.directory import METRICS, TIMINGS, RunDirectory
 from assay.runs.lock import Lock, lock_run
 from assay.terminal.console import escape_control_characters
-from assay.tracking.base import FULL_VALIDATION, FurtherScore, Pace, Tracker
-from assay.trainer.scoring import FINAL_SCORES, compute_final_scores, summarize_score
+from assay.tracking.base import FurtherScore, Tracker
+from assay.trainer.further_scores import make_score_hooks, score_validation
+from assay.trainer.pace import estimate_pace
+from assay.trainer.scoring import compute_final_scores, summarize_score
 from assay.trainer.soundness import find_fault, refuse_unsound_state
 from assay.training import checkpoint
 from assay.training.budget import CALIBRATION_STEPS
@@ -30,11 +31,10 @@ from assay.training.hooks import (
     EarlyStopping,
     LogHook,
     SampleHook,
-    ScoreHook,
     StopHook,
     ValidationHook,
 )
-from assay.training.loop import count_remaining_work, progress_fraction, train
+from assay.training.loop import progress_fraction, train
 from assay.training.state import TrainState
 
 SAMPLE_TOKENS = 120  # the longest text in a sample taken while training
@@ -71,14 +71,10 @@ class Trainer:
         log = LogHook(every(config.log_every), self._record_metrics, self.parallel, self._learning_rates)
         if config.patience is not None:
             self._patience = EarlyStopping(config.patience, validations, self.tracker.log_message, log.write_line)
-        further: list[Hook] = []
-        if config.full_validate_every is not None:  # at the end the final scores are of the whole split anyway
-            whole = every(config.full_validate_every, at_end=False)
-            further.append(self._make_score_hook(FULL_VALIDATION, whole, lambda: self._score_now(sampled=False)))
         return (
             log,
-            ValidationHook(validations, lambda: summarize_score(self._score_now()), listeners),
-            *further,
+            ValidationHook(validations, lambda: summarize_score(score_validation(self.experiment)), listeners),
+            *make_score_hooks(self.experiment, every, self._record_further_score),
             *filter(None, [self._patience]),
             *samples,
             CheckpointHook(every(config.save_every), validations, self.save, self._kept),
@@ -86,24 +82,13 @@ class Trainer:
             self._stop,
         )
 
-    def _make_score_hook(self, name: FurtherScore, interval: StepInterval, score: Callable[[], Score]) -> ScoreHook:
-        """Make the hook that writes a further score under its name into the metrics."""
-
-        def record(step: int, metrics: Metrics) -> None:
-            if self.parallel.is_main:
-                line = {"step": step, name: dict(metrics)}
-                self.directory.append_line(METRICS, line)
-                self.tracker.log_further_score(line, name)
-
-        return ScoreHook(name, interval, lambda: summarize_score(score()), record)
-
     def count_steps(self, amount: str) -> int:
         """Convert an amount of training, such as `0.5epochs` or `20000tokens`, to steps, at least one."""
         return self.experiment.interval_in_steps(amount)
 
     def evaluate(self, metric: str) -> float:
         """Score the model as it is now on the sampled validation text; `metric` is a name in a score."""
-        return self._score_now().metric(metric)
+        return score_validation(self.experiment).metric(metric)
 
     def request_stop(self, reason: str) -> None:
         """Stop after this step: save, and raise StoppedEarly with this reason."""
@@ -279,7 +264,7 @@ class Trainer:
         if not self.parallel.is_main:
             return
         line = {**line, "epoch": round(self.setup.batches.epoch_at(self.state.step), 6)}
-        pace = self._pace()
+        pace = estimate_pace(self.experiment, self.hooks, self.clock)
         if self.state.steps is not None and "budget_steps" not in self.directory.status():
             self._update_status()
             if self.setup.budget.unit == "minutes":  # in other units, the run began with it
@@ -290,40 +275,17 @@ class Trainer:
         self.directory.append_line(TIMINGS, {**timing, "spent": self.clock.spent, "elapsed": self.clock.elapsed})
         self.tracker.log_metrics(line, pace)
 
-    def _pace(self) -> Pace:
-        state, batches, clock = self.state, self.setup.batches, self.clock
-        epoch_end = (state.step // batches.steps_per_epoch + 1) * batches.steps_per_epoch
-        run_left = None
-        if state.steps is not None:
-            work = self._count_work(state.steps)
-            final_scores = round(FINAL_SCORES / self.experiment.validation_fraction)  # in sampled validations
-            run_left = clock.estimate_and_record({**work, "validate": work["validate"] + final_scores})
-        return Pace(
-            step=state.step,
-            steps=state.steps,
-            epoch=batches.epoch_at(state.step),
-            tokens_per_second=batches.targets_per_epoch / batches.steps_per_epoch / clock.seconds_per_step,
-            epoch_left=clock.estimate(self._count_work(min(epoch_end, state.steps or epoch_end))),
-            run_left=run_left,
-        )
-
-    def _count_work(self, until: int) -> dict[str, int]:
-        """Count what is left to do until a step. A score of the whole split that was never taken yet counts as so many sampled ones."""
-        work = count_remaining_work(self.state, self.hooks, until)
-        if FULL_VALIDATION in work and FULL_VALIDATION not in self.clock.counts:
-            work["validate"] += round(work.pop(FULL_VALIDATION) / self.experiment.validation_fraction)
-        return work
-
-    def _score_now(self, *, sampled: bool = True) -> Score:
-        scorer = self.experiment.make_validation_scorer(CheckpointRef("step", self.state.step), sampled=sampled)
-        with self.state.optimizer.use_averaged_weights():
-            return scorer.score(self.state.learner.model)
-
     def _record_validation(self, step: int, metrics: Metrics) -> None:
         if self.parallel.is_main:
             line = {"step": step, "validation": dict(metrics)}
             self.directory.append_line(METRICS, line)
             self.tracker.log_validation(line, self.state.improved)
+
+    def _record_further_score(self, name: FurtherScore, step: int, metrics: Metrics) -> None:
+        if self.parallel.is_main:
+            line = {"step": step, name: dict(metrics)}
+            self.directory.append_line(METRICS, line)
+            self.tracker.log_further_score(line, name)
 
     def _sample(self, step: int) -> None:
         if not self.parallel.is_main:

@@ -45,6 +45,10 @@ class TrainConfig(Config):
     validation_bytes: int = setting(
         8_000_000, "a larger split is scored on a spread sample while training", alternative=1000, affects="report", ge=1
     )
+    training_bytes: int | None = setting(
+        None, "of training text that each validation scores as well, without dropout (absent: none)", alternative=1000, affects="report",
+        ge=1,
+    )  # fmt: skip
     full_validate_every: Interval | None = setting(
         None, "how often to score the whole validation split too, where validation_bytes makes a sample of it (absent: at the end)",
         alternative="5steps", affects="report",

@@ -106,10 +106,13 @@ class ValidationHook(Hook):
 
 
 class ScoreHook(Hook):
-    """Scores a text every n steps beside the validations, and hands the figures on; they decide nothing, neither the best nor the end."""
+    """Scores a text every n steps beside the validations, and hands the figures on; they decide nothing, neither the best nor the end.
 
-    def __init__(self, name: str, interval: StepInterval, score: Callable[[], Metrics], record: ValidationListener) -> None:
-        self.name, self.interval, self.score, self.record = name, interval, score, record
+    `cost` is how many validations it takes the time of, as long as it was not measured.
+    """
+
+    def __init__(self, name: str, interval: StepInterval, score: Callable[[], Metrics], record: ValidationListener, cost: float) -> None:
+        self.name, self.interval, self.score, self.record, self.cost = name, interval, score, record, cost
 
     def after_step(self, state: TrainState, result: StepResult) -> None:
         if self.is_due(state.step):

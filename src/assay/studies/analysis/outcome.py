@@ -134,7 +134,7 @@ def read_curve(lines: Sequence[Tree], timings: Sequence[Tree]) -> LearningCurve:
         scored = [(line["step"], line[name]["bits_per_byte"]) for line in lines if name in line]
         return points([(step, bits) for step, bits in scored if bits is not None])
 
-    return LearningCurve(training, scores("validation"), scores("full_validation"))
+    return LearningCurve(training, scores("validation"), scores("full_validation"), scores("training_score"))
 
 
 def _interpolate(steps: Sequence[int], known: Sequence[tuple[int, float]]) -> list[float]:

@@ -32,6 +32,7 @@ class LearningCurve(NamedTuple):
     training: tuple[CurvePoint, ...]  # means since the point before
     validation: tuple[CurvePoint, ...]
     full_validation: tuple[CurvePoint, ...] = ()  # of the whole split, where the others are of a sample
+    training_score: tuple[CurvePoint, ...] = ()  # of training text, scored as validation is
 
     @property
     def final_drop(self) -> float | None:
