@@ -142,7 +142,10 @@ def test_a_curve_is_drawn_over_steps_tokens_or_epochs(run: assay.Run) -> None:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"split": "test"}, "run.plot: draws training, validation, full_validation or training_score over step, tokens, epoch, not 'test' over 'step'"),
+        (
+            {"split": "test"},
+            "run.plot: draws training, validation, full_validation or training_score over step, tokens, epoch, not 'test' over 'step'",
+        ),
         ({"x": "hours"}, "not 'validation' over 'hours'"),
         ({"metric": "perplexity"}, "has no validation metric 'perplexity'; see the keys of run.metrics()"),
     ],

@@ -41,7 +41,7 @@ class HeadWeights(NamedTuple):
     """The parameters that turn hidden states into logits."""
 
     matrix: Tensor  # [V, D], or [G, V, D] of G heads
-    bias: Tensor | None = None  # [V], of one head
+    bias: Tensor | None = None  # [V], or [G, V]
     soft_cap: float | None = None  # s
 
 
@@ -74,7 +74,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any,
         hidden: Tensor,  # [N, D] or [G, N, D]
         matrix: Tensor,  # [V, D] or [G, V, D]
-        bias: Tensor | None,  # [V]
+        bias: Tensor | None,  # [V] or [G, V]
         target: Tensor,  # [N] or [G, N]
         weight: Tensor,  # as target
         soft_cap: float | None,
@@ -100,7 +100,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 if slope is not None:
                     logits.mul_(slope)
                 if d_bias is not None:
-                    d_bias += logits.sum(0)
+                    d_bias += logits.sum(-2)
                 d_logits = logits.to(dtype)
                 d_hidden.append(d_logits @ cast)
                 d_matrix += d_logits.mT @ h
@@ -140,5 +140,6 @@ def _chunk_losses(logits: Tensor, target: Tensor, weight: Tensor, options: LossO
 def _logits(hidden: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     """Compute W h + b."""
     if matrix.ndim == 3:
-        return hidden @ matrix.mT
+        logits = hidden @ matrix.mT
+        return logits if bias is None else logits + bias.to(hidden.dtype).unsqueeze(-2)
     return nn.functional.linear(hidden, matrix, None if bias is None else bias.to(hidden.dtype))

@@ -5,6 +5,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +28,31 @@ class AuxLossConfig(ObjectiveConfig):
             raise ConfigError("weight", "is not used with targets = 1, which has no token after the next; leave it out")
 
 
+class AuxHeadConfig(AuxLossConfig):
+    """The settings of objectives with heads of their own."""
+
+    head_bias: bool | None = setting(
+        None, "a bias for each token in the objective's own heads; the model's has model.head.bias (absent: none)", alternative=True,
+        affects="training",
+    )  # fmt: skip
+
+    @field_validator("head_bias", mode="before")
+    @classmethod
+    def _omit_false(cls, value: Any) -> Any:
+        """Read false as absent, which it means: one config has one digest."""
+        return None if value is False else value
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        if self.head_bias and not self.has_heads:
+            raise ConfigError("head_bias", "needs heads of the objective's own, and there are none; raise targets, or set model.head.bias")
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether there are heads besides the model's."""
+        return self.targets > 1
+
+
 class AuxPrediction(NamedTuple):
     """hidden[:, t] predicts tokens[t + offset]."""
 
@@ -37,14 +63,18 @@ class AuxPrediction(NamedTuple):
 
 
 class AuxHead(nn.Module):
-    """A matrix [V, D] for one auxiliary prediction, without a bias, as the published parameter counts of Al-Rfou et al. say."""
+    """A matrix [V, D] for one auxiliary prediction and, where asked for, a bias [V] that begins at 0.
+
+    The published parameter counts of Al-Rfou et al. have no biases.
+    """
 
     role: Role = "head"
 
-    def __init__(self, vocabulary: int, width: int) -> None:
+    def __init__(self, vocabulary: int, width: int, *, bias: bool) -> None:
         super().__init__()
         self.width = width
         self.weight = nn.Parameter(torch.zeros(vocabulary, width))
+        self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
         self.multiplier = Multiplier("logits", width)
 
 
@@ -71,18 +101,21 @@ def compute_aux_loss(
 
 
 def make_classifier_loss(classifiers: Sequence[AuxHead]) -> LossFunction:
-    """Make the loss function in which each prediction has a classifier of its own, z = W_g LN(h_g). The norm has no parameters.
+    """Make the loss function in which each prediction has a classifier of its own, z = W_g LN(h_g) + b_g. The norm has no parameters.
 
     It is there because the residual stream of blocks with the norm before the branch grows from layer to layer, as nothing else would
     bring the layers' logits to one scale; whether Al-Rfou et al. had one their paper does not say.
     """
     matrices = torch.stack([classifier.weight for classifier in classifiers])  # [G, V, D]
+    biases: list[Tensor] = [classifier.bias for classifier in classifiers if classifier.bias is not None]
+    bias = torch.stack(biases) if biases else None  # [G, V]
 
     def compute(hidden: Tensor, target: Tensor, weight: Tensor) -> CrossEntropy:
         features = classifiers[0].multiplier(F.layer_norm(hidden, hidden.shape[-1:])).flatten(1, 2)  # [G, N, D]
         together = max(1, CHUNK_ELEMENTS // (matrices.shape[1] * features.shape[1]))  # heads whose logits may exist at once
         pieces = [part.split(together) for part in (features, matrices, target.flatten(1), weight.flatten(1))]
-        results = [cross_entropy(h, HeadWeights(m), t, w) for h, m, t, w in zip(*pieces, strict=True)]
+        parts = [None] * len(pieces[0]) if bias is None else bias.split(together)
+        results = [cross_entropy(h, HeadWeights(m, b), t, w) for h, m, t, w, b in zip(*pieces, parts, strict=True)]
         total = torch.stack([result.total for result in results]).sum()
         return CrossEntropy(total, torch.cat([result.nll for result in results]).view(target.shape), None, None)
 

@@ -23,11 +23,11 @@ from assay.core.types import Batch, Output, TrainingProgress
 from assay.errors import ConfigError
 from assay.models.base import Model
 from assay.models.readout import Readout
-from assay.objective.aux_losses import AuxHead, AuxLossConfig, AuxPrediction, compute_aux_loss, format_term_name, make_classifier_loss
+from assay.objective.aux_losses import AuxHead, AuxHeadConfig, AuxPrediction, compute_aux_loss, format_term_name, make_classifier_loss
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 
-class DeepSupervisionConfig(AuxLossConfig):
+class DeepSupervisionConfig(AuxHeadConfig):
     """Intermediate layers predict the next token as well, each for part of the training."""
 
     kind: Literal["deep_supervision"] = "deep_supervision"
@@ -42,6 +42,10 @@ class DeepSupervisionConfig(AuxLossConfig):
     )
 
     tiny: ClassVar[dict[str, Any]] = {"targets": 2}
+
+    @property
+    def has_heads(self) -> bool:
+        return self.heads == "own" or self.targets > 1
 
     def build_module(self, model: Model) -> Objective:
         widths = model.layer_widths
@@ -77,7 +81,7 @@ class DeepSupervision(Objective):
         sizes = {} if self.shared else {f"layer_{layer}": width for layer, width in enumerate(widths[:-1], 1)}
         self.classifiers = nn.ModuleDict(
             {
-                name: AuxHead(model.vocabulary, width)
+                name: AuxHead(model.vocabulary, width, bias=bool(config.head_bias))
                 for layer, width in {**sizes, "": model.hidden_width}.items()
                 for offset in self.scales
                 if (name := format_term_name(layer, offset))
@@ -93,7 +97,7 @@ class DeepSupervision(Objective):
 
     def unused_parameters(self, fraction: float) -> Sequence[nn.Parameter]:
         active = {name for head in self.active_heads(fraction) if (name := self.classifier_name(*head))}
-        return [module.weight for name, module in self.classifiers.items() if name not in active and isinstance(module, AuxHead)]
+        return [parameter for name, module in self.classifiers.items() if name not in active for parameter in module.parameters()]
 
     def active_heads(self, fraction: float) -> list[tuple[int, int]]:
         """List (layer, offset) of all predictions but the model's own."""

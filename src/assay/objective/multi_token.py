@@ -19,13 +19,21 @@ from assay.models.base import Model
 from assay.models.readout import Readout
 from assay.nn.linear import Linear
 from assay.nn.norm import RmsNorm
-from assay.objective.aux_losses import AuxHead, AuxLossConfig, AuxPrediction, compute_aux_loss, format_term_name, make_classifier_loss
+from assay.objective.aux_losses import (
+    AuxHead,
+    AuxHeadConfig,
+    AuxLossConfig,
+    AuxPrediction,
+    compute_aux_loss,
+    format_term_name,
+    make_classifier_loss,
+)
 from assay.objective.base import LossPart, Objective, ObjectiveConfig
 
 EPSILON = 1e-6  # of the norms, as in DeepSeek-V3's configuration
 
 
-class MultiTargetConfig(AuxLossConfig):
+class MultiTargetConfig(AuxHeadConfig):
     """The next token and some after it, each through a matrix of its own."""
 
     kind: Literal["multi_target"] = "multi_target"
@@ -45,7 +53,8 @@ class MultiTarget(Objective):
     def __init__(self, config: MultiTargetConfig, model: Model) -> None:
         super().__init__(config)
         self.offsets, self.weight = range(2, config.targets + 1), config.weight
-        self.classifiers = nn.ModuleList(AuxHead(model.vocabulary, model.hidden_width) for _ in self.offsets)
+        heads = (AuxHead(model.vocabulary, model.hidden_width, bias=bool(config.head_bias)) for _ in self.offsets)
+        self.classifiers = nn.ModuleList(heads)
 
     def auxiliary_losses(self, output: Output, batch: Batch, progress: TrainingProgress) -> Sequence[LossPart]:
         hidden = output.hidden
