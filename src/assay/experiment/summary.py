@@ -15,6 +15,7 @@ from assay.core.words import format_count
 from assay.errors import ConfigError, RunError, suggest
 from assay.experiment.assemble import Experiment
 from assay.experiment.config import ExperimentConfig
+from assay.experiment.learning_rates import LearningRates, compute_learning_rates
 from assay.experiment.load import read_config, read_tokenizer
 from assay.experiment.vocabulary import is_vocabulary_known, vocabulary_size
 from assay.models.base import ModelConfig
@@ -60,6 +61,7 @@ class ModelSummary:
     memory_bytes: dict[str, int]  # bytes, in training
     state_bytes: int  # bytes that a text of `window` tokens leaves while it is generated, in float32
     vocabulary_known: bool = True  # whether the text has so many tokens; else as many were asked for, and none was read
+    learning_rates: LearningRates | None = None  # of a recipe or a run whose optimiser says them
     notes: tuple[str, ...] = ()  # parts of the schedule that the budget does not reach, where its steps are known
 
     @property
@@ -85,7 +87,7 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
     family = ModelConfig.family
     assert family is not None
     if what.endswith(".toml") or what in recipe.list_recipes():
-        return summarize_experiment(ExperimentConfig.load(what, overrides, scale))
+        return _add_learning_rates(ExperimentConfig.load(what, overrides, scale))
     if scale is not None:
         raise ConfigError("scale", f"is for recipes, and '{what}' is none; leave it out")
     if what in family.presets:
@@ -103,7 +105,16 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
         known = [*recipe.list_recipes(), *family.presets]
         raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {suggest(what, known)}") from None
     config = ExperimentConfig.make(recipe.apply_overrides(read_config(run).to_dict(), overrides))
-    return summarize_experiment(config, read_tokenizer(run).vocab_size)
+    return _add_learning_rates(config, read_tokenizer(run).vocab_size)
+
+
+def _add_learning_rates(config: ExperimentConfig, vocabulary: int | None = None) -> ModelSummary:
+    """Summarize an experiment with the learning rates that its parameters get."""
+    summary = summarize_experiment(config, vocabulary)
+    with FakeTensorMode():
+        learner = Learner(config.model.build(summary.vocabulary, torch.Generator().manual_seed(0)), config.objective)
+        rates = compute_learning_rates(config, list(parameters_by_role(learner)))
+    return replace(summary, learning_rates=rates)
 
 
 def summarize_experiment(config: ExperimentConfig, vocabulary: int | None = None) -> ModelSummary:

@@ -84,6 +84,10 @@ class OptimizerConfig(Config, family="optimizer", package="assay.optim"):
         """Build the optimiser of these parameters. Raises ConfigError for settings that have no effect on them."""
         raise TypeError(f"{type(self).__name__} does not define build")
 
+    def learning_rate(self, parameter: ParameterInfo) -> float | None:
+        """Return the learning rate of a parameter before the schedule's factor; None for a kind that does not say."""
+        return None
+
     def state_bytes(self, parameters: Sequence[ParameterInfo]) -> int:
         """Compute the bytes of state that the optimiser of these parameters, in float32, keeps from step to step."""
         return self.bytes_per_parameter * sum(parameter.tensor.numel() for parameter in parameters)

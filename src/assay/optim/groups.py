@@ -53,6 +53,9 @@ class GroupedConfig(OptimizerConfig):
             for (decays, factor, rate), tensors in groups.items()
         ]
 
+    def learning_rate(self, parameter: ParameterInfo) -> float:
+        return self.lr * self.rates.get(parameter.role, 1.0) * parameter.lr_scale
+
     def decay_settings(self, rate: float) -> dict[str, float]:
         """Return the decay of a group whose learning rate muP multiplies by `rate`."""
         return {"weight_decay": self.weight_decay / rate}

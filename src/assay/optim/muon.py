@@ -65,6 +65,9 @@ class MuonConfig(OptimizerConfig):
             parts["adamw"] = self.rest.build_torch_optimizer(others, "optimizer.rest")
         return Optimizer(parts)
 
+    def learning_rate(self, parameter: ParameterInfo) -> float:
+        return self.lr if parameter.role == "matrix" else self.rest.learning_rate(parameter)
+
     def state_bytes(self, parameters: Sequence[ParameterInfo]) -> int:
         matrices, others = _split_by_role(parameters)
         return super().state_bytes(matrices) + self.rest.state_bytes(others)

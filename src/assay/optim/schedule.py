@@ -62,13 +62,18 @@ class ScheduleConfig(Config, family="schedule", package="assay.optim.schedule"):
         """Build the schedule of a run whose steps read `batch` rows."""
         return Schedule(self.factor, BATCH_RULES[self.batch_rule](batch / (self.reference_batch or batch)))
 
+    def highest_factor(self, steps: int, measured: int = 0) -> float:
+        """Find the highest factor in a run of so many steps, without the rule for the batch; `measured` of them are at share 0."""
+        warmup: int = getattr(self, "warmup", 0)
+        searched = {max(1, min(warmup, steps)) - 1, steps - 1, *range(0, steps, max(1, steps // SEARCHED))}
+        return max(self.factor(step, step / steps if step >= measured else 0.0) for step in searched)
+
     def list_misfits(self, steps: int, measured: int = 0) -> Iterator[str]:
         """List in sentences which parts of the curve a run of so many steps does not reach; `measured` of them are at share 0."""
         warmup: int = getattr(self, "warmup", 0)
         if not warmup:
             return
-        searched = {min(warmup, steps) - 1, steps - 1, *range(0, steps, max(1, steps // SEARCHED))}
-        highest = max(self.factor(step, step / steps if step >= measured else 0.0) for step in searched)
+        highest = self.highest_factor(steps, measured)
         if warmup >= steps or highest < HIGH_ENOUGH:
             missed = f"never reaches its peak (highest {highest:.2g} of it)" if highest < 1 else "peaks in its last step alone"
             yield f"warm-up of {format_count(warmup, 'step')} in a run of {steps:,}: the rate {missed}; lower schedule.warmup"

@@ -61,8 +61,25 @@ def describe_totals(summary: Tree) -> dict[str, str]:
         "generation": f"about {(4 * total + state) / 2**20:,.1f} MiB: weights {4 * total / 2**20:,.1f} MiB, "
         f"state {state / 2**20:,.2f} MiB a text of {window} tokens",
         "at": f"vocabulary {summary['vocabulary']:,}{asked}, {format_count(summary['rows'], 'row')} of {window} tokens",
+        **({"learning rate": describe_learning_rates(rates)} if (rates := summary["learning_rates"]) else {}),
         **({"schedule": "; ".join(summary["notes"])} if summary["notes"] else {}),
     }
+
+
+def describe_learning_rates(rates: Tree) -> str:
+    """Describe the learning rates that a run really uses, roles of one rate together."""
+    roles: dict[tuple[float, ...], list[str]] = {}
+    for role, found in rates["highest"].items():
+        roles.setdefault(tuple(found), []).append(role)
+    each = [f"{', '.join(names)} {_format_range(found)}" for found, names in roles.items()]
+    share = rates["last_share"]
+    course = {None: " at the highest", 0: " at the highest, 0 at the end", 1: " at the highest and at the end"}
+    batch = "" if rates["batch_factor"] == 1 else f"; schedule.batch_rule has multiplied them by {rates['batch_factor']:.4g}"
+    return f"{'; '.join(each)}{course.get(share, f' at the highest, {share or 0:.2g} of that at the end')}{batch}"
+
+
+def _format_range(rates: Sequence[float]) -> str:
+    return f"{rates[0]:.4g}" if len(rates) == 1 else f"{rates[0]:.4g} to {rates[-1]:.4g}"
 
 
 def group_layers(parameters: Sequence[Tree]) -> list[ParameterRow]:
