@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -123,6 +124,17 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines() -> None:
     tracker = ConsoleTracker(screen(out, 120, "dumb"))
     tracker.log_metrics(LINE, PACE)
     assert "step 1200/20000  epoch 12.34" in out.getvalue()
+
+
+@pytest.mark.parametrize(("slow", "shown"), [(0.01, "preparing the text ...\n"), (60.0, "")])
+def test_a_file_is_told_what_takes_long_and_no_more(monkeypatch: pytest.MonkeyPatch, slow: float, shown: str) -> None:
+    monkeypatch.setattr("assay.tracking.console.SLOW", slow)
+    out = io.StringIO()
+    with ConsoleTracker(Console(file=out, width=80)).show_busy("preparing the text"):
+        deadline = time.monotonic() + (5.0 if shown else 0.05)
+        while time.monotonic() < deadline and out.getvalue() != shown:
+            time.sleep(0.005)
+    assert out.getvalue() == shown
 
 
 def test_a_quiet_console_stays_quiet() -> None:

@@ -21,11 +21,11 @@ from assay.core.recipe import read_toml
 from assay.core.trees import Tree
 from assay.errors import ConfigError, RunError
 from assay.runs.checkpoint_ref import list_steps
-from assay.runs.directory import CONFIG, TIMINGS, RunDirectory
+from assay.runs.directory import CONFIG, LOG, TIMINGS, RunDirectory
 from assay.runs.lock import RUN_LOCK, is_locked
 from assay.tracking.monitor import FINAL_STATES, read_last_line
 
-JOBS, LOCKS, LOG, WORKERS_LOG = "jobs", "locks", "log.txt", "workers.log"
+JOBS, LOCKS, WORKERS_LOG = "jobs", "locks", "workers.log"
 
 JobState = Literal["finished", "failed", "running", "interrupted", "waiting"]
 

@@ -32,9 +32,9 @@ from assay.data.prepare import PreparedText
 from assay.errors import AssayError, Interrupted, classify_failure, explain_failure, explain_os_error, is_out_of_memory
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data
-from assay.jobs.folder import LOG, Job, JobFolder, JobType
+from assay.jobs.folder import Job, JobFolder, JobType
 from assay.runs.checkpoint_ref import format_step, list_steps
-from assay.runs.directory import CONFIG, RunDirectory
+from assay.runs.directory import CONFIG, LOG, RunDirectory
 from assay.runs.lock import RUN_LOCK, Lock, RunBusyError, acquire_lock, lock_run
 from assay.terminal.streams import open_log
 from assay.tracking.combined import combine_trackers
@@ -202,7 +202,8 @@ def _start_or_resume(
     _free_memory()
     run = folder.run(job)
     folder.write_config(job)  # it may have followed from other runs after the plan was written
-    tracker = combine_trackers(ConsoleTracker(Console(file=log, width=WIDTH, highlight=False, emoji=False, force_terminal=False)))
+    main = ConsoleTracker(Console(file=log, width=WIDTH, highlight=False, emoji=False, force_terminal=False))
+    tracker = combine_trackers(main, logs=False)  # it is the run's log itself, with what the job prints besides
     if step:
         torch.set_num_threads(run.provenance().get("threads") or torch.get_num_threads())  # on others, sums round differently
     else:

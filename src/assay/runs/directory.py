@@ -5,6 +5,7 @@ tokenizer.json     bytes <-> ids                status.json      its state and p
 metrics.jsonl      losses and scores            timings.jsonl    how fast it was
 checkpoints/       weights and training state   samples/  scores/  generated texts, stored scores
 test_uses.jsonl    when the test split was scored
+log.txt            what the console says of the run
 notes.jsonl        what people should know of how it went, such as that its output could no longer be printed
 """
 
@@ -46,6 +47,7 @@ CONFIG, STATUS, METRICS, TIMINGS, PROVENANCE = "config.toml", "status.json", "me
 BASELINES = "baselines.json"  # bits per byte that simpler models reach on the validation text
 TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
 NOTES = "notes.jsonl"
+LOG = "log.txt"  # what the console said
 CHANGES = "changes.jsonl"  # of settings, at resumes
 TOKENIZER = "tokenizer.json"
 PLAN = "plan.json"  # of a study, in its folder of runs

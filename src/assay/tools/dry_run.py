@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from assay.core import parallel as processes
+from assay.core.words import format_duration
 from assay.experiment.assemble import Experiment
 from assay.experiment.summary import summarize_experiment
 from assay.tracking.base import Tracker
@@ -38,16 +39,21 @@ class RunEstimate:
 def estimate_run(
     recipe: str, overrides: Sequence[str], scale: str | None, seed: int | None, data_dir: Path | None, tracker: Tracker
 ) -> RunEstimate | None:
-    """Measure a few steps of a recipe; None in all but the main process."""
+    """Measure a few steps of a recipe, which the tracker shows; None in all but the main process."""
     config = make_config(recipe, overrides, scale, {"train.seed": seed})
     with processes.process_group() as parallel:
-        return _measure(prepare_experiment(config, data_dir, parallel, tracker))
+        return _measure(prepare_experiment(config, data_dir, parallel, tracker), tracker)
 
 
-def _measure(experiment: Experiment) -> RunEstimate | None:
+def _measure(experiment: Experiment, tracker: Tracker) -> RunEstimate | None:
     batches, state, setup = experiment.setup.batches, experiment.state, experiment.setup
-    time_steps(state, setup, WARM_STEPS)
-    per_step = fmean(time_steps(state, setup, MEASURED_STEPS))
+    steps_in_all = WARM_STEPS + MEASURED_STEPS
+    seconds: list[float] = []
+    for number in range(1, steps_in_all + 1):
+        left = f", about {format_duration(fmean(seconds) * (steps_in_all - number + 1))} left" if seconds else ""
+        with tracker.show_busy(f"measuring step {number} of {steps_in_all}{left}"):
+            seconds += time_steps(state, setup, 1)
+    per_step = fmean(seconds[WARM_STEPS:])
     if not setup.parallel.is_main:
         return None
     steps = state.steps if state.steps is not None else setup.budget.steps_from_time(0, 0.0, per_step)

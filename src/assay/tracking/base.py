@@ -66,6 +66,9 @@ class Tracker:
     def log_message(self, text: str) -> None:
         """Log a message for people."""
 
+    def log_early_end(self, step: int, reason: str) -> None:
+        """Log that the run ended before its last step, and why. Whoever started the run is told by the error that it raises."""
+
     def close(self) -> None:
         """End, whether the run was finished, stopped or failed."""
 

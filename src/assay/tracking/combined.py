@@ -11,11 +11,12 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
-from assay.errors import Interrupted, UserError, suggest
-from assay.runs.directory import NOTES, RunDirectory
+from assay.errors import Interrupted, UserError, explain_failure, suggest
+from assay.runs.directory import LOG, NOTES, RunDirectory
 from assay.terminal.streams import describe_loss, lost_output
 from assay.tracking.base import ExternalTracker, FurtherScore, Pace, Tracker
 from assay.tracking.tensorboard import TensorBoard
+from assay.tracking.text_log import TextLog
 from assay.tracking.wandb import WeightsAndBiases
 
 TRACK_VARIABLE = "ASSAY_TRACK"  # names of external trackers for every run, with commas between them
@@ -23,8 +24,11 @@ QUEUE_SIZE = 1000  # calls that may wait: hours of a run that writes a line ever
 EXTERNAL_TRACKERS: dict[str, Callable[[], ExternalTracker]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
 
 
-def combine_trackers(main: Tracker, names: Iterable[str] = ()) -> Tracker:
-    """Combine `main` with the external trackers in `names` and in ASSAY_TRACK. Raises UserError for an unknown or a missing one."""
+def combine_trackers(main: Tracker, names: Iterable[str] = (), *, logs: bool = True) -> Tracker:
+    """Combine `main` with the external trackers in `names` and in ASSAY_TRACK, and with the log in the run's directory if `logs`.
+
+    Raises UserError for an unknown or a missing one.
+    """
     if not isinstance(names, Iterable):
         raise UserError(f"track: {names!r} is no list of names; write track=[...]")
     always = [name.strip() for name in os.environ.get(TRACK_VARIABLE, "").split(",")]
@@ -32,17 +36,18 @@ def combine_trackers(main: Tracker, names: Iterable[str] = ()) -> Tracker:
     for name in chosen:
         if name not in EXTERNAL_TRACKERS:
             raise UserError(f"track: nothing is called '{name}'; {suggest(str(name), EXTERNAL_TRACKERS)}")
-    return CombinedTracker(main, [BackgroundTracker(name, EXTERNAL_TRACKERS[name]()) for name in chosen])
+    return CombinedTracker(main, [BackgroundTracker(name, EXTERNAL_TRACKERS[name]()) for name in chosen], TextLog() if logs else Tracker())
 
 
 class CombinedTracker(Tracker):
-    """Calls the main tracker, and external ones in the background; messages of these are logged by the main one.
+    """Calls the main tracker and the log in the run's directory, and external ones in the background, whose messages those two log.
 
     None of them can end a run. One that raises is dropped; that, and output that can no longer be written, is noted once in the run.
     """
 
-    def __init__(self, main: Tracker, external: Sequence["BackgroundTracker"] = ()) -> None:
+    def __init__(self, main: Tracker, external: Sequence["BackgroundTracker"] = (), log: Tracker | None = None) -> None:
         self.main, self.external = main, external
+        self.log = log or Tracker()
         self.folder: Path | None = None  # of the run, once it is known
         self.noted: set[str] = set()  # what was lost
         self.unwritten: list[str] = []  # notes that no folder has yet
@@ -64,7 +69,7 @@ class CombinedTracker(Tracker):
             self._call_main(lambda _: busy.__exit__(None, None, None))
 
     def start(self, title: str, description: Mapping[str, str]) -> None:
-        self._call_main(lambda main: main.start(title, description))
+        self._call_shown(lambda tracker: tracker.start(title, description))
 
     def open_directory(self, folder: Path, step: int) -> None:
         self.folder = folder
@@ -88,15 +93,18 @@ class CombinedTracker(Tracker):
         self._call(lambda tracker: tracker.log_final_scores(step, results))
 
     def log_message(self, text: str) -> None:
-        self._call_main(lambda main: main.log_message(text))
+        self._call_shown(lambda tracker: tracker.log_message(text))
+
+    def log_early_end(self, step: int, reason: str) -> None:
+        self._call(lambda tracker: tracker.log_early_end(step, reason))
 
     def close(self) -> None:
-        self._call_main(lambda main: main.close())
+        self._call_shown(lambda tracker: tracker.close())
         for background in self.external:
             self._log_messages(background.close())
 
     def _call(self, call: Callable[[Tracker], None]) -> None:
-        self._call_main(call)
+        self._call_shown(call)
         for background in self.external:
             background.call(call)
             self._log_messages(background.take_failure_messages())
@@ -104,6 +112,17 @@ class CombinedTracker(Tracker):
     def _log_messages(self, texts: Iterable[str]) -> None:
         for text in texts:
             self.log_message(text)
+
+    def _call_shown(self, call: Callable[[Tracker], object]) -> None:
+        """Call the trackers for people: the log, then the main one. A log that cannot be written is given up. Raises Interrupted alone."""
+        try:
+            call(self.log)
+        except Interrupted:
+            raise
+        except Exception as failed:  # a disk that is full, a folder that is gone
+            self.log = Tracker()
+            self._note("log", f"{LOG} cannot be written ({explain_failure(failed)}), and the run goes on without it")
+        self._call_main(call)
 
     def _call_main(self, call: Callable[[Tracker], object]) -> None:
         """Call the main tracker; where it raises, it is replaced by one that shows nothing. Raises Interrupted alone."""

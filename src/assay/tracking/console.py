@@ -1,9 +1,10 @@
 """Show a run in the console: a live bar in a terminal, plain lines elsewhere, and the final scores as a table."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from threading import Timer
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -19,6 +20,7 @@ from assay.terminal.tables import print_table
 from assay.tracking.base import SCORE_LABELS, FurtherScore, Pace, Tracker
 from assay.training.clock import training_seconds
 
+SLOW = 3.0  # seconds after which a file or a pipe is told what a run is still preparing
 REFRESH = 2  # times a second: between two lines of metrics only the time left changes
 FINAL_ROWS = {"validation, best": "best", "validation, last": "last", "validation, average": "average", "training, last": "training"}
 
@@ -89,7 +91,18 @@ class ConsoleTracker(Tracker):
         self.bar = LiveProgressBar(console) if console.is_terminal and not (console.is_dumb_terminal or console.quiet) else None
 
     def show_busy(self, text: str) -> AbstractContextManager[object]:
-        return show_spinner(self.console, text)
+        return show_spinner(self.console, text) if self.console.is_terminal else self._print_if_slow(text)
+
+    @contextmanager
+    def _print_if_slow(self, text: str) -> Iterator[None]:
+        """Print what is being done as soon as it takes long, where nothing can move."""
+        timer = Timer(SLOW, self._print, (f"{text} ...",))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def start(self, title: str, description: Mapping[str, str]) -> None:
         self._print(title, "bold")

@@ -148,6 +148,7 @@ class Trainer:
 
     def _note_end(self, **values: Any) -> None:
         """Note in the status why the run ended early; on a disk that cannot be written, only the first error explains."""
+        self.tracker.log_early_end(self.state.step, values["error"] or values["failure"])
         with suppress(OSError):
             self._update_status(step=self.state.step, **values)
 
