@@ -97,7 +97,6 @@ class ConsoleTracker(Tracker):
     def _print_if_slow(self, text: str) -> Iterator[None]:
         """Print what is being done as soon as it takes long, where nothing can move."""
         timer = Timer(SLOW, self._print, (f"{text} ...",))
-        timer.daemon = True
         timer.start()
         try:
             yield
