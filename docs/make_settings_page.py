@@ -13,14 +13,13 @@ INTRODUCTION = """\
 # Where is my setting?
 
 The settings of other programs, by their names there, and what they are here. This page is made by `docs/make_settings_page.py` from the
-table that Assay reads itself: whoever writes a name of another program is told ours,
+table that Assay reads itself: who writes `n_layer=6` after a recipe is told
 
 ```text
-$ assay train bible n_layer=6
 assay: error: n_layer (nanoGPT) is model.depth here: write model.depth=6
 ```
 
-also in a TOML file, and at another place (`model.n_layer`, `training.max_norm`); and a [W&B sweep](search.md) with such names is imported
+and the same in a TOML file, or at another place (`model.n_layer`, `training.max_norm`); and a [W&B sweep](search.md) with such names is imported
 with ours. What each of our keys means is on the pages [Configs](config.md) and [Catalogue](catalogue.md)."""
 
 

@@ -12,12 +12,14 @@ from assay.errors import UnknownKeyError
 from assay.experiment.config import ExperimentConfig
 
 SETTINGS = load_foreign_settings()
-ASKED = """n_layer n_embd n_head block_size max_norm grad_clip epochs evals_per_epoch vertsize n_bctx num_workers drop_last max_iters
-eval_interval eval_iters learning_rate min_lr warmup_iters lr_decay_iters beta1 beta2 weight_decay dropout attn_pdrop resid_pdrop embd_pdrop
-bias compile device dtype gradient_accumulation_steps batch_size per_device_train_batch_size num_train_epochs hidden_size num_hidden_layers
-num_attention_heads num_key_value_heads intermediate_size max_position_embeddings rope_theta rms_norm_eps tie_word_embeddings hidden_act
-fp16 bf16 logging_steps save_steps save_total_limit early_stopping_patience seed vocab_size pin_memory shuffle wandb_log always_save_checkpoint
-init_from out_dir"""
+ASKED = """
+n_layer n_embd n_head block_size max_norm grad_clip epochs evals_per_epoch vertsize n_bctx num_workers drop_last max_iters
+eval_interval eval_iters learning_rate min_lr warmup_iters lr_decay_iters beta1 beta2 weight_decay dropout attn_pdrop resid_pdrop
+embd_pdrop bias compile device dtype gradient_accumulation_steps batch_size per_device_train_batch_size num_train_epochs
+hidden_size num_hidden_layers num_attention_heads num_key_value_heads intermediate_size max_position_embeddings rope_theta
+rms_norm_eps tie_word_embeddings hidden_act fp16 bf16 logging_steps save_steps save_total_limit early_stopping_patience seed
+vocab_size pin_memory shuffle wandb_log always_save_checkpoint init_from out_dir
+"""
 
 
 def refusal(*overrides: str) -> str:
@@ -80,7 +82,8 @@ def test_the_nearest_recipe_ships_and_is_not_hidden_by_the_name(foreign: Any) ->
         ("fp16=true", "fp16 (transformers) is train.precision here: write train.precision=fp16"),
         (
             "betas=[0.9, 0.95]",
-            "betas (minGPT) is optimizer.beta1 and optimizer.beta2 here: write optimizer.beta1=0.9 optimizer.beta2=0.95, with optimizer=adamw",
+            "betas (minGPT) is optimizer.beta1 and optimizer.beta2 here: "
+            "write optimizer.beta1=0.9 optimizer.beta2=0.95, with optimizer=adamw",
         ),
         (
             "min_lr=1e-4",
@@ -96,8 +99,8 @@ def test_a_key_of_another_program_is_told_ours(override: str, sentence: str) -> 
 
 
 def test_the_first_known_name_of_an_unknown_table_is_told() -> None:
-    with pytest.raises(ForeignKeyError, match=r"^args\.lr \(mainrun\) is optimizer\.lr here: write optimizer\.lr=0\.1$"):
-        ExperimentConfig.make({**recipe.load_recipe("bible"), "args": {"something": 1, "lr": 0.1}})
+    with pytest.raises(ForeignKeyError, match=r"^args\.learning_rate \(nanoGPT\) is optimizer\.lr here: write optimizer\.lr=0\.1$"):
+        ExperimentConfig.make({**recipe.load_recipe("bible"), "args": {"something": 1, "learning_rate": 0.1}})
 
 
 def test_a_key_of_ours_at_its_own_place_is_not_sent_to_itself() -> None:

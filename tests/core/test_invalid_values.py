@@ -1,6 +1,7 @@
 """A value that is refused is told what to write."""
 
 import pytest
+import torch
 
 from assay.errors import ConfigError
 from assay.experiment.config import ExperimentConfig
@@ -27,6 +28,5 @@ from assay.experiment.config import ExperimentConfig
 )
 def test_a_refused_value_names_the_remedy(override: str, remedy: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        config = ExperimentConfig.load("bible", [override])
-        config.model.build(300, __import__("torch").Generator())
+        ExperimentConfig.load("bible", [override]).model.build(300, torch.Generator())
     assert remedy in str(refused.value)

@@ -11,31 +11,12 @@ from assay.experiment.config import ExperimentConfig
 from assay.experiment.own_text import SHORT, describe_choice, name_text
 from assay.experiment.summary import summarize
 
-WORDS = [
-    "In",
-    "the",
-    "beginning",
-    "God",
-    "created",
-    "the",
-    "heaven",
-    "and",
-    "the",
-    "earth",
-    "and",
-    "the",
-    "earth",
-    "was",
-    "without",
-    "form",
-    "and",
-    "void",
-]
+WORDS = ["In", "the", "beginning", "God", "created", "the", "heaven", "and", "the", "earth"]
 
 
 def lay_text(folder: Path, lines: int, repeats: int = 1) -> str:
     file = folder / "mine.txt"
-    file.write_text("\n".join(" ".join(WORDS[i % 18 :] + [str(i)]) for i in range(lines) for _ in range(repeats)))
+    file.write_text("\n".join(" ".join([*WORDS[i % 10 :], str(i)]) for i in range(lines) for _ in range(repeats)))
     return str(file)
 
 
@@ -68,10 +49,8 @@ def test_all_but_text_split_and_length_is_the_recipe_s(tmp_path: Path) -> None:
 
 
 def test_a_long_text_is_trained_as_long_as_the_recipe_says(tmp_path: Path) -> None:
-    text = lay_text(tmp_path, SHORT // 80)
-    assert Path(text).stat().st_size > 0.5 * SHORT
-    with Path(text).open("a") as file:
-        file.writelines(f"{number} is one more line of this text\n" for number in range(SHORT // 30))
+    text = lay_text(tmp_path, SHORT // 20)
+    assert Path(text).stat().st_size > SHORT
     config, bible = ExperimentConfig.load(text), ExperimentConfig.load("bible")
     assert (config.train, config.schedule) == (bible.train, bible.schedule)
 

@@ -33,7 +33,7 @@ def test_the_exact_name_wins_over_longer_ones(tmp_path: Path) -> None:
 
 def test_a_beginning_of_several_lists_them(tmp_path: Path) -> None:
     made(tmp_path, "A24-1", "A24-2", "B")
-    with pytest.raises(AmbiguousRunError, match="^'A2' is the beginning of 2 runs; write more of one: A24-1 and A24-2$"):
+    with pytest.raises(AmbiguousRunError, match=r"^'A2' is the beginning of 2 runs; write more of one: A24-1 and A24-2$"):
         find_run("A2", tmp_path)
 
 

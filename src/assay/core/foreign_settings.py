@@ -105,8 +105,10 @@ def explain_foreign_keys(tree: Mapping[str, Any]) -> Iterator[None]:
         yield
     except UnknownKeyError as unknown:
         for key, value in flatten(_find_value(tree, unknown.path), unknown.path):
-            foreign = load_foreign_settings().get(key.rpartition(".")[2])
-            if foreign is not None and key not in foreign.keys:
+            name = key.rpartition(".")[2]
+            foreign = load_foreign_settings().get(name)
+            ours = foreign is not None and any(name == one.rpartition(".")[2] for one in foreign.keys)  # in a table whose name is wrong
+            if foreign is not None and key not in foreign.keys and not (ours and key != unknown.path):
                 raise ForeignKeyError(key, f"({foreign.of[0]}) {foreign.explain(value)}") from None
         raise
 
