@@ -19,8 +19,8 @@ table that Assay reads itself: who writes `n_layer=6` after a recipe is told
 assay: error: n_layer (nanoGPT) is model.depth here: write model.depth=6
 ```
 
-and the same in a TOML file, or at another place (`model.n_layer`, `training.max_norm`); and a [W&B sweep](search.md) with such names is imported
-with ours. What each of our keys means is on the pages [Configs](config.md) and [Catalogue](catalogue.md)."""
+and the same in a TOML file, or at another place (`model.n_layer`, `training.max_norm`); and a [W&B sweep](search.md) with such names is
+imported with ours. What each of our keys means is on the pages [Configs](config.md) and [Catalogue](catalogue.md)."""
 
 
 def main() -> None:
