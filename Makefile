@@ -51,6 +51,7 @@ pages: $(STAMP)
 catalogue: $(STAMP)
 	$(BIN)/python -m assay.core.catalogue
 	$(BIN)/python docs/make_catalogue.py
+	$(BIN)/python docs/make_settings_page.py
 
 tree: $(STAMP)
 	$(BIN)/python docs/make_tree.py

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.arguments import check_arguments
 from assay.errors import UserError, explain_file_errors, refuse_unused
 from assay.runs import directory as runs
+from assay.runs.lookup import find_run
 from assay.trainer.run import Run
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def train(
 ) -> Run:  # fmt: skip
     """Train a model by a recipe, score it, and store everything in a run directory: `assay train`.
 
-    `recipe` is a name or a TOML file. `overrides` are `"model.depth=6"` or nested dicts, `settings` is one more dict; `budget` and `seed`
+    `recipe` is a name, a TOML file, or a text, which is trained on with the settings of `bible`.
+    `overrides` are `"model.depth=6"` or nested dicts, `settings` is one more dict; `budget` and `seed`
     are short for `train.budget` and `train.seed` and win. `hooks` are functions of one event (`assay.trainer.callback`) or `Hook` objects.
     `progress` shows the progress (absent: in a terminal and a notebook); `track` mirrors the run in `tensorboard` or `wandb`.
     Raises ConfigError, DataError, NonFiniteLoss, and Interrupted on Ctrl-C, after saving. A run that a hook stopped early is returned, its
@@ -52,14 +54,16 @@ def train(
     ('finished', 20)
     """
     from assay.core import recipe as recipes
+    from assay.experiment.own_text import describe_choice
     from assay.jobs.launch import LaunchConfig
     from assay.trainer.train_run import choose_tracker, make_config, make_run_label, train_run
 
     changes = [*overrides, *([] if settings is None else [settings])]
-    config = make_config(recipe, changes, scale, {"train.budget": budget, "train.seed": seed})
+    config = make_config(recipe, changes, scale, {"train.budget": budget, "train.seed": seed}, _path(data_dir))
     LaunchConfig.from_table(recipes.load_launch(str(recipe), scale), ())  # a wrong table is refused wherever the run goes
     chosen = choose_tracker(tracker, progress, track)
-    run = train_run(config, make_run_label(recipe, scale, name), _path(runs_dir), _path(data_dir), hooks, chosen)
+    origin = describe_choice(str(recipe), config) if recipes.is_text(str(recipe)) else None
+    run = train_run(config, make_run_label(recipe, scale, name), _path(runs_dir), _path(data_dir), hooks, chosen, origin)
     if tracker is None and run.status.state == "finished":  # a caller with a tracker of its own measures them when it likes
         run.measure_baselines()
     return run
@@ -84,14 +88,14 @@ def resume(
 @explain_file_errors()
 @check_arguments
 def load(reference: "RunLike", runs_dir: str | Path | None = None, data_dir: str | Path | None = None) -> Run:
-    """Open a run by its directory, its name among the runs, or `last`. Raises RunError.
+    """Open a run by its directory, its name among the runs or the beginning of it, or `last`. Raises RunError.
 
     >>> assay.load(run.path) == run
     True
     """
     if isinstance(reference, Run):
         return Run(reference.path, _path(data_dir) or reference.data_dir)
-    return Run(runs.find_run(str(reference), runs.resolve_runs_folder(_path(runs_dir))).path, _path(data_dir))
+    return Run(find_run(str(reference), runs.resolve_runs_folder(_path(runs_dir))).path, _path(data_dir))
 
 
 @explain_file_errors()

@@ -68,10 +68,12 @@ class UserError(AssayError):
 class ConfigError(UserError):
     """A wrong key, kind or value, with its dotted path in the config."""
 
+    joint = ": "  # between the path and the reason
+
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         place = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in _cut_middle(path))
-        super().__init__(f"{place}: {_cut_middle(reason)}" if path else _cut_middle(reason))
+        super().__init__(f"{place}{self.joint}{_cut_middle(reason)}" if path else _cut_middle(reason))
 
     def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str]]:
         return type(self), (self.path, self.reason)  # so that it can be passed between processes

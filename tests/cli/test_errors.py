@@ -116,6 +116,12 @@ def test_unknown_commands_and_missing_arguments_are_as_short() -> None:
     refused(call("runs", "extra"), "extra", "`assay runs --help`")
 
 
+def test_an_option_of_another_program_is_told_our_key() -> None:
+    refused(call("train", "bible", "--n_layer=6"), "--n_layer (nanoGPT) is model.depth here: write model.depth=6")
+    refused(call("train", "bible", "--max-grad-norm=1"), "--max-grad-norm (transformers) is train.clip here: write train.clip=1")
+    refused(call("train", "bible", "--out_dir", "out"), "--out_dir (nanoGPT) is no setting here", "--runs-dir DIR")
+
+
 def test_a_recipe_that_is_not_toml(lab: Lab) -> None:
     path = lab.folder / "broken.toml"
     path.write_text("model = [\n")

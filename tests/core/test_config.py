@@ -178,7 +178,7 @@ def test_an_error_seen_from_above_has_the_longer_path() -> None:
 
 
 def test_a_key_that_stands_deeper_is_named_with_its_place() -> None:
-    for key, place in (("budget", "train.budget"), ("lr", "optimizer.lr"), ("depth", "model.depth")):
+    for key, place in (("budget", "train.budget"), ("patience", "train.patience"), ("pattern", "model.pattern")):
         with pytest.raises(UnknownKeyError, match=f"^{key}: unknown key; did you mean '{place}'"):
             ExperimentConfig.make({key: 1})
 

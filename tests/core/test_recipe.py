@@ -170,13 +170,48 @@ def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path: Path) -> Non
         recipe.load_recipe(str(file), "tiny")
 
 
-def test_a_text_in_place_of_a_recipe_is_told_how_to_be_trained_on(tmp_path: Path) -> None:
+def test_a_text_in_place_of_a_recipe_has_the_settings_of_the_bible_and_its_own_corpus(tmp_path: Path) -> None:
     text = tmp_path / "my text.txt"
     text.write_text("In the beginning")
-    with pytest.raises(
-        ConfigError, match=r"is a text, not a recipe; train on it with: assay train bible corpus.kind=text corpus.path='.*my text.txt'"
-    ):
-        find_recipe(str(text))
+    assert load_recipe(str(text)) == {**load_recipe("bible"), "corpus": {"kind": "text", "path": str(text)}}
+    assert load_recipe(str(text), "tiny")["model"] == load_recipe("bible", "tiny")["model"]
+
+
+def test_a_recipe_extends_no_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("In the beginning")
+    (tmp_path / "mine.toml").write_text(f'extends = "{tmp_path}/mine.txt"')
+    with pytest.raises(ConfigError, match=r"mine.txt is a text, not a recipe; name a recipe"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gpt2", "'gpt2' (nanoGPT) is no recipe here; the nearest one is bible-gpt"),
+        ("nanoGPT", "write bible-gpt"),
+        ("shakespeare_char", "write shakespeare"),
+        ("config/train_shakespeare_char.py", "recipes are TOML files; write its settings as overrides"),
+        ("config/train_shakespeare_char.py", "assay train shakespeare"),
+        ("enwik8", "write enwik8-tiny"),
+        ("sweep.yaml", "is a config of another program"),
+        ("config.json", "assay train bible"),
+    ],
+)
+def test_a_recipe_of_another_program_is_told_which_one_to_write(name: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        find_recipe(name)
+    assert words in str(refused.value)
+
+
+def test_a_run_in_place_of_a_recipe_is_told_how_it_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "bible-1"
+    run.mkdir()
+    (run / "config.toml").write_text("")
+    (run / "log.txt").write_text("a text, but not one to train on")
+    with pytest.raises(ConfigError, match=rf"{run} is a run, not a recipe; go on with it by `assay resume {run}`, or train it anew"):
+        load_recipe(str(run))
+    with pytest.raises(ConfigError, match=rf"{tmp_path} is a folder of runs, not a recipe; list them with"):
+        load_recipe(str(tmp_path))
 
 
 def test_a_value_is_read_at_its_dotted_key_and_absent_ones_are_none() -> None:

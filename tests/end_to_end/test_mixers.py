@@ -7,7 +7,8 @@ import pytest
 
 from assay.core.config import FAMILIES
 from assay.core.recipe import to_toml
-from assay.runs.directory import find_run, resolve_runs_folder
+from assay.runs.directory import resolve_runs_folder
+from assay.runs.lookup import find_run
 from support.experiment import write_recipe, write_text
 from support.trained import call
 

@@ -16,11 +16,11 @@ from assay.runs.directory import (
     TIMINGS,
     RunDirectory,
     create_run,
-    find_run,
     list_runs,
     read_score,
     resolve_runs_folder,
 )
+from assay.runs.lookup import find_run
 from assay.runs.provenance import code_hash, code_version, collect_provenance
 from assay.runs.status import Status
 

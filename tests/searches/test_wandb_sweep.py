@@ -113,3 +113,43 @@ def test_broken_yaml_is_refused_with_the_place(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(ConfigError, match="is no W&B sweep"):
         read_sweep(tmp_path / "list.yaml")
+
+
+def test_parameters_with_other_programs_names_become_ours() -> None:
+    parameters = {
+        "n_layer": {"values": [2, 4]},
+        "learning_rate": {"distribution": "log_uniform_values", "min": "1e-4", "max": "1e-2"},
+        "training": {"parameters": {"max_norm": {"min": 0.5, "max": 2.0}}},
+        "epochs": {"value": 3},
+        "resid_pdrop": {"value": 0.1},
+        "num_workers": {"value": 4},
+    }
+    tree, _, ignored = translate_sweep(sweep(parameters=parameters), "bible")
+    assert tree["set"] == ["train.budget=3epochs", "model.block.mixer_dropout=0.1", "model.block.feedforward_dropout=0.1"]
+    assert tree["space"] == {
+        "model.depth": {"choice": [2, 4]}, "optimizer.lr": {"log": [1e-4, 1e-2]}, "train.clip": {"uniform": [0.5, 2.0]},
+    }  # fmt: skip
+    assert ignored == ("num_workers",)
+    tree, _, _ = translate_sweep(sweep(parameters={"max_iters": {"values": [100, 200]}}), "bible")
+    assert tree["space"] == {"train.budget": {"choice": ["100steps", "200steps"]}}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"num_workers": {"values": [1, 2]}}, r"parameters\.num_workers \(PyTorch\) is no setting here: leave it out"),
+        (
+            {"dropout": {"values": [0.1, 0.2]}},
+            r"parameters\.dropout \(nanoGPT\) is .* here; name the one that is to vary",
+        ),
+        (
+            {"max_iters": {"min": 1, "max": 9}},
+            r"parameters\.max_iters \(nanoGPT\) is train.budget here, .* words such as 10steps",
+        ),
+        ({"min_lr": {"value": 0.1}}, r"parameters\.min_lr \(nanoGPT\) .*a share of the highest rate"),
+        ({"n_layer": {"value": 2}, "model.depth": {"values": [1, 2]}}, r"model.depth: is model.depth here, which is set before"),
+    ],
+)
+def test_what_another_program_s_parameter_cannot_be_is_said(parameters: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        translate_sweep(sweep(parameters=parameters), "bible")

@@ -26,7 +26,7 @@ def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
 
 
 def show(
-    what: Annotated[str, typer.Argument(help="A recipe, a preset of a model, or a run.")],
+    what: Annotated[str, typer.Argument(help="A recipe, a preset of a model, a run, or a text.")],
     overrides: Overrides = None, scale: Scale = None, runs_dir: RunsDir = None,
     as_toml: Annotated[bool, typer.Option("--toml", help="Print the resolved config as a recipe and nothing else.")] = False,
     as_json: AsJson = False,
@@ -110,7 +110,7 @@ def schedule(
     from assay.views.learning_rate import draw_schedule, print_schedule
 
     plots.check_plot_path(picture, "--output")
-    curve = trace_schedule(ExperimentConfig.load(recipe, overrides or [], scale), data_dir)
+    curve = trace_schedule(ExperimentConfig.load(recipe, overrides or [], scale, data_dir), data_dir)
     print_result(make_console(), curve, print_schedule, as_json=as_json)
     if picture is not None:
         draw_schedule(picture, Path(recipe).stem, curve)

@@ -96,7 +96,7 @@ def fit_batch(
     from assay.views.machine import print_advice, print_trials
 
     limit_bytes = None if limit is None else parse_memory(limit)
-    config = ExperimentConfig.load(recipe, overrides or [], scale)
+    config = ExperimentConfig.load(recipe, overrides or [], scale, data_dir)
     out = make_console(as_json=as_json)
     show = ignore_result if as_json else partial(print_trials, out)
     search = find_batch(config, data_dir, limit_bytes, max_rows, partial(show_measuring, out), show)
@@ -121,7 +121,7 @@ def lr_range(
 
     factors = FactorRange(low, high, steps)
     plots.check_plot_path(picture, "--output")
-    config = ExperimentConfig.load(recipe, overrides or [], scale)
+    config = ExperimentConfig.load(recipe, overrides or [], scale, data_dir)
     out = make_console(as_json=as_json)
 
     def show(test: "RangeTest") -> None:

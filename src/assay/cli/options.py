@@ -14,7 +14,7 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", envvar="ASSAY_DATA", help="Where raw text files are looked for, sub-folders included.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Recipe = Annotated[str, typer.Argument(help="A recipe's name (see `assay kinds recipe`) or a TOML file.")]
+Recipe = Annotated[str, typer.Argument(help="A recipe's name (see `assay kinds recipe`), a TOML file, or a text: mine.txt.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes of the config: model.width=128 batches.size=8", metavar="[KEY=VALUE]...")
 ]
@@ -30,7 +30,7 @@ Launch = Annotated[
     list[str] | None,
     typer.Option("--launch", help="Changes of the [launch] table: --launch partition=gpu --launch hours=4", metavar="KEY=VALUE"),
 ]
-RunName = Annotated[str, typer.Argument(help="A run's directory, its name, or 'last'.", metavar="RUN")]
+RunName = Annotated[str, typer.Argument(help="A run's directory, its name or the beginning of it, or 'last'.", metavar="RUN")]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N, mps or auto (absent: as trained).")]
 Policy = Literal["disjoint", "strided", "streams", "documents"]  # that of `data.batches`, without what it imports

@@ -15,7 +15,9 @@ POLICIES = ("disjoint", "strided", "streams", "documents")
 
 
 def score(
-    run: Annotated[str | None, typer.Argument(help="A run's directory, its name, or 'last'; none with --hf.", metavar="RUN")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="A run's directory, its name or its beginning, or 'last'; none with --hf.", metavar="RUN")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test; each use of test is written into the run.")] = "validation",
     checkpoint: Annotated[str, typer.Option(help="best, last, average, or a step.")] = "best",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time; the number does not depend on it.")] = 32,
@@ -39,7 +41,8 @@ def score(
 ) -> None:  # fmt: skip
     """Score every byte of a split once, and keep the figures with their protocol in the run."""
     from assay.reports import plots
-    from assay.runs.directory import find_run, resolve_runs_folder
+    from assay.runs.directory import resolve_runs_folder
+    from assay.runs.lookup import find_run
     from assay.tools.score import choose_adaptation, choose_shapes, score_with_extras
     from assay.tools.score_hf import HfRequest, score_hf
     from assay.trainer.scoring import SavedScore, ScoreRequest

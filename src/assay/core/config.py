@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from pydantic.fields import FieldInfo
 
 from assay.core.catalogue import import_package, import_plugins
+from assay.core.invalid_values import name_remedy
 from assay.core.renames import SINCE, find_old_words, new_name, restore, suggest_today
 from assay.core.trees import MAX_INTEGER, Tree, check_plain, digest, merge
 from assay.errors import ConfigError, UnknownKeyError, suggest
@@ -135,8 +136,9 @@ class Config(BaseModel):
             reason = str(raised) if isinstance(raised, Exception) else first["msg"]
             if first["type"] == "missing":
                 raise ConfigError(path, "is missing; add it, or begin from a recipe that has it with extends") from None
-            given = f" (given: {first['input']!r})" if first["type"] != "value_error" else ""
-            raise ConfigError(path, reason[:1].lower() + reason[1:] + given) from None
+            if first["type"] != "value_error":
+                reason += f" (given: {first['input']!r}){name_remedy(first['type'], first.get('ctx', {}))}"
+            raise ConfigError(path, reason[:1].lower() + reason[1:]) from None
 
     @model_validator(mode="before")
     @classmethod

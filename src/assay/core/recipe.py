@@ -1,7 +1,6 @@
 """Read recipes (TOML files with `extends`, `[scales.NAME]` and `[launch]`) and apply overrides (`a.b.c=value`)."""
 
 import re
-import shlex
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
@@ -12,12 +11,17 @@ from typing import Any
 import tomli_w
 
 from assay.core.files import name_file
+from assay.core.foreign_settings import find_foreign_recipe
 from assay.core.renames import update
 from assay.core.trees import Tree, merge
 from assay.core.words import shorten
 from assay.errors import ConfigError, suggest
 
 RECIPES = files("assay") / "recipes"
+TEXT_RECIPE = "bible"  # whose settings a text is trained with that is given in the place of a recipe
+TEXT_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".xz", ".gz", ".zst", ".zip")  # of names of texts
+FOREIGN_CONFIGS = (".py", ".yaml", ".yml", ".json", ".cfg", ".ini", ".conf")  # as other programs have them
+RUN_CONFIG = "config.toml"  # in the directory of a run
 LONGEST_LIST = 10_000  # items to which an override makes a list grow
 
 
@@ -45,23 +49,62 @@ def list_recipes() -> list[str]:
 
 
 def find_recipe(recipe: str, beside: Path | None = None) -> Path:
-    """Find the file of a recipe: a path to a TOML file (relative to `beside`), or the name of one that ships with Assay."""
-    if not recipe.endswith(".toml") and recipe not in list_recipes() and Path(recipe).is_file():
-        train = f"assay train bible corpus.kind=text corpus.path={shlex.quote(recipe)}"
-        raise ConfigError("", f"{recipe} is a text, not a recipe; train on it with: {train}")
+    """Find the file of a recipe: a TOML file (relative to `beside`), or the name of one that ships with Assay. Raises ConfigError."""
+    if not recipe.endswith(".toml") and recipe not in list_recipes():
+        refuse_other_things(recipe)
     return find_bundled(recipe, "recipe", RECIPES, beside)
 
 
+def is_text(name: str) -> bool:
+    """Whether what stands in the place of a recipe is a text: a file or a folder that is there, or a name that ends like a text's."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.suffix in FOREIGN_CONFIGS or name in list_recipes():
+        return False
+    return path.is_file() or path.suffix in TEXT_ENDINGS or (path.is_dir() and not _holds_runs(path))
+
+
+def refuse_run(name: str) -> None:
+    """Raise ConfigError for the directory of a run, or a folder of runs, where a recipe or a text is wanted."""
+    if (Path(name) / RUN_CONFIG).is_file():
+        remedy = f"go on with it by `assay resume {name}`, or train it anew by `assay train {Path(name) / RUN_CONFIG}`"
+        raise ConfigError("", f"{name} is a run, not a recipe; {remedy}")
+    if _holds_runs(Path(name)):
+        raise ConfigError("", f"{name} is a folder of runs, not a recipe; list them with `assay runs --runs-dir {name}`")
+
+
+def _holds_runs(folder: Path) -> bool:
+    return any(True for place in (RUN_CONFIG, f"*/{RUN_CONFIG}") for _ in folder.glob(place))
+
+
+def refuse_other_things(name: str) -> None:
+    """Raise ConfigError for what is no recipe and known to be something else."""
+    refuse_run(name)
+    foreign = find_foreign_recipe(name)
+    if Path(name).suffix in FOREIGN_CONFIGS:
+        nearest = TEXT_RECIPE if foreign is None else foreign.recipe
+        remedy = (
+            f"write its settings as overrides of a recipe, by their own names, each of which is told what it is here: assay train {nearest}"
+        )
+        raise ConfigError("", f"{name} is a config of another program, and recipes are TOML files; {remedy}")
+    if foreign is not None:
+        raise ConfigError("", foreign.explain())
+    if is_text(name):
+        raise ConfigError("", f"{name} is a text, not a recipe; name a recipe, and the text with corpus.kind=text corpus.path=FILE")
+
+
 def load_recipe(recipe: str, scale: str | None = None) -> Tree:
-    """Load the config tree of a recipe, merged over what it extends, with its changes for `scale`. Raises ConfigError."""
-    tree = apply_scale(_merge_parents(recipe), scale, f"recipe {recipe} ")
+    """Load the config tree of a recipe, merged over what it extends, with its changes for `scale`. Raises ConfigError.
+
+    A text in its place has the settings of `TEXT_RECIPE`, its own corpus aside.
+    """
+    tree = apply_scale(_read_recipe(recipe), scale, f"recipe {recipe} ")
     tree.pop("launch", None)  # the config says what is trained, not where
     return tree
 
 
 def load_launch(recipe: str, scale: str | None = None) -> Tree:
     """Load the table `[launch]` of a recipe, merged likewise; empty where there is none. Raises ConfigError."""
-    table: Tree = apply_scale(_merge_parents(recipe), scale, f"recipe {recipe} ").get("launch", {})
+    table: Tree = apply_scale(_read_recipe(recipe), scale, f"recipe {recipe} ").get("launch", {})
     return table
 
 
@@ -77,6 +120,12 @@ def apply_scale(tree: Tree, scale: str | None, owner: str = "") -> Tree:
         remedy = suggest(scale, scales) if scales else "leave out the scale, or add a table [scales.NAME] to it"
         raise ConfigError("", f"{owner}has no scale '{scale}'; {remedy}")
     return merge(whole, scales[scale])
+
+
+def _read_recipe(recipe: str) -> Tree:
+    if is_text(recipe):
+        return {**_merge_parents(TEXT_RECIPE), "corpus": {"kind": "text", "path": recipe}}
+    return _merge_parents(recipe)
 
 
 def _merge_parents(recipe: str, beside: Path | None = None, chain: tuple[Path, ...] = ()) -> Tree:

@@ -59,6 +59,11 @@ def advise_split(config: "SplitConfig", documents: Sequence[bytes], separator: b
     return f"remove repeated documents ({counted})" + ("" if found is config else f" and use {_write_overrides(found)}")
 
 
+def find_sound_split(config: "SplitConfig", documents: Sequence[bytes], separator: bytes) -> "SplitConfig":
+    """Find the split nearest to this one in which each part has its share; this one where this text has none."""
+    return _find_sound([config, *_candidates(config)], documents, separator) or config
+
+
 def _find_sound(configs: Iterable["SplitConfig"], documents: Sequence[bytes], separator: bytes) -> "SplitConfig | None":
     """Find the first split in which every part has its share of the bytes, and hardly any held-out document is a training document."""
     for config in configs:

@@ -1,12 +1,15 @@
 """Look up a text by the name of a recipe or a corpus, or the path of a file."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from assay.core import recipe
 from assay.core.config import Config, SerializeAsAny
+from assay.core.foreign_settings import explain_foreign_keys
 from assay.core.trees import Tree
 from assay.data.split import SplitConfig
+from assay.data.split_advice import find_sound_split
 from assay.errors import UserError, suggest
 from assay.text.corpus import Corpus, CorpusConfig
 from assay.text.tokenizer import TokenizerConfig
@@ -20,6 +23,12 @@ class TextSettings(Config):
     corpus: SerializeAsAny[CorpusConfig]
     split: SerializeAsAny[SplitConfig]
     tokenizer: SerializeAsAny[TokenizerConfig]
+
+    @classmethod
+    def make(cls, tree: Mapping[str, Any]) -> Self:
+        """Make the settings of a mapping. Raises ConfigError."""
+        with explain_foreign_keys(tree):
+            return super().make(tree)
 
 
 class TextChoice(NamedTuple):
@@ -39,7 +48,8 @@ def look_up_text(name: str, overrides: list[str], data_dir: Path | None, scale: 
     settings = TextSettings.make(recipe.apply_overrides({"split": "hash", **tree}, overrides))
     corpus = settings.corpus.load(data_dir)
     if "split" not in tree:
-        settings = TextSettings.make(recipe.apply_overrides({"split": default_split(corpus), **tree}, overrides))
+        split = fit_split(settings.split, corpus).to_dict()
+        settings = TextSettings.make(recipe.apply_overrides({"split": split, **tree}, overrides))
     return TextChoice(settings, corpus, origin)
 
 
@@ -48,6 +58,14 @@ def default_split(corpus: Corpus) -> Tree:
     if not corpus.separator:
         return {"kind": "contiguous", "exact": True}
     return {"kind": "contiguous" if len(corpus.documents) < FEW_DOCUMENTS else "hash"}
+
+
+def fit_split(asked: SplitConfig, corpus: Corpus) -> SplitConfig:
+    """Choose the split of a text that no recipe uses, with the shares that are asked for where the text has enough documents for them."""
+    assert SplitConfig.family is not None
+    first = SplitConfig.family.make({**default_split(corpus), "validation": asked.validation, "test": asked.test})
+    assert isinstance(first, SplitConfig)
+    return find_sound_split(first, corpus.documents, corpus.separator)
 
 
 def _find_settings(word: str, scale: str | None) -> tuple[Tree, str]:
@@ -60,10 +78,12 @@ def _find_settings(word: str, scale: str | None) -> tuple[Tree, str]:
         return {key: tree[key] for key in TextSettings.model_fields if key in tree}, " ".join(filter(None, ("recipe", name, scale)))
     if scale is not None:
         raise UserError(f"scale: '{word}' is no recipe, and only recipes have scales; leave it out")
+    recipe.refuse_run(word)
     if word in kinds:
         return {"corpus": word, "tokenizer": "bpe"}, f"corpus {word}"
     if Path(word).exists() or Path(word).name != word or Path(word).suffix:
         return {"corpus": {"kind": "text", "path": word}, "tokenizer": "bpe"}, f"file {word}"
+    recipe.refuse_other_things(word)
     raise UserError(f"'{word}' is neither a recipe, nor a corpus, nor a file here; {suggest(word, [*recipes, *kinds])}")
 
 

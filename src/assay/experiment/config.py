@@ -1,14 +1,17 @@
 """The config of an experiment: everything that decides the outcome of a run."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from assay.core import recipe
 from assay.core.config import Config, SerializeAsAny
-from assay.core.trees import Tree
+from assay.core.foreign_settings import explain_foreign_keys
+from assay.core.trees import Tree, merge
 from assay.data.batches import BatchesConfig
 from assay.data.split import SplitConfig
 from assay.errors import ConfigError
+from assay.experiment.own_text import fit_to_text
 from assay.models.base import ModelConfig
 from assay.objective.base import ObjectiveConfig
 from assay.optim.base import OptimizerConfig
@@ -38,9 +41,24 @@ class ExperimentConfig(Config):
     train: TrainConfig = TrainConfig()
 
     @classmethod
-    def load(cls, name: str, overrides: Iterable[Override] = (), scale: str | None = None) -> Self:
-        """Load the recipe called `name` (or in that TOML file), at a scale if asked for, with overrides applied. Raises ConfigError."""
-        return cls.make(apply_overrides(recipe.load_recipe(name, scale), overrides))
+    def make(cls, tree: Mapping[str, Any]) -> Self:
+        """Make the config of a mapping. Raises ConfigError; for a setting of another program, with what it is here."""
+        with explain_foreign_keys(tree):
+            return super().make(tree)
+
+    @classmethod
+    def load(
+        cls, name: str, overrides: Iterable[Override] = (), scale: str | None = None, data_dir: Path | None = None
+    ) -> Self:  # fmt: skip
+        """Load the recipe called `name` (or in that TOML file), at a scale if asked for, with overrides applied. Raises ConfigError.
+
+        A text in the place of a recipe is looked at, and what it needs is chosen (`assay.experiment.own_text`); overrides win.
+        """
+        tree, overrides = recipe.load_recipe(name, scale), list(overrides)
+        config = cls.make(apply_overrides(tree, overrides))
+        if not recipe.is_text(name):
+            return config
+        return cls.make(apply_overrides(merge(tree, fit_to_text(config.split, config.corpus.load(data_dir))), overrides))
 
     def with_seed(self, seed: int) -> Self:
         """Return the same experiment with another seed."""

@@ -20,7 +20,8 @@ from assay.experiment.assemble import build_model
 from assay.experiment.config import ExperimentConfig
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.directory import CHANGES, CONFIG, TOKENIZER, RunDirectory, find_run, resolve_runs_folder
+from assay.runs.directory import CHANGES, CONFIG, TOKENIZER, RunDirectory, resolve_runs_folder
+from assay.runs.lookup import find_run
 from assay.text.decompression import strip_compression
 from assay.text.tokenizer import Tokenizer, load_tokenizer
 from assay.training import checkpoint as checkpoints

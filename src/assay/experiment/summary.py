@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from assay.core import recipe
+from assay.core.foreign_settings import explain_foreign_keys
 from assay.core.torch_internals import FakeTensorMode, tree_leaves
 from assay.core.trees import Tree, flatten
 from assay.core.words import format_count
@@ -26,7 +27,8 @@ from assay.nn.mixer.base import Mixer
 from assay.objective.base import NextTokenConfig, ObjectiveConfig
 from assay.optim.base import OptimizerConfig
 from assay.optim.torch_optimizers import AdamwConfig
-from assay.runs.directory import RunDirectory, find_run, resolve_runs_folder
+from assay.runs.directory import RunDirectory, resolve_runs_folder
+from assay.runs.lookup import AmbiguousRunError, find_run
 from assay.training.budget import Budget
 from assay.training.cost import trace_cost
 from assay.training.learner import Learner
@@ -86,13 +88,15 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
     """Summarize the recipe, preset or run called `what`. Raises ConfigError if it is none of them."""
     family = ModelConfig.family
     assert family is not None
-    if what.endswith(".toml") or what in recipe.list_recipes():
+    if what.endswith(".toml") or what in recipe.list_recipes() or (what not in family.presets and recipe.is_text(what)):
         return _add_learning_rates(ExperimentConfig.load(what, overrides, scale))
     if scale is not None:
         raise ConfigError("scale", f"is for recipes, and '{what}' is none; leave it out")
     if what in family.presets:
         preset: Tree = {"model": family.presets[what]().to_dict()}
-        model = family.make(recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"])
+        changed = recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"]
+        with explain_foreign_keys(changed):
+            model = family.make(changed)
         assert isinstance(model, ModelConfig)
         with FakeTensorMode():
             length = model.build(2, torch.Generator().manual_seed(0)).max_length
@@ -101,7 +105,10 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
         return summarize_model(model, NextTokenConfig(), {"model": model.to_dict()}, PRESET_VOCABULARY, shape, AdamwConfig())
     try:
         run = find_run(what, resolve_runs_folder(runs_dir))
+    except AmbiguousRunError:
+        raise
     except RunError:
+        recipe.refuse_other_things(what)
         known = [*recipe.list_recipes(), *family.presets]
         raise ConfigError("", f"'{what}' is neither a recipe, nor a preset, nor a run; {suggest(what, known)}") from None
     config = ExperimentConfig.make(recipe.apply_overrides(read_config(run).to_dict(), overrides))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.files import append_line, encode_json, flush, readable_name, write_atomically, write_durably, write_text
 from assay.core.renames import FILES, update, update_protocol
-from assay.errors import ConfigError, RunError, UserError, explain_os_error, suggest
+from assay.errors import ConfigError, RunError, UserError, explain_os_error
 from assay.runs.checkpoint_ref import CheckpointRef
 from assay.runs.json_files import (
     METRICS_SHAPE,
@@ -233,7 +233,7 @@ def strip_run_suffix(name: str) -> str:
 
 def list_runs(folder: Path) -> list[RunDirectory]:
     """List the runs in a folder, in the order in which they began. A config.toml of another program makes no run."""
-    runs = [RunDirectory(path) for path in _list_folders(folder) if is_run(path)]
+    runs = [RunDirectory(path) for path in list_folders(folder) if is_run(path)]
     return sorted(runs, key=lambda run: (run.started_at(), run.name))
 
 
@@ -247,7 +247,7 @@ def is_run(path: Path) -> bool:
     return set(TABLE.findall(text)) >= OWN_TABLES or any((path / name).exists() for name in (STATUS, PROVENANCE))
 
 
-def _list_folders(folder: Path) -> list[Path]:
+def list_folders(folder: Path) -> list[Path]:
     """List what is in a folder, by name; nothing where there is no such folder. Raises OSError where it cannot be read."""
     try:
         return sorted(folder.iterdir())
@@ -257,7 +257,7 @@ def _list_folders(folder: Path) -> list[Path]:
 
 def list_study_folders(folder: Path) -> list[Path]:
     """List the folders of studies in a folder of runs, by name."""
-    return [path for path in _list_folders(folder) if (path / PLAN).is_file()]
+    return [path for path in list_folders(folder) if (path / PLAN).is_file()]
 
 
 def find_beginning(study: Path) -> datetime:
@@ -272,22 +272,3 @@ def read_plan(folder: Path) -> dict[str, Any]:
         return read_object(folder / PLAN, PLAN_SHAPE, "run the study again, which writes it anew and keeps its runs")
     except FileNotFoundError as missing:
         raise RunError(f"{folder} is not a study's folder: {missing.filename} is missing; run the study with `assay study run`") from None
-
-
-def find_run(reference: str, folder: Path) -> RunDirectory:
-    """Find a run by its directory, its name, or `last`. Raises RunError."""
-    for path in (Path(reference), folder / reference):
-        if (path / CONFIG).is_file():
-            return RunDirectory(path.resolve())
-    runs = list_runs(folder)
-    if reference == "last" and runs:
-        return RunDirectory(runs[-1].path.resolve())
-    inside = [] if runs else sorted(path.parent.relative_to(folder) for path in folder.glob(f"*/*/{CONFIG}") if path.is_file())
-    if inside:
-        examples = ", ".join([*map(str, inside[:3]), *["..."] * (len(inside) > 3)])
-        raise RunError(
-            f"no run '{reference}' in {folder}; runs are in folders of it, as a study's are; name one by its folder too: {examples}"
-        )
-    if not runs:
-        raise RunError(f"no runs in {folder.resolve()}; train one with `assay train bible`, or give --runs-dir")
-    raise RunError(f"no run '{reference}' in {folder}; {suggest(Path(reference).name, [run.name for run in runs])}")

@@ -1,7 +1,8 @@
 """Translating a sweep file of Weights & Biases to a search file. What has no counterpart is refused, not left out.
 
-`method`, `metric`, `parameters` (nested ones too), `early_terminate` and `run_cap` are translated; keys that say how W&B is to start a
-program have no meaning here and are named in a note. YAML reads `1e-4` as a word: words that are numbers become numbers.
+`method`, `metric`, `parameters` (nested ones too, and those with other programs' names, such as `n_layer`), `early_terminate` and `run_cap`
+are translated; keys that say how W&B is to start a program have no meaning here and are named in a note. YAML reads `1e-4` as a word: words
+that are numbers become numbers.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from assay.core.renames import update
 from assay.core.trees import MAX_NUMBER, Tree
 from assay.errors import ConfigError, UserError, suggest
+from assay.searches.foreign_parameters import find_foreign_setting, translate_fixed, translate_varied
 from assay.variation.metric import METRICS
 
 SAMPLERS = {"grid": "grid", "random": "random", "bayes": "tpe"}
@@ -92,21 +94,43 @@ def translate_sweep(sweep: Mapping[str, Any], base: str) -> TranslatedSweep:
     if not isinstance(method, str) or method not in SAMPLERS:
         raise ConfigError("method", f"is '{method}'; {suggest(str(method), SAMPLERS)}")
     parameters = _table("parameters", sweep.get("parameters"))
-    fixed: list[str] = []
-    space: Tree = {}
-    for place, key, parameter in _list_parameters(parameters):
-        if "value" in parameter:
-            fixed.append(f"{key}={_format_fixed(place, parameter)}")
-        else:
-            space[key] = _translate_values(place, parameter)
+    fixed, space, without_meaning = _translate_parameters(parameters)
     question = sweep.get("description") or f"Which values of {', '.join(space)} are best?"
     tree: Tree = {"question": str(question), "base": base, "sampler": SAMPLERS[method], "metric": _translate_metric(sweep.get("metric"))}
     if fixed:
         tree["set"] = fixed
     if sweep.get("run_cap") is not None:
         tree["trials"] = sweep["run_cap"]
-    ignored = tuple(key for key in IGNORED_KEYS if key in sweep)
+    ignored = (*(key for key in IGNORED_KEYS if key in sweep), *without_meaning)
     return TranslatedSweep(update({**tree, "space": space}), _translate_early_termination(sweep.get("early_terminate")), ignored)
+
+
+def _translate_parameters(parameters: Mapping[str, Any]) -> tuple[list[str], Tree, list[str]]:
+    """Translate all parameters: to overrides, to a space, and those that are no settings here, by their names."""
+    fixed: dict[str, str] = {}
+    space: Tree = {}
+    without_meaning: list[str] = []
+    for place, key, parameter in _list_parameters(parameters):
+        foreign = find_foreign_setting(key)
+        if "value" not in parameter:
+            ours, values = key, _translate_values(place, parameter)
+            if foreign is not None:
+                ours, values = translate_varied(place, foreign, values)
+            _refuse_repeat(place, ours, {**fixed, **space})
+            space[ours] = values
+        elif foreign is not None and foreign.no_setting is not None:
+            without_meaning.append(key)
+        else:
+            value = parse_number(parameter["value"])
+            for ours, each in ({key: value} if foreign is None else translate_fixed(place, foreign, value)).items():
+                _refuse_repeat(place, ours, {**fixed, **space})
+                fixed[ours] = _format_fixed(place, each)
+    return [f"{key}={value}" for key, value in fixed.items()], space, without_meaning
+
+
+def _refuse_repeat(place: str, key: str, known: Collection[str]) -> None:
+    if key in known:
+        raise ConfigError(place, f"is {key} here, which is set before; keep one of them")
 
 
 def _list_parameters(table: Mapping[str, Any], place: str = "parameters", key: str = "") -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -172,9 +196,8 @@ def _read_number(place: str, given: Any, *, above: float = -MAX_NUMBER, whole: b
     return value
 
 
-def _format_fixed(place: str, parameter: Mapping[str, Any]) -> str:
+def _format_fixed(place: str, value: Any) -> str:
     """Format a fixed value as it is written in an override."""
-    value = parse_number(parameter["value"])
     if value is None or isinstance(value, dict | list):
         raise ConfigError(f"{place}.value", f"cannot be translated: {value!r} is no number, word or truth value")
     return str(value).lower() if isinstance(value, bool) else str(value)

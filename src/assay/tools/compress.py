@@ -22,7 +22,8 @@ from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import read_config, read_tokenizer
 from assay.models.base import Model
 from assay.runs.checkpoint_ref import format_step
-from assay.runs.directory import find_run, resolve_runs_folder
+from assay.runs.directory import resolve_runs_folder
+from assay.runs.lookup import find_run
 from assay.training import checkpoint as checkpoints
 
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]  # of a title; then of how much of how much is done

@@ -40,7 +40,7 @@ def estimate_run(
     recipe: str, overrides: Sequence[str], scale: str | None, seed: int | None, data_dir: Path | None, tracker: Tracker
 ) -> RunEstimate | None:
     """Measure a few steps of a recipe, which the tracker shows; None in all but the main process."""
-    config = make_config(recipe, overrides, scale, {"train.seed": seed})
+    config = make_config(recipe, overrides, scale, {"train.seed": seed}, data_dir)
     with processes.process_group() as parallel:
         return _measure(prepare_experiment(config, data_dir, parallel, tracker), tracker)
 

@@ -9,7 +9,8 @@ from assay.experiment.load import load_checkpoint, load_data, read_config
 from assay.generation.decode import Sampling
 from assay.generation.quality import SampleQuality, assess_quality, draw_held_out, generate_samples, longest_document_tokens
 from assay.runs.checkpoint_ref import CheckpointRef
-from assay.runs.directory import find_run, resolve_runs_folder
+from assay.runs.directory import resolve_runs_folder
+from assay.runs.lookup import find_run
 
 
 @dataclass(frozen=True, slots=True)

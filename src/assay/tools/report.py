@@ -13,7 +13,8 @@ from assay.reports.page import render_page
 from assay.reports.svg import refuse_missing_libraries
 from assay.reports.text_tables import to_csv, to_markdown
 from assay.reports.token_heatmap import choose_heatmap_runs
-from assay.runs.directory import RunDirectory, find_run, list_runs, resolve_runs_folder
+from assay.runs.directory import RunDirectory, list_runs, resolve_runs_folder
+from assay.runs.lookup import find_run
 from assay.studies.analysis.outcome import read_study
 from assay.studies.analysis.plain_runs import describe_single_arm, read_runs
 from assay.studies.analysis.results import StudyOutcome

@@ -95,7 +95,7 @@ def _read_file(path: Path, tokenizer: TransformersTokenizer) -> ScoredText:
 
 def _read_corpus(recipe: str, split: str, data_dir: Path | None, tokenizer: TransformersTokenizer) -> ScoredText:
     """Read a part of a recipe's corpus under the recipe's split: the same bytes as a run of that recipe is scored on."""
-    config = ExperimentConfig.load(recipe)
+    config = ExperimentConfig.load(recipe, data_dir=data_dir)
     if split not in PARTS:
         raise UserError(f"split: no part '{split}'; {suggest(split, PARTS)}")
     name: PartName = split

@@ -56,7 +56,7 @@ def submit_run(
     recipe: str, overrides: Sequence[str], options: RunOptions, track: Sequence[str], assignments: Sequence[str]
 ) -> SubmittedRun:
     """Make the run's directory and submit the job that trains it; `assignments` change the launch table. A UserError leaves nothing."""
-    config = make_config(recipe, overrides, options.scale, {"train.seed": options.seed})
+    config = make_config(recipe, overrides, options.scale, {"train.seed": options.seed}, options.data_dir)
     launch = LaunchConfig.from_table(recipes.load_launch(recipe, options.scale), assignments)
     require_slurm()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -48,7 +48,7 @@ def verify_resume(
     where a run fails or ends before it can be killed.
     """
     arguments = [recipe, *overrides, "train.log_every=3steps"]
-    config = ExperimentConfig.load(recipe, arguments[1:])
+    config = ExperimentConfig.load(recipe, arguments[1:], data_dir=data_dir)
     if Budget.parse(config.train.budget).unit == "minutes":
         raise ConfigError("train.budget", f"{config.train.budget} is not the same number of steps twice; add train.budget=200steps")
     common = ["--data-dir", str(data_dir)] if data_dir else []

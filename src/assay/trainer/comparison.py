@@ -13,7 +13,8 @@ from assay.evaluation.stored import StoredScore
 from assay.evaluation.verdict import ARM_LETTERS, make_comparison_tree
 from assay.experiment.assemble import refuse_wrong_stride
 from assay.experiment.load import read_config
-from assay.runs.directory import RunDirectory, find_run, list_runs, strip_run_suffix
+from assay.runs.directory import RunDirectory, list_runs, strip_run_suffix
+from assay.runs.lookup import find_run
 from assay.trainer.run import Run
 from assay.trainer.scoring import ScoreRequest
 

@@ -12,6 +12,7 @@ from assay.core import parallel as processes
 from assay.core.devices import resolve_device
 from assay.core.files import encode_json, write_durably
 from assay.core.parallel import Parallel
+from assay.core.recipe import is_text
 from assay.core.seeds import preserve_rng_state
 from assay.core.trees import find_changes
 from assay.data.prepare import PreparedText
@@ -19,6 +20,7 @@ from assay.errors import RunError, StoppedEarly
 from assay.experiment.assemble import Experiment, assemble
 from assay.experiment.config import ExperimentConfig, Override, apply_overrides
 from assay.experiment.load import change_config, load_data, read_config, read_tokenizer, write_config
+from assay.experiment.own_text import name_text
 from assay.experiment.summary import describe_start
 from assay.runs.checkpoint_ref import list_steps
 from assay.runs.directory import CONFIG, METRICS, PROVENANCE, TOKENIZER, RunDirectory, create_run, resolve_runs_folder
@@ -42,15 +44,22 @@ CHANGEABLE = (  # what may change when a run is resumed: how long, where, at wha
 )  # fmt: skip
 
 
-def make_config(recipe: str | Path, overrides: Sequence[Override], scale: str | None, fixed: Mapping[str, Any]) -> ExperimentConfig:
-    """Load a recipe's config, and apply the overrides in their order and then what is `fixed` and not None. Raises ConfigError."""
-    return ExperimentConfig.load(str(recipe), [*overrides, {key: value for key, value in fixed.items() if value is not None}], scale)
+def make_config(
+    recipe: str | Path, overrides: Sequence[Override], scale: str | None, fixed: Mapping[str, Any], data_dir: Path | None = None
+) -> ExperimentConfig:  # fmt: skip
+    """Load the config of a recipe or for a text; apply the overrides in order and then what is `fixed` and not None. Raises ConfigError."""
+    given = {key: value for key, value in fixed.items() if value is not None}
+    return ExperimentConfig.load(str(recipe), [*overrides, given], scale, data_dir)
 
 
 def train_run(
-    config: ExperimentConfig, label: str, folder: Path | None, data_dir: Path | None, hooks: Sequence[HookLike], tracker: Tracker
-) -> Run:
-    """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run."""
+    config: ExperimentConfig, label: str, folder: Path | None, data_dir: Path | None, hooks: Sequence[HookLike], tracker: Tracker,
+    origin: str | None = None,
+) -> Run:  # fmt: skip
+    """Train a new run to its end, or until a hook asks it to stop. With torchrun, every process calls this and gets the same run.
+
+    `origin` says in the header where settings are from that nobody chose.
+    """
     added = as_hooks(hooks)
     with processes.process_group() as parallel:
         tracker = tracker if parallel.is_main else Tracker()
@@ -60,7 +69,7 @@ def train_run(
         with lock_for_training(run, parallel, tracker) as lock:
             if parallel.is_main:
                 write_run_files(run, config, experiment.prepared)
-            tracker.start(f"assay train {label}", describe_start(experiment, run))
+            tracker.start(f"assay train {label}", {**describe_start(experiment, run), **({} if origin is None else {"settings": origin})})
             return _finish(Trainer(run, experiment, tracker, added, lock.share()), data_dir)
 
 
@@ -183,8 +192,9 @@ def choose_tracker(tracker: Tracker | None, progress: bool | None, track: Sequen
 
 
 def make_run_label(recipe: str | Path, scale: str | None, name: str | None) -> str:
-    """Choose the beginning of a run's name: as given, else the recipe's name and its scale."""
-    return name or "-".join(filter(None, (Path(recipe).stem, scale)))
+    """Choose the beginning of a run's name: as given, else the name of the recipe or the text, and the scale."""
+    own = name_text(str(recipe)) if is_text(str(recipe)) else Path(recipe).stem
+    return name or "-".join(filter(None, (own, scale)))
 
 
 def shows_progress(progress: bool | None) -> bool:

@@ -86,4 +86,5 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
     except ConfigError as wrong:
         if wrong.path == str(path):
             raise
-        raise ConfigError(f"{path}: {wrong.path}" if wrong.path else str(path), wrong.reason) from None
+        kind = type(wrong) if wrong.path else ConfigError  # of which some write their path otherwise
+        raise kind(f"{path}: {wrong.path}" if wrong.path else str(path), wrong.reason) from None

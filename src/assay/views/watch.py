@@ -13,7 +13,8 @@ from rich.text import Text
 
 from assay.core.words import format_duration, format_steps
 from assay.errors import RunError, suggest
-from assay.runs.directory import CONFIG, PLAN, find_beginning, find_run, list_runs, list_study_folders
+from assay.runs.directory import CONFIG, PLAN, find_beginning, list_runs, list_study_folders
+from assay.runs.lookup import AmbiguousRunError, find_run
 from assay.runs.standard_error import describe_standard_error
 from assay.terminal.charts import MAX_WIDTH, draw_chart, draw_progress_bar
 from assay.terminal.console import print_sentences, single_line
@@ -72,7 +73,12 @@ def find_view(reference: str | None, folder: Path) -> View:
         return StudyView(studies[-1].resolve())
     if reference is None or reference == "last" or not studies:
         return RunView(find_run(reference or "last", folder).path)
-    names = [*(path.name for path in studies), *(run.name for run in list_runs(folder))]
+    try:
+        return RunView(find_run(reference, folder).path)
+    except AmbiguousRunError:
+        raise
+    except RunError:
+        names = [*(path.name for path in studies), *(run.name for run in list_runs(folder))]
     raise RunError(f"no run or study '{reference}' in {folder}; {suggest(reference, names)}")
 
 
