@@ -13,8 +13,8 @@ from assay.trainer.scoring import SavedScore
 from assay.views.compare import print_comparison
 from assay.views.data import print_section
 from assay.views.run import print_baselines
+from assay.views.run_list import print_runs
 from assay.views.score import print_score
-from assay.views.watch import print_runs
 from support.texts import decoder, part_of, scorer
 
 NOTHING = Overlap(0, 0, 0, 0, 0)

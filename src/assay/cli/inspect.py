@@ -15,7 +15,7 @@ def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
     """List the runs in a folder, oldest first, with the best validation score of each; a study of many runs is one line."""
     from assay.runs.directory import resolve_runs_folder
     from assay.tools.run_list import list_entries
-    from assay.views.watch import print_runs
+    from assay.views.run_list import print_runs
 
     folder = resolve_runs_folder(runs_dir)
     entries = list_entries(folder)

@@ -92,6 +92,12 @@ def render_svg(figure: "Figure", name: str, alt_text: AltText, tooltips: Mapping
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def prefix_ids(svg: str, prefix: str) -> str:
+    """Put a prefix before every id of an <svg> element that was rendered, so that two charts of one name can share a page."""
+    marked = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", svg)
+    return re.sub(r'(aria-labelledby=")(\S+) ', rf"\g<1>{prefix}\g<2> {prefix}", marked)
+
+
 def _rename_ids(root: ElementTree.Element, name: str, tooltips: Mapping[str, str]) -> dict[str, str]:
     """Remove matplotlib's namespaces, styles and unused ids, and insert tooltips; return the new ids by their old names."""
     for parent in list(root.iter()):

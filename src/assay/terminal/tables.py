@@ -20,19 +20,19 @@ def make_pair_table(facts: Mapping[str, str]) -> Table:
 
 
 def print_table(
-    out: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1, optional_column: int | None = None,
+    out: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1, optional_columns: Sequence[int] = (),
     nothing: str = "there is nothing to show",
 ) -> None:  # fmt: skip
     """Print a table, or the sentence `nothing` where it has no rows.
 
-    Its first `text_columns` columns are words and the others figures, none of them ever cut. Where it is too wide, the column
-    `optional_column` is left out; where that does not help, each row becomes a paragraph.
+    Its first `text_columns` columns are words and the others figures, none of them ever cut. Where it is too wide, the columns
+    `optional_columns` are left out, one after the other; where that does not help, each row becomes a paragraph.
     """
     if not rows:
         out.print(Text(nothing), soft_wrap=True)
         return
-    columns = [index for index in range(len(head)) if index != optional_column]
-    for chosen in (range(len(head)), columns):
+    for left_out in range(len(optional_columns) + 1):
+        chosen = [index for index in range(len(head)) if index not in optional_columns[:left_out]]
         table = Table(box=None, pad_edge=False)
         for index in chosen:
             table.add_column(Text(head[index]), justify="left" if index < text_columns else "right", no_wrap=True)

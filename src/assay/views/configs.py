@@ -40,7 +40,7 @@ def print_description(out: Console, summary: Tree) -> None:
     out.print(make_pair_table(dict(format_config(summary["config"]))))
     out.print()
     rows = [(row.name, row.role, " x ".join(map(str, row.shape)), f"{row.total:,}") for row in group_layers(summary["parameters"])]
-    print_table(out, ("parameters", "role", "shape", "count"), rows, text_columns=2, optional_column=1)
+    print_table(out, ("parameters", "role", "shape", "count"), rows, text_columns=2, optional_columns=(1,))
     out.print()
     out.print(make_pair_table(describe_totals(summary)))
 
