@@ -23,7 +23,7 @@ def render_page(*contents: ReportContent, preface: Sequence[str] = ()) -> str:
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    bodies = []
+    bodies, titles = [], {content.title for content in contents}  # a study has one question, runs of several texts have a base each
     for number, content in enumerate(contents, 1):
         prefix = f"text{number}-" if len(contents) > 1 else ""
         panels = {
@@ -35,7 +35,7 @@ def render_page(*contents: ReportContent, preface: Sequence[str] = ()) -> str:
         bodies.append((prefix, content, list_sections(content), Markup(body)))
     return environment.get_template("page.html").render(
         contents=bodies,
-        title=contents[0].title if len(contents) == 1 else f"{contents[0].kind} on {len(contents)} texts",
+        title=contents[0].title if len(titles) == 1 else f"{contents[0].kind} on {len(contents)} texts",
         kind=contents[0].kind,
         summary=contents[0].summary if len(contents) == 1 else "; ".join(content.text for content in contents),
         preface=preface,

@@ -48,7 +48,7 @@ TEST_USES = "test_uses.jsonl"  # a line for every score of the test split
 NOTES = "notes.jsonl"
 CHANGES = "changes.jsonl"  # of settings, at resumes
 TOKENIZER = "tokenizer.json"
-TAIL = 1 << 16  # bytes of metrics.jsonl, in which its last line of training is looked for
+TAIL = 1 << 16  # bytes at the end of a file of lines, in which a last value is looked for
 PLAN = "plan.json"  # of a study, in its folder of runs
 LINE_SHAPES = {METRICS: METRICS_SHAPE, TIMINGS: TIMINGS_SHAPE, TEST_USES: TEST_USE_SHAPE}
 TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"train"}  # by which a run's config is told from other programs'
@@ -183,13 +183,13 @@ class RunDirectory:
         for name in filter(lambda name: (self.path / name).is_file(), (METRICS, TIMINGS)):
             flush(self.path / name)
 
-    def targets_seen(self) -> int | None:
-        """Read the number of tokens trained on so far, from the end of the metrics; None where none are there, or they are damaged."""
-        with contextlib.suppress(OSError), (self.path / METRICS).open("rb") as metrics:
-            metrics.seek(max(0, metrics.seek(0, os.SEEK_END) - TAIL))
-            for line in reversed(metrics.read().splitlines()):
+    def read_last(self, name: str, key: str) -> Any:
+        """Read the last value of a key near the end of a file of lines; None where it is not there, or the lines are damaged."""
+        with contextlib.suppress(OSError), (self.path / name).open("rb") as lines:
+            lines.seek(max(0, lines.seek(0, os.SEEK_END) - TAIL))
+            for line in reversed(lines.read().splitlines()):
                 with contextlib.suppress(ValueError, TypeError, KeyError):
-                    return int(json.loads(line)["targets"])
+                    return json.loads(line)[key]
         return None
 
     def test_uses(self) -> list[dict[str, Any]]:

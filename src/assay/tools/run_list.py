@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from assay.core.renames import restore
 from assay.errors import UserError
-from assay.runs.directory import RunDirectory, list_runs, list_study_folders, read_plan
+from assay.runs.directory import METRICS, TIMINGS, RunDirectory, list_runs, list_study_folders, read_plan
 from assay.runs.weights import count_weights
 from assay.tracking.monitor import current_state
 
@@ -19,13 +19,19 @@ def list_entries(folder: Path) -> list[dict[str, Any]]:
 
 def read_run_entry(run: RunDirectory) -> dict[str, Any]:
     """Read what a run is of: its status, its text, its size, when it was begun and how long it took; None for what is not known."""
-    status = run.status()
-    spent = (status.get("seconds") or {}).values()
+    status, tokens = run.status(), run.read_last(METRICS, "targets")
     return {
         "run": run.name, "path": str(run.path.resolve()), **status, "state": _list_state(status),
-        "text": _read_text(run), "parameters": _count_parameters(run), "tokens": run.targets_seen(),
-        "duration": sum(spent) if spent else None, "started_at": run.started_at().isoformat(timespec="seconds"),
+        "text": _read_text(run), "parameters": _count_parameters(run), "tokens": tokens if isinstance(tokens, int) else None,
+        "duration": _read_duration(run, status), "started_at": run.started_at().isoformat(timespec="seconds"),
     }  # fmt: skip
+
+
+def _read_duration(run: RunDirectory, status: Mapping[str, Any]) -> float | None:
+    """Read how many seconds a run took, or has taken when it last logged: steps, validations, samples and checkpoints together."""
+    spent = status.get("seconds") or run.read_last(TIMINGS, "spent")
+    known = isinstance(spent, dict) and spent and all(isinstance(seconds, int | float) for seconds in spent.values())
+    return float(sum(spent.values())) if known else None
 
 
 def _read_text(run: RunDirectory) -> dict[str, Any] | None:

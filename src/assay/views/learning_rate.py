@@ -31,7 +31,7 @@ def print_schedule(out: Console, curve: ScheduleCurve) -> None:
     out.print()
     parts = list(curve.rates(1.0))
     rows = [_schedule_cells(curve, step, parts) for step in curve.key_steps()]
-    print_table(out, ("step", "share", "factor", *(f"lr, {part}" for part in parts)), rows, text_columns=0, optional_columns=(2,))
+    print_table(out, ("step", "share", "factor", *(f"lr, {part}" for part in parts)), rows, text_columns=0, optional_column=2)
     if curve.misfits:
         out.print()
         print_sentences(out, *curve.misfits, wrap=True)
@@ -83,7 +83,7 @@ def print_range(out: Console, test: RangeTest) -> None:
         )
         for point in (points[index] for index in space_evenly(len(points), ROWS))
     ]
-    print_table(out, ("factor", *rates, "loss", "smoothed"), rows, text_columns=0, optional_columns=(len(rates) + 1,))
+    print_table(out, ("factor", *rates, "loss", "smoothed"), rows, text_columns=0, optional_column=len(rates) + 1)
     out.print()
     print_sentences(out, *_explain_range(test), wrap=True)
 

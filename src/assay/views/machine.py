@@ -59,7 +59,7 @@ def print_speed(out: Console, report: SpeedReport) -> None:
     out.print(make_pair_table(facts))
     out.print()
     rows = [_speed_cells(one, peak) for one in report.measurements]
-    print_table(out, SPEED_COLUMNS, rows, optional_columns=(SPEED_COLUMNS.index("ms a step"),))
+    print_table(out, SPEED_COLUMNS, rows, optional_column=SPEED_COLUMNS.index("ms a step"))
     out.print()
     print_sentences(out, *_explain_speed(report), wrap=True)
 
@@ -106,7 +106,7 @@ def _explain_speed(report: SpeedReport) -> Iterator[str]:
 
 def print_mixers(out: Console, report: MixerReport) -> None:
     """Print a table, and what its figures are."""
-    print_table(out, MIXER_COLUMNS, [_mixer_cells(row) for row in report.rows], optional_columns=(MIXER_COLUMNS.index("parameters"),))
+    print_table(out, MIXER_COLUMNS, [_mixer_cells(row) for row in report.rows], optional_column=MIXER_COLUMNS.index("parameters"))
     out.print()
     print_sentences(out, _mixer_legend(report), wrap=True)
 

@@ -15,8 +15,7 @@ from assay.terminal.console import print_sentences, single_line
 from assay.terminal.tables import print_table
 
 Entry = Mapping[str, Any]
-COLUMNS = ("run", "state", "step", "weights", "tokens", "duration", "date", "bits/byte", "+-")
-OPTIONAL = tuple(map(COLUMNS.index, ("step", "+-", "duration", "tokens", "weights")))  # left out in this order where there is no room
+COLUMNS = ("run", "state", "weights", "tokens", "duration", "date", "bits/byte", "+-")
 SHOWN_DIGITS = 8  # of a sha256
 
 
@@ -29,7 +28,7 @@ def print_runs(out: Console, folder: Path, entries: Sequence[Entry]) -> None:
     studies = [entry for entry in entries if _is_study(entry)]
     for number, members in enumerate(group_by_text(runs)):
         out.print("\n" * (number > 0), _describe_text(members[0].get("text")), sep="")
-        print_table(out, COLUMNS, list(map(_run_cells, members)), text_columns=2, optional_columns=OPTIONAL)
+        print_table(out, COLUMNS, list(map(_run_cells, members)), text_columns=2, names_above=True)
     if studies:
         out.print("\n" * bool(runs), Text("studies", style="bold"), sep="", soft_wrap=True)
         rows = [(entry["run"], entry["state"], format_steps(entry.get("step", 0), entry.get("steps"))) for entry in studies]
@@ -66,9 +65,15 @@ def _run_cells(entry: Entry) -> tuple[str, ...]:
     duration = None if entry.get("duration") is None else format_duration(entry["duration"])
     date = None if entry.get("started_at") is None else f"{datetime.fromisoformat(entry['started_at']).astimezone():%Y-%m-%d}"
     return (
-        entry["run"], entry["state"], format_steps(entry.get("step", 0), entry.get("steps")), _format_amount(entry.get("parameters")),
+        entry["run"], _describe_state(entry), _format_amount(entry.get("parameters")),
         _format_amount(entry.get("tokens")), duration or "-", date or "-", figure, describe_standard_error(final) if final else "-",
     )  # fmt: skip
+
+
+def _describe_state(entry: Entry) -> str:
+    """Write the state of a run, and how far it is where it is not finished."""
+    steps = "" if entry["state"] == "finished" else f" {format_steps(entry.get('step', 0), entry.get('steps'))}"
+    return f"{entry['state']}{steps}"
 
 
 def _format_amount(count: int | None) -> str:
