@@ -20,6 +20,7 @@ import torch
 from docstrings import code, first_sentence, is_equation, markdown, prose, spaced, works
 
 import assay.experiment.assemble  # noqa: F401  # the families register when their modules are imported
+from assay.core.allowed_values import format_allowed_values, read_allowed_values
 from assay.core.catalogue import format_default
 from assay.core.config import FAMILIES, Config, config_class
 from assay.nn.position.base import ModelSizes
@@ -183,8 +184,14 @@ def options(leaf: type[Config]) -> list[str]:
         if isinstance(value, Config):
             part, target = name_of(type(value)), type(value).family
             default = f"[{default}](#{target.name}-{value.to_dict()['kind']})" if target is not None else f"[`{part}`](#part-{part})"
-        rows.append(f"| `{key}` | {default} | {prose(field.description).replace('|', '&#124;')} |")
-    return ["| option | default | meaning |", "|---|---|---|", *rows, ""] if rows else ["No options.", ""]
+        values = code_words(format_allowed_values(read_allowed_values(field.annotation, field.metadata)))
+        rows.append(f"| `{key}` | {default} | {values} | {prose(field.description).replace('|', '&#124;')} |")
+    return ["| option | default | values | meaning |", "|---|---|---|---|", *rows, ""] if rows else ["No options.", ""]
+
+
+def code_words(values: str) -> str:
+    """The values as they stand in a table."""
+    return values.replace("|", "&#124;").replace("<", "&lt;").replace(">", "&gt;").replace("*", "\\*")
 
 
 def trait_lines(leaf: type[Config]) -> list[str]:

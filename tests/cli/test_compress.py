@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.compression.header import HEADER_BYTES
+from assay.core.install import write_assay_line
 from assay.tools import compress as command
 from support.lab import Lab
 from support.trained import TEXT, Answer, call
@@ -150,4 +151,4 @@ def test_without_the_library_the_install_line_is_given(lab: Lab, plain: Path, mo
     monkeypatch.setitem(sys.modules, "constriction", None)
     answer = packed(plain)
     assert (answer.code, answer.out) == (2, "")
-    assert "install it with: pip install 'assay[compress]'" in answer.err
+    assert f"install it with: {write_assay_line('compress')}" in answer.err

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from assay.core.devices import MatmulSpeed
+from assay.core.install import write_assay_line, write_install_line
 from assay.core.machine import Gpu, Memory
 from assay.tools import doctor
 from assay.tools.contention import Contention
@@ -197,7 +198,7 @@ def test_a_data_folder_that_is_none_is_a_problem_and_no_data_folder_is_not(tmp_p
 def test_a_bible_that_is_missing_or_another_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "read_verses", list)
     found = check_bible()
-    assert (found.topic, found.severity, found.remedy) == ("Bible", "problem", "run: pip install 'pythonbible-akjv==0.0.2'")
+    assert (found.topic, found.severity, found.remedy) == ("Bible", "problem", f"run: {write_install_line('pythonbible-akjv==0.0.2')}")
     assert "holds another text" in found.fact
 
 
@@ -215,7 +216,7 @@ def test_extras_tell_what_is_missing_and_how_to_get_it(monkeypatch: pytest.Monke
     assert set(found) == {"extra plots", "extra hub", "extra all"}
     assert found["extra plots"] == MachineCheck("extra plots", "ok", "rich")
     assert found["extra hub"].fact == "missing: neither.this, no-such-package"
-    assert found["extra hub"].remedy == "only if you want it: pip install 'assay[hub]'"
+    assert found["extra hub"].remedy == f"only if you want it: {write_assay_line('hub')}"
     assert found["extra all"].fact == "missing: neither.this, no-such-package"
 
 

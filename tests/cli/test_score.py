@@ -203,7 +203,7 @@ def test_something_must_be_scored(lab: Lab) -> None:
 
 @pytest.mark.filterwarnings("default")
 def test_a_transformers_model_is_scored_on_a_file_and_on_the_text_of_a_recipe(lab: Lab, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")
+    transformers = pytest.importorskip("transformers", reason="needs transformers, of the extra huggingface")
     tokenizers = pytest.importorskip("tokenizers")
     config = transformers.GPT2Config(vocab_size=300, n_positions=32, n_embd=8, n_layer=1, n_head=2, bos_token_id=256, eos_token_id=256)
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "tiny")

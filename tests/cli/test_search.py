@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.install import write_assay_line
 from support.small_search import lay_search
 from support.small_study import at_home
 from support.trained import call
@@ -117,4 +118,4 @@ def test_what_a_person_gets_wrong_is_one_sentence(tmp_path: Path) -> None:
 def test_a_missing_library_is_named_with_the_line_that_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     answer = call("search", lay_search(tmp_path))
-    assert (answer.code, answer.err) == (2, "assay: error: a search needs Optuna; install it with: pip install 'assay[search]'\n")
+    assert (answer.code, answer.err) == (2, f"assay: error: a search needs Optuna; install it with: {write_assay_line('search')}\n")

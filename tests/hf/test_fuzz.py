@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assay.hf.model import load_hf_model
 from support.fuzz import BYTES, MANY, accept_or_refuse, change, mutate, write_json
 
-transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")
+transformers = pytest.importorskip("transformers", reason="needs transformers, of the extra huggingface")
 pytestmark = pytest.mark.filterwarnings("default")  # the library's own warnings are not ours
 FILES = ("config.json", "tokenizer.json", "generation_config.json")
 

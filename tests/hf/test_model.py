@@ -17,7 +17,7 @@ from assay.evaluation.readers import WindowReader
 from assay.evaluation.score import Score, Scorer
 from assay.hf.model import TransformersTokenizer, encode_documents, load_hf_model
 
-transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'assay[huggingface]'")
+transformers = pytest.importorskip("transformers", reason="needs transformers, of the extra huggingface")
 pytestmark = pytest.mark.filterwarnings("default")  # the library's own warnings are not ours
 
 TEXT = "In the beginning was the wörd — 言葉 —\n\n  and the word 🙂 was <|end|> with naïve <s> façades.\n" * 3

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.install import write_assay_line
 from assay.jobs.launch import LaunchConfig
 from assay.jobs.slurm import make_parameters
 from support.trained import call, lay
@@ -82,7 +83,7 @@ def test_without_submitit_the_install_line_is_told(tmp_path: Path, sbatch: Comma
     sbatch("echo Submitted batch job 7")
     monkeypatch.setitem(sys.modules, "submitit", None)
     answer = call("train", lay(tmp_path), "--launcher", "slurm", "--runs-dir", tmp_path / "runs")
-    assert answer.err == "assay: error: --launcher slurm: submitit is not installed; install it with: pip install 'assay[slurm]'\n"
+    assert answer.err == f"assay: error: --launcher slurm: submitit is not installed; install it with: {write_assay_line('slurm')}\n"
     assert not (tmp_path / "runs").exists()
 
 

@@ -11,7 +11,7 @@ from support.reported import ARMS, EVIL, reported, study
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install 'assay[dev]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser, of the extra dev")
 
 from assay.reports.page import render_page  # noqa: E402
 

@@ -16,7 +16,7 @@ from assay.reports.text_tables import to_csv, to_markdown
 COLUMNS = [
     "study", "run", "arm", "seed", "lr_factor", "tuning", "reported", "state", "step", "metric", "split", "figure", "validation",
     "standard_error", "arm_mean", "arm_deviation", "difference", "interval_low", "interval_high", "interval_over", "resolved", "parameters",
-    "tokens", "bytes", "flops", "seconds", "tokens_per_second", "state_bytes",
+    "tokens", "bytes", "flops", "seconds", "tokens_per_second", "state_bytes", "text",
 ]  # fmt: skip
 
 

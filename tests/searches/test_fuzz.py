@@ -12,7 +12,7 @@ from assay.searches.file import SearchConfig, SearchOptions, read_search
 from support.experiment import write_recipe, write_text
 from support.fuzz import BYTES, FEW, MANY, accept_or_refuse, change, mutate, write_json, write_toml
 
-yaml = pytest.importorskip("yaml", reason="needs pyyaml: pip install 'assay[search]'")
+yaml = pytest.importorskip("yaml", reason="needs pyyaml, of the extra search")
 
 SEARCH: dict[str, Any] = {
     "question": "which?", "base": "tiny.toml", "trials": 4, "sampler": "random", "seeds": [0], "metric": "bits_per_byte",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.core.install import write_assay_line
 from assay.errors import ConfigError, DataError
 from assay.text import hacker_news
 from assay.text.decompression import FileContent
@@ -130,7 +131,7 @@ def test_without_a_file_and_without_datasets_both_remedies_are_named(
     with pytest.raises(DataError) as refused:
         HackerNewsConfig().version(None if data is None else folder / data)
     message = str(refused.value)
-    for needed in ("julien040/hacker-news-posts", "pip install 'assay[hub]'", "titles.tsv", str(folder / "here"), "--data-dir"):
+    for needed in ("julien040/hacker-news-posts", write_assay_line("hub"), "titles.tsv", str(folder / "here"), "--data-dir"):
         assert needed in message
     assert "\n" not in message
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.core.install import write_assay_line
 from assay.errors import DataError
 from assay.text.hacker_news import HackerNewsConfig
 from assay.text.hub import fetch_revision, sample_dataset
@@ -84,7 +85,7 @@ def test_what_cannot_be_had_is_one_sentence(folder: Path) -> None:
 
 def test_without_datasets_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match=r"mine/news is fetched by the package datasets.*pip install 'assay\[hub\]', or do else"):
+    with pytest.raises(DataError, match=rf"mine/news is fetched by the package datasets.*{re.escape(write_assay_line('hub'))}, or do else"):
         sample_dataset("mine/news", "title", 5, 1, "do else")
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import lzma
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.core.install import write_assay_line
 from assay.errors import ConfigError, DataError
 from assay.text.text_files import TextConfig, split_documents
 
@@ -243,7 +245,7 @@ def test_parquet_is_read_like_any_text(folder: Path) -> None:
 def test_parquet_without_pyarrow_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     Path("mine.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"mine\.parquet needs pyarrow.*pip install 'assay\[hub\]'"):
+    with pytest.raises(DataError, match=rf"mine\.parquet needs pyarrow.*{re.escape(write_assay_line('hub'))}"):
         TextConfig(path="mine.parquet").load(None)
 
 

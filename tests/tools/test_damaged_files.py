@@ -21,7 +21,8 @@ from assay.studies.analysis.plain_runs import read_runs
 from assay.tools.run_list import list_entries
 from assay.tools.study import Study
 from assay.trainer.run import Run
-from assay.views.watch import RunView, print_runs
+from assay.views.run_list import print_runs
+from assay.views.watch import RunView
 from assay.views.watch_study import StudyView
 from support.made_study import arm, deep, made
 from support.small_study import at_home

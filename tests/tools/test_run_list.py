@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from assay.runs.directory import RunDirectory
+from assay.runs.directory import RunDirectory, list_runs
 from assay.studies import plan as plans
 from assay.studies.plan import StudyPlan
-from assay.tools.run_list import list_entries, read_study_entry
+from assay.tools.run_list import list_entries, read_run_entry, read_study_entry
+from support.made_study import arm, made, put_on
 from support.small_study import at_home, planned
 
 
@@ -32,6 +35,28 @@ def test_a_study_is_one_entry_with_its_finished_runs(tmp_path: Path) -> None:
     set_state(study.path, first.run, "finished")
     entry = {"run": study.path.name, "path": str(study.path), "state": "study", "step": 1, "steps": 2}
     assert list_entries(tmp_path / "runs") == [entry]
+
+
+def test_an_entry_of_a_run_has_its_text_size_tokens_duration_and_date(tmp_path: Path) -> None:
+    made(tmp_path, [arm()], lambda name, seed, factor: 2.0, seeds=[0])
+    (run,) = list_runs(tmp_path)
+    put_on([run], "bible", "ab" * 32)
+    (run.checkpoints / "step-00000050").mkdir(parents=True)
+    save_file({"a": torch.zeros(3, 4)}, run.checkpoints / "step-00000050" / "model.safetensors")
+    entry = read_run_entry(run)
+    assert entry["text"] == {"name": "bible", "sha256": "ab" * 32, "split_sha256": "ab" * 32, "bytes": 40_000}
+    assert (entry["parameters"], entry["tokens"], entry["duration"]) == (12, 50_000, 20.0)
+    assert entry["started_at"] == run.started_at().isoformat(timespec="seconds")
+
+
+def test_what_is_not_known_of_a_run_is_none(tmp_path: Path) -> None:
+    made(tmp_path, [arm()], lambda name, seed, factor: 2.0, seeds=[0])
+    (run,) = list_runs(tmp_path)
+    for name in ("provenance.json", "metrics.jsonl"):
+        (run.path / name).write_text("{ damaged")
+    run.update_status(state="interrupted", seconds=None)
+    entry = read_run_entry(run)
+    assert (entry["text"], entry["parameters"], entry["tokens"], entry["duration"]) == (None, None, None, 20.0)  # as last logged
 
 
 def test_runs_that_follow_from_tried_learning_rates_are_counted_as_the_plan_counts_them(

@@ -1,6 +1,7 @@
 """Mirrors may be slow, fail or be missing: the run goes on as if they were not there, and says so once."""
 
 import errno
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from assay.core.install import write_assay_line
 from assay.errors import Interrupted, UserError
 from assay.runs.directory import NOTES, RunDirectory
 from assay.tracking import combined
@@ -139,7 +141,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize("name", EXTERNAL_TRACKERS)
 def test_a_missing_library_gives_the_line_that_installs_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"assay.tracking.{name}.find_spec", lambda library: None)
-    with pytest.raises(UserError, match=rf"pip install 'assay\[{name}\]'"):
+    with pytest.raises(UserError, match=re.escape(write_assay_line(name))):
         combine_trackers(Heard(), [name])
 
 

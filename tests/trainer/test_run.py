@@ -124,7 +124,7 @@ def test_a_package_that_is_missing_is_a_sentence(run: assay.Run, monkeypatch: py
         return real(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UserError, match=f"^run.{ask}: needs {package}; pip install [^\n]*$"):
+    with pytest.raises(UserError, match=f"^run.{ask}: needs {package}; install it with: [^\n]*pip install [^\n]*$"):
         getattr(run, ask)()
 
 

@@ -13,8 +13,8 @@ from assay.trainer.scoring import SavedScore
 from assay.views.compare import print_comparison
 from assay.views.data import print_section
 from assay.views.run import print_baselines
+from assay.views.run_list import print_runs
 from assay.views.score import print_score
-from assay.views.watch import print_runs
 from support.texts import decoder, part_of, scorer
 
 NOTHING = Overlap(0, 0, 0, 0, 0)
@@ -52,8 +52,8 @@ def test_a_score_over_few_blocks_is_marked() -> None:
 def test_the_list_of_runs_shows_none_for_a_run_over_one_block_also_of_an_earlier_version(tmp_path: Any) -> None:
     out, printed = screen()
     best = {"bits_per_byte": 2.0, "standard_error": 0.0}
-    print_runs(out, tmp_path, [{"run": "a", "state": "finished", "step": 6, "steps": 6, "scores": {"best": best}}])
-    assert printed.getvalue().splitlines()[1].split() == ["a", "finished", "6/6", "2.0000", "-"]
+    print_runs(out, tmp_path, [{"run": "a", "state": "finished", "text": None, "step": 6, "steps": 6, "scores": {"best": best}}])
+    assert printed.getvalue().splitlines()[-1].split()[-2:] == ["2.0000", "-"]
 
 
 def test_a_comparison_marks_an_arm_whose_text_has_few_units() -> None:

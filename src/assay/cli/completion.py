@@ -56,7 +56,7 @@ def complete_families(incomplete: str) -> list[str]:
     """Complete what `assay kinds` lists."""
     from assay.core.catalogue import load_catalogue
 
-    return _filter(incomplete, [*load_catalogue().families, "preset", "recipe"])
+    return _filter(incomplete, [*load_catalogue().families, "preset", "recipe", "all"])
 
 
 def complete_configs(context: typer.Context, incomplete: str) -> list[str]:

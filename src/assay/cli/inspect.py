@@ -15,7 +15,7 @@ def runs(runs_dir: RunsDir = None, as_json: AsJson = False) -> None:
     """List the runs in a folder, oldest first, with the best validation score of each; a study of many runs is one line."""
     from assay.runs.directory import resolve_runs_folder
     from assay.tools.run_list import list_entries
-    from assay.views.watch import print_runs
+    from assay.views.run_list import print_runs
 
     folder = resolve_runs_folder(runs_dir)
     entries = list_entries(folder)
@@ -59,13 +59,15 @@ def diff(
 
 
 def kinds(
-    family: Annotated[str | None, typer.Argument(help="mixer, feedforward, position, ...; also recipe and preset.")] = None,
+    family: Annotated[
+        str | None, typer.Argument(help="mixer, feedforward, position, ...; also recipe and preset; all: the settings of every family.")
+    ] = None,
     traits: Annotated[bool, typer.Option("--traits", help="With mixer: show which positions each goes with, and what it keeps.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the kinds of every family, or those of one with their settings."""
+    """List the kinds of every family, or those of one with their settings and the values these take."""
     from assay.tools.configs import list_kinds
-    from assay.views.configs import print_kinds
+    from assay.views.kinds import print_kinds
 
     print_result(make_console(), list_kinds(family, traits=traits), print_kinds, as_json=as_json)
 

@@ -15,6 +15,7 @@ import torch
 from assay.compression import probability
 from assay.compression.probability import Ints
 from assay.compression.streams import StreamLayout
+from assay.core.install import write_assay_line
 from assay.core.types import State
 from assay.errors import UserError
 from assay.models.base import Model
@@ -129,5 +130,5 @@ def _import_coder() -> Any:
     try:
         from constriction import stream  # noqa: PLC0415 (only compression needs it)
     except ImportError:
-        raise UserError("compressing needs the package constriction; install it with: pip install 'assay[compress]'") from None
+        raise UserError(f"compressing needs the package constriction; install it with: {write_assay_line('compress')}") from None
     return stream

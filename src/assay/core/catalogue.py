@@ -13,7 +13,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from assay.core.allowed_values import Allowed, read_allowed_values
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -32,6 +35,7 @@ class SettingInfo(NamedTuple):
     name: str
     default: str
     description: str
+    allowed: Allowed = MappingProxyType({})  # its values, as `allowed_values` reads them
 
 
 class KindInfo(NamedTuple):
@@ -100,8 +104,11 @@ def read_registry(module_prefix: str = "") -> Catalogue:
 
 def describe_settings(leaf: "type[Config]") -> tuple[SettingInfo, ...]:
     """Describe the settings of a config class."""
-    fields = ((key, field) for key, field in leaf.model_fields.items() if key != "kind")
-    return tuple(SettingInfo(key, format_default(field), field.description or "") for key, field in fields)
+    return tuple(
+        SettingInfo(key, format_default(field), field.description or "", read_allowed_values(field.annotation, field.metadata))
+        for key, field in leaf.model_fields.items()
+        if key != "kind"
+    )
 
 
 def format_default(field: "FieldInfo") -> str:

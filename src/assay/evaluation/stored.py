@@ -10,15 +10,14 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 
-from assay.core.files import utf8_path
 from assay.core.renames import UNITS
 from assay.core.trees import Tree
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef, format_step
 from assay.runs.directory import METRICS, RunDirectory, read_score
 from assay.runs.json_files import read_file
+from assay.runs.weights import count_weights
 
 MAX_UNIT_BYTES, MAX_HEAD_BYTES = 128, 65_536  # in the .npz of a score: for a byte of the text, and beside
 ROUNDING = 1e-6  # by which bits per byte may differ from the sum over units, relatively
@@ -153,12 +152,6 @@ def _read_training_counts(run: RunDirectory, step: int) -> dict[str, int]:
     if seen and part.get("tokens") and "bytes" in part:
         counts["training_tokens"] = seen[-1]
         counts["training_bytes"] = round(seen[-1] * part["bytes"] / part["tokens"])
-    with suppress(OSError, SafetensorError):  # not saved, pruned, or damaged
-        counts["parameters"] = _count_weights(run.checkpoints / format_step(step) / "model.safetensors")
+    with suppress(OSError, ValueError):  # not saved, pruned, or damaged
+        counts["parameters"] = count_weights(run.checkpoints / format_step(step) / "model.safetensors")
     return counts
-
-
-def _count_weights(weights: Path) -> int:
-    """Count the values in a safetensors file, by its header."""
-    with utf8_path(weights) as path, safe_open(path, "numpy") as file:
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (no mapping)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.files import name_file
+from assay.core.install import write_assay_line
 from assay.core.trees import Tree
 from assay.core.types import Output, State
 from assay.core.words import shorten
@@ -154,7 +155,7 @@ def _load_network(folder: Path) -> nn.Module:
     try:
         import transformers  # noqa: PLC0415 (optional, and slow to import)
     except ImportError:
-        raise UserError("--hf: needs transformers; install it with `pip install 'assay[huggingface]'`") from None
+        raise UserError(f"--hf: needs transformers; install it with: {write_assay_line('huggingface')}") from None
     transformers.utils.logging.disable_progress_bar()
     try:
         loaded, info = transformers.AutoModelForCausalLM.from_pretrained(

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from assay.core.install import write_assay_line
 from assay.errors import AssayError, ConfigError, Interrupted, UserError, explain_failure, is_out_of_memory
 from assay.jobs.launch import LaunchConfig
 from assay.terminal.streams import secure_output
@@ -35,7 +36,7 @@ def require_slurm() -> None:
                 "or leave out --launcher to train on this machine"
             )
     if find_spec("submitit") is None:
-        raise UserError("--launcher slurm: submitit is not installed; install it with: pip install 'assay[slurm]'")
+        raise UserError(f"--launcher slurm: submitit is not installed; install it with: {write_assay_line('slurm')}")
 
 
 def submit(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], config: LaunchConfig, folder: Path, name: str) -> list[str]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.config import setting
+from assay.core.install import write_assay_line
 from assay.core.torch_internals import tree_leaves
 from assay.errors import ConfigError, suggest
 from assay.nn.linear import ParameterInfo
@@ -93,7 +94,7 @@ def import_pytorch_optimizer() -> ModuleType:
         import pytorch_optimizer  # noqa: PLC0415  optional, and a second to import
     except ImportError:
         raise ConfigError(
-            "optimizer.kind", "= 'library' needs the package pytorch-optimizer; install it with pip install 'assay[optimizers]'"
+            "optimizer.kind", f"= 'library' needs the package pytorch-optimizer; install it with: {write_assay_line('optimizers')}"
         ) from None
     return pytorch_optimizer  # type: ignore[no-any-return, unused-ignore]
 

@@ -65,6 +65,7 @@ class Dot(NamedTuple):
     spread: float  # standard deviation over seeds
     on_front: bool  # whether no other arm is better at no more cost
     tooltip: str
+    x_spread: float = 0.0  # of a cost that is measured
 
 
 def plot_curves(
@@ -142,6 +143,8 @@ def plot_cost_plane(name: str, dots: Sequence[Dot], x_axis: AxisSettings, y_axis
         for place, dot in enumerate(dots):
             colour, gid = (SERIES[1] if dot.on_front else FAINT), f"tip{place}"
             axes.plot((dot.x, dot.x), (dot.y - dot.spread, dot.y + dot.spread), color=colour, linewidth=1)
+            if dot.x_spread:
+                axes.plot((dot.x - dot.x_spread, dot.x + dot.x_spread), (dot.y, dot.y), color=colour, linewidth=1)
             axes.plot([dot.x], [dot.y], marker="o" if dot.on_front else "D", markersize=6, color=colour, linestyle="", gid=gid)
             tooltips[gid] = f"{dot.key.number} {dot.key.name}: {dot.tooltip}"
         set_axes(axes, x_axis, y_axis)

@@ -1,7 +1,5 @@
 """Chart arms beside each other: difference from the base, quality against cost, dependence on the learning rate."""
 
-from collections.abc import Sequence
-
 from assay.core.words import format_count
 from assay.evaluation.comparability import TOLERANCE
 from assay.reports.axes import AxisSettings
@@ -22,8 +20,9 @@ DIFFERENCES = (
 )
 COST = (
     "Each point is an arm: lower is better, further left is cheaper. Round points, joined by a line, are those that no other arm beats in "
-    "both (the Pareto front): the best that can be had for that cost. Upright strokes are one standard deviation over seeds. "
-    "Numbers are those of the table. A cost that is the same for all arms has no picture."
+    "both (the Pareto front): the best that can be had for that cost. Upright strokes are one standard deviation over seeds, level ones "
+    "the noise of measured seconds; where these overlap, arms cost the same. Numbers are those of the table. A cost that is the same for "
+    "all arms has no picture."
 )
 RATES = (
     "Each arm was tried with the same learning rates, and the best one on validation, the lowest point of its line, was chosen for it. "
@@ -50,7 +49,7 @@ def make_difference_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None
 
 def make_cost_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     """Chart quality against each cost that differs between arms."""
-    charts = [_plot_front(outcome, front, legend) for front in outcome.fronts if _costs_differ([arm.cost for arm in front.arms])]
+    charts = [_plot_front(outcome, front, legend) for front in outcome.fronts if _costs_differ(front)]
     if not charts:
         return None
     best = {arm.arm for front in outcome.fronts for arm in front.arms if arm.on_front}
@@ -73,9 +72,10 @@ def make_rate_panel(outcome: StudyOutcome, legend: Legend) -> Panel | None:
     return plot_panel("rates", "Learning rates", f"{RATES}{at_edge}", lines, axes, alt_text)
 
 
-def _costs_differ(costs: Sequence[float]) -> bool:
-    """Whether costs differ by more than is called equal."""
-    return max(costs) - min(costs) > TOLERANCE * max(costs)
+def _costs_differ(front: ParetoFront) -> bool:
+    """Whether costs differ by more than is called equal, and by more than their noise."""
+    least, most = min(front.arms, key=lambda arm: arm.cost), max(front.arms, key=lambda arm: arm.cost)
+    return most.cost - least.cost > max(TOLERANCE * most.cost, least.spread + most.spread)
 
 
 def _plot_front(outcome: StudyOutcome, front: ParetoFront, legend: Legend) -> str:
@@ -83,7 +83,7 @@ def _plot_front(outcome: StudyOutcome, front: ParetoFront, legend: Legend) -> st
     for at in front.arms:
         tooltip = f"{at.figure:.4f} {outcome.metric.label}, {format_amount(at.cost)} {front.label}"
         spread = outcome.arm(at.arm).deviation or 0.0
-        dots.append(Dot(legend[at.arm], at.cost, at.figure, spread, at.on_front, tooltip))
+        dots.append(Dot(legend[at.arm], at.cost, at.figure, spread, at.on_front, tooltip, at.spread))
     largest, least = max(dot.x for dot in dots), min(dot.x for dot in dots)
     label = COSTS.get(front.cost, front.label)
     best = "; ".join(f"{dot.key.number} {dot.key.name} ({format_amount(dot.x)}, {dot.y:.4f})" for dot in dots if dot.on_front)

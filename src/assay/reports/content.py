@@ -48,6 +48,7 @@ class ReportContent:
 
     title: str
     kind: str
+    text: str  # its name
     summary: str
     metric_label: str
     metric_meaning: str
@@ -80,6 +81,7 @@ def compose_report(
     return ReportContent(
         title=outcome.plan.study.question,
         kind=kind,
+        text=outcome.text.name,
         summary=_summarise(outcome),
         metric_label=metric.label,
         metric_meaning=BITS_PER_BYTE if metric.name == "bits_per_byte" else f"The figure is {metric.label}: {better} is better.",
@@ -110,8 +112,7 @@ def _typeset(sentence: str) -> str:
 
 def _summarise(outcome: StudyOutcome) -> str:
     corpora = (run.provenance.get("data", {}).get("corpus", {}).get("name") for run in outcome.all_runs)
-    name = next(filter(None, corpora), None)
-    text = "" if name is None else f" of {name}"
+    text = f" of {outcome.text.name}" if any(corpora) else ""
     done = f"{_count_finished(outcome):,} of {format_count(len(outcome.all_runs), 'run')} finished"
     return f"{format_count(len(outcome.arms), 'arm')}, {done}; {outcome.metric.label} on the {outcome.split} text{text}"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay.core.files import find_write_problem
+from assay.core.install import write_assay_line
 from assay.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "pip install 'assay[plots]'"
 FORMATS = (".svg", ".png")
 INK = "#333333"
 COLOURS = ("#1f77b4", "#b0b0b0", "#d62728", "#2ca02c")
@@ -32,7 +32,7 @@ def find_plot_problem(path: Path) -> str | None:
     try:
         import matplotlib  # noqa: F401, PLC0415 (optional and slow to import)
     except ImportError:
-        return f"pictures need matplotlib; run: {INSTALL}"
+        return f"pictures need matplotlib; run: {write_assay_line('plots')}"
     return find_write_problem(path)
 
 

@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
+from assay.core.install import write_assay_line
 from assay.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "pip install 'assay[report]'"
 INK, FAINT, PAPER = "#1b1b1f", "#8a8a93", "#fdfdfd"
 SERIES = ("#1b1b20", "#0067a5", "#c24c06", "#00795a", "#9c4189", "#8f6400", "#2f86b5", "#7a5230")  # 1: the base, in ink
 DASHES: tuple[tuple[float, ...], ...] = ((), (), (6, 2.5), (1.5, 2), (7, 2, 1.5, 2), (3, 1.5), (9, 3), (1.5, 4))
@@ -60,7 +60,7 @@ def refuse_missing_libraries() -> None:
     """Raise UserError where a library that the report is made with is not installed."""
     for library in ("matplotlib", "jinja2"):
         if find_spec(library) is None:
-            raise UserError(f"the report is made with {library}, which is not installed; run: {INSTALL}")
+            raise UserError(f"the report is made with {library}, which is not installed; run: {write_assay_line('report')}")
 
 
 @contextmanager
@@ -90,6 +90,12 @@ def render_svg(figure: "Figure", name: str, alt_text: AltText, tooltips: Mapping
         element.text = text
         root.insert(position, element)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def prefix_ids(svg: str, prefix: str) -> str:
+    """Put a prefix before every id of an <svg> element that was rendered, so that two charts of one name can share a page."""
+    marked = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", svg)
+    return re.sub(r'(aria-labelledby=")(\S+) ', rf"\g<1>{prefix}\g<2> {prefix}", marked)
 
 
 def _rename_ids(root: ElementTree.Element, name: str, tooltips: Mapping[str, str]) -> dict[str, str]:

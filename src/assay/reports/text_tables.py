@@ -15,9 +15,11 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # beginnings that a spreadsheet ta
 
 
 def to_csv(outcome: StudyOutcome) -> str:
-    """Write one line a run below the names of the columns. What is not known is empty."""
-    comparisons = {comparison.arm: comparison for comparison in outcome.comparisons}
-    rows = [_make_row(outcome, arm, run, comparisons.get(arm.name)) for arm in outcome.arms for run in arm.all_runs]
+    """Write one line a run below the names of the columns, those of a text together. What is not known is empty."""
+    rows = []
+    for part in outcome.by_text:
+        comparisons = {comparison.arm: comparison for comparison in part.comparisons}
+        rows += [_make_row(part, arm, run, comparisons.get(arm.name)) for arm in part.arms for run in arm.all_runs]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(rows[0] if rows else ())
@@ -57,6 +59,7 @@ def _make_row(outcome: StudyOutcome, arm: ArmOutcome, run: RunOutcome, compariso
         "seconds": used.seconds,  # of training steps
         "tokens_per_second": used.tokens_per_second,
         "state_bytes": arm.planned_arm.state_bytes,  # kept of one window while the model writes
+        "text": outcome.text.name,  # differences are from the base of the same text
     }
 
 
@@ -69,10 +72,19 @@ def _format_cell(value: object) -> str:
     return f"'{text}" if isinstance(value, str) and text.startswith(DANGEROUS) else text
 
 
-def to_markdown(content: ReportContent) -> str:
-    """Write the page without its charts as Markdown."""
-    parts = [f"# {_escape(content.title)}", f"{_escape(content.kind)}. {_escape(content.summary)}.", "## Verdict"]
-    parts += [_escape(sentence) for sentence in content.verdict]
+def to_markdown(*contents: ReportContent, preface: Sequence[str] = ()) -> str:
+    """Write the page without its charts as Markdown: each text after the other, below what is said of all."""
+    parts = [_escape(sentence) for sentence in preface]
+    for content in contents:
+        head = [f"# {_escape(content.title)}", f"{_escape(content.kind)}. {_escape(content.summary)}."]
+        parts += head if len(contents) == 1 else [f"# {_escape(content.text)}", f"{_escape(content.summary)}."]
+        parts += _write_content(content)
+    return "\n\n".join(parts) + "\n"
+
+
+def _write_content(content: ReportContent) -> list[str]:
+    """Write the paragraphs of one text."""
+    parts = ["## Verdict", *(_escape(sentence) for sentence in content.verdict)]
     if content.warnings:
         parts += ["## Before you rely on it", "\n".join(f"- {_escape(sentence)}" for sentence in content.warnings)]
     parts += ["## Results", content.metric_meaning, *_write_arms(content.table), "### What it cost", *_write_arms(content.costs)]
@@ -106,7 +118,7 @@ def to_markdown(content: ReportContent) -> str:
     if content.refused:
         parts.append(_write_table(["combination left out", "reason"], content.refused))
     parts.append(_write_table(["run", "arm", "seed", "state", content.metric_label], [row[:5] for row in content.runs]))
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _write_arms(table: ResultsTable) -> list[str]:

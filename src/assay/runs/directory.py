@@ -50,6 +50,7 @@ NOTES = "notes.jsonl"
 LOG = "log.txt"  # what the console said
 CHANGES = "changes.jsonl"  # of settings, at resumes
 TOKENIZER = "tokenizer.json"
+TAIL = 1 << 16  # bytes at the end of a file of lines, in which a last value is looked for
 PLAN = "plan.json"  # of a study, in its folder of runs
 LINE_SHAPES = {METRICS: METRICS_SHAPE, TIMINGS: TIMINGS_SHAPE, TEST_USES: TEST_USE_SHAPE}
 TABLE, OWN_TABLES = re.compile(rb"^\[([a-z]+)", re.MULTILINE), {b"corpus", b"train"}  # by which a run's config is told from other programs'
@@ -183,6 +184,15 @@ class RunDirectory:
         """Wait until the lines of metrics and timings are on the disk: a checkpoint is worth no more than they are."""
         for name in filter(lambda name: (self.path / name).is_file(), (METRICS, TIMINGS)):
             flush(self.path / name)
+
+    def read_last(self, name: str, key: str) -> Any:
+        """Read the last value of a key near the end of a file of lines; None where it is not there, or the lines are damaged."""
+        with contextlib.suppress(OSError), (self.path / name).open("rb") as lines:
+            lines.seek(max(0, lines.seek(0, os.SEEK_END) - TAIL))
+            for line in reversed(lines.read().splitlines()):
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    return json.loads(line)[key]
+        return None
 
     def test_uses(self) -> list[dict[str, Any]]:
         """List every use of the test split, oldest first: after repeated use, its text is no longer unseen."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.core.install import write_assay_line, write_install_line
 from assay.core.renames import restore, restore_key, update_key
 from assay.errors import ConfigError, RunError, UserError
 from assay.runs.json_files import TEXT, WHOLE, read_file, read_lines, record
@@ -135,7 +136,7 @@ def import_optuna() -> Any:
     try:
         import optuna  # noqa: PLC0415
     except ImportError:
-        raise UserError("a search needs Optuna; install it with: pip install 'assay[search]'") from None
+        raise UserError(f"a search needs Optuna; install it with: {write_assay_line('search')}") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
@@ -149,7 +150,9 @@ def make_sampler(config: SearchConfig, number: int) -> Any:
         return samplers.TPESampler(seed=seed, constant_liar=True)  # so that workers that ask at once do not get the same
     if config.sampler == "cma":
         if find_spec("cmaes") is None:
-            raise ConfigError("sampler", "cma needs the package cmaes; install it with: pip install cmaes, or write tpe") from None
+            raise ConfigError(
+                "sampler", f"cma needs the package cmaes; install it with: {write_install_line('cmaes')}, or write tpe"
+            ) from None
         return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     return samplers.RandomSampler(seed=seed)  # of a grid too, whose points are queued
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from assay.core.install import write_assay_line
 from assay.core.renames import update
 from assay.core.trees import MAX_NUMBER, Tree
 from assay.errors import ConfigError, UserError, suggest
@@ -59,7 +60,7 @@ def read_sweep(path: Path) -> Tree:
     try:
         import yaml  # noqa: PLC0415
     except ImportError:
-        raise UserError("a W&B sweep is YAML, which needs pyyaml; pip install 'assay[search]'") from None
+        raise UserError(f"a W&B sweep is YAML, which needs pyyaml; install it with: {write_assay_line('search')}") from None
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

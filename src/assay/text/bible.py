@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from assay.core.config import setting
+from assay.core.install import write_install_line
 from assay.errors import DataError
 from assay.text.corpus import Corpus, CorpusConfig
 
 VERSES = 31_102
 PACKAGE = "pythonbible-akjv"
-REMEDY = f"run: pip install '{PACKAGE}==0.0.2'"
+REQUIREMENT = f"{PACKAGE}==0.0.2"
 # of the repaired text, rendered as `Genesis 1:1<TAB>In the beginning ...<NEWLINE>`, 4,511,940 bytes
 REFERENCE = "85ae37ef34b348cea31caccb632404b6822364a069346eb2abe488caacc8d5b4"
 
@@ -34,8 +35,8 @@ class BibleError(DataError):
     """The package of the Bible is missing or holds another text."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"corpus bible: {reason}; {REMEDY}")
-        self.reason = reason
+        self.reason, self.remedy = reason, f"run: {write_install_line(REQUIREMENT)}"
+        super().__init__(f"corpus bible: {reason}; {self.remedy}")
 
 
 class BibleConfig(CorpusConfig):

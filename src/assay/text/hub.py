@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from assay.core.install import write_assay_line
 from assay.core.words import shorten
 from assay.errors import DataError
-from assay.text.records import INSTALL
 
 CONNECT = 10.0  # seconds for the hub's first answer
 
@@ -29,7 +29,9 @@ def sample_dataset(name: str, column: str, count: int, seed: int, instead: str) 
     try:
         import datasets  # noqa: PLC0415  optional, and a second to import
     except ImportError:
-        raise DataError(f"corpus.hub: {name} is fetched by the package datasets, which is missing; run: {INSTALL}, or {instead}") from None
+        raise DataError(
+            f"corpus.hub: {name} is fetched by the package datasets, which is missing; run: {write_assay_line('hub')}, or {instead}"
+        ) from None
     try:
         commit = fetch_revision(name)
         data = datasets.load_dataset(name, split="train", revision=None if is_local_folder(name) else commit)

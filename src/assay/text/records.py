@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from io import StringIO
 
+from assay.core.install import write_assay_line
 from assay.core.words import shorten
 from assay.errors import DataError
 from assay.text.decompression import FileContent
 from assay.text.utf8 import BYTE_ORDER_MARK, decode_text, encode_text
 
-INSTALL = "pip install 'assay[hub]'"
 AS_LINES = "or take the lines as they are with corpus.format=text"
 BATCH = 2**14  # rows of a parquet file in memory at once, besides the text they give
 
@@ -101,7 +101,7 @@ def read_parquet_column(file: FileContent, column: str) -> Iterator[bytes | None
         import pyarrow  # noqa: PLC0415  optional
         from pyarrow import parquet, types  # noqa: PLC0415
     except ImportError:
-        raise DataError(f"corpus.path: {file.path} needs pyarrow, which is not installed; run: {INSTALL}") from None
+        raise DataError(f"corpus.path: {file.path} needs pyarrow, which is not installed; run: {write_assay_line('hub')}") from None
     try:
         opened = parquet.ParquetFile(pyarrow.BufferReader(file.data))
         schema = opened.schema_arrow

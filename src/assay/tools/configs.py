@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.core.catalogue import Catalogue, describe_recipes, load_catalogue
+from assay.core.catalogue import Catalogue, KindInfo, describe_recipes, load_catalogue
 from assay.core.renames import SINCE, new_name, suggest_today
 from assay.errors import UserError
 
 if TYPE_CHECKING:
     from assay.nn.mixer.base import MixerConfig
 
+ALL = "all"  # in the place of a family
 WIDTH, DEPTH = 256, 2  # of the model for which traits are found
 
 
@@ -51,12 +52,17 @@ class MixerTraits:
 
 @dataclass(frozen=True, slots=True)
 class KindList:
-    """The kinds of every family, presets and recipes, and the family that is asked for; None: all of them."""
+    """The kinds of every family, presets and recipes, and the family that is asked for; None: the names alone; ALL: every family."""
 
     family: str | None
     catalogue: Catalogue
     recipes: Mapping[str, str]  # with the description of each
     traits: Mapping[str, MixerTraits] = field(default_factory=dict)  # of mixers
+
+    @property
+    def chosen(self) -> dict[str, Mapping[str, KindInfo]]:
+        """The kinds of the family that is asked for, or of all, by family."""
+        return {name: kinds for name, kinds in self.catalogue.families.items() if self.family in (name, ALL)}
 
     @property
     def families(self) -> dict[str, list[str]]:
@@ -69,10 +75,16 @@ class KindList:
         return {**self.families, "preset": list(self.catalogue.presets), "recipe": list(self.recipes)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return them as plain values."""
-        names = self.families if self.family is None else {self.family: self.names[self.family]}
+        """Return them as plain values: names and, of one family or of all, the settings of each kind with the values they take."""
+        names = {self.family: self.names[self.family]} if self.family in self.names else self.families
+        settings = {family: {kind: _list_settings(info) for kind, info in kinds.items()} for family, kinds in self.chosen.items()}
         traits = {"traits": {name: each.to_dict() for name, each in self.traits.items()}} if self.traits else {}
-        return {**names, **traits}
+        return {**names, **({"settings": settings} if settings else {}), **traits}
+
+
+def _list_settings(kind: KindInfo) -> dict[str, Any]:
+    """List the settings of a kind by name, each with default, description and the values it takes."""
+    return {one.name: {"default": one.default, "description": one.description, "allowed": dict(one.allowed)} for one in kind.settings}
 
 
 def diff_configs(left: str, right: str, runs_dir: Path | None = None) -> ConfigDiff:
@@ -87,7 +99,7 @@ def list_kinds(family: str | None = None, *, traits: bool = False) -> KindList:
     if traits and family != "mixer":
         raise UserError("--traits: is for `assay kinds mixer`; leave it out")
     kinds = KindList(family, load_catalogue(), describe_recipes(), list_mixer_traits() if traits else {})
-    if family is not None and family not in kinds.names:
+    if family is not None and family not in (ALL, *kinds.names):
         raise UserError(f"no family '{family}'; {_suggest_family(family, kinds.names)}")
     return kinds
 

@@ -15,12 +15,13 @@ import torch
 
 from assay.core.cache import cache_root
 from assay.core.devices import measure_matmul_speed
+from assay.core.install import write_assay_line
 from assay.core.machine import cpu_count, cpu_name, cpu_quota, describe_machine, format_flops, list_gpus, read_memory
 from assay.core.trees import Tree
 from assay.core.version import __version__
 from assay.core.words import format_bytes, format_count
 from assay.runs.directory import resolve_runs_folder
-from assay.text.bible import PACKAGE, REMEDY, BibleError, check_verses, read_verses
+from assay.text.bible import PACKAGE, BibleError, check_verses, read_verses
 from assay.text.files import resolve_data_folder
 from assay.tools.contention import Contention, measure_contention, read_cpu_times
 from assay.tools.progress import ShowProgress, show_nothing
@@ -89,9 +90,9 @@ def check_software() -> Iterator[MachineCheck]:
     yield MachineCheck("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     installed = _installed_version("assay")
     if installed is None:
-        yield MachineCheck("Assay", "problem", f"{__version__}, not installed as a package", "run: pip install .")
+        yield MachineCheck("Assay", "problem", f"{__version__}, not installed as a package", f"run: {write_assay_line()}")
     elif installed != __version__:
-        yield MachineCheck("Assay", "note", f"{__version__}, installed as {installed}", "install it anew: pip install .")
+        yield MachineCheck("Assay", "note", f"{__version__}, installed as {installed}", f"install it anew: {write_assay_line()}")
     else:
         yield MachineCheck("Assay", "ok", __version__)
     target = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs" if torch.version.hip is None else "ROCm"
@@ -179,7 +180,7 @@ def check_bible() -> MachineCheck:
     try:
         check_verses(read_verses())
     except BibleError as error:
-        return MachineCheck("Bible", "problem", error.reason, REMEDY)
+        return MachineCheck("Bible", "problem", error.reason, error.remedy)
     return MachineCheck("Bible", "ok", f"{PACKAGE} {version(PACKAGE)}, the known text")
 
 
@@ -218,7 +219,7 @@ def check_extras() -> Iterator[MachineCheck]:
     for extra in packages_by_extra:
         packages = expand_extra(extra, packages_by_extra)
         missing = sorted(package for package in packages if _installed_version(package) is None)
-        remedy = f"only if you want it: pip install 'assay[{extra}]'" if missing else ""
+        remedy = f"only if you want it: {write_assay_line(extra)}" if missing else ""
         fact = f"missing: {', '.join(missing)}" if missing else ", ".join(sorted(packages))
         yield MachineCheck(f"extra {extra}", "note" if missing else "ok", fact, remedy)
 

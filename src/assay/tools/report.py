@@ -16,8 +16,10 @@ from assay.reports.token_heatmap import choose_heatmap_runs
 from assay.runs.directory import RunDirectory, list_runs, resolve_runs_folder
 from assay.runs.lookup import find_run
 from assay.studies.analysis.outcome import read_study
-from assay.studies.analysis.plain_runs import describe_single_arm, read_runs
+from assay.studies.analysis.plain_runs import read_runs
 from assay.studies.analysis.results import StudyOutcome
+from assay.studies.analysis.several_texts import join_texts
+from assay.studies.analysis.single_arm import describe_single_arm
 from assay.studies.folder import is_study
 from assay.trainer.baselines import Baselines, measure_if_quick, read_baselines
 from assay.trainer.token_losses import TokenLosses, measure_token_losses
@@ -27,19 +29,21 @@ PAGE_ENDINGS = (".html", ".htm")
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """The files of a report with their sizes, and its verdict."""
+    """The files of a report with their sizes, and its verdict, also by text where there are several."""
 
     files: dict[Path, int]  # bytes of each
     verdict: tuple[str, ...]
     warnings: tuple[str, ...]
+    texts: tuple[StudyOutcome, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {"files": [str(path) for path in self.files], "verdict": self.verdict, "warnings": self.warnings}
+        texts = [{**part.text._asdict(), "verdict": part.verdict, "warnings": part.warnings} for part in self.texts]
+        return {"files": [str(path) for path in self.files], "verdict": self.verdict, "warnings": self.warnings, "texts": texts}
 
 
 class ChosenRuns(NamedTuple):
-    """The runs of a report, the base first."""
+    """The runs of a report, the base of each text before the others of that text."""
 
     runs: list[RunDirectory]
     base_is: str  # why the first is the base
@@ -72,26 +76,41 @@ def write_report(
     for path in (output, csv, markdown):
         if path is not None and (problem := find_write_problem(path, makes_folders=True)):
             raise UserError(problem)
-    baselines = gather_baselines(outcome, data_dir)
-    if baselines is not None and baselines.skip_reason:
-        outcome = replace(outcome, warnings=(*outcome.warnings, f"The cheaper methods are left out: {baselines.skip_reason}."))
-    if study is None and len(outcome.arms) == 1:
-        outcome = replace(outcome, verdict=describe_single_arm(outcome, baselines))
-    outcome = replace(outcome, verdict=(*outcome.verdict, *chosen.describe_left_out()))
-    content = compose_report(outcome, _title(outcome, study), baselines, gather_token_losses(outcome, data_dir))
-    texts = {output: render_page(content)}
+    title, several = _title(outcome, study), bool(outcome.texts)
+    gathered = [_gather_text(part, data_dir, speaks_of_one_arm=study is None or several) for part in outcome.by_text]
+    parts = [part for part, _ in gathered]
+    outcome = join_texts(outcome.plan, outcome.arms, parts, outcome.unreadable) if several else parts[0]
+    left_out = chosen.describe_left_out()
+    outcome = replace(outcome, verdict=(*outcome.verdict, *left_out))
+    shown = parts if several else [outcome]
+    contents = [
+        compose_report(part, title, baselines, gather_token_losses(part, data_dir))
+        for part, (_, baselines) in zip(shown, gathered, strict=True)
+    ]
+    preface = (outcome.verdict[0], *left_out, *outcome.unreadable) if several else ()
+    texts = {output: render_page(*contents, preface=preface)}
     if csv is not None:
         texts[csv] = to_csv(outcome)
     if markdown is not None:
-        texts[markdown] = to_markdown(content)
+        texts[markdown] = to_markdown(*contents, preface=preface)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
-    return WrittenReport({path: path.stat().st_size for path in texts}, outcome.verdict, outcome.warnings)
+    return WrittenReport({path: path.stat().st_size for path in texts}, outcome.verdict, outcome.warnings, outcome.by_text)
+
+
+def _gather_text(outcome: StudyOutcome, data_dir: Path | None, *, speaks_of_one_arm: bool) -> tuple[StudyOutcome, Baselines | None]:
+    """Gather the baselines of one text, and put into the outcome what they let it say."""
+    baselines = gather_baselines(outcome, data_dir)
+    if baselines is not None and baselines.skip_reason:
+        outcome = replace(outcome, warnings=(*outcome.warnings, f"The cheaper methods are left out: {baselines.skip_reason}."))
+    if speaks_of_one_arm and len(outcome.arms) == 1:
+        outcome = replace(outcome, verdict=describe_single_arm(outcome, baselines))
+    return outcome, baselines
 
 
 def gather_baselines(outcome: StudyOutcome, data_dir: Path | None) -> Baselines | None:
-    """Read the baselines that a run keeps; where none does, or they do not hold, measure those of a finished run if that is quick."""
+    """Read the baselines that a run of one text keeps; where none does, or they do not hold, measure those of a finished run if quick."""
     kept = read_baselines(run.run for run in outcome.all_runs)
     finished = next((run.run for run in outcome.all_runs if run.finished), None)
     if finished is None or (kept is not None and not kept.skip_reason):
@@ -132,7 +151,7 @@ def choose_runs(names: Sequence[str], folder: Path) -> ChosenRuns:
     if not finished:
         return ChosenRuns(runs, "as it was named first" if names else "as it is the oldest; no run is finished", [])
     left_out = [run for run in runs if run not in finished]
-    return ChosenRuns([finished[-1], *finished[:-1]], "the newest finished run", left_out)
+    return ChosenRuns(finished[::-1], "the newest finished run", left_out)
 
 
 def _runs_of(name: str, folder: Path) -> list[RunDirectory]:

@@ -1,22 +1,60 @@
 """List the runs in a folder with their states, and a study of many runs as one entry."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.core.renames import restore
 from assay.errors import UserError
-from assay.runs.directory import RunDirectory, list_runs, list_study_folders, read_plan
+from assay.runs.directory import METRICS, TIMINGS, RunDirectory, list_runs, list_study_folders, read_plan
+from assay.runs.weights import count_weights
 from assay.tracking.monitor import current_state
 
 
 def list_entries(folder: Path) -> list[dict[str, Any]]:
-    """List the runs, oldest first, then the studies by name. Only status files are read, so that no model's code is needed."""
-    runs = []
-    for run in list_runs(folder):
-        status = run.status()
-        runs.append({"run": run.name, "path": str(run.path.resolve()), **status, "state": _list_state(status)})
-    return [*runs, *map(read_study_entry, list_study_folders(folder))]
+    """List the runs, oldest first, then the studies by name. Only small files are read, so that no model's code is needed."""
+    return [*map(read_run_entry, list_runs(folder)), *map(read_study_entry, list_study_folders(folder))]
+
+
+def read_run_entry(run: RunDirectory) -> dict[str, Any]:
+    """Read what a run is of: its status, its text, its size, when it was begun and how long it took; None for what is not known."""
+    status, tokens = run.status(), run.read_last(METRICS, "targets")
+    return {
+        "run": run.name, "path": str(run.path.resolve()), **status, "state": _list_state(status),
+        "text": _read_text(run), "parameters": _count_parameters(run), "tokens": tokens if isinstance(tokens, int) else None,
+        "duration": _read_duration(run, status), "started_at": run.started_at().isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def _read_duration(run: RunDirectory, status: Mapping[str, Any]) -> float | None:
+    """Read how many seconds a run took, or has taken when it last logged: steps, validations, samples and checkpoints together."""
+    spent = status.get("seconds") or run.read_last(TIMINGS, "spent")
+    known = isinstance(spent, dict) and spent and all(isinstance(seconds, int | float) for seconds in spent.values())
+    return float(sum(spent.values())) if known else None
+
+
+def _read_text(run: RunDirectory) -> dict[str, Any] | None:
+    """Read the name of a run's text, and what tells its validation part from that of another text."""
+    with suppress(UserError):
+        data = run.provenance().get("data", {})
+        part = data.get("parts", {}).get("validation")
+        if part and "corpus" in data:
+            return {
+                "name": data["corpus"]["name"],
+                "sha256": part["sha256"],
+                "split_sha256": data.get("split_sha256"),
+                "bytes": part["bytes"],
+            }
+    return None
+
+
+def _count_parameters(run: RunDirectory) -> int | None:
+    """Count the weights of the last checkpoint that can be read."""
+    for weights in sorted(run.checkpoints.glob("step-*/model.safetensors"), reverse=True):
+        with suppress(OSError, ValueError):
+            return count_weights(weights)
+    return None
 
 
 def _list_state(status: dict[str, Any]) -> str:

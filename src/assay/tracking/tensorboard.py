@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.install import write_assay_line
 from assay.errors import UserError
 from assay.runs.directory import CONFIG
 from assay.terminal.console import escape_control_characters
@@ -29,7 +30,7 @@ class TensorBoard(ExternalTracker):
 
     def __init__(self) -> None:
         if find_spec("tensorboard") is None:
-            raise UserError("track: tensorboard needs the tensorboard library: pip install 'assay[tensorboard]'")
+            raise UserError(f"track: tensorboard needs the tensorboard library: {write_assay_line('tensorboard')}")
         self.writer: SummaryWriter | None = None
 
     def describe_location(self, folder: Path) -> str:

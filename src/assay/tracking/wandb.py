@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from assay.core.install import write_assay_line
 from assay.errors import AssayError, UserError
 from assay.runs.directory import CONFIG, PLAN
 from assay.tracking.base import ExternalTracker, score_scalars
@@ -31,7 +32,7 @@ class WeightsAndBiases(ExternalTracker):
 
     def __init__(self) -> None:
         if find_spec("wandb") is None:
-            raise UserError("track: wandb needs the wandb library: pip install 'assay[wandb]'")
+            raise UserError(f"track: wandb needs the wandb library: {write_assay_line('wandb')}")
         self.mode = os.environ.get("WANDB_MODE") or "offline"
         offline = self.mode == "offline"
         self.close_timeout = OFFLINE_TIMEOUT if offline else ONLINE_TIMEOUT

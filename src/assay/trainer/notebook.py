@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from assay.core.install import write_assay_line, write_install_line
 from assay.errors import UserError
 from assay.runs.json_files import short_path
 from assay.runs.standard_error import describe_standard_error
@@ -23,7 +24,9 @@ def make_dataframe(lines: Sequence[Mapping[str, Any]]) -> Any:
     try:
         import pandas  # type: ignore[import-untyped]
     except ImportError:
-        raise UserError("run.frame: needs pandas; pip install pandas, or use run.metrics(), a list of dicts") from None
+        raise UserError(
+            f"run.frame: needs pandas; install it with: {write_install_line('pandas')}, or use run.metrics(), a list of dicts"
+        ) from None
     return pandas.json_normalize(list(lines))
 
 
@@ -50,7 +53,7 @@ def plot_curve(run: "Run", part: str, metric: str, x: str, axes: "Axes | None") 
     try:
         from matplotlib import pyplot
     except ImportError:
-        raise UserError("run.plot: needs matplotlib; pip install 'assay[plots]'") from None
+        raise UserError(f"run.plot: needs matplotlib; install it with: {write_assay_line('plots')}") from None
     positions, values = read_curve(run, part, metric, x)
     if axes is None:
         axes = pyplot.subplots()[1]

@@ -1,23 +1,19 @@
-"""Show configs in the terminal: `assay show`, `assay diff` and `assay kinds`."""
+"""Show configs in the terminal: `assay show` and `assay diff`."""
 
 import json
 import re
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.text import Text
 
-from assay.core.catalogue import KindInfo, SettingInfo
 from assay.core.trees import Tree
 from assay.core.words import format_count
 from assay.terminal.console import print_sentences
 from assay.terminal.tables import make_pair_table, print_table
-from assay.tools.configs import ConfigDiff, KindList
+from assay.tools.configs import ConfigDiff
 
-MIN_DESCRIPTION = 24  # columns that a description keeps beside its setting, else it goes below it
 LABELS = {
     "parameters": "parameters, all",
     "parameters_training_heads": "parameters, heads of training",
@@ -123,42 +119,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else format_value(value)
-
-
-def print_kinds(out: Console, kinds: KindList) -> None:
-    """Print every family with the names of its kinds; of one family, what each says of itself."""
-    if kinds.family is None:
-        out.print(make_pair_table({name: ", ".join(members) for name, members in kinds.names.items()}))
-        out.print("\n`assay kinds FAMILY` shows the settings of a family's kinds.")
-    elif kinds.family in ("preset", "recipe"):
-        out.print(make_pair_table(kinds.catalogue.presets if kinds.family == "preset" else kinds.recipes))
-    else:
-        traits = {name: each.describe() for name, each in kinds.traits.items()}
-        out.print(_format_kinds(kinds.catalogue.families[kinds.family], traits, out.width), end="", soft_wrap=True)
-
-
-def _format_kinds(kinds: Mapping[str, KindInfo], traits: Mapping[str, str], width: int) -> Text:
-    """Format the kinds of a family with their settings, and in a last line the traits of those that have any."""
-    whole = Text()
-    for name, kind in kinds.items():
-        head, *more = textwrap.wrap(f"{name}  {kind.summary}", width)
-        whole.append(name, "bold").append("\n".join([head[len(name) :], *more, *_format_settings(kind.settings, width), ""]))
-        if name in traits:
-            whole.append("\n".join([*textwrap.wrap(f"  {traits[name]}", width, subsequent_indent="  "), ""]), "dim")
-    return whole
-
-
-def _format_settings(settings: Sequence[SettingInfo], width: int) -> Iterator[str]:
-    """Set name, default and description in columns, or the last one below where it has no room."""
-    names, defaults = (max((len(setting[column]) for setting in settings), default=0) for column in (0, 1))
-    column = 2 + names + 2 + defaults + 2
-    indent = column if width - column >= MIN_DESCRIPTION else 4
-    for name, default, description in settings:
-        lines = textwrap.wrap(description, max(MIN_DESCRIPTION, width - indent)) or [""]
-        begin = f"  {name:<{names}}  {default:<{defaults}}  " if indent == column else f"  {name}  {default}"
-        below = lines[1:] if indent == column else lines
-        yield (begin + lines[0] if indent == column else begin).rstrip()
-        yield from (" " * indent + line for line in below)
 
 
 def format_config(tree: Tree, indent: str = "") -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ def print_section(out: Console, section: Section) -> None:
             _print_leakage(out, section)
         case Baselines():
             if not section.skip_reason:
-                out.print("baselines: what a model of the validation text should beat")
+                _print_title(out, "baselines", "what a model of the validation text should beat")
             print_baselines(out, section, None)
     out.print()
 
@@ -78,10 +78,10 @@ def _facts(section: TextFacts) -> dict[str, str]:
 def _print_parts(out: Console, section: PartSizes) -> None:
     """Print the sizes of training, validation and test."""
     settings = ", ".join(f"{key} {format_value(value)}" for key, value in section.split.items() if key != "kind" and value != "")
-    _print_sentence(out, f"split {section.split['kind']}: {settings}")
+    _print_title(out, "parts", f"split {section.split['kind']}: {settings}")
     parts, whole = section.parts, section.bytes
     rows = [(part, f"{size.documents:,}", f"{size.bytes:,}", f"{100 * size.bytes / whole:.1f} %") for part, size in parts.items()]
-    print_table(out, ("", "documents", "bytes", "share"), rows)
+    print_table(out, ("part", "documents", "bytes", "share"), rows)
     for text in section.warnings:
         _print_sentence(out, f"warning: {text}", "yellow")
 
@@ -92,18 +92,18 @@ def _print_tokens(out: Console, counts: TokenCounts) -> None:
         (t.kind, f"{t.vocabulary:,}", f"{t.total_tokens:,}", f"{t.bytes_per_token(*PARTS):.3f}", f"{t.bytes_per_token('validation'):.3f}")
         for t in counts
     ]
-    out.print("tokenizers, trained on the training part:")
-    print_table(out, ("", "vocabulary", "tokens", "bytes/token", "in validation"), rows)
+    _print_title(out, "tokenizers", "trained on the training part, the fewest bytes a token first")
+    print_table(out, ("tokenizer", "vocabulary", "tokens", "bytes/token", "in validation"), rows)
 
 
 def _print_leakage(out: Console, leakage: Leakage) -> None:
     """Print how much of validation and test is also training text, with a warning where that is much."""
-    out.print("held-out text that is also training text:")
+    _print_title(out, "leakage", "held-out text that is also training text")
     parts = {"validation": leakage.validation, "test": leakage.test}
     rows = [(name, *_overlap_cells(part)) for name, part in parts.items() if part.documents]
     print_table(
         out,
-        ("", "documents", "same words", f"runs of {NGRAM_WORDS} words"),
+        ("part", "documents", "same words", f"runs of {NGRAM_WORDS} words"),
         rows,
         nothing="none: neither validation nor test has documents",
     )
@@ -118,6 +118,11 @@ def _overlap_cells(part: Overlap) -> tuple[str, ...]:
     """Make the cells of one part: shares, and their totals."""
     exact, near = ("-" if share is None else f"{100 * share:.2f} %" for share in (part.exact_duplicate_share, part.near_duplicate_share))
     return exact, near, "none so long" if part.ngram_share is None else f"{100 * part.ngram_share:.2f} % of {part.ngrams:,}"
+
+
+def _print_title(out: Console, title: str, facts: str) -> None:
+    """Print the title of a section, and what it is about."""
+    out.print(Text.assemble((title, "bold"), (f"  {facts}", "dim")), soft_wrap=out.width >= UNLIMITED_WIDTH)
 
 
 def _print_sentence(out: Console, text: str, style: str = "") -> None:

@@ -1,8 +1,7 @@
-"""List runs in the terminal, and watch a run or a study: draw a view once or again and again. Imports no torch."""
+"""Watch a run or a study in the terminal: draw a view once or again and again. Imports no torch."""
 
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,24 +25,6 @@ from assay.views.watch_study import StudyView
 CHART_LINES, SAMPLE_LINES, METRICS_LINES = 16, 3, 4  # at most
 OVER = ("finished", "failed", "interrupted", "killed", "gone")  # states in which nothing is written
 UNLIMITED_HEIGHT = 1000  # lines where no window limits them
-
-
-def print_runs(out: Console, folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Print a line for each run and each study; where there is none, how to make one."""
-    if entries:
-        print_table(out, ("run", "state", "step", "bits/byte", "+-"), [_entry_cells(entry) for entry in entries], text_columns=2)
-        print_sentences(out, *(single_line(entry["error"]) for entry in entries if entry["state"] == "damaged"))
-    else:
-        print_sentences(out, f"no runs in {folder.resolve()}; train one with: assay train bible")
-
-
-def _entry_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    final = (entry.get("scores") or {}).get("best")
-    so_far = entry.get("best")
-    figure = f"{final['bits_per_byte']:.4f}" if final else f"{so_far['bits_per_byte']:.4f} so far" if so_far else "-"
-    error = describe_standard_error(final) if final else "-"
-    unit = (" run" if entry.get("steps") == 1 else " runs") if entry["state"] == "study" else ""
-    return entry["run"], entry["state"], f"{format_steps(entry.get('step', 0), entry.get('steps'))}{unit}", figure, error
 
 
 class View(Protocol):

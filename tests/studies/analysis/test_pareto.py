@@ -1,6 +1,10 @@
 """Fronts of quality against cost: planted points are found exactly, and unresolved ones are ties."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from assay.studies.analysis.pareto import find_fronts, mark_pareto_points
 from assay.studies.analysis.results import ComparisonToBase, FrontPoint, ParetoFront
@@ -68,6 +72,46 @@ def test_arms_with_one_seed_are_all_ties() -> None:
     found = front("parameters", (100, 2.0), (200, 1.0), seeds=1)
     assert found["a"].ties == ("b",)
     assert found["b"].ties == ("a",)
+
+
+def timed(*arms: tuple[tuple[float, ...], float]) -> dict[str, FrontPoint]:
+    """The front of seconds of arms a, b, ... with these seconds by seed and this figure."""
+    made = []
+    for depth, (name, (seconds, figure)) in enumerate(zip("abcdefgh", arms, strict=False), 2):
+        one = outcome_of(arm(name, {"model.depth": depth}), {seed: figure + 0.001 * seed for seed in range(len(seconds))})
+        runs = tuple(
+            replace(run, resource_use=run.resource_use._replace(seconds=spent)) for run, spent in zip(one.runs, seconds, strict=True)
+        )
+        made.append(replace(one, runs=runs, all_runs=runs))
+    return {point.arm: point for point in next(front for front in find_fronts(made) if front.cost == "seconds").arms}
+
+
+def on_front(points: Mapping[str, FrontPoint]) -> set[str]:
+    return {name for name, point in points.items() if point.on_front}
+
+
+def test_noise_of_the_clock_makes_no_front() -> None:
+    """Ten arms that take the same time but for 4 %: the best alone is on the front; with exact times about three would be."""
+    random = np.random.default_rng(0)
+    arms = [((float(100 * (1 + random.uniform(-0.04, 0.04))),), 2.0 + place / 100) for place in range(8)]
+    assert on_front(timed(*arms)) == {"a"}
+    assert sum(mark_pareto_points([(seconds[0], figure) for seconds, figure in arms])) > 1
+
+
+def test_arms_whose_seconds_differ_by_more_than_their_noise_are_both_on_the_front() -> None:
+    assert on_front(timed(((100.0,), 1.9), ((80.0,), 2.0))) == {"a", "b"}
+    assert on_front(timed(((100.0,), 1.9), ((92.0,), 2.0))) == {"a"}
+
+
+def test_the_band_of_seconds_is_the_spread_of_the_runs_where_that_is_wider() -> None:
+    points = timed(((60.0, 100.0, 140.0), 1.9), ((70.0, 70.0, 70.0), 2.0))
+    assert (points["a"].spread, points["b"].spread) == (40.0, pytest.approx(3.5))
+    assert on_front(points) == {"a"}
+
+
+def test_costs_that_are_counted_are_exact() -> None:
+    found = front("flops", (100, 2.0), (101, 1.9))
+    assert {name: (one.on_front, one.spread) for name, one in found.items()} == {"a": (True, 0.0), "b": (True, 0.0)}
 
 
 def test_more_of_an_accuracy_is_better() -> None:

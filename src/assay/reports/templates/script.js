@@ -18,8 +18,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...[...body.rows].sort(order));
   }));
 }
-const tooltip = document.getElementById("tooltip");
 for (const text of document.querySelectorAll(".tokens")) {
+  const tooltip = text.closest("section").querySelector("output.tooltip");
   const say = (span) => { tooltip.textContent = `${text.dataset.model}: ${span.title}`; };
   text.addEventListener("mouseover", (event) => { if (event.target.title) say(event.target); });
   text.addEventListener("focusin", (event) => say(event.target));

@@ -15,7 +15,9 @@ from assay.runs.directory import METRICS, TEST_USES, TIMINGS, RunDirectory, read
 from assay.studies.analysis.comparisons import compare_to_base
 from assay.studies.analysis.effects import measure_effects, measure_interactions, measure_sensitivities
 from assay.studies.analysis.pareto import find_fronts
-from assay.studies.analysis.results import ArmOutcome, CurvePoint, LearningCurve, ResourceUse, RunOutcome, StudyOutcome
+from assay.studies.analysis.results import ArmOutcome, CurvePoint, LearningCurve, MeasuredText, ResourceUse, RunOutcome, StudyOutcome
+from assay.studies.analysis.several_texts import describe_text, join_texts, narrow_plan
+from assay.studies.analysis.texts import group_by_text
 from assay.studies.analysis.verdict import write_verdict
 from assay.studies.analysis.warnings import collect_warnings
 from assay.studies.folder import StudyFolder
@@ -34,20 +36,37 @@ def read_study(folder: Path) -> StudyOutcome:
 
 def read_outcome(study: StudyFolder, plan: StudyPlan) -> StudyOutcome:
     """Read everything that the runs of a plan show, wherever the folder keeps them."""
-    arms = tuple(_read_arm(study, plan, arm) for arm in plan.arms)
-    return analyze_arms(plan, arms, study.path, tuple(run.name for run in study.earlier_runs(plan)))
+    return analyze_arms(plan, read_arms(study, plan), study.path, tuple(run.name for run in study.earlier_runs(plan)))
+
+
+def read_arms(study: StudyFolder, plan: StudyPlan) -> tuple[ArmOutcome, ...]:
+    """Read the runs of every arm of a plan."""
+    return tuple(_read_arm(study, plan, arm) for arm in plan.arms)
 
 
 def analyze_arms(plan: StudyPlan, arms: tuple[ArmOutcome, ...], folder: Path, earlier: tuple[str, ...] = ()) -> StudyOutcome:
-    """Compare the arms of a plan with each other, and put what follows into sentences."""
+    """Compare the arms of a plan with each other, those of each text alone, and put what follows into sentences."""
     split = choose_split(plan, arms)
     arms = tuple(replace(arm, split=split) for arm in arms)
-    compared = compare_to_base(arms)
+    texts = group_by_text(arms)
+    if len(texts) == 1:
+        return analyze_text(plan, arms, folder, next(iter(texts)), earlier)
+    parts = [analyze_text(narrow_plan(plan, members), members, folder, text) for text, members in texts.items()]
+    parts[0] = replace(parts[0], earlier_runs=earlier)
+    return join_texts(plan, arms, [describe_text(part) for part in parts])
+
+
+def analyze_text(
+    plan: StudyPlan, arms: tuple[ArmOutcome, ...], folder: Path, text: MeasuredText, earlier: tuple[str, ...] = ()
+) -> StudyOutcome:
+    """Compare the arms of one text with the first of them. Every arm says already which split is reported."""
+    compared, split = compare_to_base(arms), arms[0].split
     outcome = StudyOutcome(
         folder=folder, plan=plan, metric=plan.study.target_metric, split=split, arms=arms, units=compared.units,
         comparisons=compared.comparisons, axes=measure_effects(plan, arms, compared.comparisons),
         interactions=measure_interactions(plan, arms), fronts=find_fronts(arms, compared.comparisons),
-        sensitivities=measure_sensitivities(plan, arms), left_out=compared.left_out, earlier_runs=earlier, warnings=(), verdict=(),
+        sensitivities=measure_sensitivities(plan, arms), left_out=compared.left_out, earlier_runs=earlier,
+        warnings=(), verdict=(), text=text,
     )  # fmt: skip
     outcome = replace(outcome, warnings=collect_warnings(outcome))
     return replace(outcome, verdict=write_verdict(outcome))

@@ -26,6 +26,13 @@ class CurvePoint(NamedTuple):
     value: float  # nats per token in training, bits per byte in validation
 
 
+class MeasuredText(NamedTuple):
+    """A text on which arms were measured."""
+
+    name: str  # of its corpus, with what tells it from another of this name
+    sha256: str | None  # of its validation part; None while nothing was measured
+
+
 class LearningCurve(NamedTuple):
     """The training and validation curves of a run."""
 
@@ -205,6 +212,7 @@ class FrontPoint(NamedTuple):
     figure: float
     on_front: bool  # no other arm is at least as good in both and better in one
     ties: tuple[str, ...]  # arms of the front whose difference in quality from this one is not resolved
+    spread: float = 0.0  # of the cost to both sides, where it is measured; 0: it is counted
 
 
 class ParetoFront(NamedTuple):
@@ -245,6 +253,14 @@ class StudyOutcome:
     earlier_runs: tuple[str, ...]  # runs in the folder that no job of the plan names
     warnings: tuple[str, ...]  # sentences
     verdict: tuple[str, ...]  # sentences, first the answer to the study's question
+    text: MeasuredText  # of the base, and of every figure above that is set beside another
+    unreadable: tuple[str, ...] = ()  # sentences: runs that cannot be read, and so belong to no arm
+    texts: tuple["StudyOutcome", ...] = ()  # of each text alone, the base's first, where the arms were measured on several
+
+    @property
+    def by_text(self) -> tuple["StudyOutcome", ...]:
+        """The outcome on each text: this one, where there is one text."""
+        return self.texts or (self,)
 
     @property
     def base(self) -> ArmOutcome:
