@@ -50,6 +50,29 @@ def test_shakespeare_is_nanogpts_setting() -> None:
     assert config["optimizer"] == AdamwConfig(lr=1e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1).to_dict()
 
 
+def values(recipe_name: str, *keys: str) -> list[object]:
+    tree = ExperimentConfig.load(recipe_name).to_dict()
+    return [recipe.get_value(tree, key) for key in keys]
+
+
+def test_the_recipes_of_the_notes_are_their_settings() -> None:
+    shape = ("tokenizer.kind", "batches.window", "batches.size", "model.width", "model.depth", "model.block.mixer.heads", "optimizer.lr")
+    assert values("bible-24-layers", *shape) == ["char", 192, 192, 128, 24, 4, pytest.approx(5e-4 * 192 / 512)]
+    dropouts = ("model.embedding_dropout", "model.block.mixer.dropout", "model.block.mixer_dropout", "model.block.feedforward_dropout")
+    assert values("bible-24-layers", *dropouts, "train.clip", "optimizer.weight_decay") == [0.1, 0.1, 0.1, 0.1, 1.0, 0.1]
+    assert values("bible-gpt2", *shape) == ["word", 128, 192, 512, 6, 8, 3e-4]
+    assert values("titles-mainrun", *shape) == ["bpe", 256, 128, 256, 6, 8, 0.007]
+    rest = ("optimizer.kind", "optimizer.weight_decay", "schedule.kind", "model.init.kind", "model.block.placement", "train.budget")
+    assert values("titles-mainrun", *rest) == ["adagrad", 0.0, "cosine", "xavier", "pre", "7epochs"]
+    every = ("train.budget", "train.validate_every", "train.validation_bytes", "train.full_validate_every")
+    assert values("enwik8-t12", *every) == ["10_000steps", "1000steps", 500_000, "10_000steps"]
+
+
+@pytest.mark.parametrize(("scale", "digest"), [(None, "85ba84b46fb00dec"), ("tiny", "ca4a48ee230f176e")])
+def test_titles_adagrad_is_the_config_that_it_was_in_earlier_versions(scale: str | None, digest: str) -> None:
+    assert ExperimentConfig.load("titles-adagrad", scale=scale).digest().startswith(digest)
+
+
 WATCH = """
 import sys, os, torch, signal, threading
 before = (torch.get_rng_state().sum().item(), torch.get_default_dtype(), torch.get_num_threads(), dict(os.environ),

@@ -13,9 +13,10 @@ def plan_of(name: str, scale: str | None = None) -> StudyPlan:
     return make_plan(name, scale, with_costs=False)
 
 
-def test_six_studies_ship_and_each_has_a_tiny_scale() -> None:
+def test_eight_studies_ship_and_each_has_a_tiny_scale() -> None:
     assert list_bundled() == [
-        "attention-on-titles", "harder", "lstm-or-transformer", "more-layers", "things-we-can-modify", "tokenizers-on-the-bible",
+        "attention-on-titles", "harder", "lstm-or-transformer", "mainrun-attention", "more-layers", "things-we-can-modify",
+        "things-we-can-modify-on-enwik8", "tokenizers-on-the-bible",
     ]  # fmt: skip
     assert all(list_scales(name) == ["tiny"] for name in list_bundled())
 
@@ -52,8 +53,28 @@ def test_the_users_list_is_covered() -> None:
     assert keys == {
         "batches.window", "batches.size", "model.block.mixer.heads", "model.block.mixer.head_size", "model.embedding_dropout",
         "model.block.mixer_dropout", "model.block.feedforward_dropout", "model.depth", "model.block.norm", "model.block.placement",
-        "model.block.mixer.bias", "model.block.feedforward.bias", "model.head.bias", "model.head.tied",
-        "model.block.feedforward.activation", "model.block.residual",
+        "model.block.mixer.bias", "model.block.feedforward.bias", "model.head.bias", "model.head.tied", "model.width",
+        "model.block.feedforward", "model.block.feedforward.activation", "model.block.residual", "schedule",
         "model.position", "model.init", "model.init.outputs", "optimizer", "optimizer.lr", "optimizer.rest.lr",
         "optimizer.weight_decay", "train.accumulation", "train.budget", "train.precision", "objective",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizers"), [("things-we-can-modify", "adam ivon lion"), ("things-we-can-modify-on-enwik8", "adam ivon muon")]
+)
+def test_both_studies_of_one_by_one_ask_for_what_the_notes_name(name: str, optimizers: str) -> None:
+    configs = [arm.config.to_dict() for arm in plan_of(name).arms]
+    assert {config["optimizer"]["kind"] for config in configs} >= set(optimizers.split())
+    assert {config["schedule"]["kind"] for config in configs} >= {"constant", "linear", "cosine", "wsd", "inverse_sqrt", "one_cycle"}
+    assert {config["model"]["position"]["kind"] for config in configs} >= {"per_layer", "learned", "rope", "alibi", "none"}
+    assert "glu" in {config["model"]["block"]["feedforward"]["kind"] for config in configs}
+    activations = {config["model"]["block"]["feedforward"]["activation"]["kind"] for config in configs}
+    assert {"gelu", "relu", "solu"} <= activations
+    assert len({config["model"]["width"] for config in configs}) == 3
+
+
+def test_the_attentions_of_mainrun_are_plain_bottleneck_and_sparse() -> None:
+    mixers = [arm.config.to_dict()["model"]["block"]["mixer"] for arm in plan_of("mainrun-attention").arms]
+    assert [mixer["kind"] for mixer in mixers] == ["full", "bottleneck", "bottleneck", "sparse", "sparse", "sparse"]
+    assert {mixer["dropout"] for mixer in mixers} == {0.1}

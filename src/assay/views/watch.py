@@ -16,8 +16,7 @@ from assay.runs.directory import CONFIG, PLAN, find_beginning, list_runs, list_s
 from assay.runs.lookup import AmbiguousRunError, find_run
 from assay.runs.standard_error import describe_standard_error
 from assay.terminal.charts import MAX_WIDTH, draw_chart, draw_progress_bar
-from assay.terminal.console import print_sentences, single_line
-from assay.terminal.tables import print_table
+from assay.terminal.console import single_line
 from assay.tracking.base import SCORE_LABELS
 from assay.tracking.monitor import RunMonitor, current_state
 from assay.views.watch_study import StudyView
