@@ -39,6 +39,8 @@ CHANGES: Where = {
     ("training/loop.py", "left[name].mean.add"): "Mean.add returns a new mean",
     ("training/learner.py", "block.forward"): "torch's: compiled in place, so that the names of parameters stay",
     ("training/learner.py", "torch._dynamo.config.recompile_limit"): "a setting of torch",
+    ("core/signals.py", "sys.unraisablehook"): "Python's own, for a while: where it drops an interrupt",
+    ("core/signals.py", "timer.daemon"): "Python's own: how a timer is told that nobody waits for it",
 }
 TREES = {"reports/svg.py": "elements of ElementTree, which are changed in place"}  # files in which anything of a tree may be changed
 
@@ -58,6 +60,7 @@ PRIVATE: Where = {
     ("training/precision.py", "torch.cpu._is_avx512_bf16_supported"): "torch's: nothing else asks the CPU",
     ("training/precision.py", "torch.cpu._is_amx_tile_supported"): "torch's: nothing else asks the CPU",
     ("training/learner.py", "torch._dynamo"): "torch's: where its setting lies",
+    ("core/signals.py", "_thread"): "Python's own: the module that interrupts the main thread",
 }
 FOREACH = "torch._foreach_"  # operations on many tensors at once, which torch's own optimisers are made of
 
