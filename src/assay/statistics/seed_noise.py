@@ -26,6 +26,8 @@ from scipy import special
 Floats = npt.NDArray[np.float64]
 SUSPICIOUS = 0.1
 LITTLE = 2.0  # degrees of freedom that a suspicious arm borrows
+ROUNDING = 1e-12  # of the largest figure
+MAX_RATIO = 1e6  # of the variance of blocks to that of runs: beyond it equations cannot be solved to enough digits
 FEWEST = 3  # arms of which one can be called noisier than the others
 
 
@@ -87,8 +89,15 @@ class SeedNoise:
         place = [seeds.index(seed) for arm in figures for seed in arm]
         self.in_arm = np.eye(len(figures))[self.arm_of]  # [N, A]
         blocks = np.eye(len(seeds))[place]
-        self.blocked = blocked and np.linalg.matrix_rank(np.hstack([self.in_arm, blocks])) < len(place)  # else nothing is left to measure by
+        self.blocked = blocked and np.linalg.matrix_rank(np.hstack([self.in_arm, blocks])) < len(
+            place
+        )  # else nothing is left to measure by
         self.in_block = blocks if self.blocked else blocks[:, :0]  # [N, S]
+
+    @property
+    def rounding(self) -> float:
+        """Below what a difference is an error of rounding."""
+        return ROUNDING * float(np.abs(self.values).max(initial=0.0))
 
     @cached_property
     def variances(self) -> Variances:
@@ -99,6 +108,7 @@ class SeedNoise:
         if freedom < 0.5:
             return Variances(0.0, 0.0, zeros, zeros, zeros < 0, zeros < 0)
         residuals = residual_maker @ self.values
+        residuals[np.abs(residuals) < self.rounding] = 0.0
         pooled = float(residuals @ residuals) / freedom
         sums = np.square(residuals) @ self.in_arm  # [A]
         shares = self.in_arm.T @ np.square(residual_maker) @ self.in_arm  # [A, A]: E sums_a = sum_b shares_ab v_b
@@ -124,7 +134,7 @@ class SeedNoise:
     @cached_property
     def weights(self) -> Floats:
         """The weights [A, N] that make the arms' means of the runs: generalised least squares with blocks as random."""
-        ratio = self.block_variance / self.variances.pooled if self.variances.pooled > 0 else 0.0
+        ratio = min(MAX_RATIO, self.block_variance / self.variances.pooled) if self.variances.pooled > 0 else 0.0
         covariance = np.eye(len(self.values)) + ratio * self.in_block @ self.in_block.T
         solved = np.linalg.solve(covariance, self.in_arm)  # [N, A]
         weights: Floats = np.linalg.solve(self.in_arm.T @ solved, solved.T)

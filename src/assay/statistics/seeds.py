@@ -6,7 +6,7 @@ moderated over all arms that are compared; comparisons with one base are correct
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -58,12 +58,13 @@ def estimate_contrast(noise: SeedNoise, weights: Mapping[int, float], level: flo
     parts = variances.values * (np.square(run_weights) @ noise.in_arm)  # [A]
     block_part = noise.block_variance * float(np.square(run_weights @ noise.in_block).sum()) if noise.blocked else 0.0
     groups = [(float(parts[variances.borrowed].sum()), variances.pooled_freedom)]
-    groups += [(float(part), float(freedom)) for part, freedom in zip(parts[~variances.borrowed], variances.freedom[~variances.borrowed])]
+    groups += zip(parts[~variances.borrowed].tolist(), variances.freedom[~variances.borrowed].tolist(), strict=True)
     groups.append((block_part, max(1.0, noise.in_block.shape[1] - 1.0)))
     total = float(parts.sum()) + block_part
     below = sum(part**2 / freedom for part, freedom in groups if part > 0 and freedom > 0)
     freedom = min(total**2 / below, variances.pooled_freedom) if below > 0 else variances.pooled_freedom
     difference, error = float(run_weights @ noise.values), math.sqrt(total)
+    difference = 0.0 if abs(difference) < noise.rounding else difference
     first = next(iter(weights))
     seeds = min(len(noise.figures[arm]) for arm in weights)
     share = (float(parts[first]) + block_part) / total if total > 0 else 0.0

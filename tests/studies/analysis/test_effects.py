@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.statistics.seeds import contrast, paired_difference, welch_difference
 from assay.studies.analysis.comparisons import compare_to_base
 from assay.studies.analysis.effects import VARIANTS, measure_effects, measure_interactions
 from assay.studies.analysis.outcome import read_study
@@ -32,24 +31,6 @@ def found(
     plan = laid_plan([one for one, _ in listed], mode=mode, metric=metric)
     axes = measure_effects(plan, outcomes, compare_to_base(outcomes).comparisons)
     return {axis.axis: axis for axis in axes}, measure_interactions(plan, outcomes)
-
-
-def test_a_contrast_of_two_arms_is_welchs_test() -> None:
-    a, b = [1.0, 1.2, 1.4], [2.0, 2.1, 2.7, 2.9]
-    result, expected = contrast([(1.0, a), (-1.0, b)], paired=False), welch_difference(a, b)
-    assert result[:3] == pytest.approx(expected[:3])
-    assert result.interval == pytest.approx(expected.interval)
-    assert contrast([(1.0, a), (-1.0, b[:3])], paired=True) == paired_difference(a, b[:3])
-
-
-def test_a_contrast_of_four_arms_by_hand() -> None:
-    """Variances 1, 4, 1, 4 over two, two, three and three seeds: SE^2 = 1/2 + 2 + 1/3 + 4/3."""
-    root = 2**0.5
-    terms = [(1.0, [5.0, 5 + root]), (-1.0, [1.0, 1 + 2 * root]), (-1.0, [1.0, 2.0, 3.0]), (1.0, [1.0, 3.0, 5.0])]
-    result = contrast(terms, paired=False)
-    assert result.difference == pytest.approx(5 + root / 2 - 1 - root - 2 + 3)
-    assert result.standard_error**2 == pytest.approx(25 / 6)
-    assert result.degrees_of_freedom == pytest.approx((25 / 6) ** 2 / (1 / 4 + 4 + 1 / 18 + 16 / 18))
 
 
 def test_in_one_factor_an_effect_is_the_comparison_of_its_arm_with_the_base() -> None:
