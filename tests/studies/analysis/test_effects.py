@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from assay.studies.analysis.comparisons import compare_to_base
 from assay.studies.analysis.effects import VARIANTS, measure_effects, measure_interactions
@@ -47,13 +48,16 @@ def test_in_one_factor_an_effect_is_the_comparison_of_its_arm_with_the_base() ->
 
 
 def test_the_main_effect_in_a_grid_is_the_mean_over_the_other_axis() -> None:
-    axes, (together,) = found([(CELLS[0], around(2.0)), (CELLS[1], around(1.9)), (CELLS[2], around(2.2)), (CELLS[3], around(1.8))], "grid")
+    figures = np.array([[1.99, 2.0, 2.01], [1.91, 1.89, 1.9], [2.2, 2.21, 2.19], [1.79, 1.8, 1.81]])
+    axes, (together,) = found([(cell, dict(enumerate(row))) for cell, row in zip(CELLS, figures.tolist(), strict=True)], "grid")
     (depth,), (lr,) = axes["model.depth"].effects, axes["optimizer.lr"].effects
     assert (depth.difference, depth.contrast_count) == (pytest.approx((-0.1 - 0.4) / 2), 2)
     assert (lr.difference, lr.contrast_count) == (pytest.approx((0.2 - 0.1) / 2), 2)
     assert together.difference == pytest.approx(1.8 - 1.9 - 2.2 + 2.0)
+    residuals = figures - figures.mean(axis=1, keepdims=True) - figures.mean(axis=0) + figures.mean()
+    error = np.sqrt(np.square(residuals).sum() / 6 * 4 * (1 / 2) ** 2 / 3)  # 6 degrees of freedom; four means of three, half of each
     assert depth.interval is not None
-    assert depth.interval.low < depth.difference < depth.interval.high
+    assert depth.interval[:2] == pytest.approx(stats.t.interval(0.95, 6, depth.difference, error))
 
 
 def test_a_grid_value_that_is_the_bases_own_is_the_base() -> None:

@@ -59,7 +59,7 @@ class ComparisonFamily(NamedTuple):
         finding = over.finding
         return ComparisonToBase(
             arm=arm.name,
-            difference=-over.difference,
+            difference=0.0 - over.difference,  # no -0.0
             interval=None if finding is None else negate_interval(finding.estimate.interval),
             text_interval=None if text is None else negate_interval(text.text.interval),
             adjusted_p_value=None if finding is None else finding.adjusted_p_value,
@@ -84,7 +84,7 @@ class ComparisonFamily(NamedTuple):
 
 def negate_interval(interval: Interval) -> Interval:
     """Turn an interval to that of the opposite difference."""
-    return Interval(-interval.high, -interval.low, interval.p_value)
+    return Interval(0.0 - interval.high, 0.0 - interval.low, interval.p_value)  # no -0.0
 
 
 def format_difference(difference: float, interval: Interval | None) -> str:
