@@ -25,7 +25,7 @@ def show(settings: Settings) -> Shown:
     best, worst = min(bits, key=bits.__getitem__), max(bits, key=bits.__getitem__)
     largest = max(pairs, key=lambda pair: abs(pair["difference"]))
     low, high = largest["interval"]
-    excluded, after_holm = (sum(pair[key] < 0.05 for pair in pairs) for key in ("probability", "probability_after_holm"))
+    excluded, after_holm = (sum(pair[key] < 0.05 for pair in pairs) for key in ("probability", "adjusted_probability"))
     share = f"{100 * excluded / len(pairs):.0f} %"
     beyond = "is well beyond its" if abs(largest["difference"]) > high - low else "has the"
     rows = [(name, f"{one:.4f}", {best: "my method", worst: "baseline"}.get(name, "")) for name, one in bits.items()]
@@ -43,7 +43,7 @@ def show(settings: Settings) -> Shown:
         tables=[[("bits per byte", "validation", ""), *rows], [("", ""), *summary]],
         wrong=f"Method and baseline are one configuration; only the seed differs. Of the {len(pairs)} pairs, {excluded} ({share}) are "
         '"significant" by that interval, where 5 % would be if it covered the seed as well.',
-        right="`assay compare` says of single runs that the interval covers the text, not the seed, and of several runs an arm it compares "
+        right="`assay compare` calls single runs a ranking, not a finding, and of several runs an arm it compares "
         f'means over seeds. The first {half} of these against the other {len(runs) - half}: "{verdict}".',
         figures={"bits": bits, "pairs": len(pairs), "excluded": excluded, "after_holm": after_holm, "verdict": verdict},
     )

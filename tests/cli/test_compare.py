@@ -63,7 +63,7 @@ def test_two_runs_are_compared_without_scoring_what_was_scored(runs: dict[str, s
     assert one["text"]["interval"][0] < one["difference"] < one["text"]["interval"][1]
     assert one["seeds"] is None
     assert one["unequal"] == {}
-    assert {"probability", "probability_after_holm", "units_needed", "sign_test", "standard_error_unpaired"} <= one["text"].keys()
+    assert {"probability", "adjusted_probability", "units_needed", "sign_test", "standard_error_unpaired"} <= one["text"].keys()
 
 
 def test_a_run_against_itself_is_said_to_be_no_difference(runs: dict[str, str]) -> None:
@@ -76,7 +76,10 @@ def test_models_of_words_and_of_bytes_are_compared_over_the_same_bytes(runs: dic
     one = call("compare", runs["word"], runs["s0"], "--json").json["comparisons"][0]
     assert one["unequal"]["tokenizer"][0].startswith("word 300")
     assert {"longest_context", "training_bytes", "parameters"} <= one["unequal"].keys()
-    assert one["verdict"].startswith(("resolved: ", "not resolved: "))
+    assert one["text"]["verdict"].startswith(
+        ("these two models differ on this text: ", "these two models cannot be told apart on this text: ")
+    )
+    assert one["verdict"].startswith("one seed: a ranking, not a finding: ")
 
 
 def test_what_was_not_scored_in_this_way_is_scored_first_and_once(runs: dict[str, str]) -> None:
@@ -100,10 +103,11 @@ def test_a_use_of_the_test_split_is_written_down_and_shown(runs: dict[str, str])
 def test_seeds_are_a_comparison_of_their_own(runs: dict[str, str]) -> None:
     given = call("compare", ",".join(runs[name] for name in ("s0", "s1", "s2")), runs["wide"], "--json").json
     assert [arm["seeds"] for arm in given["arms"].values()] == [3, 1]
-    assert given["comparisons"][0]["seeds"] is None
+    assert given["comparisons"][0]["seeds"]["finding"] is False
+    assert given["comparisons"][0]["resolved"] is False
     found = call("compare", runs["s2"], runs["s0"], "--seeds", "--json").json
     assert [[run["seed"] for run in arm["runs"]] for arm in found["arms"].values()] == [[0, 1, 2]] * 2
-    assert found["comparisons"][0]["seeds"]["method"] == "paired by seed"
+    assert found["comparisons"][0]["seeds"]["finding"] is True
     assert found["comparisons"][0]["seeds"]["difference"] == 0
 
 
@@ -153,7 +157,7 @@ def test_it_is_readable_in_a_narrow_window(runs: dict[str, str], columns: int, m
     prose = [line for line in answer.out.splitlines() if line.startswith("  ") and "run" not in line]
     assert max(map(len, prose)) <= max(columns, 60)
     said = " ".join(answer.out.split())
-    for part in ("A - B", "A - C", "B - C", "after Holm", "unequal parameters", "covers the choice of text, not of the seed"):
+    for part in ("A - B", "A - C", "B - C", "among 3 comparisons", "unequal parameters", "an arm with one run says nothing of its seeds"):
         assert part in said
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from assay.studies.estimate import Estimate, TextSizes
 from assay.studies.folder import StudyFolder
 from assay.views.study import ConsoleStudyWatcher
 from support.lab import Lab
-from support.small_study import lay_study, planned
+from support.small_study import at_home, lay_study, planned
 from support.trained import call
 
 
@@ -51,6 +52,29 @@ def test_show_tells_arms_runs_and_their_state_of_a_file_and_of_a_folder(finished
     shown = call("study", "show", "width").out
     assert "finished" in shown
     assert "Is a wider model better?" in shown
+
+
+THREE = {"seeds": [0, 1, 2], "seed_deviation": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("said", "seeds"),
+    [
+        ({"seeds": [0, 1, 2]}, "seeds: 3"),
+        (THREE, "seeds: 3, which find differences from about 0.023 bits per byte"),
+        ({**THREE, "base_seeds": [3, 4, 5]}, "seeds: 3, the base 6, which find differences from about 0.02 bits per byte"),
+        ({**THREE, "axes": {"model.width": [24, 32]}}, "seeds: 3, which find differences from about 0.025 bits per byte"),
+        ({**THREE, "axes": {}}, "seeds: 3"),
+        ({**THREE, "seeds": [0], "base_seeds": [1, 2]}, "seeds: 1, the base 3, a ranking and no findings"),
+    ],
+)
+def test_show_tells_what_the_seeds_can_find_before_anything_is_run(
+    said: dict[str, Any], seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(1.96 + 0.84) 0.01 sqrt(1/3 + 1/3) for one comparison; 2.24 stands for 1.96 with two."""
+    at_home(tmp_path, monkeypatch)
+    shown = " ".join(call("study", "show", lay_study(tmp_path, report_on="validation", **said)).out.split())
+    assert f"matched on tokens; {seeds}; reported on validation" in shown
 
 
 def test_runs_shows_a_study_in_one_line_and_compare_finds_its_runs(finished: Path, lab: Lab) -> None:

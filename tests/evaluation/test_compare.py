@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from assay.core.trees import Tree
 from assay.errors import RunError, UserError
@@ -65,16 +66,15 @@ def test_turning_round_the_arms_turns_round_the_difference() -> None:
 
 def test_the_verdict_says_who_is_better_or_what_it_would_take() -> None:
     units, (clear,) = compare_arms([arm(2.0), arm(2.1, 1)])
-    assert write_text_verdict(clear, units, 1).startswith("resolved: A better by 0.0999 +- 0.00")
+    assert write_text_verdict(clear, units, 1).startswith("these two models differ on this text: A better by 0.0999 +- 0.00")
     units, (unclear,) = compare_arms([arm(2.0), arm(2.0, 1)])
     assert unclear.text.units_needed is not None
     assert unclear.text.units_needed > 400
     said = write_text_verdict(unclear, units, 1)
-    assert said.startswith("not resolved")
-    assert (
-        write_text_verdict(unclear, units, 1, VerdictLabels(scope=" over the text"))
-        == f"not resolved over the text{said.removeprefix('not resolved')}"
-    )
+    assert said.startswith("these two models cannot be told apart on this text: ")
+    named = write_text_verdict(unclear, units, 1, VerdictLabels(["one", "other"], "bits a byte"))
+    assert ("one better" in named) == ("A better" in said)
+    assert "bits a byte, which may be chance" in named
     assert f"about {unclear.text.units_needed:,} documents would be needed (400 documents were scored)" in said
 
 
@@ -91,23 +91,52 @@ def test_several_comparisons_are_held_to_more_than_one() -> None:
     assert min(one.text.adjusted_p_value for one in found) == pytest.approx(min(1, 28 * min(one.text.interval.p_value for one in found)))
 
 
-def test_seeds_are_paired_within_one_architecture_and_not_across_two() -> None:
+def test_two_arms_are_paired_by_seed_within_one_architecture_and_not_across_two() -> None:
     one, other = seeds_arm([2.0, 2.02, 2.01], 0), seeds_arm([2.05, 2.07, 2.06], 3)
-    over = compare_arms([one, other])[1][0].seeds
+    wide = seeds_arm([2.05, 2.07, 2.06], 3, width=16)
+    over, across = (compare_arms([one, arm])[1][0].seeds.finding for arm in (other, wide))
     assert over is not None
-    assert over.estimate.paired
-    assert over.estimate.difference == pytest.approx(one.mean - other.mean)
-    across = compare_arms([one, seeds_arm([2.05, 2.07, 2.06], 3, width=16)])[1][0].seeds
     assert across is not None
-    assert not across.estimate.paired
+    assert over.estimate.difference == pytest.approx(one.mean - other.mean)
+    paired = stats.ttest_rel(one.bits_per_byte, other.bits_per_byte)
+    welch = stats.ttest_ind(one.bits_per_byte, wide.bits_per_byte, equal_var=False)
+    for finding, expected in ((over, paired), (across, welch)):
+        assert finding.estimate.interval[:2] == pytest.approx(tuple(expected.confidence_interval()))
+        assert finding.adjusted_p_value == pytest.approx(expected.pvalue)
     assert across.estimate.standard_error > 2 * over.estimate.standard_error  # these seeds move both arms alike
+
+
+def test_the_noise_of_seeds_is_that_of_all_arms_where_there_are_three() -> None:
+    arms = [seeds_arm([2.0, 2.02, 2.01], 0), seeds_arm([2.05, 2.07, 2.06], 4, width=16), seeds_arm([2.1, 2.12, 2.11], 7, width=32)]
+    figures = np.array([one.bits_per_byte for one in arms])
+    residuals = figures - figures.mean(axis=1, keepdims=True) - figures.mean(axis=0) + figures.mean()  # seeds are blocks
+    for found in compare_arms(arms)[1]:
+        assert found.seeds.finding is not None
+        estimate = found.seeds.finding.estimate
+        assert estimate.standard_error == pytest.approx(np.sqrt(np.square(residuals).sum() / 4 * 2 / 3))
+        assert estimate.degrees_of_freedom == pytest.approx(4)
 
 
 def test_a_difference_may_be_resolved_over_text_and_not_over_seeds() -> None:
     arms = [seeds_arm([2.0, 2.2, 2.1], 0), seeds_arm([2.05, 2.25, 2.15], 3, width=16)]
     whole = make_comparison_tree(arms, *compare_arms(arms))["comparisons"][0]
     assert (whole["text"]["resolved"], whole["seeds"]["resolved"], whole["resolved"]) == (True, False, False)
-    assert "seeds of each would be needed (there are 3)" in whole["seeds"]["verdict"]
+    assert whole["text"]["verdict"].startswith("these two models differ on this text: A better by ")
+    assert whole["verdict"].startswith("not resolved over 3 seeds: A better by ")
+    assert f"about {whole['seeds']['seeds_needed']:,} seeds of each would be needed" in whole["verdict"]
+
+
+def test_a_single_seed_is_ranked_and_never_resolves_a_setting() -> None:
+    one = make_comparison_tree([arm(2.0), arm(2.1, 1)], *compare_arms([arm(2.0), arm(2.1, 1)]))["comparisons"][0]
+    assert (one["text"]["resolved"], one["resolved"], one["seeds"]) == (True, False, None)
+    assert one["verdict"] == "one seed: a ranking, not a finding: A is ahead by 0.0999 bits per byte"
+    arms = [seeds_arm([2.0, 2.02, 2.01], 0), seeds_arm([2.5], 3, width=16)]
+    one = make_comparison_tree(arms, *compare_arms(arms))["comparisons"][0]
+    reach = stats.t.ppf(0.975, 2) * np.std(arms[0].bits_per_byte, ddof=1) * np.sqrt(1 + 1 / 3)
+    assert (one["seeds"]["finding"], one["seeds"]["adjusted_probability"], one["resolved"]) == (False, None, False)
+    assert one["seeds"]["interval"] == pytest.approx([one["difference"] - reach, one["difference"] + reach])
+    assert one["verdict"].startswith("one seed: a ranking, not a finding: A is ahead by 0.478 bits per byte, ")
+    assert one["verdict"].endswith(f"beyond the {reach:.3f} that other seeds may make of it")
 
 
 def test_the_text_is_compared_for_the_median_seed() -> None:

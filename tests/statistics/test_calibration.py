@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from assay.statistics.bootstrap import effective_units, percentile_interval, resample_ratios
-from assay.statistics.seeds import paired_difference, welch_difference
+from assay.statistics.seed_noise import SeedNoise
+from assay.statistics.seeds import compare_pairs, compare_two
+from assay.statistics.significance import holm
 
 STUDIES = 1000
 TOLERANCE = 0.02  # of a rate: nearly three standard deviations of 5 % in 1,000 studies
@@ -42,12 +45,16 @@ def test_a_difference_of_2_standard_errors_is_found_in_half_of_the_studies() -> 
     assert share_excluding_zero(300, 0.6, planted=2.0) == pytest.approx(0.516, abs=0.05)  # P(|Z + 2| > 1.96)
 
 
-@pytest.mark.parametrize("method", [welch_difference, paired_difference])
-def test_seeds_that_do_not_differ_are_called_different_in_5_percent_of_studies(method: type) -> None:
+def by_seed(figures: np.ndarray) -> dict[object, float]:
+    return dict(enumerate(figures.tolist()))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_seeds_that_do_not_differ_are_called_different_in_5_percent_of_studies(paired: bool) -> None:
     random = np.random.default_rng(0)
     found = 0
     for _ in range(STUDIES):
-        interval = method(random.normal(1, 0.01, 4).tolist(), random.normal(1, 0.02, 4).tolist()).interval
+        interval = compare_two(by_seed(random.normal(1, 0.01, 4)), by_seed(random.normal(1, 0.02, 4)), paired=paired).interval
         found += interval.p_value < 0.05
     assert found / STUDIES == pytest.approx(0.05, abs=TOLERANCE)
 
@@ -56,5 +63,45 @@ def test_a_planted_difference_of_seeds_is_found_at_the_expected_rate() -> None:
     random, seeds, found = np.random.default_rng(1), 10, 0
     shift = 2 * np.sqrt(2 / seeds)  # two standard errors
     for _ in range(STUDIES):
-        found += welch_difference(random.normal(0, 1, seeds).tolist(), random.normal(shift, 1, seeds).tolist()).interval.p_value < 0.05
+        a, b = by_seed(random.normal(0, 1, seeds)), by_seed(random.normal(shift, 1, seeds))
+        found += compare_two(a, b, paired=False).interval.p_value < 0.05
     assert found / STUDIES == pytest.approx(0.47, abs=0.05)  # t with 18 degrees of freedom, non-central by 2
+
+
+ARMS, SEEDS, COMMON, OWN = 13, 3, 0.004, 0.005  # deviations of what a seed does to all arms and to one alone
+FEW_AND_MANY = pytest.mark.parametrize("studies", [150, pytest.param(1500, marks=pytest.mark.slow)])
+
+
+def study_figures(random: np.random.Generator, *, best: float = 0.0, noisy: float = 1.0) -> np.ndarray:
+    """The figures [arms, seeds] of a study whose last arm is better by `best` and scatters `noisy` times as much."""
+    own = np.full((ARMS, 1), OWN)
+    own[-1] *= noisy
+    figures: np.ndarray = random.normal(0, COMMON, SEEDS) + own * random.normal(0, 1, (ARMS, SEEDS))
+    figures[-1] -= best
+    return figures
+
+
+def find_together(figures: np.ndarray) -> list[bool]:
+    """Which arms differ from the first, by the noise of all arms."""
+    noise = SeedNoise([by_seed(arm) for arm in figures], blocked=True)
+    return [one.adjusted_p_value < 0.05 for one in compare_pairs(noise, [(0, arm) for arm in range(1, ARMS)])]
+
+
+def find_by_pairs(figures: np.ndarray) -> list[bool]:
+    """Which arms differ from the first, each by its own three pairs."""
+    return [p < 0.05 for p in holm([float(stats.ttest_rel(figures[0], arm).pvalue) for arm in figures[1:]])]
+
+
+@FEW_AND_MANY
+@pytest.mark.parametrize(("noisy", "most"), [(1.0, 0.08), (3.0, 0.09)], ids=["alike", "one arm scatters three times as much"])
+def test_studies_of_twelve_arms_without_any_effect_seldom_find_one(studies: int, noisy: float, most: float) -> None:
+    random = np.random.default_rng(0)
+    assert sum(any(find_together(study_figures(random, noisy=noisy))) for _ in range(studies)) / studies <= most
+
+
+@FEW_AND_MANY
+def test_the_noise_of_all_arms_finds_a_difference_that_three_pairs_alone_miss(studies: int) -> None:
+    random = np.random.default_rng(0)
+    made = [study_figures(random, best=0.02) for _ in range(studies)]
+    assert sum(find_together(one)[-1] for one in made) / studies > 0.6
+    assert sum(find_by_pairs(one)[-1] for one in made) / studies < 0.3

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import pytest
 
-from assay.statistics.interval import incomplete_beta, t_quantile, t_two_sided
+from assay.statistics.interval import t_quantile, t_two_sided
 
 
 @pytest.mark.parametrize(("freedom", "point"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (9, 2.2622), (30, 2.0423), (120, 1.9799)])
@@ -30,12 +30,6 @@ def test_many_degrees_of_freedom_are_the_normal_distribution() -> None:
 def test_the_quantile_undoes_the_tail_for_any_degrees_of_freedom(freedom: float) -> None:
     for share in (0.5, 0.8, 0.975, 0.9999):
         assert t_two_sided(t_quantile(share, freedom), freedom) / 2 == pytest.approx(1 - share, rel=1e-8)
-
-
-def test_the_incomplete_beta_function_is_a_polynomial_for_whole_numbers() -> None:
-    assert incomplete_beta(0.3, 1, 1) == pytest.approx(0.3)
-    assert incomplete_beta(0.3, 2, 3) == pytest.approx(sum(math.comb(4, k) * 0.3**k * 0.7 ** (4 - k) for k in range(2, 5)))
-    assert (incomplete_beta(0.0, 2, 3), incomplete_beta(1.0, 2, 3)) == (0.0, 1.0)
 
 
 def test_an_infinite_t_has_no_tail() -> None:

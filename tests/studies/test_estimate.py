@@ -92,6 +92,15 @@ def test_runs_that_follow_from_the_choice_of_learning_rates_and_the_test_split_a
     assert estimate.seconds_left(statuses(plan), 1) == pytest.approx(4 * estimate.run_seconds("base") + final)
 
 
+def test_further_seeds_of_the_base_follow_its_choice_of_learning_rate_and_are_scored_on_test(tmp_path: Path) -> None:
+    plan = make_plan(str(lay_study(tmp_path, lr_factors=[0.5, 1.0], tuning_seeds=[0], seeds=[0, 1, 2], base_seeds=[3, 4])))
+    assert count_following_runs(plan) == {"base": 4, "width=24": 2}
+    single = make_plan(str(lay_study(tmp_path, seeds=[0], base_seeds=[3, 4], axes={})))
+    estimate = Estimate(single, SIZES, {"base": 1e-6})
+    final = 3 * 1e-6 * 500 * single.arms[0].flops_per_token / 3
+    assert estimate.seconds_left(statuses(single), 1) == pytest.approx(3 * estimate.run_seconds("base") + final)
+
+
 def test_sizes_are_those_of_the_vocabulary_that_the_text_gives(tmp_path: Path) -> None:
     sizes = [{"kind": "bpe", "vocabulary": size} for size in (300, 50_000)]
     plan = make_plan(str(lay_study(tmp_path, axes={"tokenizer": sizes}, match=[])))

@@ -20,6 +20,7 @@ def test_what_is_absent_has_the_documented_default(tmp_path: Path) -> None:
     assert (read.mode, read.seeds, read.match, read.checkpoint, read.report_on) == ("one-factor", (0,), ("tokens",), "best", "test")
     assert read.lr_factors == (1.0,)
     assert not read.tunes_learning_rates
+    assert (read.base_seeds, read.seed_deviation) == ((), None)
 
 
 def test_a_base_in_a_file_is_found_beside_the_study(tmp_path: Path) -> None:
@@ -47,6 +48,10 @@ def test_a_study_survives_being_written_and_read(tmp_path: Path) -> None:
         ("sedes = [0]\n", "sedes: unknown key; did you mean 'seeds'?"),
         ("seeds = []\n", "seeds: is empty"),
         ("seeds = [1, 1]\n", "seeds: names a value twice"),
+        ("seeds = [0, 1]\nbase_seeds = [2, 1]\n", "base_seeds: name seed 1, which every arm has already; name others"),
+        ("base_seeds = [2, 2]\n", "base_seeds: names a value twice"),
+        ("base_seeds = [-2]\n", "base_seeds: are numbers from 0 on"),
+        ("seed_deviation = 0.0\n", "seed_deviation: input should be greater than 0"),
         ("seeds = [-1]\n", "seeds: are numbers from 0 on"),
         ('mode = "all"\n', "mode: input should be 'one-factor', 'grid' or 'pairs'"),
         ('match = ["tokens", "minutes"]\n', "match: tokens and minutes cannot both be equal"),
@@ -62,6 +67,11 @@ def test_what_is_wrong_is_named_with_the_file_and_the_remedy(tmp_path: Path, bod
     with pytest.raises(ConfigError, match=r"study\.toml") as raised:
         StudyConfig.load(str(file))
     assert said in str(raised.value)
+
+
+def test_only_the_base_has_the_seeds_of_the_base(tmp_path: Path) -> None:
+    read = StudyConfig.load(str(study(tmp_path, "seeds = [0, 1]\nbase_seeds = [5, 3]\n" + AXES)))
+    assert (read.seeds_of("base"), read.seeds_of("depth=2")) == ((0, 1, 5, 3), (0, 1))
 
 
 def test_an_unknown_scale_names_those_there_are(tmp_path: Path) -> None:

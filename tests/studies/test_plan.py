@@ -12,6 +12,7 @@ from assay.errors import ConfigError, RunError
 from assay.experiment.config import ExperimentConfig
 from assay.runs.directory import RunDirectory
 from assay.studies.plan import StudyPlan
+from assay.tools.run_list import list_following_runs
 from assay.variation import rates
 from studies.planned import planned
 from support.trained import RECIPE, call, lay
@@ -29,6 +30,19 @@ def test_every_arm_has_a_run_a_seed_and_all_arms_have_the_first_seed_first(tmp_p
         assert config.train.seed == job.seed
         assert job.run.endswith(f"-{config.digest()[:8]}-s{job.seed}")
     assert [job.seed for job in plan.final_jobs("base")] == [0, 7]
+
+
+def test_further_seeds_of_the_base_are_planned_last_and_for_the_base_only(tmp_path: Path) -> None:
+    plan = planned(tmp_path, 'seeds = [0, 7]\nbase_seeds = [1, 2]\n[axes]\n"model.depth" = [2]\n')
+    assert [(job.arm, job.seed) for job in plan.jobs] == [
+        ("base", 0), ("depth=2", 0), ("base", 7), ("depth=2", 7), ("base", 1), ("base", 2),
+    ]  # fmt: skip
+    assert [job.seed for job in plan.final_jobs("base")] == [0, 7, 1, 2]
+    assert [job.seed for job in plan.final_jobs("depth=2")] == [0, 7]
+    without = planned(tmp_path, 'seeds = [0, 7]\n[axes]\n"model.depth" = [2]\n')
+    assert plan.jobs[:4] == without.jobs  # no run is made again
+    plan.write(tmp_path / "folder")
+    assert StudyPlan.read(tmp_path / "folder") == plan
 
 
 def test_runs_keep_their_names_when_seeds_and_arms_are_added(tmp_path: Path) -> None:
@@ -121,6 +135,21 @@ def test_the_best_factor_of_each_arm_goes_on_with_the_other_seeds(tmp_path: Path
         ("depth=2", 1, 0.5, False),
     ]
     assert [(job.seed, job.tuning) for job in grown.final_jobs("depth=2")] == [(0, True), (1, False)]
+
+
+def test_the_base_goes_on_with_its_further_seeds_at_the_chosen_factor(tmp_path: Path, run: Path) -> None:
+    plan, folder = planned(tmp_path, f"base_seeds = [2, 3]\n{TUNED}"), tmp_path / "folder"
+    assert {job.seed for job in plan.jobs} == {0}
+    for job in plan.jobs:
+        finish(folder, job.run, job.lr_factor, run)
+    grown = plan.extend(folder)
+    assert [(job.arm, job.seed, job.lr_factor) for job in grown.jobs[4:]] == [
+        ("base", 1, 0.5), ("base", 2, 0.5), ("base", 3, 0.5), ("depth=2", 1, 0.5),
+    ]  # fmt: skip
+    assert [job.seed for job in grown.final_jobs("base")] == [0, 1, 2, 3]
+    plan.write(folder)
+    following = list_following_runs(folder, json.loads((folder / "plan.json").read_text()))
+    assert [(one.arm, one.seed) for one in following] == [(job.arm, job.seed) for job in grown.jobs[4:]]
 
 
 def test_a_run_that_diverged_is_the_worst_and_one_that_failed_otherwise_is_waited_for(tmp_path: Path, run: Path) -> None:

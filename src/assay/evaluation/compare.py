@@ -22,9 +22,10 @@ from assay.evaluation.comparability import refuse_unequal
 from assay.evaluation.metrics import ratio_standard_error
 from assay.evaluation.stored import StoredScore
 from assay.evaluation.targets import choose_block_bytes
-from assay.statistics import seeds
 from assay.statistics.bootstrap import effective_units, percentile_interval, resample_ratios
-from assay.statistics.interval import LEVEL, Interval, t_interval, units_needed
+from assay.statistics.interval import Interval, t_interval, units_needed
+from assay.statistics.seed_noise import SeedNoise
+from assay.statistics.seeds import AdjustedDifference, SeedDifference, compare_pairs, estimate_contrast
 from assay.statistics.significance import SignTest, holm, sign_test
 
 DRAWS = 10_000
@@ -82,11 +83,11 @@ class TextDifference:
 
 @dataclass(frozen=True, slots=True)
 class SeedComparison:
-    """The difference of two means over seeds."""
+    """The difference of two means over seeds: a finding where both arms have several, else a rank."""
 
-    estimate: seeds.SeedDifference
-    adjusted_p_value: float
-    seeds_needed: int | None  # seeds an arm; where the difference is not resolved, more than there are
+    difference: float
+    finding: AdjustedDifference | None  # None where an arm has one run
+    rank: SeedDifference | None = None  # of a single run: what the seeds of the other arms would make of it, where any has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class ArmComparison:
 
     pair: tuple[int, int]  # their numbers in the list of arms
     text: TextDifference  # of the median seeds
-    seeds: SeedComparison | None  # None where an arm has one run
+    seeds: SeedComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +181,29 @@ def _measure_spread(parts: Floats, sizes: Floats) -> float:
 
 def compare_over_seeds(
     arms: Sequence[Arm], pairs: Sequence[tuple[int, int]], metric: Callable[[StoredScore], float] = lambda run: run.bits_per_byte
-) -> list[SeedComparison | None]:
-    """Compare pairs over seeds, in any metric of a score; None where an arm has one run."""
-    estimates = {(a, b): _estimate_difference(arms[a], arms[b], metric) for a, b in pairs if min(len(arms[a].runs), len(arms[b].runs)) > 1}
-    adjusted = dict(zip(estimates, holm([estimate.interval.p_value for estimate in estimates.values()]), strict=True))
+) -> list[SeedComparison]:
+    """Compare pairs over seeds, in any metric of a score. The noise of seeds is estimated over all arms together."""
+    noise = measure_seed_noise(arms, metric)
+    several = [pair for pair in pairs if min(len(arms[index].runs) for index in pair) > 1]
+    findings = dict(zip(several, compare_pairs(noise, several), strict=True))
+    found = []
+    for a, b in pairs:
+        difference = fmean(noise.figures[a].values()) - fmean(noise.figures[b].values())
+        finding = findings.get((a, b))
+        known = finding is None and noise.variances.pooled_freedom > 0
+        rank = estimate_contrast(noise, {a: 1.0, b: -1.0}) if known else None
+        found.append(SeedComparison(difference if finding is None else finding.estimate.difference, finding, rank))
+    return found
 
-    def needed(pair: tuple[int, int]) -> int | None:
-        count = seeds.seeds_needed(estimates[pair], len(estimates))
-        have = max(len(arms[index].runs) for index in pair)
-        return count if count is None or adjusted[pair] < 1 - LEVEL else max(count, have + 1)  # these few had bad luck
 
-    return [SeedComparison(estimates[pair], adjusted[pair], needed(pair)) if pair in estimates else None for pair in pairs]
+def measure_seed_noise(arms: Sequence[Arm], metric: Callable[[StoredScore], float] = lambda run: run.bits_per_byte) -> SeedNoise:
+    """Measure how much runs of one arm differ. Equal seeds are blocks: always among three arms or more, of two where they can be paired."""
+    known = all(None not in arm.seeds for arm in arms)
+    figures: list[dict[object, float]] = [
+        {seed if known else (place, index): metric(run) for index, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True))}
+        for place, arm in enumerate(arms)
+    ]
+    return SeedNoise(figures, blocked=known and (len(arms) > 2 or can_pair_by_seed(arms)))
 
 
 def can_pair_by_seed(arms: Sequence[Arm]) -> bool:
@@ -198,12 +211,3 @@ def can_pair_by_seed(arms: Sequence[Arm]) -> bool:
     first = arms[0]
     same = all(arm.runs[0].config.get(key) == first.runs[0].config.get(key) for arm in arms for key in ("model", "tokenizer"))
     return same and None not in first.seeds and all(sorted(map(str, arm.seeds)) == sorted(map(str, first.seeds)) for arm in arms)
-
-
-def _estimate_difference(a: Arm, b: Arm, metric: Callable[[StoredScore], float]) -> seeds.SeedDifference:
-    """Estimate the difference of two means, paired by seed where possible, otherwise after Welch."""
-    values_a, values_b = ([metric(run) for run in arm.runs] for arm in (a, b))
-    if not can_pair_by_seed([a, b]):
-        return seeds.welch_difference(values_a, values_b)
-    by_seed = dict(zip(b.seeds, values_b, strict=True))
-    return seeds.paired_difference(values_a, [by_seed[seed] for seed in a.seeds])

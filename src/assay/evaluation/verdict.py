@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from assay.evaluation.comparability import find_unequal_conditions
 from assay.evaluation.compare import MIN_UNITS, Arm, ArmComparison, SeedComparison, TextDifference, Units, count_draws
 from assay.runs.standard_error import read_standard_error
-from assay.statistics.interval import LEVEL
+from assay.statistics.interval import LEVEL, Interval
 
 ARM_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -17,52 +17,85 @@ class VerdictLabels(NamedTuple):
 
     names: Sequence[str] = ARM_LETTERS
     unit: str = "bits per byte"
-    scope: str = ""  # what the difference is over, such as " over the text"
 
 
 LETTER_LABELS = VerdictLabels()
 
 
 def write_text_verdict(comparison: ArmComparison, units: Units, family: int, labels: VerdictLabels = LETTER_LABELS) -> str:
-    """Write the verdict on the difference over units of text: of the median seeds, or of the two runs that there are."""
+    """Write the verdict on two *models*, over units of text: the median seeds of two arms, or the two runs that there are."""
     text, kind, count = comparison.text, units.kind, len(units.sizes)
     if text.sign_test.equal == count:
-        return f"no difference{labels.scope}: exactly 0 in every one of the {count:,} {kind}, interval [0, 0]"
-    needed = None
-    if text.units_needed is not None:
-        needed = f"about {text.units_needed:,} {kind} would be needed ({count:,} {kind} were scored)"
-    return _write_verdict(comparison.pair, text, family, needed, labels)
+        return f"no difference: exactly 0 in every one of the {count:,} {kind}, interval [0, 0]"
+    by = _format_lead(comparison.pair, text.difference, text.interval.half_width, labels)
+    if is_resolved(text):
+        return f"these two models differ on this text: {by}"
+    unresolved = f"these two models cannot be told apart on this text{_among(text, family)}: {by}, which may be chance"
+    if text.units_needed is None:
+        return unresolved
+    needed = f"about {text.units_needed:,} {kind} would be needed ({count:,} {kind} were scored)"
+    return f"{unresolved}; {needed} if it is as large as seen"
 
 
 def write_seed_verdict(
     pair: tuple[int, int], over: SeedComparison, family: int, counts: tuple[int, int], labels: VerdictLabels = LETTER_LABELS
 ) -> str:
-    """Write the verdict on the difference of two means over seeds; `pair` are the two arms, `counts` their seeds."""
-    if over.estimate.difference == 0 and over.estimate.standard_error == 0:
+    """Write the verdict on a *setting*, over seeds; `pair` are the two arms, `counts` their seeds."""
+    finding = over.finding
+    if finding is None:
+        return _rank(pair, over, labels)
+    if finding.estimate.difference == 0 and finding.estimate.standard_error == 0:
         return "no difference: the seeds of both give the same figures"
-    each = "pairs of seeds" if over.estimate.paired else "seeds of each"
     have = f"{counts[0]} and {counts[1]}" if counts[0] != counts[1] else str(counts[0])
-    needed = None if over.seeds_needed is None else f"about {over.seeds_needed:,} {each} would be needed (there are {have})"
-    return _write_verdict(pair, over, family, needed, labels)
+    half = finding.estimate.interval.half_width
+    by = _format_lead(pair, over.difference, half, labels)
+    noisy = "".join(f"; {labels.names[arm]} scatters more than the others, give it more seeds" for arm in finding.suspicious)
+    if is_resolved(over):
+        return f"resolved over {have} seeds: {by}"
+    unresolved = f"not resolved over {have} seeds{_among(over, family)}: {by}, which may be chance"
+    if finding.seeds_needed is None:
+        return unresolved + noisy
+    return f"{unresolved}; about {finding.seeds_needed:,} seeds of each would be needed if it is as large as seen{noisy}"
 
 
-def _write_verdict(
-    pair: tuple[int, int], comparison: TextDifference | SeedComparison, family: int, needed: str | None, labels: VerdictLabels
-) -> str:
-    estimate = comparison if isinstance(comparison, TextDifference) else comparison.estimate
-    half = estimate.interval.half_width
-    better = labels.names[pair[0] if estimate.difference < 0 else pair[1]]
-    by = f"{better} better by {format_estimate(abs(estimate.difference), half)} +- {format_estimate(half, half)} {labels.unit}"
-    if is_resolved(comparison):
-        return f"resolved{labels.scope}: {by}"
-    among = f" among {family} comparisons" if family > 1 and estimate.interval.p_value < 1 - LEVEL else ""
-    unresolved = f"not resolved{labels.scope}{among}: {by}, which may be chance"
-    return unresolved if needed is None else f"{unresolved}; {needed} if it is as large as seen"
+def _rank(pair: tuple[int, int], over: SeedComparison, labels: VerdictLabels) -> str:
+    """Say how two arms rank, of which one has a single seed."""
+    half = over.rank.interval.half_width if over.rank is not None else 0.0
+    better = labels.names[pair[0] if over.difference < 0 else pair[1]]
+    lead = f"{better} is ahead by {format_estimate(abs(over.difference), half)} {labels.unit}" if over.difference else "both are equal"
+    ranking = f"one seed: a ranking, not a finding: {lead}"
+    if over.rank is None:
+        return ranking
+    place = "within" if abs(over.difference) <= half else "beyond"
+    return f"{ranking}, {place} the {format_estimate(half, half)} that other seeds may make of it"
+
+
+def _format_lead(pair: tuple[int, int], difference: float, half: float, labels: VerdictLabels) -> str:
+    better = labels.names[pair[0] if difference < 0 else pair[1]]
+    return f"{better} better by {format_estimate(abs(difference), half)} +- {format_estimate(half, half)} {labels.unit}"
+
+
+def _among(comparison: TextDifference | SeedComparison, family: int) -> str:
+    return f" among {family} comparisons" if family > 1 and probability(comparison) < 1 - LEVEL else ""
+
+
+def probability(comparison: TextDifference | SeedComparison) -> float:
+    """Return the p-value of a comparison alone; 1 for a rank."""
+    if isinstance(comparison, TextDifference):
+        return comparison.interval.p_value
+    return 1.0 if comparison.finding is None else comparison.finding.estimate.interval.p_value
 
 
 def is_resolved(comparison: TextDifference | SeedComparison) -> bool:
-    """Whether 0 is excluded, all comparisons made at once considered."""
-    return comparison.adjusted_p_value < 1 - LEVEL
+    """Whether 0 is excluded, all comparisons made at once considered. A rank is never resolved."""
+    if isinstance(comparison, TextDifference):
+        return comparison.adjusted_p_value < 1 - LEVEL
+    return comparison.finding is not None and comparison.finding.adjusted_p_value < 1 - LEVEL
+
+
+def helps(comparison: ArmComparison) -> bool:
+    """Whether the setting makes a difference: over seeds, and the median seeds over the text."""
+    return is_resolved(comparison.seeds) and is_resolved(comparison.text)
 
 
 def format_estimate(value: float, half: float, *, sign: bool = False) -> str:
@@ -111,17 +144,20 @@ def _arm_tree(arm: Arm) -> dict[str, Any]:
 def _comparison_tree(arms: Sequence[Arm], units: Units, comparison: ArmComparison, family: Sequence[ArmComparison]) -> dict[str, Any]:
     (first, second), text, over = comparison.pair, comparison.text, comparison.seeds
     a, b = arms[first], arms[second]
-    with_seeds = sum(other.seeds is not None for other in family)
+    found = sum(other.seeds.finding is not None for other in family)
+    setting = write_seed_verdict(comparison.pair, over, found, (len(a.runs), len(b.runs)))
     return {
         "a": ARM_LETTERS[first],
         "b": ARM_LETTERS[second],
-        "difference": text.difference if over is None else over.estimate.difference,
-        "resolved": is_resolved(text) and (over is None or is_resolved(over)),
-        "verdict": write_text_verdict(comparison, units, len(family)),
-        "text": {"runs": [a.median_run.name, b.median_run.name], **_text_tree(text)},
-        "seeds": None
-        if over is None
-        else {**_seeds_tree(over), "verdict": write_seed_verdict(comparison.pair, over, with_seeds, (len(a.runs), len(b.runs)))},
+        "difference": over.difference,
+        "resolved": helps(comparison),
+        "verdict": setting,
+        "text": {
+            "runs": [a.median_run.name, b.median_run.name],
+            **_text_tree(text),
+            "verdict": write_text_verdict(comparison, units, len(family)),
+        },
+        "seeds": _seeds_tree(over),
         "unequal": {name: list(values) for name, values in find_unequal_conditions(a.median_run, b.median_run).items()},
     }
 
@@ -129,29 +165,34 @@ def _comparison_tree(arms: Sequence[Arm], units: Units, comparison: ArmCompariso
 def _text_tree(text: TextDifference) -> dict[str, Any]:
     signs = text.sign_test
     return {
-        **_estimate_tree(text),
+        **_interval_tree(text.difference, text.standard_error, text.interval),
+        "adjusted_probability": text.adjusted_p_value,
+        "resolved": is_resolved(text),
         "standard_error_unpaired": text.unpaired_standard_error,
         "units_needed": text.units_needed,
         "sign_test": {"a_better": signs.below, "b_better": signs.above, "equal": signs.equal, "probability": signs.p_value},
     }
 
 
-def _seeds_tree(over: SeedComparison) -> dict[str, Any]:
+def _seeds_tree(over: SeedComparison) -> dict[str, Any] | None:
+    """As plain values; None where nothing is known of seeds. A rank has no adjusted probability."""
+    estimate = over.rank if over.finding is None else over.finding.estimate
+    if estimate is None:
+        return None
     return {
-        "method": "paired by seed" if over.estimate.paired else "Welch",
-        **_estimate_tree(over),
-        "degrees_of_freedom": over.estimate.degrees_of_freedom,
-        "seeds_needed": over.seeds_needed,
+        **_interval_tree(estimate.difference, estimate.standard_error, estimate.interval),
+        "adjusted_probability": None if over.finding is None else over.finding.adjusted_p_value,
+        "resolved": is_resolved(over),
+        "finding": over.finding is not None,
+        "degrees_of_freedom": estimate.degrees_of_freedom,
+        "seeds_needed": None if over.finding is None else over.finding.seeds_needed,
     }
 
 
-def _estimate_tree(comparison: TextDifference | SeedComparison) -> dict[str, Any]:
-    estimate = comparison if isinstance(comparison, TextDifference) else comparison.estimate
+def _interval_tree(difference: float, standard_error: float, interval: Interval) -> dict[str, Any]:
     return {
-        "difference": estimate.difference,
-        "standard_error": estimate.standard_error,
-        "interval": [estimate.interval.low, estimate.interval.high],
-        "probability": estimate.interval.p_value,
-        "probability_after_holm": comparison.adjusted_p_value,
-        "resolved": is_resolved(comparison),
+        "difference": difference,
+        "standard_error": standard_error,
+        "interval": [interval.low, interval.high],
+        "probability": interval.p_value,
     }

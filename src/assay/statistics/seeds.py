@@ -1,78 +1,128 @@
-"""Differences between the means of configurations over seeds, with their intervals: of two, or of several with weights.
+"""Differences between the means of configurations over seeds, with their intervals.
 
-Never by resampling: a bootstrap of three seeds can only draw the same three figures again.
+Never by resampling: a bootstrap of three seeds can only draw the same three figures again. The variances are those of `seed_noise`,
+moderated over all arms that are compared; comparisons with one base are corrected together after Dunnett, others after Holm.
 """
 
 import math
-from collections.abc import Sequence
-from statistics import fmean, stdev
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from assay.statistics.interval import LEVEL, POWER, Interval, t_interval, t_quantile, units_needed
+import numpy as np
 
-SeedValues = Sequence[float]
-WeightedArms = Sequence[tuple[float, SeedValues]]  # the weight of an arm and the figures of its seeds
+from assay.statistics.dunnett import adjust_for_base, single_level
+from assay.statistics.interval import LEVEL, NORMAL, POWER, Interval, t_interval, t_quantile, units_needed
+from assay.statistics.seed_noise import SeedNoise
+from assay.statistics.significance import holm
+
+SeedFigures = Mapping[object, float]  # by seed
 MANY_SEEDS = 1000  # seeds, of which t asks for less than 1 % more than the normal distribution
 
 
 class SeedDifference(NamedTuple):
-    """A difference of means over seeds."""
+    """A difference of means over seeds, or another weighted sum of the means of arms."""
 
     difference: float
     standard_error: float
     degrees_of_freedom: float
     interval: Interval
-    spread: float  # standard deviation, over seeds, that decides how many of them are needed
-    paired: bool
+    seeds: int  # the fewest that an arm of it has
+    base_share: float = 0.0  # part of the variance that is of the first arm, which comparisons of a family share
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of one seed's difference, which decides how many seeds are needed."""
+        return self.standard_error * math.sqrt(self.seeds)
 
 
-def contrast(terms: WeightedArms, *, paired: bool) -> SeedDifference:
-    """Compute a weighted sum of the means of several arms: a difference, a main effect, an interaction. At least two seeds each.
+@dataclass(frozen=True)
+class AdjustedDifference:
+    """A difference among others that were compared at the same time."""
 
-    c = sum w_i mean(y_i), weights that sum to 0. Unpaired SE^2 = sum w_i^2 s_i^2 / n_i with Satterthwaite's degrees of freedom,
-    (SE^2)^2 / sum (w_i^2 s_i^2 / n_i)^2 / (n_i - 1) (Biometrics Bulletin 2, 1946). What the arms share in a seed, such as the order of the
-    data, cancels in c and not in SE, so that the interval is rather too wide than too narrow. Paired by seed, with the same seeds in the
-    same order: Student's t of the sums of each seed.
+    estimate: SeedDifference  # its interval covers together with those of the family
+    adjusted_p_value: float
+    seeds_needed: int | None  # of each arm; None: no number would do
+    suspicious: tuple[int, ...]  # its arms that scatter more than the others
+
+
+def estimate_contrast(noise: SeedNoise, weights: Mapping[int, float], level: float = LEVEL) -> SeedDifference:
+    """Compute a weighted sum of the means of arms: a difference, a main effect, an interaction. At least two seeds each.
+
+    c = sum w_a mean_a, of which run i has the weight u_i. SE^2 = sum u_i^2 v_a(i) + sum over blocks (sum of the u_i in it)^2 v_block, with
+    Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946) over the independent estimates of variance in it.
     """
-    if paired:
-        sums = [sum(weight * y for (weight, _), y in zip(terms, row, strict=True)) for row in zip(*(y for _, y in terms), strict=True)]
-        spread, difference, freedom = stdev(sums), fmean(sums), len(sums) - 1.0
-        error = spread / math.sqrt(len(sums))
+    arm_weights = np.array([weights.get(arm, 0.0) for arm in range(len(noise.figures))])
+    run_weights = arm_weights @ noise.weights  # [N]
+    variances = noise.variances
+    parts = variances.values * (np.square(run_weights) @ noise.in_arm)  # [A]
+    block_part = noise.block_variance * float(np.square(run_weights @ noise.in_block).sum()) if noise.blocked else 0.0
+    groups = [(float(parts[variances.borrowed].sum()), variances.pooled_freedom)]
+    groups += zip(parts[~variances.borrowed].tolist(), variances.freedom[~variances.borrowed].tolist(), strict=True)
+    groups.append((block_part, max(1.0, noise.in_block.shape[1] - 1.0)))
+    total = float(parts.sum()) + block_part
+    below = sum(part**2 / freedom for part, freedom in groups if part > 0 and freedom > 0)
+    freedom = min(total**2 / below, variances.pooled_freedom) if below > 0 else variances.pooled_freedom
+    difference, error = float(run_weights @ noise.values), math.sqrt(total)
+    difference = 0.0 if abs(difference) < noise.rounding else difference
+    first = next(iter(weights))
+    seeds = min(len(noise.figures[arm]) for arm in weights)
+    share = (float(parts[first]) + block_part) / total if total > 0 else 0.0
+    return SeedDifference(difference, error, freedom, t_interval(difference, error, freedom, level), seeds, share)
+
+
+def compare_pairs(noise: SeedNoise, pairs: Sequence[tuple[int, int]]) -> list[AdjustedDifference]:
+    """Compare pairs of arms, a - b, corrected together: after Dunnett where all have the first arm in common, else after Holm.
+
+    Intervals hold all together; after Holm they are Bonferroni's. Source: Dunnett, JASA 50 (1955); Holm (1979).
+    """
+    estimates = [estimate_contrast(noise, {a: 1.0, b: -1.0}) for a, b in pairs]
+    p_values, shares = [one.interval.p_value for one in estimates], [one.base_share for one in estimates]
+    if len({a for a, _ in pairs}) == 1:
+        adjusted = adjust_for_base(p_values, shares) if len(pairs) > 1 else p_values
+        alone = single_level(LEVEL, shares) if len(pairs) > 1 else 1 - LEVEL
     else:
-        parts = [weight**2 * stdev(figures) ** 2 / len(figures) for weight, figures in terms]
-        error, difference = math.sqrt(sum(parts)), sum(weight * fmean(figures) for weight, figures in terms)
-        freedom = float(sum(len(figures) - 1 for _, figures in terms))
-        if error > 0:
-            freedom = sum(parts) ** 2 / sum(part**2 / (len(figures) - 1) for part, (_, figures) in zip(parts, terms, strict=True))
-        spread = math.sqrt(sum((weight * stdev(figures)) ** 2 for weight, figures in terms))
-    return SeedDifference(difference, error, freedom, t_interval(difference, error, freedom), spread, paired)
+        adjusted, alone = holm(p_values), (1 - LEVEL) / max(1, len(pairs))
+    suspicious = noise.variances.suspicious
+    return [
+        AdjustedDifference(
+            one._replace(interval=t_interval(one.difference, one.standard_error, one.degrees_of_freedom, 1 - alone)),
+            p_value,
+            seeds_needed(one, alone) if p_value >= 1 - LEVEL else None,
+            tuple(arm for arm in pair if suspicious[arm]),
+        )
+        for one, p_value, pair in zip(estimates, adjusted, pairs, strict=True)
+    ]
 
 
-def welch_difference(a: SeedValues, b: SeedValues) -> SeedDifference:
-    """Compute mean(a) - mean(b) unpaired, after Welch: SE^2 = s_A^2/n_A + s_B^2/n_B (Biometrika 34, 1947). At least two seeds each."""
-    return contrast([(1.0, a), (-1.0, b)], paired=False)
+def compare_two(a: SeedFigures, b: SeedFigures, *, paired: bool) -> SeedDifference:
+    """Compute mean(a) - mean(b): by Student's t of the differences of equal seeds, or unpaired after Welch (Biometrika 34, 1947)."""
+    return estimate_contrast(SeedNoise([a, b], blocked=paired), {0: 1.0, 1: -1.0})
 
 
-def paired_difference(a: SeedValues, b: SeedValues) -> SeedDifference:
-    """Compute mean(a - b) with SE = sd(a - b) / sqrt(n) and n - 1 degrees of freedom; at least two seeds.
-
-    a[i] and b[i] come from the same seed, which means the same initial weights and the same data.
-    """
-    return contrast([(1.0, a), (-1.0, b)], paired=True)
-
-
-def seeds_needed(difference: SeedDifference, comparisons: int = 1) -> int | None:
+def seeds_needed(difference: SeedDifference, alpha: float = 1 - LEVEL) -> int | None:
     """Estimate how many seeds per arm find a true difference of this size in POWER of all studies; None: no number would.
 
-    The least n with n >= (t_(1 - alpha/2m) + t_power)^2 spread^2 / difference^2, t with 2n - 2 degrees of freedom (n - 1 if paired);
-    spread^2 is the variance of one seed's difference: s_A^2 + s_B^2, or that of the pairs.
+    The least n with n >= (t_(1 - alpha/2) + t_power)^2 spread^2 / difference^2, alpha that of a single comparison; degrees of freedom grow
+    with the seeds. More than there are, as these few had bad luck.
     """
-    count = units_needed(difference.difference, difference.spread, 1, comparisons)
+    share = round((1 - LEVEL) / alpha, 9)
+    count = units_needed(difference.difference, difference.spread, 1, share)
     if count is None or count > MANY_SEEDS:
         return count
-    for more in range(max(2, count), count + 10):  # t asks for one to three more than the normal distribution
-        freedom = float(more - 1 if difference.paired else 2 * more - 2)
-        reach = t_quantile(1 - (1 - LEVEL) / (2 * comparisons), freedom) + t_quantile(POWER, freedom)
+    have = difference.seeds
+    for more in range(max(2, count), count + 10):  # t asks for a few more than the normal distribution
+        freedom = difference.degrees_of_freedom * (more - 1) / max(1, have - 1)
+        reach = t_quantile(1 - alpha / 2, freedom) + t_quantile(POWER, freedom)
         if more >= (reach * difference.spread / difference.difference) ** 2:
-            return more
-    return count + 10
+            return max(more, have + 1)
+    return max(count + 10, have + 1)
+
+
+def resolvable_difference(deviation: float, seeds: int, comparisons: int, base_seeds: int | None = None) -> float:
+    """Compute from which size differences are found in POWER of studies, for runs that scatter by `deviation` of their own.
+
+    (z_(1 - alpha/2m) + z_power) deviation sqrt(1/seeds + 1/base_seeds).
+    """
+    reach = NORMAL.inv_cdf(1 - (1 - LEVEL) / (2 * max(1, comparisons))) + NORMAL.inv_cdf(POWER)
+    return reach * deviation * math.sqrt(1 / seeds + 1 / (base_seeds or seeds))

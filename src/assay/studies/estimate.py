@@ -143,13 +143,14 @@ class Estimate:
         study = self.plan.study
         if study.report_on != "test" or all(one.ended for one in statuses):
             return 0.0
-        return sum(len(study.seeds) * self.default_rate * self.sizes.test * arm.flops_per_token / 3 for arm in self.plan.arms)
+        runs = {arm.name: len(study.seeds_of(arm.name)) for arm in self.plan.arms}
+        return sum(runs[arm.name] * self.default_rate * self.sizes.test * arm.flops_per_token / 3 for arm in self.plan.arms)
 
 
 def count_following_runs(plan: StudyPlan) -> dict[str, int]:
     """Count the runs of each arm that will follow once its learning rate is chosen."""
-    further = len(set(plan.study.seeds) - set(plan.study.tuning_seeds))
-    return {arm.name: further for arm in plan.arms if arm.name not in plan.chosen_factors and further}
+    further = {arm.name: len(set(plan.study.seeds_of(arm.name)) - set(plan.study.tuning_seeds)) for arm in plan.arms}
+    return {name: count for name, count in further.items() if name not in plan.chosen_factors and count}
 
 
 def estimate_run_cost(arm: PlannedArm, sizes: TextSizes) -> RunCost:

@@ -9,6 +9,7 @@ from pydantic import Field
 from assay.core import recipe
 from assay.core.recipe import apply_scale, read_toml
 from assay.errors import ConfigError
+from assay.variation.names import BASE
 from assay.variation.settings import ALL_KINDS, Mode, VariationConfig, check_seeds, name_file_in_errors, refuse_repeats
 
 BUNDLED = files("assay") / "studies" / "bundled"
@@ -21,6 +22,14 @@ class StudyConfig(VariationConfig):
     mode: Mode = Field("one-factor", description="one value at a time, every combination, or every combination of two values")
     axes: dict[str, Any] = Field({}, description='lists of values by key, or "*": every kind of the family there')
     variants: dict[str, dict[str, Any]] = Field({}, description="arms that change several keys, by name; `label` is no key but their name")
+    base_seeds: tuple[int, ...] = Field(
+        (), description="further seeds of the base, which every other arm is compared with (absent: none); they also tell how far seeds "
+        "alone move a figure where the arms have one seed"
+    )  # fmt: skip
+    seed_deviation: float | None = Field(
+        None, gt=0, description="standard deviation over seeds, in the metric, of what a seed does to one arm alone, as measured before; "
+        "it tells what the seeds can resolve before anything runs (absent: not known)"
+    )  # fmt: skip
     lr_factors: tuple[float, ...] = Field((1.0,), description="factors on every learning rate that each arm is tried with")
     tuning_seeds: tuple[int, ...] = Field(
         (1000,), description="on which the factors are tried; the best one then runs on all seeds. Best none of these: a run that was "
@@ -32,6 +41,10 @@ class StudyConfig(VariationConfig):
     def model_post_init(self, context: object) -> None:
         super().model_post_init(context)
         check_seeds("tuning_seeds", self.tuning_seeds)
+        if self.base_seeds:
+            check_seeds("base_seeds", self.base_seeds)
+            if shared := sorted({*self.base_seeds} & {*self.seeds}):
+                raise ConfigError("base_seeds", f"name seed {shared[0]}, which every arm has already; name others")
         refuse_repeats("lr_factors", self.lr_factors)
         if any(not factor > 0 for factor in self.lr_factors):
             raise ConfigError("lr_factors", "multiply learning rates; write numbers above 0, such as [0.5, 1.0, 2.0]")
@@ -43,6 +56,10 @@ class StudyConfig(VariationConfig):
     def tunes_learning_rates(self) -> bool:
         """Whether learning rates are chosen."""
         return len(self.lr_factors) > 1
+
+    def seeds_of(self, arm: str) -> tuple[int, ...]:
+        """List the seeds that an arm is reported on: those of the study, and of the base its further ones."""
+        return (*self.seeds, *self.base_seeds) if arm == BASE else self.seeds
 
     @classmethod
     def load(cls, name_or_path: str, scale: str | None = None) -> Self:

@@ -29,7 +29,7 @@ from assay.variation.names import run_name
 from assay.variation.rates import scale_learning_rates
 
 STUDY = "study.toml"
-STORED_SETTINGS = ("question", "metric", "mode", "match", "seeds", "lr_factors", "tuning_seeds", "checkpoint", "report_on")
+STORED_SETTINGS = ("question", "metric", "mode", "match", "seeds", "base_seeds", "lr_factors", "tuning_seeds", "checkpoint", "report_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class StudyPlan:
         """List the jobs of an arm that are reported: one a seed, with the chosen factor; none while that is not known."""
         factor = self.chosen_factors.get(name)
         by_seed = {job.seed: job for job in self.jobs_of_arm(name) if job.lr_factor == factor}
-        return tuple(by_seed[seed] for seed in self.study.seeds if seed in by_seed)
+        return tuple(by_seed[seed] for seed in self.study.seeds_of(name) if seed in by_seed)
 
     def keep_names(self, folder: Path) -> Self:
         """Name arms and their runs as the plan in `folder` does, so that no run is made twice under another name.
@@ -156,7 +156,7 @@ class StudyPlan:
                 chosen[arm.name] = factor
         known = {job.run for job in self.jobs}
         decided = [arm for arm in self.arms if arm.name in chosen]
-        final = [job for arm in decided for job in make_jobs(arm, self.study.seeds, (chosen[arm.name],), tuning=False)]
+        final = [job for arm in decided for job in make_jobs(arm, self.study.seeds_of(arm.name), (chosen[arm.name],), tuning=False)]
         return replace(self, jobs=(*self.jobs, *(job for job in final if job.run not in known)), chosen_factors=chosen)
 
     def _best_factor(self, arm: PlannedArm, folder: Path) -> float | None:

@@ -63,8 +63,14 @@ def begin_plan(
     All arms have one seed before any has the next, so that a study which is stopped early can be read.
     """
     listed, tuned = tuple(arms), study.tunes_learning_rates
-    seeds = study.tuning_seeds if tuned else study.seeds
-    jobs = tuple(job for seed in seeds for arm in listed for job in make_jobs(arm, [seed], study.lr_factors, tuning=tuned))
+    seeds = study.tuning_seeds if tuned else (*study.seeds, *study.base_seeds)
+    jobs = tuple(
+        job
+        for seed in seeds
+        for arm in listed
+        if tuned or seed in study.seeds_of(arm.name)
+        for job in make_jobs(arm, [seed], study.lr_factors, tuning=tuned)
+    )
     chosen = {} if tuned else {arm.name: study.lr_factors[0] for arm in listed}
     return StudyPlan(name, scale, study, listed, jobs, tuple(refused), chosen, code_version())
 

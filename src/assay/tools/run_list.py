@@ -94,8 +94,13 @@ def list_following_runs(folder: Path, plan: Mapping[str, Any]) -> Iterator[Follo
         status = [RunDirectory(folder / job["run"]).status() for job in tried if job["tuning"]]
         ended = all(one["state"] == "finished" or one["failure"] == "diverged" for one in status)
         if ended and any(one["state"] == "finished" for one in status):
-            for seed in sorted({*plan["seeds"]} - {job["seed"] for job in tried}):
+            for seed in sorted(list_reported_seeds(plan, arm["name"]) - {job["seed"] for job in tried}):
                 yield FollowingRun(arm["name"], seed, {factor: _name(arm, factor, seed) for factor in plan["lr_factors"]})
+
+
+def list_reported_seeds(plan: Mapping[str, Any], arm: str) -> set[int]:
+    """List the seeds that an arm of a plan is reported on; the base may have further ones."""
+    return {*plan["seeds"], *(plan.get("base_seeds", ()) if arm == plan["arms"][0]["name"] else ())}
 
 
 def _name(arm: Mapping[str, Any], factor: float, seed: int) -> str:

@@ -41,24 +41,31 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """The first arm less the second, in bits per byte: of means over seeds where both have several, else over the text."""
+        """The first arm less the second, in bits per byte, of means over their seeds."""
         return float(self.pair["difference"])
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference: over seeds where both have several, else over the text, which says nothing of seeds."""
-        low, high = (self.pair["seeds"] or self.pair["text"])["interval"]
+        seeds = self.pair["seeds"]
+        low, high = (seeds if seeds is not None and seeds["finding"] else self.pair["text"])["interval"]
         return low, high
 
     @property
     def resolved(self) -> bool:
-        """Whether the difference is more than chance, over the text and, where there are several, over seeds."""
+        """Whether the setting makes a difference that is more than chance: over seeds, of which each needs two, and over the text."""
         return bool(self.pair["resolved"])
 
     @property
+    def models_differ(self) -> bool:
+        """Whether these two models, the median seeds, differ on this text. Other seeds of the same settings may rank otherwise."""
+        return bool(self.pair["text"]["resolved"])
+
+    @property
     def verdict(self) -> str:
-        """A sentence for people."""
-        return str((self.pair["seeds"] or self.pair)["verdict"])
+        """A sentence for people: on the setting, over seeds; and of single runs also on the two models."""
+        alone = self.pair["seeds"] is None or not self.pair["seeds"]["finding"]
+        return f"{self.pair['text']['verdict']}; {self.pair['verdict']}" if alone else str(self.pair["verdict"])
 
     @property
     def pairs(self) -> list["Comparison"]:

@@ -13,7 +13,7 @@ from assay.terminal.console import print_sentences
 from assay.terminal.tables import print_table
 from assay.tools.report import WrittenReport
 
-ALONE = "covers the choice of text, not of the seed: an arm with one run says nothing of its seeds (join several by commas, or add --seeds)"
+ALONE = "an arm with one run says nothing of its seeds: join several by commas, or add --seeds"
 
 
 def print_comparison(out: Console, result: dict[str, Any]) -> None:
@@ -30,7 +30,7 @@ def print_comparison(out: Console, result: dict[str, Any]) -> None:
     if used:
         out.print()
         _print_paragraph(out, f"the test split was used {', '.join(used)}; a text that is looked at often is no longer unseen")
-    if any(comparison["seeds"] is None for comparison in result["comparisons"]):
+    if any(comparison["seeds"] is None or not comparison["seeds"]["finding"] for comparison in result["comparisons"]):
         out.print()
         _print_paragraph(out, ALONE)
 
@@ -47,13 +47,11 @@ def _arm_table(arms: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _print_difference(out: Console, comparison: dict[str, Any], *, family: int) -> None:
     text, seeds = comparison["text"], comparison["seeds"]
-    _print_paragraph(
-        out, f"{comparison['a']} - {comparison['b']}  {_format_interval(text if seeds is None else seeds, family)}", style="bold"
-    )
-    if seeds is not None:
-        _print_paragraph(out, f"seeds ({seeds['method']}): {seeds['verdict']}", indent=2)
-        _print_paragraph(out, f"text ({' and '.join(text['runs'])}, the median seeds, alone): {_format_interval(text, family)}", indent=2)
-    _print_paragraph(out, f"{'these two alone: ' if seeds is not None else ''}{comparison['verdict']}", indent=2)
+    finding = seeds is not None and seeds["finding"]
+    _print_paragraph(out, f"{comparison['a']} - {comparison['b']}  {_format_interval(seeds if finding else text, family)}", style="bold")
+    _print_paragraph(out, f"the setting: {comparison['verdict']}", indent=2)
+    alone = f" ({' and '.join(text['runs'])}: {_format_interval(text, family)})" if finding else ""
+    _print_paragraph(out, f"the models: {text['verdict']}{alone}", indent=2)
     signs = text["sign_test"]
     counts = f"{comparison['a']} better in {signs['a_better']:,}, {comparison['b']} in {signs['b_better']:,}"
     equal = f", equal in {signs['equal']:,}" if signs["equal"] else ""
@@ -69,9 +67,9 @@ def _print_difference(out: Console, comparison: dict[str, Any], *, family: int) 
 def _format_interval(difference: dict[str, Any], family: int) -> str:
     low, high = difference["interval"]
     half = (high - low) / 2
-    holm = f", {format_p_value(difference['probability_after_holm'])} after Holm" if family > 1 else ""
+    among = f", {format_p_value(difference['adjusted_probability'])} among {family} comparisons" if family > 1 else ""
     ends = " to ".join(format_estimate(end, half, sign=True) for end in (low, high))
-    return f"{format_estimate(difference['difference'], half, sign=True)}  95 % {ends}  {format_p_value(difference['probability'])}{holm}"
+    return f"{format_estimate(difference['difference'], half, sign=True)}  95 % {ends}  {format_p_value(difference['probability'])}{among}"
 
 
 def _print_paragraph(out: Console, text: str, *, indent: int = 0, style: str = "") -> None:

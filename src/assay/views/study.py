@@ -13,6 +13,7 @@ from rich.text import Text
 
 from assay.core.words import format_count, format_duration, format_steps
 from assay.jobs.folder import JobState, JobStatus, count_states
+from assay.statistics.seeds import resolvable_difference
 from assay.studies.estimate import Estimate, count_following_runs
 from assay.studies.folder import StudyFolder
 from assay.studies.plan import PlannedJob, StudyPlan
@@ -20,6 +21,7 @@ from assay.terminal.console import print_sentences, show_spinner
 from assay.terminal.tables import make_pair_table, print_table
 from assay.tools.run_study import Callbacks, StudyWatcher
 from assay.tools.study import StudyState
+from assay.variation.names import BASE
 
 SHOWN: tuple[JobState, ...] = ("finished", "failed", "running")
 STYLES: dict[JobState, str] = {"finished": "green", "failed": "red", "interrupted": "yellow"}
@@ -37,7 +39,7 @@ def print_plan(out: Console, state: StudyState) -> None:
     facts = {
         "question": study.question,
         "arms": f"{len(plan.arms)}: {_join_names([arm.name for arm in plan.arms])}",
-        "matched": f"on {' and '.join(study.match) or 'nothing'}; seeds: {len(study.seeds)}; reported on {study.report_on}",
+        "matched": f"on {' and '.join(study.match) or 'nothing'}; {_describe_seeds(plan)}; reported on {study.report_on}",
         "runs": f"{len(state.statuses)}: {', '.join(parts)}",
         **({"earlier": f"{format_count(earlier, 'run')} of an earlier form of this study, left alone"} if earlier else {}),
         "folder": str(state.folder.path),
@@ -45,6 +47,19 @@ def print_plan(out: Console, state: StudyState) -> None:
     out.print(f"study {plan.folder_name}", style="bold", markup=False)
     out.print(make_pair_table(facts))
     print_sentences(out, *(f"refused {refused.name}: {refused.reason}" for refused in plan.refused))
+
+
+def _describe_seeds(plan: StudyPlan) -> str:
+    """Say how many seeds there are, and from which size they find differences where their noise is known."""
+    study = plan.study
+    more = f", the base {len(study.seeds_of(BASE))}" if study.base_seeds else ""
+    seeds = f"seeds: {len(study.seeds)}{more}"
+    if len(study.seeds) == 1:
+        return f"{seeds}, a ranking and no findings"
+    if study.seed_deviation is None or len(plan.arms) < 2:
+        return seeds
+    least = resolvable_difference(study.seed_deviation, len(study.seeds), len(plan.arms) - 1, len(study.seeds_of(BASE)))
+    return f"{seeds}, which find differences from about {least:.2g} {study.target_metric.label}"
 
 
 def _join_names(names: Sequence[str]) -> str:

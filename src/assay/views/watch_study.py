@@ -17,7 +17,7 @@ from assay.runs.directory import list_runs, read_plan
 from assay.runs.standard_error import describe_standard_error, format_standard_error
 from assay.terminal.charts import MAX_WIDTH, draw_progress_bar, draw_sparkline
 from assay.terminal.console import single_line
-from assay.tools.run_list import list_following_runs
+from assay.tools.run_list import list_following_runs, list_reported_seeds
 from assay.tracking.monitor import FINAL_STATES, RunMonitor, current_state
 
 ARMS = ("arm", "bits/byte", "+-", "done", "running", "failed", "step", "left", "validation")
@@ -124,7 +124,7 @@ class StudyView:
             runs = [self.monitors[job["run"]] for job in own]
             decided = len(self.plan["lr_factors"]) < 2 or name in self.plan.get("chosen", {})
             hopeless = all(run_state(run) == "failed" for run in runs)  # no learning rate can be chosen
-            to_come = 0 if decided or hopeless else len({*self.plan["seeds"]} - {job["seed"] for job in own})
+            to_come = 0 if decided or hopeless else len(list_reported_seeds(self.plan, name) - {job["seed"] for job in own})
             factor = chosen.get(name) if name in chosen else _best_factor(zip((job["lr_factor"] for job in own), runs, strict=True))
             reported = [run for job, run in zip(own, runs, strict=True) if factor in (None, job["lr_factor"])]
             rows.append(ArmRow(name, runs, reported, to_come))

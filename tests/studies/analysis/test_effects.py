@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from assay.statistics.seeds import contrast, paired_difference, welch_difference
 from assay.studies.analysis.comparisons import compare_to_base
 from assay.studies.analysis.effects import VARIANTS, measure_effects, measure_interactions
 from assay.studies.analysis.outcome import read_study
@@ -34,24 +34,6 @@ def found(
     return {axis.axis: axis for axis in axes}, measure_interactions(plan, outcomes)
 
 
-def test_a_contrast_of_two_arms_is_welchs_test() -> None:
-    a, b = [1.0, 1.2, 1.4], [2.0, 2.1, 2.7, 2.9]
-    result, expected = contrast([(1.0, a), (-1.0, b)], paired=False), welch_difference(a, b)
-    assert result[:3] == pytest.approx(expected[:3])
-    assert result.interval == pytest.approx(expected.interval)
-    assert contrast([(1.0, a), (-1.0, b[:3])], paired=True) == paired_difference(a, b[:3])
-
-
-def test_a_contrast_of_four_arms_by_hand() -> None:
-    """Variances 1, 4, 1, 4 over two, two, three and three seeds: SE^2 = 1/2 + 2 + 1/3 + 4/3."""
-    root = 2**0.5
-    terms = [(1.0, [5.0, 5 + root]), (-1.0, [1.0, 1 + 2 * root]), (-1.0, [1.0, 2.0, 3.0]), (1.0, [1.0, 3.0, 5.0])]
-    result = contrast(terms, paired=False)
-    assert result.difference == pytest.approx(5 + root / 2 - 1 - root - 2 + 3)
-    assert result.standard_error**2 == pytest.approx(25 / 6)
-    assert result.degrees_of_freedom == pytest.approx((25 / 6) ** 2 / (1 / 4 + 4 + 1 / 18 + 16 / 18))
-
-
 def test_in_one_factor_an_effect_is_the_comparison_of_its_arm_with_the_base() -> None:
     axes, none = found([(arm(), around(2.0)), (deep(2), around(1.9)), (deep(3), around(2.3)), (fast(0.01), around(2.05))], "one-factor")
     assert none == ()
@@ -66,13 +48,16 @@ def test_in_one_factor_an_effect_is_the_comparison_of_its_arm_with_the_base() ->
 
 
 def test_the_main_effect_in_a_grid_is_the_mean_over_the_other_axis() -> None:
-    axes, (together,) = found([(CELLS[0], around(2.0)), (CELLS[1], around(1.9)), (CELLS[2], around(2.2)), (CELLS[3], around(1.8))], "grid")
+    figures = np.array([[1.99, 2.0, 2.01], [1.91, 1.89, 1.9], [2.2, 2.21, 2.19], [1.79, 1.8, 1.81]])
+    axes, (together,) = found([(cell, dict(enumerate(row))) for cell, row in zip(CELLS, figures.tolist(), strict=True)], "grid")
     (depth,), (lr,) = axes["model.depth"].effects, axes["optimizer.lr"].effects
     assert (depth.difference, depth.contrast_count) == (pytest.approx((-0.1 - 0.4) / 2), 2)
     assert (lr.difference, lr.contrast_count) == (pytest.approx((0.2 - 0.1) / 2), 2)
     assert together.difference == pytest.approx(1.8 - 1.9 - 2.2 + 2.0)
+    residuals = figures - figures.mean(axis=1, keepdims=True) - figures.mean(axis=0) + figures.mean()
+    error = np.sqrt(np.square(residuals).sum() / 6 * 4 * (1 / 2) ** 2 / 3)  # 6 degrees of freedom; four means of three, half of each
     assert depth.interval is not None
-    assert depth.interval.low < depth.difference < depth.interval.high
+    assert depth.interval[:2] == pytest.approx(stats.t.interval(0.95, 6, depth.difference, error))
 
 
 def test_a_grid_value_that_is_the_bases_own_is_the_base() -> None:

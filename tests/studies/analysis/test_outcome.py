@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from assay.errors import RunError
 from assay.runs.checkpoint_ref import CheckpointRef
+from assay.statistics.seed_noise import SeedNoise
+from assay.statistics.seeds import compare_pairs
 from assay.studies.analysis.outcome import read_study
 from assay.studies.plan import StudyPlan
 from support.made_study import arm, change, deep, fast, laid_plan, made, write_run, write_score
@@ -51,19 +54,52 @@ def test_what_an_arm_took_is_measured_in_tokens_text_flops_and_seconds(tmp_path:
     assert (spent.seconds, spent.tokens_per_second, spent.peak_bytes) == (11.0, 5e3, None)
 
 
-def test_every_arm_is_compared_with_the_base_and_paired_by_seed_in_one_architecture_only(tmp_path: Path) -> None:
-    found = {one.arm: one for one in read_study(made(tmp_path, ARMS, rate)).comparisons}
+def test_every_arm_is_compared_with_the_base_and_the_noise_of_seeds_is_that_of_all_arms(tmp_path: Path) -> None:
+    study = read_study(made(tmp_path, ARMS, rate))
+    found = {one.arm: one for one in study.comparisons}
     assert list(found) == ["depth=2", "depth=3", "lr=0.01"]
     assert found["depth=2"].resolved
     assert found["depth=2"].difference < 0  # better
-    assert found["depth=2"].verdict.startswith("resolved: depth=2 better by 0.10")
-    assert (found["depth=2"].paired, found["lr=0.01"].paired) == (False, True)
+    assert found["depth=2"].verdict.startswith("resolved over 3 seeds: depth=2 better by 0.10")
     assert not found["depth=3"].resolved
     assert found["depth=3"].seeds_needed is not None
-    assert f"about {found['depth=3'].seeds_needed:,} seeds of each would be needed (there are 3)" in found["depth=3"].verdict
+    assert found["depth=3"].verdict.startswith("not resolved over 3 seeds: base better by 0.00")
+    assert f"about {found['depth=3'].seeds_needed:,} seeds of each would be needed if it is as large as seen" in found["depth=3"].verdict
+    assert [one.arm for one in study.comparisons if one.suspicious] == ["depth=3"]
+    assert found["depth=3"].verdict.endswith("; depth=3 scatters more than the others, give it more seeds")
+    together = compare_pairs(SeedNoise([dict(enumerate(one.figures)) for one in study.arms], blocked=True), [(0, 1), (0, 2), (0, 3)])
+    for one, expected in zip(study.comparisons, together, strict=True):
+        assert one.interval is not None
+        low, high, _ = expected.estimate.interval
+        assert one.interval[:2] == pytest.approx((-high, -low))
+        assert one.adjusted_p_value == pytest.approx(expected.adjusted_p_value)
     interval = found["depth=2"].interval
     assert interval is not None
     assert interval.low < found["depth=2"].difference < interval.high < 0
+
+
+def test_one_arm_and_the_base_are_paired_by_seed_in_one_architecture_only(tmp_path: Path) -> None:
+    for other in (fast(0.01), deep(2)):
+        study = read_study(made(tmp_path / other.name, (arm(), other), rate))
+        base, figures = (np.array(one.figures) for one in study.arms)
+        paired = stats.ttest_rel(figures, base).confidence_interval()
+        welch = stats.ttest_ind(figures, base, equal_var=False).confidence_interval()
+        (found,) = study.comparisons
+        assert found.interval is not None
+        assert found.interval[:2] == pytest.approx(tuple(paired if other.name == "lr=0.01" else welch))
+
+
+def test_further_seeds_of_the_base_tell_how_far_seeds_alone_move_single_ones(tmp_path: Path) -> None:
+    study = read_study(made(tmp_path, ARMS, rate, seeds=[0], base_seeds=[1, 2, 3, 4]))
+    assert study.base.seeds == (0, 1, 2, 3, 4)
+    assert [one.seeds for one in study.arms[1:]] == [(0,)] * 3
+    spread = np.std(study.base.figures, ddof=1)
+    for one in study.comparisons:
+        assert (one.interval, one.adjusted_p_value, one.resolved, one.seeds_needed) == (None, None, False, None)
+        assert one.rank_interval is not None
+        assert one.rank_interval.half_width == pytest.approx(stats.t.ppf(0.975, 4) * spread * np.sqrt(1 + 1 / 5))
+    alone = read_study(made(tmp_path / "alone", ARMS, rate, seeds=[0]))
+    assert all(one.rank_interval is None for one in alone.comparisons)
 
 
 def test_the_learning_rate_that_is_best_on_validation_is_chosen_and_the_others_stay_visible(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from support.made_study import arm, deep, outcome_of
 def front(
     cost: str, *points: tuple[float, float], noise: float = 0.001, seeds: int = 3, metric: str = "bits_per_byte"
 ) -> dict[str, FrontPoint]:
-    """The front of arms a, b, ... of these (parameters, figure)."""
+    """The front of arms a, b, ... of these (parameters, figure), whose seeds rank otherwise in each."""
     arms = []
     for depth, (name, (parameters, figure)) in enumerate(zip("abcdefgh", points, strict=False), 2):
         planned = arm(name, {"model.depth": depth}, parameters=int(parameters), state_bytes=100, flops_per_token=int(parameters))
-        arms.append(outcome_of(planned, {seed: figure + noise * (seed - (seeds - 1) / 2) for seed in range(seeds)}, metric))
+        arms.append(
+            outcome_of(planned, {seed: figure + noise * ((seed + depth) % seeds - (seeds - 1) / 2) for seed in range(seeds)}, metric)
+        )
     made: dict[str, ParetoFront] = {one.cost: one for one in find_fronts(arms)}
     return {one.arm: one for one in made[cost].arms}
 
@@ -60,7 +62,17 @@ def test_what_a_comparison_with_the_base_resolves_is_no_tie() -> None:
         for planned, figure in ((arm(parameters=10), 2.0), (deep(2, parameters=20), 2.01))
     )
     against = ComparisonToBase(
-        other.name, 0.01, None, None, None, resolved=True, seeds_needed=None, paired=False, verdict="", unequal_conditions={}
+        arm=other.name,
+        difference=0.01,
+        interval=None,
+        text_interval=None,
+        adjusted_p_value=None,
+        resolved=True,
+        seeds_needed=None,
+        rank_interval=None,
+        suspicious=False,
+        verdict="",
+        unequal_conditions={},
     )
     for comparisons, ties in ((None, ("base",)), ((against,), ())):
         found = {one.arm: one for one in find_fronts([base, other], comparisons)[0].arms}

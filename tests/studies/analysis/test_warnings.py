@@ -80,11 +80,15 @@ def test_one_seed(tmp_path: Path) -> None:
 def test_unequally_many_seeds(tmp_path: Path) -> None:
     folder = made(tmp_path, (arm(), deep(2)), rate, leave=["depth-2-"])
     assert "not finished: waiting" in the(list(read_study(folder).warnings), "are not finished")
-    folder = made(tmp_path / "more", (arm(), deep(2)), rate)
-    change(read_study(folder).base.runs[0].run.path / "status.json", state="failed", error="no memory left\ntrace")
+    folder = made(tmp_path / "more", (arm(), deep(2), deep(3)), rate)
+    change(read_study(folder).arm("depth=2").runs[0].run.path / "status.json", state="failed", error="no memory left\ntrace")
     said = list(read_study(folder).warnings)
-    assert the(said, "equally many seeds") == "The arms do not have equally many seeds: base 2 and depth=2 3."
+    assert the(said, "equally many seeds") == "The arms do not have equally many seeds: base 3, depth=2 2 and depth=3 3."
     assert "(no memory left)" in the(said, "1 run failed and is missing")
+
+
+def test_more_seeds_of_the_base_are_no_fault(tmp_path: Path) -> None:
+    assert not [one for one in told(tmp_path, (arm(), deep(2), deep(3)), base_seeds=[3, 4]) if "equally many seeds" in one]
 
 
 def test_one_arm_had_more_tuning(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def compare_to_base(arms: Sequence[ArmOutcome]) -> StudyComparisons:
             units, texts = compare_arms(sides)  # type: ignore[assignment]
         except UserError as short:
             left_out.append(f"the text is compared over seeds alone: {short}")
-    family = ComparisonFamily(sides, metric, units, sum(over is not None for over in seeded))
+    family = ComparisonFamily(sides, metric, units, sum(over.finding is not None for over in seeded))
     return StudyComparisons(units, tuple(family.compare_pair(*one) for one in zip(pairs, texts, seeded, strict=True)), tuple(left_out))
 
 
@@ -53,41 +53,38 @@ class ComparisonFamily(NamedTuple):
     units: Units | None
     seed_comparisons: int  # comparisons over seeds, which were corrected together
 
-    def compare_pair(self, pair: tuple[int, int], text: ArmComparison | None, over: SeedComparison | None) -> ComparisonToBase:
+    def compare_pair(self, pair: tuple[int, int], text: ArmComparison | None, over: SeedComparison) -> ComparisonToBase:
         """Compare one arm with the base: the difference arm - base, turned so that less is better."""
         base, arm = (self.arms[index] for index in pair)
-        of_base, of_arm = (list(map(self.metric.loss_of, side.runs)) for side in (base, arm))
-        resolved = over is not None and is_resolved(over) and (text is None or is_resolved(text.text))
+        finding = over.finding
         return ComparisonToBase(
             arm=arm.name,
-            difference=sum(of_arm) / len(of_arm) - sum(of_base) / len(of_base),
-            interval=None if over is None else negate_interval(over.estimate.interval),
+            difference=0.0 - over.difference,  # no -0.0
+            interval=None if finding is None else negate_interval(finding.estimate.interval),
             text_interval=None if text is None else negate_interval(text.text.interval),
-            adjusted_p_value=None if over is None else over.adjusted_p_value,
-            resolved=resolved,
-            seeds_needed=None if over is None or is_resolved(over) else over.seeds_needed,
-            paired=over is not None and over.estimate.paired,
+            adjusted_p_value=None if finding is None else finding.adjusted_p_value,
+            resolved=is_resolved(over) and (text is None or is_resolved(text.text)),
+            seeds_needed=None if finding is None else finding.seeds_needed,
+            rank_interval=None if over.rank is None else negate_interval(over.rank.interval),
+            suspicious=finding is not None and pair[1] in finding.suspicious,
             verdict=self._write_verdict(pair, text, over),
             unequal_conditions=find_unequal_conditions(base.median_run, arm.median_run),
         )
 
-    def _write_verdict(self, pair: tuple[int, int], text: ArmComparison | None, over: SeedComparison | None) -> str:
+    def _write_verdict(self, pair: tuple[int, int], text: ArmComparison | None, over: SeedComparison) -> str:
         words = VerdictLabels([side.name for side in self.arms], self.metric.label)
-        of_text = None if text is None or self.units is None else write_text_verdict(text, self.units, len(self.arms) - 1, words)
-        if over is None:
-            text_verdict = f"; the two runs, over the text: {of_text}" if of_text is not None else ""
-            return f"not resolved: with one seed, arms cannot be told from seeds{text_verdict}"
         counts = len(self.arms[pair[0]].runs), len(self.arms[pair[1]].runs)
         of_seeds = write_seed_verdict(pair, over, self.seed_comparisons, counts, words)
-        if text is not None and self.units is not None and is_resolved(over) and not is_resolved(text.text):
-            over_text = write_text_verdict(text, self.units, len(self.arms) - 1, words._replace(scope=" over the text"))
-            return f"{over_text}; over seeds {of_seeds}"
+        if text is None or self.units is None or (is_resolved(over) and is_resolved(text.text)):
+            return of_seeds
+        if is_resolved(over) or over.finding is None:
+            return f"{of_seeds}; {write_text_verdict(text, self.units, len(self.arms) - 1, words)}"
         return of_seeds
 
 
 def negate_interval(interval: Interval) -> Interval:
     """Turn an interval to that of the opposite difference."""
-    return Interval(-interval.high, -interval.low, interval.p_value)
+    return Interval(0.0 - interval.high, 0.0 - interval.low, interval.p_value)  # no -0.0
 
 
 def format_difference(difference: float, interval: Interval | None) -> str:

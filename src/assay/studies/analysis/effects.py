@@ -7,7 +7,7 @@ grid                main effect                             mean over all other 
 pairs               interaction of a=u and b=v              L(u, v) - L(u, base) - L(base, v) + L(base, base)
 grid                the same, averaged over the other axes
 
-All are contrasts of the arms' means (`statistics.seeds.contrast`): paired by seed within one architecture, after Satterthwaite otherwise.
+All are contrasts of the arms' means (`statistics.seeds.estimate_contrast`), with the noise of seeds estimated over all arms together.
 Corrected after Holm over all effects of a grid, and over all interactions. Where an effect is one arm against the base, it is the
 comparison of that arm, with the family of the comparisons.
 """
@@ -15,14 +15,16 @@ comparison of that arm, with the family of the comparisons.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import combinations
 from statistics import fmean
 from typing import TypeVar
 
 from assay.core.recipe import get_value
-from assay.evaluation.compare import Arm, can_pair_by_seed
+from assay.evaluation.compare import Arm, measure_seed_noise
 from assay.statistics.interval import LEVEL, Interval
-from assay.statistics.seeds import contrast
+from assay.statistics.seed_noise import SeedNoise
+from assay.statistics.seeds import estimate_contrast
 from assay.statistics.significance import holm
 from assay.studies.analysis.results import ArmOutcome, AxisEffect, ComparisonToBase, Effect, Interaction, Sensitivity
 from assay.studies.plan import PlannedArm, StudyPlan
@@ -85,13 +87,18 @@ class Design:
         for one in signed:
             for cell, sign in one.items():
                 weights[cell] = weights.get(cell, 0.0) + sign / len(signed)
-        arms = {cell: self.cells[cell] for cell in weights}
-        losses = {cell: arm.losses for cell, arm in arms.items()}
-        if any(len(figures) < 2 for figures in losses.values()):
-            return sum(weight * sum(losses[cell]) / len(losses[cell]) for cell, weight in weights.items()), None
-        paired = can_pair_by_seed([Arm(arm.name, arm.scores) for arm in arms.values()])
-        estimate = contrast([(weight, losses[cell]) for cell, weight in weights.items()], paired=paired)
+        cells = list(self.cells)
+        if any(len(self.cells[cell].figures) < 2 for cell in weights):
+            means = {cell: fmean(self.cells[cell].losses) for cell in weights}
+            return sum(weight * means[cell] for cell, weight in weights.items()), None
+        estimate = estimate_contrast(self.noise, {cells.index(cell): weight for cell, weight in weights.items()})
         return estimate.difference, estimate.interval
+
+    @cached_property
+    def noise(self) -> SeedNoise:
+        """How much the runs of an arm differ by their seeds."""
+        arms = list(self.cells.values())
+        return measure_seed_noise([Arm(arm.name, arm.scores) for arm in arms], arms[0].metric.loss_of)
 
 
 def measure_effects(plan: StudyPlan, arms: Sequence[ArmOutcome], comparisons: Sequence[ComparisonToBase]) -> tuple[AxisEffect, ...]:

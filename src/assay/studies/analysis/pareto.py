@@ -104,4 +104,4 @@ def find_unresolved_pairs(arms: Sequence[ArmOutcome]) -> set[frozenset[int]]:
     """Find the pairs of arms whose quality differs by no more than their seeds do, after Holm over all pairs; single seeds never do."""
     pairs = list(combinations(range(len(arms)), 2))
     compared = compare_over_seeds([Arm(arm.name, arm.scores) for arm in arms], pairs, arms[0].metric.loss_of)
-    return {frozenset(pair) for pair, over in zip(pairs, compared, strict=True) if over is None or not is_resolved(over)}
+    return {frozenset(pair) for pair, over in zip(pairs, compared, strict=True) if not is_resolved(over)}

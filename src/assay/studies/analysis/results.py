@@ -161,12 +161,13 @@ class ComparisonToBase(NamedTuple):
 
     arm: str
     difference: float  # of the means over seeds; below 0: better than the base
-    interval: Interval | None  # over seeds; None where one of the two has a single seed
+    interval: Interval | None  # over seeds, together with those of the other arms; None where one of the two has a single seed
     text_interval: Interval | None  # over units of the text, of the median seeds; None for another metric than bits per byte
-    adjusted_p_value: float | None  # the probability over seeds after Holm, over all comparisons of the study
+    adjusted_p_value: float | None  # the probability over seeds after Dunnett, over all comparisons of the study
     resolved: bool  # over seeds and, in bits per byte, over the text
     seeds_needed: int | None  # seeds an arm that would resolve a difference of this size, where it is not resolved
-    paired: bool  # by seed
+    rank_interval: Interval | None  # of a single seed: in which the seeds of other arms would put it; None where no arm has several
+    suspicious: bool  # whether the arm scatters more over seeds than the others
     verdict: str  # in words
     unequal_conditions: dict[str, tuple[str, str]]  # what is unequal in how base and arm were trained and scored
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from assay.core.words import choose_form, format_count, format_list
-from assay.statistics.interval import LEVEL
 from assay.studies.analysis.comparisons import format_difference
 from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ComparisonToBase, StudyOutcome
@@ -20,15 +19,18 @@ def write_verdict(outcome: StudyOutcome) -> tuple[str, ...]:
     unit = outcome.metric.label
     better = [one for one in outcome.comparisons if one.resolved and one.difference < 0]
     worse = [one for one in outcome.comparisons if one.resolved and one.difference > 0]
-    open_ = [one for one in outcome.comparisons if not one.resolved]
+    ranked = [one for one in outcome.comparisons if one.interval is None]
+    open_ = [one for one in outcome.comparisons if one.interval is not None and not one.resolved]
     first = (
-        _answer(outcome, better, worse, open_),
+        _answer(outcome, better, worse, open_, ranked),
         *_list_sizes("Better", sorted(better, key=lambda one: one.difference), unit),
         *_list_sizes("Worse", sorted(worse, key=lambda one: -one.difference), unit),
         *_list_unresolved(outcome, open_),
+        *_list_suspicious(outcome),
+        *_list_ranks(ranked, unit),
     )
     last = (_describe_matching(outcome), *_count_doubts(outcome))
-    return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: MAX_SENTENCES - len(first) - len(last)], *last)
+    return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: max(0, MAX_SENTENCES - len(first) - len(last))], *last)
 
 
 def _say_what_is_missing(outcome: StudyOutcome) -> Iterator[str]:
@@ -44,14 +46,21 @@ def _say_what_is_missing(outcome: StudyOutcome) -> Iterator[str]:
         yield f"The base has {outcome.base.mean:.4f} {outcome.metric.label} on {outcome.split}; no other arm has a figure beside it yet."
 
 
-def _answer(outcome: StudyOutcome, better: Comparisons, worse: Comparisons, open_: Comparisons) -> str:
+def _answer(outcome: StudyOutcome, better: Comparisons, worse: Comparisons, open_: Comparisons, ranked: Comparisons) -> str:
     base = outcome.base
     seeds = f"mean of {len(base.figures)} seeds" if len(base.figures) > 1 else "one seed"
     beside = f"Beside the base ({base.mean:.4f} {outcome.metric.label} on {outcome.split}, {seeds})"
-    if len(open_) > 2 and not (better or worse):
+    if len(ranked) == len(outcome.comparisons):
+        return f"{beside}: one seed is a ranking, not a finding."
+    if len(open_) > 2 and not (better or worse or ranked):
         return f"{beside}: none of the {len(open_)} other arms can be told from it."
     same = "cannot be told from it"
-    groups = ((better, "is better", "are better"), (worse, "is worse", "are worse"), (open_, same, same))
+    groups = (
+        (better, "is better", "are better"),
+        (worse, "is worse", "are worse"),
+        (open_, same, same),
+        (ranked, "is only ranked, by one seed", "are only ranked, by one seed"),
+    )
     parts = [f"{format_list([one.arm for one in ones], SHOWN)} {choose_form(ones, alone, many)}" for ones, alone, many in groups if ones]
     return f"{beside}: {'; '.join(parts)}."
 
@@ -67,18 +76,35 @@ def _list_unresolved(outcome: StudyOutcome, ones: Comparisons) -> Iterator[str]:
     """List what is not resolved, and what it would take."""
     if not ones:
         return
-    single = sorted((one for one in ones if one.interval is None), key=lambda one: -abs(one.difference))
-    if single:
-        seen = format_list([f"{one.arm} is {_direction(one)}" for one in single], SHOWN)
-        yield f"With one seed nothing is resolved, as two seeds of one arm differ too; in the runs that there are {seen}."
-    known = sorted((one for one in ones if one.interval is not None), key=lambda one: one.seeds_needed or 0)
-    if known:
-        have = len(outcome.base.figures)
-        each = ", ".join(f"{one.arm} looks {_direction(one)}{_say_what_resolves(one)}" for one in known[:SHOWN])
-        more = f", and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-        alone = sum(one.interval is not None and one.interval.p_value < 1 - LEVEL for one in known)
-        many = f"; {alone} of these intervals {'leaves' if alone == 1 else 'leave'} 0 out, but among {len(outcome.comparisons)} comparisons"
-        yield f"Not resolved with {format_count(have, 'seed')}: {each}{more}{many if alone else '; all'} that may be chance."
+    known = sorted(ones, key=lambda one: one.seeds_needed or 0)
+    each = ", ".join(f"{one.arm} looks {_direction(one)}{_say_what_resolves(one)}" for one in known[:SHOWN])
+    more = f", and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    yield f"Not resolved with {format_count(len(outcome.base.figures), 'seed')}: {each}{more}; all that may be chance."
+
+
+def _list_suspicious(outcome: StudyOutcome) -> Iterator[str]:
+    """Ask for more seeds of the arms that scatter more than the others."""
+    noisy = [one.arm for one in outcome.comparisons if one.suspicious and not one.resolved]
+    if noisy:
+        verb = choose_form(noisy, "scatters", "scatter")
+        yield f"{format_list(noisy, SHOWN)} {verb} over seeds more than the other arms: more seeds would tell."
+
+
+def _list_ranks(ones: Comparisons, unit: str) -> Iterator[str]:
+    """Show how single seeds rank, and what the noise of seeds would make of it where that is known."""
+    if not ones:
+        return
+    ranking = ", ".join(f"{one.arm} {one.difference:+.4f}" for one in sorted(ones, key=lambda one: one.difference)[: 2 * SHOWN])
+    more = f", and {len(ones) - 2 * SHOWN} behind them" if len(ones) > 2 * SHOWN else ""
+    yield f"By one seed, from the best ({unit}, below 0 better than the base): {ranking}{more}."
+    placed = [one for one in ones if one.rank_interval is not None]
+    if not placed:
+        yield "How far seeds alone move a figure here is not known: give the base more seeds with base_seeds."
+        return
+    reach = max(one.rank_interval.half_width for one in placed if one.rank_interval is not None)
+    beyond = [one.arm for one in placed if one.rank_interval is not None and abs(one.difference) > one.rank_interval.half_width]
+    who = f"{format_list(beyond, SHOWN)} {choose_form(beyond, 'lies', 'lie')} further away" if beyond else "none lies further away"
+    yield f"Seeds alone move a difference by up to {reach:.4f} (95 %, each by itself): {who}."
 
 
 def _direction(one: ComparisonToBase) -> str:
@@ -131,8 +157,8 @@ def _describe_matching(outcome: StudyOutcome) -> str:
     given = f"Every arm was to get the same {equal}" if equal else "The arms were matched on nothing"
     tuned = f" and {len(study.lr_factors)} learning rates, the best chosen on validation" if study.tunes_learning_rates else ""
     count = len([one for one in outcome.comparisons if one.adjusted_p_value is not None])
-    holm = f"; {count} comparisons were corrected together (Holm)" if count > 1 else ""
-    return f"{given}{tuned}{holm}."
+    together = f"; {count} comparisons with the base were corrected together (Dunnett)" if count > 1 else ""
+    return f"{given}{tuned}{together}."
 
 
 def _count_doubts(outcome: StudyOutcome) -> Iterator[str]:

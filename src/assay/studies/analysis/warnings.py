@@ -62,13 +62,11 @@ def check_seeds(outcome: StudyOutcome) -> Iterator[str]:
     """Warn of too few seeds to tell arms from seeds."""
     counts = {arm.name: len(arm.figures) for arm in outcome.arms if arm.figures}
     single = [name for name, count in counts.items() if count == 1]
+    others = {name: count for name, count in counts.items() if name != outcome.base.name}
     if single:
         who = "Every arm has" if len(single) == len(counts) else f"{format_list(single)} {choose_form(single, 'has', 'have')}"
-        yield (
-            f"{who} a single seed: another seed of the same arm gives another figure, and intervals over the text know nothing of that, "
-            f"so no difference from {choose_form(single, 'it', 'them')} counts as resolved; give two or more seeds."
-        )
-    elif len(set(counts.values())) > 1:
+        yield f"{who} a single seed, which gives a ranking and no finding: another seed of the same arm gives another figure."
+    elif len(set(others.values())) > 1:
         yield f"The arms do not have equally many seeds: {format_list([f'{name} {count}' for name, count in counts.items()])}."
 
 
