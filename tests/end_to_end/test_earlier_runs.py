@@ -85,7 +85,10 @@ def test_their_comparison_is_the_same(old: Path) -> None:
     found = assay.compare(FINISHED, OTHER_SEED)
     assert found.difference == pytest.approx(answer["difference"], **FAR)
     assert found.interval == pytest.approx(answer["text"]["interval"], **FAR)
-    assert found.verdict == answer["verdict"]
+    assert found.pair["text"]["verdict"] == answer["verdict"].replace("resolved: ", "these two models differ on this text: ")
+    assert found.pair["text"]["adjusted_probability"] == pytest.approx(answer["text"]["probability_after_holm"], **FAR)
+    assert (found.models_differ, found.resolved) == (answer["resolved"], False)  # one seed of each: a ranking of settings
+    assert found.verdict.startswith(f"{found.pair['text']['verdict']}; one seed: a ranking, not a finding: A is ahead by ")
     assert call("compare", FINISHED, OTHER_SEED, "--json").json == found.tree
 
 
