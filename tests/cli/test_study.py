@@ -80,7 +80,7 @@ def test_show_tells_what_the_seeds_can_find_before_anything_is_run(
 def test_runs_shows_a_study_in_one_line_and_compare_finds_its_runs(finished: Path, lab: Lab) -> None:
     lines = [line for line in call("runs").out.splitlines() if line.startswith("width")]
     assert len(lines) == 1
-    assert "2/3 runs" in lines[0]
+    assert lines[0].split()[:3] == ["width", "study", "2/3"]
     folder = lab.folder / "runs" / "width"
     base, wide = (job["run"] for job in call("study", "show", "width", "--json").json["jobs"][:2])
     assert call("compare", "--runs-dir", folder, base, wide, "--split", "train").code == 0

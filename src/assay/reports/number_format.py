@@ -1,6 +1,9 @@
 """Write numbers for people, with the same digits for the same quantity everywhere."""
 
-from assay.statistics.interval import Interval
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # it needs SciPy, which a list of runs does not
+    from assay.statistics.interval import Interval
 
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 MINUS, PLUS = "\N{MINUS SIGN}", "+"
@@ -19,7 +22,7 @@ def format_difference(value: float | None) -> str:
     return f"{value:+.4f}".replace("-", MINUS) if round(value, 4) else "0.0000"
 
 
-def format_interval(interval: Interval | None) -> str:
+def format_interval(interval: "Interval | None") -> str:
     """Write an interval of a difference."""
     return UNKNOWN if interval is None else f"{format_difference(interval.low)} to {format_difference(interval.high)}"
 
