@@ -262,3 +262,25 @@ def test_a_missing_library_gives_the_line_that_installs_it(lab: Lab, library: st
     monkeypatch.setattr("assay.reports.svg.find_spec", lambda name: None if name == library else name)
     answer = call("report", lab.run)
     assert (answer.code, f"made with {library}" in answer.err, write_assay_line("report") in answer.err) == (2, True, True)
+
+
+def test_a_run_that_diverged_is_said_to_have_diverged(runs: dict[str, str], tmp_path: Path) -> None:
+    broken = RunDirectory(Path(shutil.copytree(runs["s1"], tmp_path / "broken")))
+    shutil.rmtree(broken.checkpoints)
+    broken.update_status(state="failed", failure="diverged", step=3)
+    answer = call("compare", runs["s0"], str(broken.path))
+    assert answer.code == 2
+    assert answer.err == (
+        "assay: error: broken: diverged at step 3 before it saved anything, so it has no score; train it with a lower optimizer.lr\n"
+    )
+
+
+def test_the_difference_of_several_seeds_and_a_single_one_is_that_of_their_means(runs: dict[str, str]) -> None:
+    arms = (f"{runs['s0']},{runs['s1']},{runs['s2']}", runs["wide"])
+    whole = call("compare", *arms, "--json").json
+    (one,) = whole["comparisons"]
+    a, b = (arm["bits_per_byte"] for arm in whole["arms"].values())
+    assert one["difference"] == one["seeds"]["difference"] == pytest.approx(a - b)
+    assert (one["seeds"]["finding"], one["resolved"]) == (False, False)
+    head = next(line for line in call("compare", *arms).out.splitlines() if line.startswith("A - B"))
+    assert float(head.split()[3]) == pytest.approx(a - b, abs=1e-3)

@@ -83,7 +83,9 @@ def test_runs_shows_a_study_in_one_line_and_compare_finds_its_runs(finished: Pat
     assert lines[0].split()[:3] == ["width", "study", "2/3"]
     folder = lab.folder / "runs" / "width"
     base, wide = (job["run"] for job in call("study", "show", "width", "--json").json["jobs"][:2])
-    assert call("compare", "--runs-dir", folder, base, wide, "--split", "train").code == 0
+    compared = call("compare", "--runs-dir", folder, base, wide, "--split", "train")
+    assert compared.code == 0
+    assert "these are 2 of the 3 arms of a study: arms that were picked" in " ".join(compared.out.split())
     assert {row["run"] for row in call("runs", "--runs-dir", folder, "--json").json} > {base, wide}
 
 

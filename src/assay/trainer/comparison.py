@@ -13,7 +13,7 @@ from assay.evaluation.stored import StoredScore
 from assay.evaluation.verdict import ARM_LETTERS, make_comparison_tree
 from assay.experiment.assemble import refuse_wrong_stride
 from assay.experiment.load import read_config
-from assay.runs.directory import RunDirectory, list_runs, strip_run_suffix
+from assay.runs.directory import PLAN, RunDirectory, list_runs, read_plan, strip_run_suffix
 from assay.runs.lookup import find_run
 from assay.trainer.run import Run
 from assay.trainer.scoring import ScoreRequest
@@ -112,10 +112,21 @@ def compare_runs(
         refuse_wrong_stride(request.policy, request.stride)
     scored = [_make_arm([request.find_or_compute(member, notify) for member in members]) for members in arms]
     tree = make_comparison_tree(scored, *compare_arms(scored, all_pairs=all_pairs))
+    tree |= _find_study(arms)
     if request.split == "test":
         for arm, members in zip(tree["arms"].values(), arms, strict=True):
             arm["test_uses"] = max((len(member.test_uses()) for member in members if isinstance(member, RunDirectory)), default=0)
     return Comparison(tree)
+
+
+def _find_study(arms: Sequence[Sequence[Member]]) -> dict[str, Any]:
+    """Find the study of which these arms are some, and not all."""
+    folders = {member.path.parent if isinstance(member, RunDirectory) else None for members in arms for member in members}
+    folder = next(iter(folders))
+    if len(folders) > 1 or folder is None or not (folder / PLAN).is_file():
+        return {}
+    count = len(read_plan(folder)["arms"])
+    return {"study": {"folder": str(folder), "of": count}} if count > len(arms) else {}
 
 
 def _make_arm(runs: Sequence[StoredScore]) -> Arm:

@@ -24,7 +24,7 @@ from assay.experiment.assemble import Experiment, ScoreTarget, build_model, make
 from assay.experiment.config import ExperimentConfig
 from assay.experiment.load import load_data, read_config, read_tokenizer
 from assay.models.base import Model
-from assay.runs.checkpoint_ref import CheckpointRef
+from assay.runs.checkpoint_ref import CheckpointRef, list_steps
 from assay.runs.directory import TEST_USES, RunDirectory
 from assay.text.token_files import TokenizedPart
 from assay.training import checkpoint as checkpoints
@@ -107,6 +107,12 @@ class ScoreRequest:
 
     def find_checkpoint(self, run: RunDirectory) -> CheckpointRef:
         """Find the checkpoint that is to be scored. Raises RunError if it is not there."""
+        status = run.status()
+        if status.get("failure") == "diverged" and not list_steps(run.checkpoints):
+            step = status.get("step", 0)
+            raise RunError(
+                f"{run.name}: diverged at step {step} before it saved anything, so it has no score; train it with a lower optimizer.lr"
+            )
         return checkpoints.resolve(run.checkpoints, self.checkpoint)
 
     def find_stored_file(self, run: RunDirectory, checkpoint: CheckpointRef | None = None) -> Path | None:

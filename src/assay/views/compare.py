@@ -13,6 +13,10 @@ from assay.terminal.console import print_sentences
 from assay.terminal.tables import print_table
 from assay.tools.report import WrittenReport
 
+PICKED = (
+    "these are {arms} of the {of} arms of a study: arms that were picked for their figures look more certain than they are; "
+    "`assay report {folder}` compares all together"
+)
 ALONE = "an arm with one run says nothing of its seeds: join several by commas, or add --seeds"
 
 
@@ -30,6 +34,9 @@ def print_comparison(out: Console, result: dict[str, Any]) -> None:
     if used:
         out.print()
         _print_paragraph(out, f"the test split was used {', '.join(used)}; a text that is looked at often is no longer unseen")
+    if "study" in result:
+        out.print()
+        _print_paragraph(out, PICKED.format(arms=len(arms), **result["study"]))
     if any(comparison["seeds"] is None or not comparison["seeds"]["finding"] for comparison in result["comparisons"]):
         out.print()
         _print_paragraph(out, ALONE)
@@ -47,10 +54,10 @@ def _arm_table(arms: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _print_difference(out: Console, comparison: dict[str, Any], *, family: int) -> None:
     text, seeds = comparison["text"], comparison["seeds"]
-    finding = seeds is not None and seeds["finding"]
-    _print_paragraph(out, f"{comparison['a']} - {comparison['b']}  {_format_interval(seeds if finding else text, family)}", style="bold")
+    lead = text if seeds is None else seeds
+    _print_paragraph(out, f"{comparison['a']} - {comparison['b']}  {_format_interval(lead, family)}", style="bold")
     _print_paragraph(out, f"the setting: {comparison['verdict']}", indent=2)
-    alone = f" ({' and '.join(text['runs'])}: {_format_interval(text, family)})" if finding else ""
+    alone = f" ({' and '.join(text['runs'])}: {_format_interval(text, family)})" if lead is not text else ""
     _print_paragraph(out, f"the models: {text['verdict']}{alone}", indent=2)
     signs = text["sign_test"]
     counts = f"{comparison['a']} better in {signs['a_better']:,}, {comparison['b']} in {signs['b_better']:,}"
@@ -67,7 +74,8 @@ def _print_difference(out: Console, comparison: dict[str, Any], *, family: int) 
 def _format_interval(difference: dict[str, Any], family: int) -> str:
     low, high = difference["interval"]
     half = (high - low) / 2
-    among = f", {format_p_value(difference['adjusted_probability'])} among {family} comparisons" if family > 1 else ""
+    adjusted = difference["adjusted_probability"]
+    among = f", {format_p_value(adjusted)} among {family} comparisons" if family > 1 and adjusted is not None else ""
     ends = " to ".join(format_estimate(end, half, sign=True) for end in (low, high))
     return f"{format_estimate(difference['difference'], half, sign=True)}  95 % {ends}  {format_p_value(difference['probability'])}{among}"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from assay.core.words import choose_form, format_count, format_list
 from assay.studies.analysis.comparisons import format_difference
+from assay.studies.analysis.effects import VARIANTS
 from assay.studies.analysis.pareto import QUANTITIES
 from assay.studies.analysis.results import ComparisonToBase, StudyOutcome
 
@@ -27,7 +28,7 @@ def write_verdict(outcome: StudyOutcome) -> tuple[str, ...]:
         *_list_sizes("Worse", sorted(worse, key=lambda one: -one.difference), unit),
         *_list_unresolved(outcome, open_),
         *_list_suspicious(outcome),
-        *_list_ranks(ranked, unit),
+        *_list_ranks(outcome, ranked),
     )
     last = (_describe_matching(outcome), *_count_doubts(outcome))
     return (*first, *(*_describe_axes(outcome), *_describe_front(outcome))[: max(0, MAX_SENTENCES - len(first) - len(last))], *last)
@@ -90,16 +91,18 @@ def _list_suspicious(outcome: StudyOutcome) -> Iterator[str]:
         yield f"{format_list(noisy, SHOWN)} {verb} over seeds more than the other arms: more seeds would tell."
 
 
-def _list_ranks(ones: Comparisons, unit: str) -> Iterator[str]:
+def _list_ranks(outcome: StudyOutcome, ones: Comparisons) -> Iterator[str]:
     """Show how single seeds rank, and what the noise of seeds would make of it where that is known."""
     if not ones:
         return
+    unit = outcome.metric.label
     ranking = ", ".join(f"{one.arm} {one.difference:+.4f}" for one in sorted(ones, key=lambda one: one.difference)[: 2 * SHOWN])
     more = f", and {len(ones) - 2 * SHOWN} behind them" if len(ones) > 2 * SHOWN else ""
     yield f"By one seed, from the best ({unit}, below 0 better than the base): {ranking}{more}."
     placed = [one for one in ones if one.rank_interval is not None]
     if not placed:
-        yield "How far seeds alone move a figure here is not known: give the base more seeds with base_seeds."
+        how = " with base_seeds" if outcome.plan.study.base else ""  # plain runs have no study file
+        yield f"How far seeds alone move a figure here is not known: give the base more seeds{how}."
         return
     reach = max(one.rank_interval.half_width for one in placed if one.rank_interval is not None)
     beyond = [one.arm for one in placed if one.rank_interval is not None and abs(one.difference) > one.rank_interval.half_width]
@@ -121,8 +124,9 @@ def _say_what_resolves(one: ComparisonToBase) -> str:
 
 def _describe_axes(outcome: StudyOutcome) -> Iterator[str]:
     """Name the axis that matters most, and an interaction."""
-    if len(outcome.axes) > 1:
-        widest = max(outcome.axes, key=lambda axis: axis.spread)
+    axes = [axis for axis in outcome.axes if axis.axis != VARIANTS]  # a variant moves several keys
+    if len(axes) > 1:
+        widest = max(axes, key=lambda axis: axis.spread)
         resolved = any(effect.resolved for effect in widest.effects)
         doubt = "" if resolved else ", which is not resolved"
         best = f"its best value ({widest.best})"
@@ -142,7 +146,8 @@ def _describe_axes(outcome: StudyOutcome) -> Iterator[str]:
 def _describe_front(outcome: StudyOutcome) -> Iterator[str]:
     """Name the arms that are worth their FLOPs."""
     front = next((front for front in outcome.fronts if front.cost == "flops"), None)
-    if front is None or len({round(one.cost / front.arms[0].cost, 2) for one in front.arms}) == 1:
+    ranked = all(one.interval is None for one in outcome.comparisons)  # single seeds: no finding
+    if front is None or ranked or len({round(one.cost / front.arms[0].cost, 2) for one in front.arms}) == 1:
         return
     best = [one.arm for one in front.arms if one.on_front]
     ties = [one.arm for one in front.arms if one.ties and not one.on_front]
