@@ -93,24 +93,16 @@ def _explain(error: Exception) -> tuple[str, int] | None:
 
 def _usage(error: BaseException) -> str:
     """Describe a wrong command, option or argument in one sentence."""
-    foreign = _explain_foreign_option(getattr(error, "option_name", None) or "")
-    if foreign is not None:
-        return foreign
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if option is not None and context is not None:
+        from assay.cli.foreign_options import explain_foreign_option  # noqa: PLC0415 (only imported when an option is refused)
+
+        foreign = explain_foreign_option(option, context)
+        if foreign is not None:
+            return foreign
     message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")  # type: ignore[attr-defined]
-    context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "assay"
     return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
-
-
-def _explain_foreign_option(option: str) -> str | None:
-    """Say of an option that is a setting of another program, such as nanoGPT's `--n_layer=6`, what it is here; None for any other one."""
-    from assay.core.foreign_settings import load_foreign_settings  # noqa: PLC0415 (only read when an option is refused)
-
-    setting = load_foreign_settings().get(option.lstrip("-").replace("-", "_"))
-    if setting is None:
-        return None
-    value = next((word.partition("=")[2] for word in sys.argv if word.startswith(f"{option}=")), "VALUE")
-    return f"{option} ({setting.of[0]}) {setting.explain(value)}"
 
 
 def _fail(message: str, code: int) -> int:

@@ -120,6 +120,14 @@ def test_an_option_of_another_program_is_told_our_key() -> None:
     refused(call("train", "bible", "--n_layer=6"), "--n_layer (nanoGPT) is model.depth here: write model.depth=6")
     refused(call("train", "bible", "--max-grad-norm=1"), "--max-grad-norm (transformers) is train.clip here: write train.clip=1")
     refused(call("train", "bible", "--out_dir", "out"), "--out_dir (nanoGPT) is no setting here", "--runs-dir DIR")
+    refused(call("train", "bible", "--n_embd=abc"), "--n_embd (nanoGPT) is model.width here, which cannot be abc")
+
+
+def test_an_option_of_another_command_is_no_setting_of_another_program() -> None:
+    refused(call("study", "show", "s1.toml", "--data-dir", "."), "no such option: --data-dir; `assay study show` does not take it")
+    refused(call("compare", "--batch-size", "3"), "no such option: --batch-size; `assay compare` does not take it")
+    refused(call("train", "bible", "--data_dir=."), "no such option: --data_dir; did you mean --data-dir?")
+    refused(call("train", "bible", "--device=cpu"), "write train.device=cpu")
 
 
 def test_a_recipe_that_is_not_toml(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """Budgets: what people write, as steps."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,24 @@ def test_every_unit_is_read(text: str, amount: float, unit: str) -> None:
 def test_what_is_no_amount_of_training_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"'{text}'") + r".*(write it like 300steps|give a positive amount)"):
         Budget.parse(text)
+
+
+INTERVALS = ["log_every", "validate_every", "full_validate_every", "sample_every", "save_every", "keep_every"]
+
+
+def test_every_interval_is_tested_here() -> None:
+    assert {name for name in TrainConfig.model_fields if name.endswith("_every")} == {*INTERVALS}
+
+
+@pytest.mark.parametrize("value", [0, "0", 7, "abc", "3 parsecs", True, [1]])
+@pytest.mark.parametrize("key", INTERVALS)
+def test_what_a_refused_interval_is_told_to_be_written_like_is_accepted(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"write it like|did you mean") as refused:
+        TrainConfig.make({key: value})
+    advised = re.findall(r"\b\d+[a-zA-Z]+\b", refused.value.reason)
+    assert {"300steps", "3epochs", "10Mtokens"} <= {*advised}
+    for text in advised:
+        assert getattr(TrainConfig.make({key: text}), key) == text
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 It is read when something is refused or translated, not before.
 """
 
+import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,9 @@ from assay.core.words import format_list, shorten
 from assay.errors import UnknownKeyError
 
 FILE = Path(__file__).with_suffix(".toml")
+PLACEHOLDER = "VALUE"  # where no value was given
+
+Check = Callable[[str, Any], str | None]  # says why a config refuses a value of a key; None where it takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +43,33 @@ class ForeignSetting:
         each = [self._translate_value(item) for item in value] if listed else [self._translate_value(value)] * len(self.keys)
         return None if None in each else dict(zip(self.keys, each, strict=True))
 
-    def explain(self, value: Any) -> str:
-        """Say what it is here and what to write, in a sentence without its subject."""
+    def explain(self, value: Any, check: Check) -> str:
+        """Say what it is here and what to write, or why their value is none here, in a sentence without its subject; None: no value."""
         if self.no_setting is not None:
             return f"is no setting here: {self.no_setting}"
-        translated = self.translate(value) or dict.fromkeys(self.keys, self.example)
-        written = " ".join(f"{key}={shorten(format_value(ours))}" for key, ours in translated.items())
-        note, needs = (f" ({self.note})" if self.note else ""), (f", with {self.needs}" if self.needs else "")
-        return f"is {format_list(self.keys)} here{note}: write {written}{needs}"
+        here = f"is {format_list(self.keys)} here{f' ({self.note})' if self.note else ''}"
+        form = "{}" if self.inverse else self.form
+        open_value = value is None and self.example is None
+        translated = dict.fromkeys(self.keys, form.format(PLACEHOLDER)) if open_value else self.translate(value)
+        advice = "write" if translated is not None else "write a value of its own, such as"
+        known = open_value or translated is None or self._renames(value)
+        ours = translated or dict.fromkeys(self.keys, self.example or self.form.format(500))
+        for key, one in () if known else ours.items():
+            refusal = check(key, one)
+            if refusal is not None:
+                return f"{here}, which cannot be {shorten(format_value(one))}: {refusal}"
+        written = " ".join(shlex.quote(f"{key}={shorten(format_value(one))}") for key, one in ours.items())
+        return f"{here}: {advice} {written}{f', with {self.needs}' if self.needs else ''}"
+
+    def _renames(self, value: Any) -> bool:
+        return self.values is not None and format_value(value) in self.values
 
     def _translate_value(self, value: Any) -> Any:
         word = format_value(value)
         if self.values is not None and word in self.values:
             return self.values[word]
-        if self.example is not None:
-            return None
+        if self.example is not None or (self.form == "{}steps" and isinstance(value, float) and not value.is_integer()):
+            return None  # a part of a step is a share of the run in other programs
         if self.inverse and isinstance(value, int | float) and value > 0:
             word = f"{1 / value:.6g}"
         return value if self.form == "{}" else self.form.format(word)
@@ -99,7 +115,7 @@ def find_foreign_recipe(word: str) -> ForeignRecipe | None:
 
 
 @contextmanager
-def explain_foreign_keys(tree: Mapping[str, Any]) -> Iterator[None]:
+def explain_foreign_keys(tree: Mapping[str, Any], check: Check) -> Iterator[None]:
     """Say of an unknown key of a whole config, where another program has such a setting, what it is here. Raises ForeignKeyError."""
     try:
         yield
@@ -109,7 +125,7 @@ def explain_foreign_keys(tree: Mapping[str, Any]) -> Iterator[None]:
             foreign = load_foreign_settings().get(name)
             ours = foreign is not None and any(name == one.rpartition(".")[2] for one in foreign.keys)  # in a table whose name is wrong
             if foreign is not None and key not in foreign.keys and not (ours and key != unknown.path):
-                raise ForeignKeyError(key, f"({foreign.of[0]}) {foreign.explain(value)}") from None
+                raise ForeignKeyError(key, f"({foreign.of[0]}) {foreign.explain(value, check)}") from None
         raise
 
 

@@ -1,11 +1,13 @@
 """Look up a text by the name of a recipe or a corpus, or the path of a file."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from assay.core import recipe
 from assay.core.config import Config, SerializeAsAny
+from assay.core.config_keys import find_refusal
 from assay.core.foreign_settings import explain_foreign_keys
 from assay.core.trees import Tree
 from assay.data.split import SplitConfig
@@ -27,7 +29,7 @@ class TextSettings(Config):
     @classmethod
     def make(cls, tree: Mapping[str, Any]) -> Self:
         """Make the settings of a mapping. Raises ConfigError."""
-        with explain_foreign_keys(tree):
+        with explain_foreign_keys(tree, partial(find_refusal, cls)):
             return super().make(tree)
 
 

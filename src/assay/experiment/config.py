@@ -1,11 +1,13 @@
 """The config of an experiment: everything that decides the outcome of a run."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from assay.core import recipe
 from assay.core.config import Config, SerializeAsAny
+from assay.core.config_keys import find_refusal
 from assay.core.foreign_settings import explain_foreign_keys
 from assay.core.trees import Tree, merge
 from assay.data.batches import BatchesConfig
@@ -43,7 +45,7 @@ class ExperimentConfig(Config):
     @classmethod
     def make(cls, tree: Mapping[str, Any]) -> Self:
         """Make the config of a mapping. Raises ConfigError; for a setting of another program, with what it is here."""
-        with explain_foreign_keys(tree):
+        with explain_foreign_keys(tree, partial(find_refusal, cls)):
             return super().make(tree)
 
     @classmethod

@@ -3,12 +3,14 @@
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from assay.core import recipe
+from assay.core.config_keys import find_refusal
 from assay.core.foreign_settings import explain_foreign_keys
 from assay.core.torch_internals import FakeTensorMode, tree_leaves
 from assay.core.trees import Tree, flatten
@@ -95,7 +97,7 @@ def summarize(what: str, overrides: list[str], runs_dir: Path | None, scale: str
     if what in family.presets:
         preset: Tree = {"model": family.presets[what]().to_dict()}
         changed = recipe.apply_overrides(preset, [f"model.{o.removeprefix('model.')}" for o in overrides])["model"]
-        with explain_foreign_keys(changed):
+        with explain_foreign_keys(changed, partial(find_refusal, ExperimentConfig)):
             model = family.make(changed)
         assert isinstance(model, ModelConfig)
         with FakeTensorMode():

@@ -17,6 +17,7 @@ UNITS: dict[str, Unit] = {
 MINUTES = {"s": 1 / 60, "second": 1 / 60, "seconds": 1 / 60, "h": 60.0, "hour": 60.0, "hours": 60.0}  # in the units of time but minutes
 AMOUNT = re.compile(r"([+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?)\s*(?:([kKMGBTPE]?)\s*([a-z]+|FLOPs?))?", re.ASCII)
 EXAMPLES = "300steps, 3epochs, 10Mtokens, 2Pflops, 5min or 2h"
+INTERVAL_EXAMPLES = "300steps, 3epochs or 10Mtokens"
 FACTORS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 CALIBRATION_STEPS = 50  # measured before a budget in minutes becomes a number of steps
 WARM_STEPS = 10  # of these, not measured: memory is allocated, caches fill, kernels compile
@@ -29,13 +30,13 @@ class Budget(NamedTuple):
     unit: Unit
 
     @classmethod
-    def parse(cls, text: str) -> "Budget":
-        """Read `300steps`, `3epochs`, `10Mtokens`, `2Pflops`, `90s`, `5min` or `2h`. Raises ConfigError."""
+    def parse(cls, text: str, examples: str = EXAMPLES) -> "Budget":
+        """Read `300steps`, `3epochs`, `10Mtokens`, `2Pflops`, `90s`, `5min` or `2h`. Raises ConfigError, with examples of what to write."""
         match = AMOUNT.fullmatch(text.strip())
         if match and match[3] is None and not match[1].startswith("-") and float(match[1].replace("_", "")) > 0:
-            raise ConfigError("", f"'{text}' has no unit; did you mean {text.strip()}steps? (others are {EXAMPLES})")
+            raise ConfigError("", f"'{text}' has no unit; did you mean {text.strip()}steps? (others are {examples})")
         if not match or match[3] is None or match[3].lower() not in UNITS:
-            raise ConfigError("", f"cannot read '{text}'; write it like {EXAMPLES}")
+            raise ConfigError("", f"cannot read '{text}'; write it like {examples}")
         word = match[3].lower()
         amount = float(match[1].replace("_", "")) * FACTORS[match[2]] * MINUTES.get(word, 1.0)
         if not 0 < amount < math.inf:
@@ -64,21 +65,25 @@ class Budget(NamedTuple):
 
 def check_amount(value: Any) -> Any:
     """Raise ValueError, which a config gives its place, for what is no amount of training; a bare number is one without its unit."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not an amount of training; write it like {EXAMPLES}")
-    try:
-        Budget.parse(text)
-    except ConfigError as wrong:
-        raise ValueError(wrong.reason) from None
+    _read_amount(value, EXAMPLES)
     return value
 
 
 def check_interval(value: Any) -> Any:
     """Raise ValueError for what is no amount of training that is known before a run begins."""
-    if Budget.parse(check_amount(value)).unit in ("minutes", "flops"):
+    if _read_amount(value, INTERVAL_EXAMPLES).unit in ("minutes", "flops"):
         raise ValueError(f"cannot be {value}: times and FLOPs are for the budget alone; write steps, epochs or tokens")
     return value
+
+
+def _read_amount(value: Any, examples: str) -> Budget:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not an amount of training; write it like {examples}")
+    try:
+        return Budget.parse(text, examples)
+    except ConfigError as wrong:
+        raise ValueError(wrong.reason) from None
 
 
 Amount = Annotated[str, BeforeValidator(check_amount)]
