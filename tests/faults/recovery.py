@@ -19,6 +19,7 @@ OFTEN = (
     "train.log_every=1steps",
     "train.sample_every=3steps",
 )
+FOR_PEOPLE = {"log.txt", "notes.jsonl"}  # which tell of a fault, and without which a run goes on
 NOT_REPEATED = {"time_left_error", "seconds", "peak_bytes", "pid", "host", "failure", "error"}  # of a status
 
 
@@ -40,7 +41,9 @@ def read_outcome(run: RunDirectory) -> dict[str, Any]:
     status = {key: value for key, value in run.status().items() if key not in NOT_REPEATED}
     texts = [path / "metrics.jsonl", path / "config.toml", path / "tokenizer.json", *sorted(path.glob("samples/[!.]*"))]
     return {
-        "files": sorted(str(file.relative_to(path)) for file in path.rglob("[!.]*") if file.is_file()),  # no drafts, no locks
+        "files": sorted(
+            str(file.relative_to(path)) for file in path.rglob("[!.]*") if file.is_file() and file.name not in FOR_PEOPLE
+        ),  # no drafts, no locks
         "weights": {step: hash_file(run.checkpoints / f"step-{step:08d}" / "model.safetensors") for step in list_steps(run.checkpoints)},
         "best": (run.checkpoints / "best.json").read_text(encoding="utf-8"),
         "texts": {str(file.relative_to(path)): file.read_text(encoding="utf-8") for file in texts},
