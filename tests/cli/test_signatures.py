@@ -33,6 +33,9 @@ NO_COMMANDS = {  # functions and classes that are no command, and what they are 
         ),
         "answers the shell before there is a command",
     ),
+    "foreign_options.py": dict.fromkeys(
+        ("explain_foreign_option", "_find_value", "_list_options"), "explains an option that was refused, and is imported only then"
+    ),
     "help_page.py": dict.fromkeys(
         ("page_width", "HelpFormatter", "HelpContext", "HelpCommand", "HelpGroup"), "lays out help in terminals of any width"
     ),
@@ -47,7 +50,10 @@ LONG = {  # commands of more statements than that
     "train.py": {"sample": "shown while it is written, or whole"},
     "study.py": {"run": "made here, sent to a cluster, or only estimated"},
 }
-OTHER_IMPORTS = {"welcome.py": {"assay"}}  # of modules that are light too
+OTHER_IMPORTS = {  # of modules that are light too
+    "welcome.py": {"assay"},
+    "foreign_options.py": {"assay.core.config_keys", "assay.core.foreign_settings", "assay.core.recipe"},
+}
 
 
 def commands() -> dict[str, set[str]]:
