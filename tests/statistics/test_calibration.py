@@ -6,8 +6,9 @@ from scipy import stats
 
 from assay.statistics.bootstrap import effective_units, percentile_interval, resample_ratios
 from assay.statistics.seed_noise import SeedNoise
-from assay.statistics.seeds import compare_pairs, compare_two
+from assay.statistics.seeds import compare_pairs
 from assay.statistics.significance import holm
+from support.two_arms import compare_two
 
 STUDIES = 1000
 TOLERANCE = 0.02  # of a rate: nearly three standard deviations of 5 % in 1,000 studies

@@ -8,8 +8,9 @@ from scipy import stats
 
 from assay.statistics.interval import t_interval, t_quantile, t_two_sided, units_needed
 from assay.statistics.seed_noise import SeedNoise
-from assay.statistics.seeds import SeedDifference, compare_pairs, compare_two, estimate_contrast, resolvable_difference, seeds_needed
+from assay.statistics.seeds import SeedDifference, compare_pairs, estimate_contrast, resolvable_difference, seeds_needed
 from assay.statistics.significance import holm, sign_test
+from support.two_arms import compare_two
 
 
 def by_seed(*figures: float) -> dict[object, float]:

@@ -76,10 +76,10 @@ def _format_lead(pair: tuple[int, int], difference: float, half: float, labels: 
 
 
 def _among(comparison: TextDifference | SeedComparison, family: int) -> str:
-    return f" among {family} comparisons" if family > 1 and probability(comparison) < 1 - LEVEL else ""
+    return f" among {family} comparisons" if family > 1 and _probability(comparison) < 1 - LEVEL else ""
 
 
-def probability(comparison: TextDifference | SeedComparison) -> float:
+def _probability(comparison: TextDifference | SeedComparison) -> float:
     """Return the p-value of a comparison alone; 1 for a rank."""
     if isinstance(comparison, TextDifference):
         return comparison.interval.p_value

@@ -16,7 +16,6 @@ from assay.statistics.interval import LEVEL, NORMAL, POWER, Interval, t_interval
 from assay.statistics.seed_noise import SeedNoise
 from assay.statistics.significance import holm
 
-SeedFigures = Mapping[object, float]  # by seed
 MANY_SEEDS = 1000  # seeds, of which t asks for less than 1 % more than the normal distribution
 
 
@@ -93,11 +92,6 @@ def compare_pairs(noise: SeedNoise, pairs: Sequence[tuple[int, int]]) -> list[Ad
         )
         for one, p_value, pair in zip(estimates, adjusted, pairs, strict=True)
     ]
-
-
-def compare_two(a: SeedFigures, b: SeedFigures, *, paired: bool) -> SeedDifference:
-    """Compute mean(a) - mean(b): by Student's t of the differences of equal seeds, or unpaired after Welch (Biometrika 34, 1947)."""
-    return estimate_contrast(SeedNoise([a, b], blocked=paired), {0: 1.0, 1: -1.0})
 
 
 def seeds_needed(difference: SeedDifference, alpha: float = 1 - LEVEL) -> int | None:
